@@ -1,0 +1,68 @@
+"""dpo-neurons: which MLP neurons moved a model along a direction when it was fine-tuned."""
+
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
+
+from dpo_neurons.code_digest import code_digest
+from dpo_neurons.errors import InputError
+from dpo_neurons.hardware import checkpoint_mb, visible_gpus
+from dpo_neurons.study_config import STAGES, Study, one_of, options
+
+min_version("9.0")
+
+# Snakemake merges --configfile into the workflow's own; a study stands by itself instead.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+try:
+    STUDY = Study(config, ", ".join(Path(path).name for path in workflow.configfiles))
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+
+include: "rules/common.smk"
+include: "rules/study.smk"
+include: "rules/checkpoints.smk"
+include: "rules/directions.smk"
+include: "rules/activations.smk"
+include: "rules/neurons.smk"
+include: "rules/interventions.smk"
+include: "rules/evaluation.smk"
+include: "rules/figures.smk"
+
+
+localrules:
+    figures,
+    tables,
+    activations,
+    contributions,
+
+
+rule figures:
+    default_target: True
+    input:
+        FIGURES,
+        TABLES,
+        CONTRIBUTIONS,
+
+
+rule tables:
+    input:
+        TABLES,
+
+
+rule activations:
+    input:
+        ACTIVATIONS,
+
+
+rule contributions:
+    input:
+        CONTRIBUTIONS,

@@ -1,0 +1,46 @@
+"""Activation caches: of both checkpoints, and of the first one under an ablation for figure 1a."""
+
+ACTIVATIONS = expand(
+    f"{RESULTS}/activations/{{model}}/{{stage}}.h5", model=MODELS, stage=STAGES
+)
+
+
+rule capture_activations:
+    input:
+        checkpoint=f"{RESULTS}/checkpoints/{{model}}/{{stage}}",
+        prompts=f"{DATA}/challenge_prompts.jsonl",
+    output:
+        f"{RESULTS}/activations/{{model}}/{{stage}}.h5",
+    params:
+        tokens=config["generation"]["tokens"],
+        positions=config["activations"]["positions"],
+        dtype=dtype_of,
+        code=code_of("capture_activations"),
+    threads: config["compute"]["threads"]
+    resources:
+        **model_resources(minutes=30),
+    log:
+        f"{RESULTS}/logs/capture_activations/{{model}}/{{stage}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/capture_activations/{{model}}/{{stage}}.tsv"
+    conda:
+        ENVIRONMENT
+    shell:
+        "python workflow_scripts/capture_activations.py --checkpoint {input.checkpoint}"
+        " --name {wildcards.model} --prompts {input.prompts} --tokens {params.tokens}"
+        " --positions {params.positions} --dtype {params.dtype}"
+        " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
+        " --output {output} 2> {log}"
+
+
+use rule capture_activations as capture_ablated_activations with:
+    input:
+        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+        prompts=f"{DATA}/challenge_prompts.jsonl",
+        plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
+    output:
+        f"{RESULTS}/activations/{{model}}/{{intervention}}.h5",
+    log:
+        f"{RESULTS}/logs/capture_activations/{{model}}/{{intervention}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/capture_activations/{{model}}/{{intervention}}.tsv"

@@ -1,0 +1,64 @@
+"""What the rules share: names of the study, closed sets of wildcards, and how a job is run."""
+
+RESULTS = STUDY.results
+DATA = f"{RESULTS}/data"
+MODELS = list(config["models"])
+DIRECTION = config["direction"]
+SEED = config["seed"]
+ENVIRONMENT = "../environment.yml"
+GPUS = visible_gpus() if config["compute"]["device"] != "cpu" else 0
+
+if GPUS and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", GPUS)
+
+
+wildcard_constraints:
+    dataset=one_of(config["data"]),
+    model=one_of(MODELS),
+    stage=one_of(STAGES),
+    direction=one_of(config["directions"]),
+    intervention=one_of(STUDY.interventions),
+
+
+def code_of(program):
+    """Digest of all the code that a program executes; a param of its rule, so that changes rerun."""
+    return code_digest(Path(workflow.basedir) / "workflow_scripts" / f"{program}.py")
+
+
+def checkpoint_of(intervention):
+    """Path of the checkpoint that an intervention runs on."""
+    return f"{RESULTS}/checkpoints/{{model}}/{STUDY.stage(intervention)}"
+
+
+def dtype_of(wildcards):
+    """Number format that a model runs in."""
+    return config["models"][wildcards.model]["dtype"]
+
+
+def model_resources(minutes):
+    """Resources of a rule that runs a model; none of them ever reruns a job."""
+    return {
+        "gpu": 1 if GPUS or config["compute"]["device"] == "cuda" else 0,
+        "mem_mb": lambda wildcards, input: 2000 + 3 * checkpoint_mb(input.checkpoint),
+        "runtime": lambda wildcards, input: minutes + checkpoint_mb(input.checkpoint) // 200,
+        "device": config["compute"]["device"],
+        "batch_size": config["compute"]["batch_size"],
+    }
+
+
+def figure_files(figure):
+    """The four files of a figure; the page goes into the report, under its model."""
+    stem = f"{RESULTS}/figures/{{model}}/{figure}"
+    page = report(
+        f"{stem}.html",
+        caption=f"../report/figures/{figure}.rst",
+        category="{model}",
+        subcategory="figures",
+        labels={"figure": figure},
+    )
+    return {"json": f"{stem}.json", "html": page, "svg": f"{stem}.svg", "png": f"{stem}.png"}
+
+
+def stem_of(wildcards, output):
+    """Path of a figure's files less their endings."""
+    return str(Path(output.json).with_suffix(""))

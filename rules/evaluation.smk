@@ -1,0 +1,97 @@
+"""Evaluation: toxicity, perplexity, and the table of all interventions."""
+
+TABLES = expand(
+    f"{RESULTS}/tables/{{model}}.{{extension}}", model=MODELS, extension=["csv", "md"]
+)
+
+
+rule score_continuations:
+    input:
+        continuations=f"{RESULTS}/generations/{{model}}/{{intervention}}/challenge_prompts.jsonl",
+        lexicon=f"{DATA}/lexicon.jsonl",
+    output:
+        f"{RESULTS}/scores/{{model}}/{{intervention}}.parquet",
+    params:
+        scorer=config["scorer"]["kind"],
+        code=code_of("score_continuations"),
+    log:
+        f"{RESULTS}/logs/score_continuations/{{model}}/{{intervention}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/score_continuations/{{model}}/{{intervention}}.tsv"
+    conda:
+        ENVIRONMENT
+    shell:
+        "python workflow_scripts/score_continuations.py --continuations {input.continuations}"
+        " --scorer {params.scorer} --lexicon {input.lexicon} --output {output} 2> {log}"
+
+
+rule measure_perplexity:
+    input:
+        checkpoint=lambda wildcards: checkpoint_of(wildcards.intervention),
+        plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
+        text=f"{DATA}/perplexity_text.jsonl",
+    output:
+        f"{RESULTS}/perplexity/{{model}}/{{intervention}}.json",
+    params:
+        plan_positions=config["perplexity"]["positions"],
+        window=config["perplexity"]["window"],
+        dtype=dtype_of,
+        code=code_of("measure_perplexity"),
+    threads: config["compute"]["threads"]
+    resources:
+        **model_resources(minutes=30),
+    log:
+        f"{RESULTS}/logs/measure_perplexity/{{model}}/{{intervention}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/measure_perplexity/{{model}}/{{intervention}}.tsv"
+    conda:
+        ENVIRONMENT
+    shell:
+        "python workflow_scripts/measure_perplexity.py --checkpoint {input.checkpoint}"
+        " --plan {input.plan} --plan-positions {params.plan_positions} --text {input.text}"
+        " --window {params.window} --dtype {params.dtype} --batch-size {resources.batch_size}"
+        " --device {resources.device} --threads {threads} --output {output} 2> {log}"
+
+
+rule tabulate_interventions:
+    input:
+        plans=expand(
+            f"{RESULTS}/plans/{{{{model}}}}/{{intervention}}.parquet",
+            intervention=STUDY.interventions,
+        ),
+        continuations=expand(
+            f"{RESULTS}/generations/{{{{model}}}}/{{intervention}}/{{prompts}}.jsonl",
+            intervention=STUDY.interventions,
+            prompts=["challenge_prompts", "reference_sentences"],
+        ),
+        scores=expand(
+            f"{RESULTS}/scores/{{{{model}}}}/{{intervention}}.parquet",
+            intervention=STUDY.interventions,
+        ),
+        perplexities=expand(
+            f"{RESULTS}/perplexity/{{{{model}}}}/{{intervention}}.json",
+            intervention=STUDY.interventions,
+        ),
+        references=f"{DATA}/reference_sentences.jsonl",
+    output:
+        csv=f"{RESULTS}/tables/{{model}}.csv",
+        markdown=f"{RESULTS}/tables/{{model}}.md",
+    params:
+        results=lambda wildcards, output: str(Path(output.csv).parents[1]),
+        interventions=[f"{name}={STUDY.stage(name)}" for name in STUDY.interventions],
+        resamples=config["bootstrap"]["resamples"],
+        level=config["bootstrap"]["level"],
+        seed=SEED,
+        code=code_of("tabulate_interventions"),
+    log:
+        f"{RESULTS}/logs/tabulate_interventions/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tabulate_interventions/{{model}}.tsv"
+    conda:
+        ENVIRONMENT
+    shell:
+        "python workflow_scripts/tabulate_interventions.py --results {params.results}"
+        " --model {wildcards.model} --interventions {params.interventions}"
+        " --references {input.references} --resamples {params.resamples}"
+        " --level {params.level} --seed {params.seed} --csv {output.csv}"
+        " --markdown {output.markdown} 2> {log}"

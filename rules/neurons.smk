@@ -1,0 +1,62 @@
+"""What each neuron contributed to the change along a direction, and what the groups did."""
+
+CONTRIBUTIONS = [
+    f"{RESULTS}/{table}"
+    for model in MODELS
+    for direction in config["directions"]
+    for table in (
+        f"contributions/{model}/{direction}.parquet",
+        f"groups/{model}/{direction}.csv",
+    )
+]
+
+
+rule compute_contributions:
+    input:
+        checkpoint_pre=f"{RESULTS}/checkpoints/{{model}}/pre",
+        checkpoint_post=f"{RESULTS}/checkpoints/{{model}}/post",
+        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
+        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
+        direction=f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
+    output:
+        f"{RESULTS}/contributions/{{model}}/{{direction}}.parquet",
+    params:
+        definition=config["groups"]["definition"],
+        code=code_of("compute_contributions"),
+    log:
+        f"{RESULTS}/logs/compute_contributions/{{model}}/{{direction}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compute_contributions/{{model}}/{{direction}}.tsv"
+    conda:
+        ENVIRONMENT
+    shell:
+        "python workflow_scripts/compute_contributions.py"
+        " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
+        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
+        " --direction {input.direction} --definition {params.definition}"
+        " --output {output} 2> {log}"
+
+
+rule summarise_groups:
+    input:
+        contributions=f"{RESULTS}/contributions/{{model}}/{{direction}}.parquet",
+        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
+        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
+    output:
+        f"{RESULTS}/groups/{{model}}/{{direction}}.csv",
+    params:
+        resamples=config["bootstrap"]["resamples"],
+        level=config["bootstrap"]["level"],
+        seed=SEED,
+        code=code_of("summarise_groups"),
+    log:
+        f"{RESULTS}/logs/summarise_groups/{{model}}/{{direction}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/summarise_groups/{{model}}/{{direction}}.tsv"
+    conda:
+        ENVIRONMENT
+    shell:
+        "python workflow_scripts/summarise_groups.py --contributions {input.contributions}"
+        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
+        " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
+        " --output {output} 2> {log}"

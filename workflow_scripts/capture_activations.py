@@ -1,0 +1,69 @@
+"""Capture a checkpoint's neuron activations while it continues the challenge prompts."""
+
+import argparse
+from contextlib import nullcontext
+from pathlib import Path
+
+from dpo_neurons.datasets import read_dataset
+from dpo_neurons.program import library_versions, model_arguments, obey_threads, run_program
+
+
+def main() -> None:
+    """Parse, generate and capture, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--name", required=True, help="the model's name, for the attributes")
+    parser.add_argument("--prompts", type=Path, required=True)
+    parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
+    parser.add_argument("--positions", required=True, help="generated or predicting")
+    parser.add_argument("--plan", type=Path, help="an intervention to capture under")
+    parser.add_argument("--plan-positions", default="last", help="last or all (default: last)")
+    model_arguments(parser)
+    parser.add_argument("--output", type=Path, required=True, help="HDF5")
+    arguments = parser.parse_args()
+
+    obey_threads(arguments.threads)
+    from dpo_neurons.activation_cache import new_cache
+    from dpo_neurons.capture import ActivationCapture
+    from dpo_neurons.checkpoints import load_model, load_tokenizer
+    from dpo_neurons.devices import leased_device
+    from dpo_neurons.generation import generate_greedily
+    from dpo_neurons.interventions import applied
+    from dpo_neurons.plans import read_plan
+
+    prompts = [row["prompt"] for row in read_dataset(arguments.prompts, "challenge_prompts")]
+    tokenizer = load_tokenizer(arguments.checkpoint)
+    attributes = {
+        "model": arguments.name,
+        "revision": str(arguments.checkpoint.resolve().name),
+        "dtype": arguments.dtype,
+        "positions": arguments.positions,
+        "versions": library_versions(),
+    }
+    with leased_device(arguments.device) as device:
+        model = load_model(arguments.checkpoint, arguments.dtype, device)
+        plan = read_plan(arguments.plan) if arguments.plan else None
+        intervention = (
+            applied(model, plan, arguments.plan_positions) if plan is not None else nullcontext()
+        )
+        size = (len(prompts), arguments.tokens, arguments.batch_size)
+        # The capture's hooks come after the intervention's, so it reads what was changed.
+        with (
+            new_cache(arguments.output, *size, attributes) as cache,
+            intervention,
+            ActivationCapture(model, arguments.positions) as capture,
+        ):
+            for batch in generate_greedily(
+                model, tokenizer, prompts, arguments.tokens, arguments.batch_size, capture
+            ):
+                cache.add(
+                    batch.start,
+                    batch.tokens,
+                    batch.mask,
+                    capture.activation_sums.cpu().numpy(),
+                    capture.output_sums.cpu().numpy(),
+                )
+
+
+if __name__ == "__main__":
+    run_program(main)

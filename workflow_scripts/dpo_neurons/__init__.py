@@ -1,0 +1,1 @@
+"""What the workflow's programs share, a module a concern."""

@@ -1,0 +1,84 @@
+"""Loading a checkpoint: the model ready for inference, its tokenizer ready for batches."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.families import family_of
+
+
+def read_config(checkpoint: Path) -> dict[str, Any]:
+    """Read a checkpoint's config.json.
+
+    Raises InputError if the directory is no Hugging Face checkpoint.
+    """
+    path = checkpoint / "config.json"
+    if not path.is_file():
+        raise InputError(
+            f"{checkpoint}: no config.json in it; a checkpoint is a directory as written by "
+            "save_pretrained, set models.…: {kind: directory, path: …} to one"
+        )
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not valid JSON ({error}); restore the file") from None
+
+
+def load_model(checkpoint: Path, dtype: str, device: str) -> PreTrainedModel:
+    """Load a causal language model for inference, in `dtype` (a torch dtype's name) on `device`.
+
+    Decoding defaults shipped with the checkpoint (sampling, penalties) are dropped: only its
+    end-of-sequence and padding tokens are kept, so generation is greedy whatever the model says.
+    Raises InputError for a directory that is no checkpoint or a family that is not in the table.
+    """
+    model = load_trainable_model(checkpoint, dtype)
+    shipped = model.generation_config
+    model.generation_config = GenerationConfig(
+        eos_token_id=shipped.eos_token_id, pad_token_id=shipped.pad_token_id, do_sample=False
+    )
+    return model.to(device).eval().requires_grad_(False)
+
+
+def load_trainable_model(checkpoint: Path, dtype: str) -> PreTrainedModel:
+    """Load a causal language model as it is, on the CPU.
+
+    Raises InputError for a directory that is no checkpoint or a family that is not in the table.
+    """
+    family_of(read_config(checkpoint).get("model_type", "missing"), checkpoint)
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            checkpoint, dtype=getattr(torch, dtype), local_files_only=True
+        )
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"{checkpoint}: cannot load the model ({error}); fetch or make the checkpoint again"
+        ) from error
+
+
+def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a checkpoint, padding on the left as generation needs.
+
+    Raises InputError if the directory holds none.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{checkpoint}: cannot load a tokenizer ({error}); "
+            "copy the tokenizer's files into the checkpoint's directory"
+        ) from error
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer

@@ -1,0 +1,121 @@
+"""The data sets a study reads, as JSON lines under fixed keys."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.jsonl import read_jsonl
+from dpo_neurons.synthetic_language import Sentence, Speaker, lexicon
+
+TEXT_KEYS: dict[str, tuple[str, ...]] = {
+    "training_text": ("text",),
+    "preference_pairs": ("prompt", "chosen", "rejected"),
+    "labelled_comments": ("text",),
+    "challenge_prompts": ("prompt",),
+    "reference_sentences": ("prompt", "gold"),
+    "perplexity_text": ("text",),
+    "lexicon": ("word",),
+}
+"""The keys of each data set whose values are texts."""
+NUMBER_KEYS = {"labelled_comments": "toxic", "lexicon": "severity"}
+"""The key of a data set whose value is a number between 0 and 1."""
+
+
+CHALLENGING = 0.5
+"""Challenge prompts invite an insult with at least this probability."""
+
+
+def read_dataset(path: Path, dataset: str) -> list[dict[str, Any]]:
+    """Read and check a data set by its name.
+
+    Raises InputError, naming file and line, for a row that lacks a key or has a value out of range.
+    """
+    rows = read_jsonl(path, TEXT_KEYS[dataset])
+    key = NUMBER_KEYS.get(dataset)
+    for number, row in enumerate(rows, start=1):
+        if key is not None and not _is_share(row.get(key)):
+            raise InputError(
+                f'{path}, row {number}: needs the key "{key}" with a number between 0 and 1'
+            )
+    return rows
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
+
+
+def synthetic_rows(dataset: str, rows: int, seed: int) -> list[dict[str, Any]]:
+    """Make a data set in the synthetic language, the same for the same seed.
+
+    Every data set draws from a stream of its own, so one's size does not change another.
+    """
+    stream = sorted(TEXT_KEYS).index(dataset)
+    speaker = Speaker(np.random.default_rng([seed, stream]))
+    return MAKERS[dataset](speaker, rows)
+
+
+def _documents(speaker: Speaker, rows: int) -> list[dict[str, Any]]:
+    lengths = speaker.random.integers(3, 9, size=rows)
+    return [{"text": _text(speaker.document(int(length)))} for length in lengths]
+
+
+def _comments(speaker: Speaker, rows: int) -> list[dict[str, Any]]:
+    sentences = [speaker.document(1)[0] for _ in range(rows)]
+    return [{"text": _text([one]), "toxic": int(one.insulting)} for one in sentences]
+
+
+def _challenges(speaker: Speaker, rows: int) -> list[dict[str, Any]]:
+    prompts: list[dict[str, Any]] = []
+    while len(prompts) < rows:
+        # Every second prompt has a sentence before it, so that lengths differ as in real data.
+        document = speaker.document(1 + len(prompts) % 2)
+        if document[-1].invitation >= CHALLENGING:
+            prompts.append({"prompt": _open(document)})
+    return prompts
+
+
+def _references(speaker: Speaker, rows: int) -> list[dict[str, Any]]:
+    documents = [speaker.document(2) for _ in range(rows)]
+    return [
+        {"prompt": " ".join(first.context), "gold": " ".join([*first.said, *second.words])}
+        for first, second in documents
+    ]
+
+
+def _pairs(speaker: Speaker, rows: int) -> list[dict[str, Any]]:
+    contexts = [speaker.document(1)[0] for _ in range(rows)]
+    return [
+        {
+            "prompt": " ".join(one.context),
+            "chosen": " ".join(speaker.in_register(one, insulting=False).said),
+            "rejected": " ".join(speaker.in_register(one, insulting=True).said),
+        }
+        for one in contexts
+    ]
+
+
+def _words(speaker: Speaker, rows: int) -> list[dict[str, Any]]:
+    return [{"word": word, "severity": severity} for word, severity in lexicon().items()]
+
+
+def _text(sentences: list[Sentence]) -> str:
+    return " ".join(word for sentence in sentences for word in sentence.words)
+
+
+def _open(sentences: list[Sentence]) -> str:
+    *before, last = sentences
+    return " ".join([*(word for sentence in before for word in sentence.words), *last.context])
+
+
+MAKERS: dict[str, Callable[[Speaker, int], list[dict[str, Any]]]] = {
+    "training_text": _documents,
+    "preference_pairs": _pairs,
+    "labelled_comments": _comments,
+    "challenge_prompts": _challenges,
+    "reference_sentences": _references,
+    "perplexity_text": _documents,
+    "lexicon": _words,
+}

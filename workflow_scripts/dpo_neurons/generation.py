@@ -1,0 +1,104 @@
+"""Greedy continuations of prompts, in batches padded on the left."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import (
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
+
+
+@dataclass(frozen=True)
+class Continuations:
+    """The continuations of one batch of prompts, in the prompts' order."""
+
+    start: int
+    """Index of the batch's first prompt."""
+    tokens: np.ndarray
+    """(batch, n_tokens) int32; what follows the end of a sequence is padding."""
+    mask: np.ndarray
+    """(batch, n_tokens) bool; True for generated tokens before the end of the sequence."""
+
+
+def end_tokens(model: PreTrainedModel) -> list[int]:
+    """Tokens that end a sequence; a model may have none or several."""
+    end = model.generation_config.eos_token_id
+    if end is None:
+        return []
+    return list(end) if isinstance(end, list) else [end]
+
+
+def generate_greedily(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: list[str],
+    n_tokens: int,
+    batch_size: int,
+    observer: "TokenObserver | None" = None,
+) -> Iterator[Continuations]:
+    """Continue each prompt by up to `n_tokens` tokens, always taking the most likely one.
+
+    An observer sees each batch begin and every token as it is chosen; it may ask for one more
+    forward pass, over the last token, whose prediction is dropped.
+    """
+    extra = 1 if observer is not None and observer.needs_last_token else 0
+    config = GenerationConfig(
+        max_new_tokens=n_tokens + extra,
+        do_sample=False,
+        num_beams=1,
+        eos_token_id=end_tokens(model) or None,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    criteria = StoppingCriteriaList([observer] if observer is not None else [])
+    for start in range(0, len(prompts), batch_size):
+        batch = tokenizer(
+            prompts[start : start + batch_size], padding=True, return_tensors="pt"
+        ).to(model.device)
+        if observer is not None:
+            observer.begin_batch(len(batch["input_ids"]))
+        with torch.inference_mode():
+            output = model.generate(
+                input_ids=batch["input_ids"],
+                attention_mask=batch["attention_mask"],
+                generation_config=config,
+                stopping_criteria=criteria,
+            )
+        tokens = output[:, batch["input_ids"].shape[1] :][:, :n_tokens].cpu().numpy()
+        yield _padded(start, tokens, n_tokens, end_tokens(model), tokenizer.pad_token_id)
+
+
+def _padded(
+    start: int, tokens: np.ndarray, n_tokens: int, ends: list[int], padding: int
+) -> Continuations:
+    width = n_tokens - tokens.shape[1]
+    tokens = np.pad(tokens, ((0, 0), (0, width)), constant_values=padding).astype(np.int32)
+    mask = np.logical_and.accumulate(~np.isin(tokens, ends), axis=1)
+    mask[:, n_tokens - width :] = False
+    return Continuations(start=start, tokens=tokens, mask=mask)
+
+
+class TokenObserver(StoppingCriteria):
+    """Watches tokens as generation chooses them; never stops it."""
+
+    needs_last_token = False
+
+    def begin_batch(self, batch_size: int) -> None:
+        """Prepare for a batch of prompts."""
+        raise NotImplementedError
+
+    def see_tokens(self, tokens: torch.Tensor) -> None:
+        """See the tokens, (batch,), that the forward pass just made was used to choose."""
+        raise NotImplementedError
+
+    def __call__(
+        self, input_ids: torch.LongTensor, scores: torch.Tensor, **kwargs: object
+    ) -> torch.BoolTensor:
+        """Called by generation after each token; see `see_tokens`."""
+        self.see_tokens(input_ids[:, -1])
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)

@@ -1,0 +1,19 @@
+"""What the rules ask about the machine and the models: GPUs to schedule on, sizes to budget for."""
+
+import os
+from pathlib import Path
+
+
+def visible_gpus() -> int:
+    """Number of NVIDIA GPUs that jobs started here may use; CUDA_VISIBLE_DEVICES limits them."""
+    present = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is None:
+        return present
+    return min(present, len([one for one in allowed.split(",") if one.strip()]))
+
+
+def checkpoint_mb(checkpoint: str) -> int:
+    """Size of a checkpoint's weights in MB; 0 as long as it has not been made or fetched."""
+    weights = Path(checkpoint).glob("*.safetensors")
+    return sum(file.stat().st_size for file in weights) // 1_000_000

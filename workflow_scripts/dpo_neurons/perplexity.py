@@ -1,0 +1,68 @@
+"""Perplexity of a text, window by window."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from dpo_neurons.errors import InputError
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """Negative log-likelihoods by window; the first token of a window has none."""
+
+    losses: np.ndarray
+    """(n_windows,) summed negative log-likelihood of a window's scored tokens, in nats."""
+    tokens: np.ndarray
+    """(n_windows,) number of scored tokens."""
+
+    @property
+    def log_perplexity(self) -> float:
+        """Mean negative log-likelihood of the scored tokens, in nats."""
+        return float(self.losses.sum() / self.tokens.sum())
+
+    @property
+    def perplexity(self) -> float:
+        """Exponential of the log-perplexity."""
+        return float(np.exp(self.log_perplexity))
+
+
+def measure_perplexity(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: list[str],
+    window: int,
+    batch_size: int,
+) -> Perplexity:
+    """Score texts, joined by blank lines, in windows of `window` tokens that do not overlap.
+
+    Raises InputError if the window is longer than the model allows or the text shorter than two
+    tokens.
+    """
+    longest = model.config.max_position_embeddings
+    if window > longest:
+        raise InputError(
+            f"perplexity.window: {window} tokens, but the model reads at most {longest}; lower it"
+        )
+    ids = tokenizer("\n\n".join(texts), return_tensors="pt", verbose=False)["input_ids"][0]
+    if len(ids) < 2:
+        raise InputError("perplexity_text: shorter than two tokens; give more text")
+    whole = ids[: len(ids) // window * window].view(-1, window)
+    batches = list(whole.split(batch_size)) if len(whole) else []
+    rest = ids[len(whole) * window :]
+    if len(rest) > 1:
+        batches.append(rest[None])
+    losses, tokens = [], []
+    for batch in batches:
+        losses.append(_losses(model, batch.to(model.device)))
+        tokens.append(np.full(len(batch), batch.shape[1] - 1))
+    return Perplexity(np.concatenate(losses), np.concatenate(tokens))
+
+
+def _losses(model: PreTrainedModel, ids: torch.Tensor) -> np.ndarray:
+    with torch.inference_mode():
+        logits = model(input_ids=ids).logits[:, :-1].float()
+    losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
+    return losses.double().sum(dim=1).cpu().numpy()

@@ -1,0 +1,74 @@
+"""Plans: an intervention as data, which layer, which neuron, which operation, which value."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.output_files import whole_file
+
+ACTIVATION_OPERATIONS = ("set", "scale", "add")
+OPERATIONS = (*ACTIVATION_OPERATIONS, "scale_key")
+COLUMNS = ("layer", "neuron", "operation", "value")
+
+
+def make_plan(neurons: pd.DataFrame, operation: str, values: pd.Series | float) -> pd.DataFrame:
+    """Plan one operation for the given neurons (columns layer, neuron), a value each or for all."""
+    plan = neurons[["layer", "neuron"]].assign(operation=operation, value=values)
+    plan = plan.sort_values(["layer", "neuron"], ignore_index=True)
+    return plan.astype({"layer": "int64", "neuron": "int64", "value": "float64"})
+
+
+def empty_plan() -> pd.DataFrame:
+    """The plan that changes nothing."""
+    return make_plan(pd.DataFrame({"layer": [], "neuron": []}), "set", 0.0)
+
+
+def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
+    """Check that a plan fits a model.
+
+    Raises InputError for an unknown operation, a layer or neuron that the model has not, a value
+    that is no number, or two operations on the activation or the key vector of one neuron.
+    """
+    unknown = set(plan["operation"]) - set(OPERATIONS)
+    if unknown:
+        raise InputError(
+            f"plan: operation {sorted(unknown)[0]!r} is not one of {', '.join(OPERATIONS)}"
+        )
+    outside = plan[~plan["layer"].between(0, n_layers - 1) | ~plan["neuron"].between(0, d_mlp - 1)]
+    if len(outside):
+        layer, neuron = outside.iloc[0][["layer", "neuron"]]
+        raise InputError(
+            f"plan: layer {layer}, neuron {neuron} is outside the model's {n_layers} layers of "
+            f"{d_mlp} neurons; was the plan written for another model?"
+        )
+    if not plan["value"].map(float).map(pd.notna).all():
+        raise InputError("plan: a value is missing or NaN; write the plan again")
+    target = plan["operation"].eq("scale_key")
+    twice = plan[plan.assign(target=target).duplicated(["layer", "neuron", "target"])]
+    if len(twice):
+        layer, neuron = twice.iloc[0][["layer", "neuron"]]
+        raise InputError(f"plan: layer {layer}, neuron {neuron} has two operations; keep one")
+
+
+def read_plan(path: Path) -> pd.DataFrame:
+    """Read a plan.
+
+    Raises InputError if the file is no plan.
+    """
+    try:
+        plan = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as parquet ({error}); delete it and rerun") from (
+            error
+        )
+    missing = set(COLUMNS) - set(plan.columns)
+    if missing:
+        raise InputError(f"{path}: a plan needs the column {sorted(missing)[0]!r}")
+    return plan
+
+
+def write_plan(path: Path, plan: pd.DataFrame) -> None:
+    """Write a plan as parquet."""
+    with whole_file(path) as partial:
+        plan[list(COLUMNS)].to_parquet(partial, index=False)

@@ -1,0 +1,89 @@
+"""The probe: a logistic regression on mean residual-stream states of labelled comments."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.families import Layers
+
+
+def mean_last_states(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: list[str],
+    batch_size: int,
+) -> np.ndarray:
+    """Mean over each text's tokens of the residual stream after the last block, (n, d_model).
+
+    Padding is left out. The state is the stream itself, before the final norm: that is where the
+    value vectors write.
+    """
+    states: list[torch.Tensor] = []
+
+    def read(module: torch.nn.Module, inputs: object, output: object) -> None:
+        states.append(output[0] if isinstance(output, tuple) else output)
+
+    hook = Layers.of(model).blocks[-1].register_forward_hook(read)
+    # Padding on the right leaves every position id of a causal model as it is without padding.
+    tokenizer.padding_side = "right"
+    means = []
+    try:
+        for start in range(0, len(texts), batch_size):
+            batch = tokenizer(
+                texts[start : start + batch_size],
+                padding=True,
+                truncation=True,
+                max_length=model.config.max_position_embeddings,
+                return_tensors="pt",
+            ).to(model.device)
+            with torch.inference_mode():
+                model.base_model(
+                    input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+                )
+            mask = batch["attention_mask"][..., None]
+            total = (states.pop().float() * mask).sum(dim=1)
+            means.append((total / mask.sum(dim=1).clamp(min=1)).cpu().numpy())
+    finally:
+        hook.remove()
+    return np.concatenate(means).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A trained probe: its weight vector, (d_model,), and accuracies on both splits."""
+
+    weight: np.ndarray
+    training_accuracy: float
+    validation_accuracy: float
+    validation_rows: int
+
+
+def train_probe(
+    states: np.ndarray, labels: np.ndarray, validation_share: float, seed: int
+) -> Probe:
+    """Fit a logistic regression of labels, (n,) 0 or 1, on states, (n, d_model).
+
+    The held-out share is stratified by label.
+    Raises InputError if one of the labels is missing or too rare to be split.
+    """
+    counts = np.bincount(labels.astype(int), minlength=2)
+    if counts.min() < 2:
+        raise InputError(
+            f"labelled_comments: {counts[1]} toxic and {counts[0]} other comments; "
+            "a probe needs at least two of each"
+        )
+    train_x, test_x, train_y, test_y = train_test_split(
+        states, labels, test_size=validation_share, random_state=seed, stratify=labels
+    )
+    model = LogisticRegression(max_iter=1000).fit(train_x, train_y)
+    return Probe(
+        weight=model.coef_[0],
+        training_accuracy=float(model.score(train_x, train_y)),
+        validation_accuracy=float(model.score(test_x, test_y)),
+        validation_rows=len(test_y),
+    )

@@ -1,0 +1,32 @@
+"""The lexicon scorer: words with severities, found in the text."""
+
+import re
+
+import pandas as pd
+
+
+def score_by_lexicon(texts: list[str], severities: dict[str, float]) -> pd.DataFrame:
+    """Score texts by the severities, in [0, 1], of the words they contain.
+
+    toxicity: 1 − Π(1 − severity) over every occurrence, so it grows with the number and the
+    severity of the words and stays below 1. severest: the largest severity. matches: occurrences.
+    """
+    lowered = {word.lower(): severity for word, severity in severities.items()}
+    found = [
+        [lowered[word] for word in re.findall(r"\w+", text.lower()) if word in lowered]
+        for text in texts
+    ]
+    return pd.DataFrame(
+        {
+            "toxicity": [_noisy_or(matches) for matches in found],
+            "severest": [max(matches, default=0.0) for matches in found],
+            "matches": [len(matches) for matches in found],
+        }
+    )
+
+
+def _noisy_or(severities: list[float]) -> float:
+    clean = 1.0
+    for severity in severities:
+        clean *= 1 - severity
+    return 1 - clean

@@ -1,0 +1,122 @@
+"""Draw figure 1a: each MLP layer's output projected on the direction, in three models.
+
+Before fine-tuning, before fine-tuning with neurons ablated, and after fine-tuning.
+"""
+
+import argparse
+from pathlib import Path
+
+import altair as alt
+import h5py
+import numpy as np
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.figure_style import ABLATED, AFTER, BEFORE, figure_arguments, write_figure
+from dpo_neurons.program import run_program
+
+STATES = {
+    "before fine-tuning": (BEFORE, "circle", [1, 0]),
+    "before, neurons ablated": (ABLATED, "triangle-up", [6, 3]),
+    "after fine-tuning": (AFTER, "square", [2, 2]),
+}
+"""Colour, mark and dash of each of the three models, in the order of the legend."""
+
+
+def aggregate(mlp_outputs: dict[str, np.ndarray], direction: np.ndarray) -> pd.DataFrame:
+    """Project every layer's mean MLP output on the direction (v1, figure 1a).
+
+    mlp_outputs: (n_layers, d_model) by name of the model; direction: (d_model,), of any length.
+    Returns a row a model and layer: state, layer, projection (on the unit direction).
+    """
+    unit = direction.astype(np.float64) / np.linalg.norm(direction.astype(np.float64))
+    rows = []
+    for state, output in mlp_outputs.items():
+        projection = output.astype(np.float64) @ unit
+        rows.append(
+            pd.DataFrame(
+                {"state": state, "layer": np.arange(len(projection)), "projection": projection}
+            )
+        )
+    return pd.concat(rows, ignore_index=True)
+
+
+def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.LayerChart:
+    """Draw a line a model over the layers."""
+    colours, shapes, dashes = zip(*STATES.values(), strict=True)
+    states = list(STATES)
+    legend = alt.Legend(title=None, symbolSize=90, symbolStrokeWidth=0)
+    lines = alt.Chart(data).encode(
+        x=alt.X("layer:O", title="MLP layer (first = 0)").axis(labelAngle=0, labelOverlap=True),
+        y=alt.Y("projection:Q", title=f"projection on {direction_name} direction"),
+        color=alt.Color("state:N", legend=legend).scale(domain=states, range=colours),
+        tooltip=["state:N", "layer:O", alt.Tooltip("projection:Q", format=".4g")],
+    )
+    zero = alt.Chart().mark_rule(color="#707070").encode(y=alt.datum(0))
+    dash = alt.StrokeDash("state:N", legend=None).scale(domain=states, range=dashes)
+    shape = alt.Shape("state:N", legend=legend).scale(domain=states, range=shapes)
+    return alt.layer(
+        lines.mark_line(strokeWidth=2).encode(strokeDash=dash),
+        zero,
+        lines.mark_point(size=50, filled=True, opacity=1).encode(shape=shape),
+        title=alt.Title(
+            f"MLP layer outputs projected on the {direction_name} direction",
+            subtitle=f"{model}: mean over prompts and generated tokens",
+        ),
+    ).properties(width=640, height=340)
+
+
+def read_mlp_output(path: Path) -> np.ndarray:
+    """Read the mean MLP outputs, (n_layers, d_model), of an activations file."""
+    try:
+        with h5py.File(path) as file:
+            return file["mlp_output"][:]
+    except KeyError as error:
+        raise InputError(f"{path}: has no dataset 'mlp_output'; delete it and rerun") from error
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read as HDF5 ({error}); delete it and rerun"
+        ) from error
+
+
+def read_direction(path: Path) -> np.ndarray:
+    """Read the first row, (d_model,), of a direction file."""
+    try:
+        return load_file(path)["direction"][0]
+    except KeyError as error:
+        raise InputError(f"{path}: has no tensor 'direction'; delete it and rerun") from error
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"{path}: cannot be read as safetensors ({error}); delete it and rerun"
+        ) from error
+
+
+def main() -> None:
+    """Read the three activations files and the direction, draw, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--before", type=Path, required=True, help="activations h5, first model")
+    parser.add_argument("--ablated", type=Path, required=True, help="the same under an ablation")
+    parser.add_argument("--after", type=Path, required=True, help="activations h5, second model")
+    parser.add_argument("--direction", type=Path, required=True, help="direction safetensors")
+    parser.add_argument("--direction-name", required=True, help="its name, for the titles")
+    figure_arguments(parser)
+    arguments = parser.parse_args()
+
+    direction = read_direction(arguments.direction)
+    paths = (arguments.before, arguments.ablated, arguments.after)
+    outputs = {state: read_mlp_output(path) for state, path in zip(STATES, paths, strict=True)}
+    n_layers = len(outputs["before fine-tuning"])
+    for path, output in zip(paths, outputs.values(), strict=True):
+        if output.shape != (n_layers, len(direction)):
+            raise InputError(
+                f"{path}: MLP outputs of shape {output.shape} do not go with {n_layers} layers and "
+                f"a direction of {len(direction)} dimensions; are the files of one model?"
+            )
+    data = aggregate(outputs, direction)
+    write_figure(chart(data, arguments.model, arguments.direction_name), arguments.output_stem)
+
+
+if __name__ == "__main__":
+    run_program(main)

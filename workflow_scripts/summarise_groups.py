@@ -1,0 +1,38 @@
+"""Sum the contributions by neuron group, with bootstrap intervals of the shares."""
+
+import argparse
+from pathlib import Path
+
+from dpo_neurons.activation_cache import open_cache
+from dpo_neurons.contributions import read_contributions
+from dpo_neurons.group_shares import prompt_reductions, summarise_groups
+from dpo_neurons.output_files import whole_file
+from dpo_neurons.program import log, run_program
+
+
+def main() -> None:
+    """Parse, summarise, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--contributions", type=Path, required=True)
+    parser.add_argument("--activations-pre", type=Path, required=True)
+    parser.add_argument("--activations-post", type=Path, required=True)
+    parser.add_argument("--resamples", type=int, required=True)
+    parser.add_argument("--level", type=float, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="csv")
+    arguments = parser.parse_args()
+
+    table = read_contributions(arguments.contributions)
+    with (
+        open_cache(arguments.activations_pre) as pre,
+        open_cache(arguments.activations_post) as post,
+    ):
+        sides = prompt_reductions(table, pre, "pre"), prompt_reductions(table, post, "post")
+    groups = summarise_groups(table, *sides, arguments.resamples, arguments.level, arguments.seed)
+    with whole_file(arguments.output) as partial:
+        groups.to_csv(partial, index=False)
+    log.info("\n%s", groups.to_string(index=False))
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,43 @@
+"""Tabulate what every intervention of a model did to toxicity, perplexity, F1 and repetition."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from dpo_neurons.intervention_table import Bootstrap, read_measured, table_row, to_markdown
+from dpo_neurons.output_files import whole_file
+from dpo_neurons.program import run_program
+
+
+def main() -> None:
+    """Parse, tabulate, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, required=True, help="directory of the study")
+    parser.add_argument("--model", required=True)
+    parser.add_argument(
+        "--interventions", nargs="+", required=True, help="rows in order, as name=checkpoint"
+    )
+    parser.add_argument("--references", type=Path, required=True, help="prompt, gold")
+    parser.add_argument("--resamples", type=int, required=True)
+    parser.add_argument("--level", type=float, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--csv", type=Path, required=True)
+    parser.add_argument("--markdown", type=Path, required=True)
+    arguments = parser.parse_args()
+
+    bootstrap = Bootstrap(arguments.resamples, arguments.level, arguments.seed)
+    rows = []
+    for pair in arguments.interventions:
+        name, checkpoint = pair.split("=")
+        measured = read_measured(arguments.results, arguments.model, name, arguments.references)
+        rows.append(table_row(name, checkpoint, measured, bootstrap))
+    table = pd.DataFrame(rows)
+    with whole_file(arguments.csv) as partial:
+        table.to_csv(partial, index=False)
+    with whole_file(arguments.markdown) as partial:
+        partial.write_text(to_markdown(table), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run_program(main)

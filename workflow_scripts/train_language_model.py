@@ -1,0 +1,46 @@
+"""Train the embedded study's first checkpoint: a small GPT-2, from scratch."""
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+
+from dpo_neurons.datasets import read_dataset
+from dpo_neurons.output_files import whole_directory
+from dpo_neurons.program import log, obey_threads, run_program
+
+
+def main() -> None:
+    """Parse, train, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--text", type=Path, required=True, help="JSON lines with the key text")
+    parser.add_argument("--tokenizer", type=Path, required=True)
+    for whole in ("layers", "width", "heads", "steps", "batch-size", "sequence-length", "seed"):
+        parser.add_argument(f"--{whole}", type=int, required=True)
+    parser.add_argument("--learning-rate", type=float, required=True)
+    parser.add_argument("--neuron-dropout", type=float, required=True)
+    parser.add_argument("--threads", type=int, required=True, help="threads of torch and BLAS")
+    parser.add_argument("--output", type=Path, required=True, help="checkpoint directory")
+    arguments = parser.parse_args()
+
+    obey_threads(arguments.threads)
+    import torch
+
+    from dpo_neurons.checkpoints import load_tokenizer
+    from dpo_neurons.language_model_training import Recipe, new_model, train_language_model
+
+    recipe = Recipe(**{field.name: getattr(arguments, field.name) for field in fields(Recipe)})
+    tokenizer = load_tokenizer(arguments.tokenizer)
+    texts = [row["text"] for row in read_dataset(arguments.text, "training_text")]
+    joined = f" {tokenizer.eos_token} ".join(texts)
+    ids = tokenizer(joined, return_tensors="pt", verbose=False)["input_ids"][0]
+    torch.manual_seed(arguments.seed)
+    model = new_model(recipe, tokenizer)
+    loss = train_language_model(model, ids, recipe, arguments.seed)
+    log.info("loss %.4f nats a token after %d steps on %d tokens", loss, recipe.steps, len(ids))
+    with whole_directory(arguments.output) as partial:
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,53 @@
+"""Train the probe whose weight vector is the direction."""
+
+import argparse
+from pathlib import Path
+
+from dpo_neurons.datasets import read_dataset
+from dpo_neurons.directions import write_direction
+from dpo_neurons.program import log, model_arguments, obey_threads, run_program
+
+
+def main() -> None:
+    """Parse, train, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--comments", type=Path, required=True, help="text, toxic")
+    parser.add_argument("--validation-share", type=float, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    model_arguments(parser)
+    parser.add_argument("--output", type=Path, required=True, help="safetensors")
+    arguments = parser.parse_args()
+
+    obey_threads(arguments.threads)
+    import numpy as np
+
+    from dpo_neurons.checkpoints import load_model, load_tokenizer
+    from dpo_neurons.devices import leased_device
+    from dpo_neurons.probe import mean_last_states, train_probe
+
+    comments = read_dataset(arguments.comments, "labelled_comments")
+    tokenizer = load_tokenizer(arguments.checkpoint)
+    with leased_device(arguments.device) as device:
+        model = load_model(arguments.checkpoint, arguments.dtype, device)
+        texts = [comment["text"] for comment in comments]
+        states = mean_last_states(model, tokenizer, texts, arguments.batch_size)
+    labels = np.array([comment["toxic"] >= 0.5 for comment in comments], dtype=int)
+    probe = train_probe(states, labels, arguments.validation_share, arguments.seed)
+    log.info(
+        "validation accuracy %.4f on %d held-out comments",
+        probe.validation_accuracy,
+        probe.validation_rows,
+    )
+    how = {
+        "kind": "probe",
+        "comments": str(len(comments)),
+        "training_accuracy": f"{probe.training_accuracy:.6f}",
+        "validation_accuracy": f"{probe.validation_accuracy:.6f}",
+        "validation_rows": str(probe.validation_rows),
+    }
+    write_direction(arguments.output, probe.weight, how)
+
+
+if __name__ == "__main__":
+    run_program(main)

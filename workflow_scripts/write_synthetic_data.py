@@ -1,0 +1,26 @@
+"""Write one data set of the embedded study in the synthetic language."""
+
+import argparse
+from pathlib import Path
+
+from dpo_neurons.datasets import TEXT_KEYS, synthetic_rows
+from dpo_neurons.jsonl import write_jsonl
+from dpo_neurons.program import log, run_program
+
+
+def main() -> None:
+    """Parse, make, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True, choices=sorted(TEXT_KEYS))
+    parser.add_argument("--rows", type=int, default=0, help="ignored for the lexicon")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="JSON lines")
+    arguments = parser.parse_args()
+
+    rows = synthetic_rows(arguments.dataset, arguments.rows, arguments.seed)
+    write_jsonl(arguments.output, rows)
+    log.info("%d rows of %s", len(rows), arguments.dataset)
+
+
+if __name__ == "__main__":
+    run_program(main)
