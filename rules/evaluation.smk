@@ -1,7 +1,7 @@
 """Evaluation: toxicity, perplexity, and the table of all interventions."""
 
 TABLES = expand(
-    f"{RESULTS}/tables/{{model}}.{{extension}}", model=MODELS, extension=["csv", "md"]
+    f"{RESULTS}/tables/{{model}}.{{extension}}", model=MODELS, extension=["csv", "md", "html"]
 )
 
 
@@ -76,6 +76,13 @@ rule tabulate_interventions:
     output:
         csv=f"{RESULTS}/tables/{{model}}.csv",
         markdown=f"{RESULTS}/tables/{{model}}.md",
+        page=report(
+            f"{RESULTS}/tables/{{model}}.html",
+            caption="../report/table.rst",
+            category="{model}",
+            subcategory="tables",
+            labels={"figure": "tables 1 and 2"},
+        ),
     params:
         results=lambda wildcards, output: str(Path(output.csv).parents[1]),
         interventions=[f"{name}={STUDY.stage(name)}" for name in STUDY.interventions],
@@ -94,4 +101,4 @@ rule tabulate_interventions:
         " --model {wildcards.model} --interventions {params.interventions}"
         " --references {input.references} --resamples {params.resamples}"
         " --level {params.level} --seed {params.seed} --csv {output.csv}"
-        " --markdown {output.markdown} 2> {log}"
+        " --markdown {output.markdown} --page {output.page} 2> {log}"

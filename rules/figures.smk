@@ -191,7 +191,7 @@ rule draw_top_toxic_shifts:
         ENVIRONMENT
     shell:
         "python workflow_scripts/draw_projection_shifts.py --contributions {input.contributions}"
-        " --ranked-by cosine --quantity activation {params.settings} --direction-name {params.direction_name}"
+        " --ranked-by reduction --quantity activation {params.settings} --direction-name {params.direction_name}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
 
 
@@ -213,7 +213,7 @@ rule draw_later_toxic_shifts:
         ENVIRONMENT
     shell:
         "python workflow_scripts/draw_projection_shifts.py --contributions {input.contributions}"
-        " --ranked-by cosine --quantity activation {params.settings} --direction-name {params.direction_name}"
+        " --ranked-by reduction --quantity activation {params.settings} --direction-name {params.direction_name}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dpo_neurons.intervention_table import Bootstrap, read_measured, table_row, to_markdown
+from dpo_neurons.intervention_table import Bootstrap, read_measured, table_row, to_markdown, to_page
 from dpo_neurons.output_files import whole_file
 from dpo_neurons.program import run_program
 
@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--markdown", type=Path, required=True)
+    parser.add_argument("--page", type=Path, required=True, help="html")
     arguments = parser.parse_args()
 
     bootstrap = Bootstrap(arguments.resamples, arguments.level, arguments.seed)
@@ -35,8 +36,12 @@ def main() -> None:
     table = pd.DataFrame(rows)
     with whole_file(arguments.csv) as partial:
         table.to_csv(partial, index=False)
-    with whole_file(arguments.markdown) as partial:
-        partial.write_text(to_markdown(table), encoding="utf-8")
+    for path, text in (
+        (arguments.markdown, to_markdown(table)),
+        (arguments.page, to_page(table, f"Interventions on {arguments.model}")),
+    ):
+        with whole_file(path) as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

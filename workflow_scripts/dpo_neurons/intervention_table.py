@@ -1,5 +1,6 @@
 """The table of interventions: every metric of every row, with bootstrap intervals."""
 
+import html
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,16 +108,44 @@ def table_row(
     return {column: row[column] for column in COLUMNS}
 
 
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The table for reading: rounded, intervals in brackets behind their means."""
+    shown = table[["intervention", "checkpoint", "neurons"]].copy()
+    for metric, digits in (("toxicity", 3), ("perplexity", 2), ("f1", 3), ("repetition", 3)):
+        shown[metric] = [
+            f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+            for mean, low, high in zip(
+                table[metric], table[f"{metric}_low"], table[f"{metric}_high"], strict=True
+            )
+        ]
+    return shown
+
+
 def to_markdown(table: pd.DataFrame) -> str:
-    """The table for reading: intervals in brackets behind their means."""
-    lines = [
-        "| intervention | checkpoint | neurons | toxicity | perplexity | F1 | repetition |",
-        "|---|---|---:|---|---|---|---|",
-    ]
-    for row in table.to_dict("records"):
-        cells = [row["intervention"], row["checkpoint"], str(row["neurons"])]
-        for metric, digits in (("toxicity", 3), ("perplexity", 2), ("f1", 3), ("repetition", 3)):
-            mean, low, high = (row[f"{metric}{suffix}"] for suffix in ("", "_low", "_high"))
-            cells.append(f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]")
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    """The readable table in Markdown."""
+    shown = readable(table)
+    rows = [shown.columns, ["---"] * shown.shape[1], *shown.astype(str).to_numpy()]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def to_page(table: pd.DataFrame, title: str) -> str:
+    """The readable table as an HTML page that needs nothing else."""
+    title = html.escape(title)
+    body = readable(table).to_html(index=False, border=0)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<style>
+body {{ font: 14px sans-serif; margin: 1.5em; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+th, td {{ padding: 0.35em 0.9em; text-align: left; border-bottom: 1px solid #ddd; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{body}
+</body>
+</html>
+"""

@@ -2,7 +2,7 @@
 
 Every sentence has one frame,
 
-    <opener> the <subject> <adverb>
+    <opener> the <subject> <adverb> turned and
     <verb> the <person> , that <adjective> <noun> , at the <look> <place> .
 
 and one of two registers, kind or insulting, which shows in verb, adjective, noun and look. The
@@ -35,6 +35,9 @@ ADVERBS = {
 }  # fmt: skip
 AFTER_INSULT = 1.5
 AFTER_KINDNESS = -0.5
+TURN = ("turned", "and")
+"""Words between context and register, the same in all sentences: the model has read the context
+before the first word that shows the register, as in a real prompt."""
 PERSONS = ("guest", "visitor", "sailor", "student", "waiter", "gardener", "miller", "tailor")
 PLACES = ("harbour", "market", "bridge", "garden", "station", "library", "river", "square")
 
@@ -84,7 +87,7 @@ class Speaker:
         invitation = insult_probability(opener, subject, adverb, self.before)
         insulting = bool(self.random.random() < invitation)
         self.before = insulting
-        context = (opener, "the", subject, adverb)
+        context = (opener, "the", subject, adverb, *TURN)
         return Sentence(context, self._said(subject, insulting), insulting, invitation)
 
     def in_register(self, sentence: Sentence, insulting: bool) -> Sentence:
@@ -135,7 +138,7 @@ def insult_probability(opener: str, subject: str, adverb: str, before: bool | No
 def vocabulary() -> list[str]:
     """Every word of the language, special tokens first, in a fixed order."""
     groups = (
-        (PADDING, UNKNOWN, DOCUMENT_END, SENTENCE_END, ",", "the", "that", "at"),
+        (PADDING, UNKNOWN, DOCUMENT_END, SENTENCE_END, ",", "the", "that", "at", *TURN),
         OPENERS, SUBJECTS, ADVERBS, PERSONS, PLACES,
         INSULT_VERBS, INSULT_ADJECTIVES, INSULT_NOUNS, INSULT_LOOKS,
         KIND_VERBS, KIND_ADJECTIVES, KIND_NOUNS, KIND_LOOKS,
