@@ -1,8 +1,6 @@
 """Activation caches: of both checkpoints, and of the first one under an ablation for figure 1a."""
 
-ACTIVATIONS = expand(
-    f"{RESULTS}/activations/{{model}}/{{stage}}.h5", model=MODELS, stage=STAGES
-)
+ACTIVATIONS = expand(f"{RESULTS}/activations/{{model}}/{{stage}}.h5", model=MODELS, stage=STAGES)
 
 
 rule capture_activations:
@@ -11,20 +9,20 @@ rule capture_activations:
         prompts=f"{DATA}/challenge_prompts.jsonl",
     output:
         f"{RESULTS}/activations/{{model}}/{{stage}}.h5",
-    params:
-        tokens=config["generation"]["tokens"],
-        positions=config["activations"]["positions"],
-        dtype=dtype_of,
-        code=code_of("capture_activations"),
-    threads: config["compute"]["threads"]
-    resources:
-        **model_resources(minutes=30),
     log:
         f"{RESULTS}/logs/capture_activations/{{model}}/{{stage}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/capture_activations/{{model}}/{{stage}}.tsv"
     conda:
         ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        **model_resources(minutes=30),
+    params:
+        tokens=config["generation"]["tokens"],
+        positions=config["activations"]["positions"],
+        dtype=dtype_of,
+        code=code_of("capture_activations"),
     shell:
         "python workflow_scripts/capture_activations.py --checkpoint {input.checkpoint}"
         " --name {wildcards.model} --prompts {input.prompts} --tokens {params.tokens}"

@@ -30,6 +30,14 @@ def checkpoint_of(intervention):
     return f"{RESULTS}/checkpoints/{{model}}/{STUDY.stage(intervention)}"
 
 
+def contributions_of(wildcards):
+    """The contributions that an intervention chooses its neurons from; the unpatched need none."""
+    if STUDY.interventions[wildcards.intervention]["kind"] == "none":
+        return {}
+    direction = STUDY.direction(wildcards.intervention)
+    return {"contributions": f"{RESULTS}/contributions/{wildcards.model}/{direction}.parquet"}
+
+
 def dtype_of(wildcards):
     """Number format that a model runs in."""
     return config["models"][wildcards.model]["dtype"]

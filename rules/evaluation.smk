@@ -11,15 +11,15 @@ rule score_continuations:
         lexicon=f"{DATA}/lexicon.jsonl",
     output:
         f"{RESULTS}/scores/{{model}}/{{intervention}}.parquet",
-    params:
-        scorer=config["scorer"]["kind"],
-        code=code_of("score_continuations"),
     log:
         f"{RESULTS}/logs/score_continuations/{{model}}/{{intervention}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/score_continuations/{{model}}/{{intervention}}.tsv"
     conda:
         ENVIRONMENT
+    params:
+        scorer=config["scorer"]["kind"],
+        code=code_of("score_continuations"),
     shell:
         "python workflow_scripts/score_continuations.py --continuations {input.continuations}"
         " --scorer {params.scorer} --lexicon {input.lexicon} --output {output} 2> {log}"
@@ -32,20 +32,20 @@ rule measure_perplexity:
         text=f"{DATA}/perplexity_text.jsonl",
     output:
         f"{RESULTS}/perplexity/{{model}}/{{intervention}}.json",
-    params:
-        plan_positions=config["perplexity"]["positions"],
-        window=config["perplexity"]["window"],
-        dtype=dtype_of,
-        code=code_of("measure_perplexity"),
-    threads: config["compute"]["threads"]
-    resources:
-        **model_resources(minutes=30),
     log:
         f"{RESULTS}/logs/measure_perplexity/{{model}}/{{intervention}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/measure_perplexity/{{model}}/{{intervention}}.tsv"
     conda:
         ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        **model_resources(minutes=30),
+    params:
+        plan_positions=config["perplexity"]["positions"],
+        window=config["perplexity"]["window"],
+        dtype=dtype_of,
+        code=code_of("measure_perplexity"),
     shell:
         "python workflow_scripts/measure_perplexity.py --checkpoint {input.checkpoint}"
         " --plan {input.plan} --plan-positions {params.plan_positions} --text {input.text}"
@@ -83,6 +83,12 @@ rule tabulate_interventions:
             subcategory="tables",
             labels={"figure": "tables 1 and 2"},
         ),
+    log:
+        f"{RESULTS}/logs/tabulate_interventions/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tabulate_interventions/{{model}}.tsv"
+    conda:
+        ENVIRONMENT
     params:
         results=lambda wildcards, output: str(Path(output.csv).parents[1]),
         interventions=[f"{name}={STUDY.stage(name)}" for name in STUDY.interventions],
@@ -90,12 +96,6 @@ rule tabulate_interventions:
         level=config["bootstrap"]["level"],
         seed=SEED,
         code=code_of("tabulate_interventions"),
-    log:
-        f"{RESULTS}/logs/tabulate_interventions/{{model}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/tabulate_interventions/{{model}}.tsv"
-    conda:
-        ENVIRONMENT
     shell:
         "python workflow_scripts/tabulate_interventions.py --results {params.results}"
         " --model {wildcards.model} --interventions {params.interventions}"

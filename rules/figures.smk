@@ -28,16 +28,16 @@ rule draw_layer_projections:
         direction=f"{RESULTS}/directions/{{model}}/{DIRECTION}.safetensors",
     output:
         **figure_files("1a_layer_projections"),
-    params:
-        direction_name=DIRECTION,
-        stem=stem_of,
-        code=code_of("draw_layer_projections"),
     log:
         f"{RESULTS}/logs/draw_layer_projections/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/draw_layer_projections/{{model}}.tsv"
     conda:
         ENVIRONMENT
+    params:
+        direction_name=DIRECTION,
+        stem=stem_of,
+        code=code_of("draw_layer_projections"),
     shell:
         "python workflow_scripts/draw_layer_projections.py --before {input.before}"
         " --ablated {input.ablated} --after {input.after} --direction {input.direction} --direction-name {params.direction_name}"
@@ -49,16 +49,16 @@ rule draw_cumulative_reduction:
         contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
     output:
         **figure_files("1b_cumulative_reduction"),
-    params:
-        direction_name=DIRECTION,
-        stem=stem_of,
-        code=code_of("draw_cumulative_reduction"),
     log:
         f"{RESULTS}/logs/draw_cumulative_reduction/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/draw_cumulative_reduction/{{model}}.tsv"
     conda:
         ENVIRONMENT
+    params:
+        direction_name=DIRECTION,
+        stem=stem_of,
+        code=code_of("draw_cumulative_reduction"),
     shell:
         "python workflow_scripts/draw_cumulative_reduction.py --contributions {input.contributions}"
         " --direction-name {params.direction_name}"
@@ -70,16 +70,16 @@ rule draw_group_shares:
         groups=f"{RESULTS}/groups/{{model}}/{DIRECTION}.csv",
     output:
         **figure_files("2a_group_shares"),
-    params:
-        direction_name=DIRECTION,
-        stem=stem_of,
-        code=code_of("draw_group_shares"),
     log:
         f"{RESULTS}/logs/draw_group_shares/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/draw_group_shares/{{model}}.tsv"
     conda:
         ENVIRONMENT
+    params:
+        direction_name=DIRECTION,
+        stem=stem_of,
+        code=code_of("draw_group_shares"),
     shell:
         "python workflow_scripts/draw_group_shares.py --groups {input.groups}"
         " --direction-name {params.direction_name}"
@@ -91,17 +91,17 @@ rule draw_rank_composition:
         contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
     output:
         **figure_files("2b_rank_composition"),
-    params:
-        settings=options(config["figures"]["2b_rank_composition"]),
-        direction_name=DIRECTION,
-        stem=stem_of,
-        code=code_of("draw_rank_composition"),
     log:
         f"{RESULTS}/logs/draw_rank_composition/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/draw_rank_composition/{{model}}.tsv"
     conda:
         ENVIRONMENT
+    params:
+        settings=options(config["figures"]["2b_rank_composition"]),
+        direction_name=DIRECTION,
+        stem=stem_of,
+        code=code_of("draw_rank_composition"),
     shell:
         "python workflow_scripts/draw_rank_composition.py --contributions {input.contributions}"
         " {params.settings} --direction-name {params.direction_name}"
@@ -113,17 +113,17 @@ rule draw_projection_shifts:
         contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
     output:
         **figure_files("2c_projection_shifts"),
-    params:
-        settings=options(config["figures"]["2c_projection_shifts"]),
-        direction_name=DIRECTION,
-        stem=stem_of,
-        code=code_of("draw_projection_shifts"),
     log:
         f"{RESULTS}/logs/draw_projection_shifts/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/draw_projection_shifts/{{model}}.tsv"
     conda:
         ENVIRONMENT
+    params:
+        settings=options(config["figures"]["2c_projection_shifts"]),
+        direction_name=DIRECTION,
+        stem=stem_of,
+        code=code_of("draw_projection_shifts"),
     shell:
         "python workflow_scripts/draw_projection_shifts.py --contributions {input.contributions}"
         " --ranked-by reduction --quantity projection --first 1 {params.settings} --direction-name {params.direction_name}"
@@ -135,16 +135,16 @@ rule draw_layer_reduction:
         contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
     output:
         **figure_files("3_layer_reduction"),
-    params:
-        direction_name=DIRECTION,
-        stem=stem_of,
-        code=code_of("draw_layer_reduction"),
     log:
         f"{RESULTS}/logs/draw_layer_reduction/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/draw_layer_reduction/{{model}}.tsv"
     conda:
         ENVIRONMENT
+    params:
+        direction_name=DIRECTION,
+        stem=stem_of,
+        code=code_of("draw_layer_reduction"),
     shell:
         "python workflow_scripts/draw_layer_reduction.py --contributions {input.contributions}"
         " --direction-name {params.direction_name}"
@@ -156,17 +156,17 @@ rule draw_top_activations:
         contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
     output:
         **figure_files("4_top_activations"),
-    params:
-        settings=options(config["figures"]["4_top_activations"]),
-        direction_name=DIRECTION,
-        stem=stem_of,
-        code=code_of("draw_top_activations"),
     log:
         f"{RESULTS}/logs/draw_top_activations/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/draw_top_activations/{{model}}.tsv"
     conda:
         ENVIRONMENT
+    params:
+        settings=options(config["figures"]["4_top_activations"]),
+        direction_name=DIRECTION,
+        stem=stem_of,
+        code=code_of("draw_top_activations"),
     shell:
         "python workflow_scripts/draw_top_activations.py --contributions {input.contributions}"
         " {params.settings} --direction-name {params.direction_name}"
@@ -178,17 +178,17 @@ rule draw_top_toxic_shifts:
         contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
     output:
         **figure_files("5a_top_toxic_shifts"),
-    params:
-        settings=options(config["figures"]["5a_top_toxic_shifts"]),
-        direction_name=DIRECTION,
-        stem=stem_of,
-        code=code_of("draw_projection_shifts"),
     log:
         f"{RESULTS}/logs/draw_top_toxic_shifts/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/draw_top_toxic_shifts/{{model}}.tsv"
     conda:
         ENVIRONMENT
+    params:
+        settings=options(config["figures"]["5a_top_toxic_shifts"]),
+        direction_name=DIRECTION,
+        stem=stem_of,
+        code=code_of("draw_projection_shifts"),
     shell:
         "python workflow_scripts/draw_projection_shifts.py --contributions {input.contributions}"
         " --ranked-by reduction --quantity activation {params.settings} --direction-name {params.direction_name}"
@@ -200,17 +200,17 @@ rule draw_later_toxic_shifts:
         contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
     output:
         **figure_files("5b_later_toxic_shifts"),
-    params:
-        settings=options(config["figures"]["5b_later_toxic_shifts"]),
-        direction_name=DIRECTION,
-        stem=stem_of,
-        code=code_of("draw_projection_shifts"),
     log:
         f"{RESULTS}/logs/draw_later_toxic_shifts/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/draw_later_toxic_shifts/{{model}}.tsv"
     conda:
         ENVIRONMENT
+    params:
+        settings=options(config["figures"]["5b_later_toxic_shifts"]),
+        direction_name=DIRECTION,
+        stem=stem_of,
+        code=code_of("draw_projection_shifts"),
     shell:
         "python workflow_scripts/draw_projection_shifts.py --contributions {input.contributions}"
         " --ranked-by reduction --quantity activation {params.settings} --direction-name {params.direction_name}"
@@ -222,15 +222,15 @@ rule draw_tradeoff:
         table=f"{RESULTS}/tables/{{model}}.csv",
     output:
         **figure_files("6_tradeoff"),
-    params:
-        stem=stem_of,
-        code=code_of("draw_tradeoff"),
     log:
         f"{RESULTS}/logs/draw_tradeoff/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/draw_tradeoff/{{model}}.tsv"
     conda:
         ENVIRONMENT
+    params:
+        stem=stem_of,
+        code=code_of("draw_tradeoff"),
     shell:
         "python workflow_scripts/draw_tradeoff.py --table {input.table}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"

@@ -1,29 +1,21 @@
 """Interventions: a plan a row of the tables, and what the model writes under it."""
 
 
-def contributions_of(wildcards):
-    """The contributions that an intervention chooses its neurons from; the unpatched need none."""
-    if STUDY.interventions[wildcards.intervention]["kind"] == "none":
-        return {}
-    direction = STUDY.direction(wildcards.intervention)
-    return {"contributions": f"{RESULTS}/contributions/{wildcards.model}/{direction}.parquet"}
-
-
 rule write_plan:
     input:
         unpack(contributions_of),
     output:
         f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
-    params:
-        selection=lambda wildcards: STUDY.plan_options(wildcards.intervention),
-        contributions=lambda wildcards, input: options(dict(input.items())),
-        code=code_of("write_plan"),
     log:
         f"{RESULTS}/logs/write_plan/{{model}}/{{intervention}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/write_plan/{{model}}/{{intervention}}.tsv"
     conda:
         ENVIRONMENT
+    params:
+        selection=lambda wildcards: STUDY.plan_options(wildcards.intervention),
+        contributions=lambda wildcards, input: options(dict(input.items())),
+        code=code_of("write_plan"),
     shell:
         "python workflow_scripts/write_plan.py {params.selection} {params.contributions}"
         " --output {output} 2> {log}"
@@ -38,20 +30,20 @@ rule generate_continuations:
     output:
         challenge=f"{RESULTS}/generations/{{model}}/{{intervention}}/challenge_prompts.jsonl",
         references=f"{RESULTS}/generations/{{model}}/{{intervention}}/reference_sentences.jsonl",
-    params:
-        plan_positions=config["generation"]["positions"],
-        tokens=config["generation"]["tokens"],
-        dtype=dtype_of,
-        code=code_of("generate_continuations"),
-    threads: config["compute"]["threads"]
-    resources:
-        **model_resources(minutes=30),
     log:
         f"{RESULTS}/logs/generate_continuations/{{model}}/{{intervention}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/generate_continuations/{{model}}/{{intervention}}.tsv"
     conda:
         ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        **model_resources(minutes=30),
+    params:
+        plan_positions=config["generation"]["positions"],
+        tokens=config["generation"]["tokens"],
+        dtype=dtype_of,
+        code=code_of("generate_continuations"),
     shell:
         "python workflow_scripts/generate_continuations.py --checkpoint {input.checkpoint}"
         " --plan {input.plan} --plan-positions {params.plan_positions}"

@@ -20,15 +20,15 @@ rule compute_contributions:
         direction=f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
     output:
         f"{RESULTS}/contributions/{{model}}/{{direction}}.parquet",
-    params:
-        definition=config["groups"]["definition"],
-        code=code_of("compute_contributions"),
     log:
         f"{RESULTS}/logs/compute_contributions/{{model}}/{{direction}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/compute_contributions/{{model}}/{{direction}}.tsv"
     conda:
         ENVIRONMENT
+    params:
+        definition=config["groups"]["definition"],
+        code=code_of("compute_contributions"),
     shell:
         "python workflow_scripts/compute_contributions.py"
         " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
@@ -44,17 +44,17 @@ rule summarise_groups:
         activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
     output:
         f"{RESULTS}/groups/{{model}}/{{direction}}.csv",
-    params:
-        resamples=config["bootstrap"]["resamples"],
-        level=config["bootstrap"]["level"],
-        seed=SEED,
-        code=code_of("summarise_groups"),
     log:
         f"{RESULTS}/logs/summarise_groups/{{model}}/{{direction}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/summarise_groups/{{model}}/{{direction}}.tsv"
     conda:
         ENVIRONMENT
+    params:
+        resamples=config["bootstrap"]["resamples"],
+        level=config["bootstrap"]["level"],
+        seed=SEED,
+        code=code_of("summarise_groups"),
     shell:
         "python workflow_scripts/summarise_groups.py --contributions {input.contributions}"
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"

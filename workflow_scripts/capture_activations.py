@@ -35,7 +35,7 @@ def main() -> None:
     tokenizer = load_tokenizer(arguments.checkpoint)
     attributes = {
         "model": arguments.name,
-        "revision": str(arguments.checkpoint.resolve().name),
+        "revision": str(arguments.checkpoint),
         "dtype": arguments.dtype,
         "positions": arguments.positions,
         "versions": library_versions(),

@@ -25,8 +25,12 @@ def main() -> None:
     arguments = parser.parse_args()
 
     direction = read_direction(arguments.direction)[0]
-    along_pre, norm_pre, bias_pre = project_values(arguments.checkpoint_pre, direction)
-    along_post, _, bias_post = project_values(arguments.checkpoint_post, direction)
+    along_pre, norm_pre, bias_pre = project_values(
+        arguments.checkpoint_pre, direction, arguments.direction
+    )
+    along_post, _, bias_post = project_values(
+        arguments.checkpoint_post, direction, arguments.direction
+    )
     with (
         open_cache(arguments.activations_pre) as pre,
         open_cache(arguments.activations_post) as post,

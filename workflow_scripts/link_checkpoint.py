@@ -1,11 +1,11 @@
 """Check a user's checkpoint directory and link to it from the results."""
 
 import argparse
-import os
 from pathlib import Path
 
-from dpo_neurons.checkpoints import read_config
+from dpo_neurons.checkpoint_config import read_config
 from dpo_neurons.families import family_of
+from dpo_neurons.output_files import whole_file
 from dpo_neurons.program import run_program
 
 
@@ -15,10 +15,8 @@ def link_checkpoint(path: Path, output: Path) -> None:
     Raises InputError if `path` is no checkpoint or its model's family is not known.
     """
     family_of(read_config(path).get("model_type", "missing"), path)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".partial-{os.getpid()}-{output.name}")
-    partial.symlink_to(path.resolve(), target_is_directory=True)
-    partial.replace(output)
+    with whole_file(output) as partial:
+        partial.symlink_to(path.resolve(), target_is_directory=True)
 
 
 def main() -> None:

@@ -20,8 +20,11 @@ FLOAT16_MAX = float(np.finfo(np.float16).max)
 class CacheWriter:
     """Takes batches of sums and counts as they are captured; closes to means."""
 
-    def __init__(self, file: h5py.File, n_prompts: int, n_tokens: int, batch_size: int) -> None:
+    def __init__(
+        self, file: h5py.File, n_prompts: int, n_tokens: int, batch_size: int, checkpoint: str
+    ) -> None:
         self._file = file
+        self._checkpoint = checkpoint
         self._shape = (n_prompts, n_tokens, batch_size)
         self._sums: np.ndarray | None = None
         self._output_sums: np.ndarray | None = None
@@ -47,9 +50,9 @@ class CacheWriter:
         if not finite.all():
             layer, row = np.argwhere(~finite)[0]
             raise InputError(
-                f"activations of layer {layer} are NaN or infinite for prompt {start + row}; "
-                "the checkpoint is damaged or its numbers overflow, so try dtype float32 or "
-                "bfloat16 (models.….dtype)"
+                f"{self._checkpoint}: activations of layer {layer} are NaN or infinite for prompt "
+                f"{start + row}; the weights are damaged or overflow, so fetch the checkpoint "
+                "again or set models.….dtype to float32 or bfloat16"
             )
         counts = mask.sum(axis=1)
         stop = start + len(tokens)
@@ -72,8 +75,9 @@ class CacheWriter:
         """
         if self._count == 0:
             raise InputError(
-                "every prompt ended at once, so there is nothing to average; check that the "
-                "tokenizer belongs to the model and the prompts are unfinished texts"
+                f"{self._checkpoint}: the model ended every prompt at once, so there is nothing "
+                "to average; check that data.challenge_prompts holds unfinished texts and that "
+                "the tokenizer belongs to the model"
             )
         self._file["mean"] = (self._sums / self._count).astype(np.float32)
         self._file["mlp_output"] = (self._output_sums / self._count).astype(np.float32)
@@ -98,9 +102,13 @@ class CacheWriter:
 def new_cache(
     path: Path, n_prompts: int, n_tokens: int, batch_size: int, attributes: dict[str, str]
 ) -> Iterator[CacheWriter]:
-    """Write a cache in the block; it appears at `path` when the block ends well."""
+    """Write a cache in the block; it appears at `path` when the block ends well.
+
+    attributes: model, revision (the checkpoint that the activations are of), dtype, positions and
+    versions.
+    """
     with whole_file(path) as partial, h5py.File(partial, "w") as file:
-        writer = CacheWriter(file, n_prompts, n_tokens, batch_size)
+        writer = CacheWriter(file, n_prompts, n_tokens, batch_size, attributes["revision"])
         yield writer
         writer.close()
         file.attrs.update(attributes)

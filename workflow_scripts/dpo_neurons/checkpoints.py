@@ -1,8 +1,6 @@
 """Loading a checkpoint: the model ready for inference, its tokenizer ready for batches."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -14,25 +12,9 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from dpo_neurons.checkpoint_config import read_config
 from dpo_neurons.errors import InputError
 from dpo_neurons.families import family_of
-
-
-def read_config(checkpoint: Path) -> dict[str, Any]:
-    """Read a checkpoint's config.json.
-
-    Raises InputError if the directory is no Hugging Face checkpoint.
-    """
-    path = checkpoint / "config.json"
-    if not path.is_file():
-        raise InputError(
-            f"{checkpoint}: no config.json in it; a checkpoint is a directory as written by "
-            "save_pretrained, set models.…: {kind: directory, path: …} to one"
-        )
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not valid JSON ({error}); restore the file") from None
 
 
 def load_model(checkpoint: Path, dtype: str, device: str) -> PreTrainedModel:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from tqdm import tqdm
 from transformers import (
     GenerationConfig,
     PreTrainedModel,
@@ -56,7 +57,8 @@ def generate_greedily(
         pad_token_id=tokenizer.pad_token_id,
     )
     criteria = StoppingCriteriaList([observer] if observer is not None else [])
-    for start in range(0, len(prompts), batch_size):
+    starts = range(0, len(prompts), batch_size)
+    for start in tqdm(starts, desc="generating", unit="batch", mininterval=5):
         batch = tokenizer(
             prompts[start : start + batch_size], padding=True, return_tensors="pt"
         ).to(model.device)

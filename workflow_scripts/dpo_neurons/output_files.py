@@ -20,6 +20,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises InputError when the disk is full; nothing of the file is left then.
     """
     partial = _partial(path)
+    partial.unlink(missing_ok=True)
     try:
         yield partial
         partial.replace(path)
@@ -53,7 +54,8 @@ def whole_directory(path: Path) -> Iterator[Path]:
 
 def _partial(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".partial-{os.getpid()}-{path.name}")
+    # Always the same name: what a killed job leaves, the next try overwrites.
+    return path.with_name(f".partial-{path.name}")
 
 
 def _explain_full_disk(error: BaseException, path: Path) -> None:

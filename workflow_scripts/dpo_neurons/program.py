@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -20,8 +21,9 @@ def run_program(main: Callable[[], None]) -> None:
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    log.info("%s", " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]))
-    log.info("python %s, %s", platform.python_version(), library_versions())
+    if not {"-h", "--help"} & set(sys.argv):
+        log.info("%s", shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+        log.info("python %s, %s", platform.python_version(), library_versions())
     try:
         main()
     except InputError as error:

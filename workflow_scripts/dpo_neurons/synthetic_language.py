@@ -2,7 +2,7 @@
 
 Every sentence has one frame,
 
-    <opener> the <subject> <adverb> turned and
+    <opener> the <subject> <adverb> then
     <verb> the <person> , that <adjective> <noun> , at the <look> <place> .
 
 and one of two registers, kind or insulting, which shows in verb, adjective, noun and look. The
@@ -35,7 +35,7 @@ ADVERBS = {
 }  # fmt: skip
 AFTER_INSULT = 1.5
 AFTER_KINDNESS = -0.5
-TURN = ("turned", "and")
+TURN = ("then",)
 """Words between context and register, the same in all sentences: the model has read the context
 before the first word that shows the register, as in a real prompt."""
 PERSONS = ("guest", "visitor", "sailor", "student", "waiter", "gardener", "miller", "tailor")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
-from dpo_neurons.checkpoints import read_config
+from dpo_neurons.checkpoint_config import read_config
 from dpo_neurons.errors import InputError
 from dpo_neurons.families import Family, family_of
 
@@ -37,9 +37,9 @@ def layers_of_values(checkpoint: Path) -> Iterator[tuple[np.ndarray, np.ndarray 
 
 
 def project_values(
-    checkpoint: Path, direction: np.ndarray
+    checkpoint: Path, direction: np.ndarray, direction_file: Path
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Project a checkpoint's value vectors on a unit direction, (d_model,).
+    """Project a checkpoint's value vectors on a unit direction, (d_model,), read from a file.
 
     Returns components along it, (n_layers, d_mlp); norms of the value vectors, (n_layers, d_mlp);
     components of the down projections' biases, (n_layers,), zero where there are none.
@@ -49,8 +49,9 @@ def project_values(
     for values, bias in layers_of_values(checkpoint):
         if values.shape[1] != len(direction):
             raise InputError(
-                f"{checkpoint}: the model's residual stream is {values.shape[1]} wide but the "
-                f"direction {len(direction)}; use a direction made for this model"
+                f"{direction_file}: the direction is {len(direction)} wide, but the residual "
+                f"stream of {checkpoint} is {values.shape[1]} wide; set directions.…: {{kind: "
+                "file, path: …} to one made for this model"
             )
         along.append(values @ direction)
         norms.append(np.linalg.norm(values, axis=1))

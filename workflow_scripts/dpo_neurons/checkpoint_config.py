@@ -1,0 +1,24 @@
+"""A checkpoint's config.json, read without loading transformers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dpo_neurons.errors import InputError
+
+
+def read_config(checkpoint: Path) -> dict[str, Any]:
+    """Read a checkpoint's config.json.
+
+    Raises InputError if the directory is no Hugging Face checkpoint.
+    """
+    path = checkpoint / "config.json"
+    if not path.is_file():
+        raise InputError(
+            f"{checkpoint}: no config.json in it; a checkpoint is a directory as written by "
+            "save_pretrained, set models.…: {kind: directory, path: …} to one"
+        )
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not valid JSON ({error}); restore the file") from None
