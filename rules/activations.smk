@@ -21,12 +21,13 @@ rule capture_activations:
     params:
         tokens=config["generation"]["tokens"],
         positions=config["activations"]["positions"],
+        plan="",
         dtype=dtype_of,
         code=code_of("capture_activations"),
     shell:
         "python workflow_scripts/capture_activations.py --checkpoint {input.checkpoint}"
         " --name {wildcards.model} --prompts {input.prompts} --tokens {params.tokens}"
-        " --positions {params.positions} --dtype {params.dtype}"
+        " --positions {params.positions} {params.plan} --dtype {params.dtype}"
         " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
         " --output {output} 2> {log}"
 
@@ -42,3 +43,11 @@ use rule capture_activations as capture_ablated_activations with:
         f"{RESULTS}/logs/capture_activations/{{model}}/{{intervention}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/capture_activations/{{model}}/{{intervention}}.tsv"
+    params:
+        tokens=config["generation"]["tokens"],
+        positions=config["activations"]["positions"],
+        plan=lambda wildcards, input: options(
+            {"plan": input.plan, "plan_positions": config["generation"]["positions"]}
+        ),
+        dtype=dtype_of,
+        code=code_of("capture_activations"),

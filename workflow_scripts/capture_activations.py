@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
     parser.add_argument("--positions", required=True, help="generated or predicting")
     parser.add_argument("--plan", type=Path, help="an intervention to capture under")
-    parser.add_argument("--plan-positions", default="last", help="last or all (default: last)")
+    parser.add_argument("--plan-positions", choices=("last", "all"), help="needed with --plan")
     model_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="HDF5")
     arguments = parser.parse_args()

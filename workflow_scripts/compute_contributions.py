@@ -49,7 +49,7 @@ def main() -> None:
     )
     error = identity_error(table, (outputs[0] - bias_pre) - (outputs[1] - bias_post))
     log.info("neurons add up to the drop of each MLP output within %.2g (relative)", error)
-    if error > tolerance:
+    if not error <= tolerance:
         raise InputError(
             f"{arguments.activations_pre}, {arguments.activations_post}: the neurons do not add up "
             f"to the MLP outputs (relative error {error:.2g}, allowed {tolerance:g}); they were "

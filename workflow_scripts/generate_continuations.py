@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--plan", type=Path, required=True)
-    parser.add_argument("--plan-positions", required=True, help="last or all")
+    parser.add_argument("--plan-positions", required=True, choices=("last", "all"))
     for dataset in DATASETS:
         option = dataset.replace("_", "-")
         parser.add_argument(f"--{option}", type=Path, required=True, help="JSON lines")

@@ -15,7 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--plan", type=Path, required=True)
-    parser.add_argument("--plan-positions", required=True, help="all or first")
+    parser.add_argument("--plan-positions", required=True, choices=("all", "first"))
     parser.add_argument("--text", type=Path, required=True, help="JSON lines with the key text")
     parser.add_argument("--window", type=int, required=True, help="tokens a window")
     model_arguments(parser)

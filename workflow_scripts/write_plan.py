@@ -11,6 +11,15 @@ from dpo_neurons.plans import empty_plan, make_plan, write_plan
 from dpo_neurons.program import log, run_program
 from dpo_neurons.selections import most_toxic, neurons_in_groups
 
+NEEDED = {
+    "none": (),
+    "patch": ("contributions", "groups"),
+    "control": ("contributions", "groups"),
+    "ablate": ("contributions", "top"),
+    "scale_keys": ("contributions", "top", "factor"),
+}
+"""The options that each kind of intervention needs."""
+
 
 def planned(table: pd.DataFrame, arguments: argparse.Namespace) -> pd.DataFrame:
     """The plan that the arguments ask for, from a table of contributions.
@@ -31,9 +40,7 @@ def planned(table: pd.DataFrame, arguments: argparse.Namespace) -> pd.DataFrame:
 def main() -> None:
     """Parse, plan, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--kind", required=True, choices=("none", "patch", "control", "ablate", "scale_keys")
-    )
+    parser.add_argument("--kind", required=True, choices=NEEDED)
     parser.add_argument("--contributions", type=Path, help="for every kind but none")
     parser.add_argument("--groups", nargs="+", choices=GROUPS, help="for patch and control")
     parser.add_argument("--top", type=int, help="how many neurons, for ablate and scale_keys")
@@ -44,6 +51,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="parquet")
     arguments = parser.parse_args()
 
+    for option in NEEDED[arguments.kind]:
+        if getattr(arguments, option) is None:
+            parser.error(f"--kind {arguments.kind} needs --{option}")
     if arguments.kind == "none":
         plan = empty_plan()
     else:

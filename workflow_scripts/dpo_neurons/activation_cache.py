@@ -1,6 +1,9 @@
 """Activation caches: HDF5 files with the mean and per-prompt activations of one checkpoint."""
 
+import errno
 import logging
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,6 +88,10 @@ class CacheWriter:
     def _create(self, sums: tuple[int, ...], output_sums: tuple[int, ...]) -> None:
         n_prompts, n_tokens, batch_size = self._shape
         n_layers, _, d_mlp = sums
+        n_bytes = n_prompts * n_layers * d_mlp * np.dtype(np.float16).itemsize
+        if n_bytes > shutil.disk_usage(Path(self._file.filename).parent).free:
+            # Asked beforehand, because HDF5 crashes when the disk fills up under it.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         # Plain chunks: float16 activations hardly compress and a layer is read in one sweep.
         self._file.create_dataset(
             "per_prompt",

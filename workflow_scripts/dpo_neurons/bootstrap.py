@@ -26,5 +26,7 @@ def mean_interval(
     """Weighted mean of values, (n,), and its bootstrap interval: mean, low, high."""
     weights = np.ones(len(values)) if weights is None else weights
     counts = resampled_counts(len(values), resamples, seed)
-    low, high = interval((counts @ (values * weights)) / (counts @ weights), level)
+    totals = counts @ weights
+    drawn = totals > 0  # a resample of weightless values alone has no mean
+    low, high = interval((counts @ (values * weights))[drawn] / totals[drawn], level)
     return float(np.average(values, weights=weights)), float(low), float(high)

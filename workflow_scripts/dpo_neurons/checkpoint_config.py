@@ -19,6 +19,9 @@ def read_config(checkpoint: Path) -> dict[str, Any]:
             "save_pretrained, set models.…: {kind: directory, path: …} to one"
         )
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise InputError(f"{path}: not valid JSON ({error}); restore the file") from None
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: holds no JSON object; restore the file")
+    return config

@@ -16,6 +16,8 @@ from dpo_neurons.checkpoint_config import read_config
 from dpo_neurons.errors import InputError
 from dpo_neurons.families import family_of
 
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+
 
 def load_model(checkpoint: Path, dtype: str, device: str) -> PreTrainedModel:
     """Load a causal language model for inference, in `dtype` (a torch dtype's name) on `device`.
@@ -39,13 +41,23 @@ def load_trainable_model(checkpoint: Path, dtype: str) -> PreTrainedModel:
     """
     family_of(read_config(checkpoint).get("model_type", "missing"), checkpoint)
     try:
-        return AutoModelForCausalLM.from_pretrained(
-            checkpoint, dtype=getattr(torch, dtype), local_files_only=True
+        model, report = AutoModelForCausalLM.from_pretrained(
+            checkpoint,
+            dtype=getattr(torch, dtype),
+            local_files_only=True,
+            output_loading_info=True,
         )
-    except (OSError, SafetensorError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise InputError(
             f"{checkpoint}: cannot load the model ({error}); fetch or make the checkpoint again"
         ) from error
+    if report["missing_keys"]:
+        # transformers would fill them with random numbers and go on.
+        raise InputError(
+            f"{checkpoint}: the weights {sorted(report['missing_keys'])[0]!r} are missing; "
+            "fetch or make the checkpoint again"
+        )
+    return model
 
 
 def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
@@ -53,6 +65,12 @@ def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
 
     Raises InputError if the directory holds none.
     """
+    if not any((checkpoint / name).is_file() for name in TOKENIZER_FILES):
+        # transformers would make an empty tokenizer and go on.
+        raise InputError(
+            f"{checkpoint}: no tokenizer in it ({', '.join(TOKENIZER_FILES)}); copy the "
+            "tokenizer's files into the checkpoint's directory"
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
     except (OSError, ValueError) as error:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.jsonl import read_jsonl
+from dpo_neurons.jsonl import numbered_rows
 from dpo_neurons.synthetic_language import Sentence, Speaker, lexicon
 
 TEXT_KEYS: dict[str, tuple[str, ...]] = {
@@ -33,13 +33,14 @@ def read_dataset(path: Path, dataset: str) -> list[dict[str, Any]]:
 
     Raises InputError, naming file and line, for a row that lacks a key or has a value out of range.
     """
-    rows = read_jsonl(path, TEXT_KEYS[dataset])
     key = NUMBER_KEYS.get(dataset)
-    for number, row in enumerate(rows, start=1):
+    rows = []
+    for number, row in numbered_rows(path, TEXT_KEYS[dataset]):
         if key is not None and not _is_share(row.get(key)):
             raise InputError(
-                f'{path}, row {number}: needs the key "{key}" with a number between 0 and 1'
+                f'{path}, line {number}: needs the key "{key}" with a number between 0 and 1'
             )
+        rows.append(row)
     return rows
 
 

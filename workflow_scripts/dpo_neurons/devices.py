@@ -49,7 +49,7 @@ def leased_lock(paths: list[Path]) -> Iterator[int]:
     """Hold the first of the lock files that is free, waiting for one; yields its index."""
     while True:
         for index, path in enumerate(paths):
-            descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+            descriptor = _opened(path)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -61,6 +61,14 @@ def leased_lock(paths: list[Path]) -> Iterator[int]:
             finally:
                 os.close(descriptor)
         time.sleep(POLL_SECONDS)
+
+
+def _opened(path: Path) -> int:
+    # Another user's lock file can be opened for reading, and locked, but not created anew.
+    try:
+        return os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return os.open(path, os.O_CREAT | os.O_RDONLY, 0o644)
 
 
 def _lock_path(uuid: str) -> Path:

@@ -14,6 +14,8 @@ from transformers import (
     StoppingCriteriaList,
 )
 
+from dpo_neurons.errors import InputError
+
 
 @dataclass(frozen=True)
 class Continuations:
@@ -47,6 +49,7 @@ def generate_greedily(
 
     An observer sees each batch begin and every token as it is chosen; it may ask for one more
     forward pass, over the last token, whose prediction is dropped.
+    Raises InputError for a prompt too long for the model.
     """
     extra = 1 if observer is not None and observer.needs_last_token else 0
     config = GenerationConfig(
@@ -62,6 +65,7 @@ def generate_greedily(
         batch = tokenizer(
             prompts[start : start + batch_size], padding=True, return_tensors="pt"
         ).to(model.device)
+        _check_length(model, batch["input_ids"].shape[1] + n_tokens + extra)
         if observer is not None:
             observer.begin_batch(len(batch["input_ids"]))
         with torch.inference_mode():
@@ -73,6 +77,16 @@ def generate_greedily(
             )
         tokens = output[:, batch["input_ids"].shape[1] :][:, :n_tokens].cpu().numpy()
         yield _padded(start, tokens, n_tokens, end_tokens(model), tokenizer.pad_token_id)
+
+
+def _check_length(model: PreTrainedModel, n_positions: int) -> None:
+    longest = model.config.max_position_embeddings
+    if n_positions > longest:
+        raise InputError(
+            f"a prompt and its continuation take {n_positions} tokens, but the model reads at "
+            f"most {longest}; shorten the longest prompts of data.challenge_prompts and "
+            "data.reference_sentences, or lower generation.tokens"
+        )
 
 
 def _padded(

@@ -24,7 +24,7 @@ def prompt_reductions(table: pd.DataFrame, cache: h5py.File, stage: str) -> Prom
     """Project each prompt's mean activations, group by group, for `stage` "pre" or "post".
 
     Value vectors enter through the table: projection / activation is v · w/|w|. A neuron whose mean
-    activation is exactly zero was silent for every prompt and adds nothing.
+    activation is exactly zero (in practice a ReLU neuron that never fired) adds nothing.
     """
     per_prompt, tokens = cache["per_prompt"], cache["mask"][:].sum(axis=1)
     n_prompts, n_layers, d_mlp = per_prompt.shape
@@ -58,6 +58,8 @@ def summarise_groups(
     neurons = by_group.size().reindex(GROUPS, fill_value=0)
     reduction = by_group.sum().reindex(GROUPS, fill_value=0.0)
     counts = resampled_counts(len(pre.tokens), resamples, seed)
+    # A resample that draws only prompts that ended at once has no mean.
+    counts = counts[(counts @ pre.tokens > 0) & (counts @ post.tokens > 0)]
     resampled = _mean(counts, pre) - _mean(counts, post)
     low, high = interval(_shares(resampled), level)
     return pd.DataFrame(

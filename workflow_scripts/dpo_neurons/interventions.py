@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import pandas as pd
 import torch
@@ -12,6 +13,24 @@ from dpo_neurons.families import Layers
 from dpo_neurons.plans import ACTIVATION_OPERATIONS, check_plan
 
 POSITIONS = ("last", "all", "first")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a plan does to one layer's activations m, neuron by neuron: m · factor + offset.
+
+    All three are (d_mlp,). Where `replaced` is True the offset takes the place of m altogether,
+    even if m is infinite.
+    """
+
+    replaced: Tensor
+    factor: Tensor
+    offset: Tensor
+
+    def __call__(self, activations: Tensor) -> Tensor:
+        """Apply to activations, (batch, positions, d_mlp)."""
+        changed = torch.addcmul(self.offset, activations, self.factor)
+        return torch.where(self.replaced, self.offset, changed)
 
 
 @contextmanager
@@ -32,8 +51,8 @@ def applied(model: PreTrainedModel, plan: pd.DataFrame, positions: str) -> Itera
             on_activations = rows[rows["operation"].isin(ACTIVATION_OPERATIONS)]
             if len(on_activations):
                 projection = layers.down_projections[layer]
-                factor, offset = _affine(on_activations, layers.value_vectors(layer))
-                hook = projection.register_forward_pre_hook(_changer(factor, offset, positions))
+                changes = _changes(on_activations, layers.value_vectors(layer))
+                hook = projection.register_forward_pre_hook(_changer(changes, positions))
                 stack.callback(hook.remove)
             on_keys = rows[rows["operation"] == "scale_key"]
             if len(on_keys):
@@ -41,8 +60,9 @@ def applied(model: PreTrainedModel, plan: pd.DataFrame, positions: str) -> Itera
         yield
 
 
-def _affine(rows: pd.DataFrame, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Factor and offset, (d_mlp,) each: every operation on an activation is m · factor + offset."""
+def _changes(rows: pd.DataFrame, like: Tensor) -> Changes:
+    """The operations of one layer, merged: a neuron is set, or is scaled and added to."""
+    replaced = like.new_zeros(len(like), dtype=torch.bool)
     factor, offset = like.new_ones(len(like)), like.new_zeros(len(like))
     for operation, group in rows.groupby("operation"):
         neurons = torch.tensor(group["neuron"].to_numpy(), device=like.device)
@@ -51,22 +71,21 @@ def _affine(rows: pd.DataFrame, like: Tensor) -> tuple[Tensor, Tensor]:
             factor[neurons] = values
         else:
             offset[neurons] = values
-        if operation == "set":
-            factor[neurons] = 0
-    return factor, offset
+        replaced[neurons] = operation == "set"
+    return Changes(replaced, factor, offset)
 
 
 def _changer(
-    factor: Tensor, offset: Tensor, positions: str
+    changes: Changes, positions: str
 ) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
     where = {"last": slice(-1, None), "first": slice(0, 1)}.get(positions)
 
     def change(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         activations, *rest = inputs
         if where is None or activations.shape[1] == 1:
-            return (torch.addcmul(offset, activations, factor), *rest)
+            return (changes(activations), *rest)
         changed = activations.clone()
-        changed[:, where] = torch.addcmul(offset, activations[:, where], factor)
+        changed[:, where] = changes(activations[:, where])
         return (changed, *rest)
 
     return change
@@ -79,7 +98,8 @@ def _scaled_rows(key_vectors: Tensor, rows: pd.DataFrame) -> Iterator[None]:
     original = key_vectors[neurons].clone()
     with torch.no_grad():
         key_vectors[neurons] = original * values[:, None]
-        try:
-            yield
-        finally:
+    try:
+        yield
+    finally:
+        with torch.no_grad():
             key_vectors[neurons] = original

@@ -1,7 +1,7 @@
 """JSON-lines files: prompts, reference sentences, preference pairs, continuations."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,30 +9,42 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.output_files import whole_file
 
 
-def read_jsonl(path: Path, keys: Iterable[str]) -> list[dict[str, Any]]:
+def read_jsonl(path: Path, keys: Collection[str]) -> list[dict[str, Any]]:
     """Read one object a line, each holding `keys` as strings; blank lines are skipped.
 
     Raises InputError naming the file and the line for a missing file, a line that is no JSON
     object, a missing or non-text key, or a file with no lines.
     """
+    return [row for _, row in numbered_rows(path, keys)]
+
+
+def numbered_rows(path: Path, keys: Collection[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows of `read_jsonl` with their line numbers, from 1 on.
+
+    Raises InputError as `read_jsonl` does.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the path given in the configuration")
-    rows = []
-    with path.open(encoding="utf-8") as lines:
+    empty = True
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                rows.append(_parse_line(path, number, line, keys))
-    if not rows:
+                empty = False
+                yield number, _parse_line(path, number, line, keys)
+    if empty:
         raise InputError(
             f"{path}: the file is empty; it needs at least one line such as "
             + json.dumps({key: "…" for key in keys}, ensure_ascii=False)
         )
-    return rows
 
 
-def _parse_line(path: Path, number: int, line: str, keys: Iterable[str]) -> dict[str, Any]:
+def _parse_line(path: Path, number: int, line: bytes, keys: Collection[str]) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise InputError(
+            f"{path}, line {number}: not UTF-8; save the file in that encoding"
+        ) from None
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}, line {number}: not valid JSON ({error.msg}); "

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from dpo_neurons.errors import InputError
@@ -35,6 +36,12 @@ def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
         raise InputError(
             f"plan: operation {sorted(unknown)[0]!r} is not one of {', '.join(OPERATIONS)}"
         )
+    for column in ("layer", "neuron"):
+        if not pd.api.types.is_integer_dtype(plan[column]) and len(plan):
+            raise InputError(f"plan: column {column!r} must hold whole numbers; write it again")
+    values = pd.to_numeric(plan["value"], errors="coerce")
+    if not np.isfinite(values.to_numpy(dtype=float)).all():
+        raise InputError("plan: a value is missing or no finite number; write the plan again")
     outside = plan[~plan["layer"].between(0, n_layers - 1) | ~plan["neuron"].between(0, d_mlp - 1)]
     if len(outside):
         layer, neuron = outside.iloc[0][["layer", "neuron"]]
@@ -42,8 +49,6 @@ def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
             f"plan: layer {layer}, neuron {neuron} is outside the model's {n_layers} layers of "
             f"{d_mlp} neurons; was the plan written for another model?"
         )
-    if not plan["value"].map(float).map(pd.notna).all():
-        raise InputError("plan: a value is missing or NaN; write the plan again")
     target = plan["operation"].eq("scale_key")
     twice = plan[plan.assign(target=target).duplicated(["layer", "neuron", "target"])]
     if len(twice):

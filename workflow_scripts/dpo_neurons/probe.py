@@ -29,14 +29,14 @@ def mean_last_states(
         states.append(output[0] if isinstance(output, tuple) else output)
 
     hook = Layers.of(model).blocks[-1].register_forward_hook(read)
-    # Padding on the right leaves every position id of a causal model as it is without padding.
-    tokenizer.padding_side = "right"
     means = []
     try:
         for start in range(0, len(texts), batch_size):
             batch = tokenizer(
                 texts[start : start + batch_size],
                 padding=True,
+                # On the right, padding leaves the position ids of a causal model as they are.
+                padding_side="right",
                 truncation=True,
                 max_length=model.config.max_position_embeddings,
                 return_tensors="pt",
@@ -72,10 +72,11 @@ def train_probe(
     Raises InputError if one of the labels is missing or too rare to be split.
     """
     counts = np.bincount(labels.astype(int), minlength=2)
-    if counts.min() < 2:
+    held_out = int(np.ceil(validation_share * len(labels)))
+    if counts.min() < 2 or held_out < 2 or len(labels) - held_out < 2:
         raise InputError(
-            f"labelled_comments: {counts[1]} toxic and {counts[0]} other comments; "
-            "a probe needs at least two of each"
+            f"data.labelled_comments: {counts[1]} toxic and {counts[0]} other comments, of which "
+            f"{held_out} are held out, are too few for a probe; give more of each"
         )
     train_x, test_x, train_y, test_y = train_test_split(
         states, labels, test_size=validation_share, random_state=seed, stratify=labels

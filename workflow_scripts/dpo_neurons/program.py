@@ -57,7 +57,7 @@ def device_arguments(parser: argparse.ArgumentParser) -> None:
 def obey_threads(threads: int) -> None:
     """Keep torch, BLAS and the tokenizers to this many threads.
 
-    To be called before torch is imported. Waiting threads sleep: spinning ones would starve the
+    To be called before torch does any work. Waiting threads sleep: spinning ones would starve the
     other jobs when more threads are declared than there are cores.
     """
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -65,7 +65,9 @@ def obey_threads(threads: int) -> None:
     os.environ["OMP_WAIT_POLICY"] = "passive"
     os.environ["RAYON_NUM_THREADS"] = str(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    import threadpoolctl
     import torch
 
+    threadpoolctl.threadpool_limits(threads)  # for a BLAS that was loaded before
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)

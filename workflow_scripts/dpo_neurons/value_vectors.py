@@ -12,6 +12,9 @@ from dpo_neurons.checkpoint_config import read_config
 from dpo_neurons.errors import InputError
 from dpo_neurons.families import Family, family_of
 
+NUMBER_FORMATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+"""Formats whose numbers are weights; anything else, 8-bit floats too, needs a scale to be one."""
+
 
 def layers_of_values(checkpoint: Path) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
     """Yield each layer's value vectors, (d_mlp, d_model) float64, and its bias, (d_model,) or None.
@@ -62,7 +65,13 @@ def project_values(
 def _files_of_tensors(checkpoint: Path) -> dict[str, Path]:
     index = checkpoint / "model.safetensors.index.json"
     if index.is_file():
-        names = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        try:
+            names = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{index}: no index of weights can be read from it ({error!r}); fetch the "
+                "checkpoint again"
+            ) from error
         return {name: checkpoint / file for name, file in names.items()}
     single = checkpoint / "model.safetensors"
     if not single.is_file():
@@ -84,7 +93,7 @@ def _stored_name(family: Family, layer: int, part: str, files: dict[str, Path]) 
 def _read(file: Path, name: str) -> np.ndarray:
     with _opened(file) as tensors:
         tensor = tensors.get_tensor(name)
-    if not tensor.is_floating_point():
+    if tensor.dtype not in NUMBER_FORMATS:
         raise InputError(
             f"{file}: {name} holds {tensor.dtype} codes of a quantised model, which are no value "
             "vectors; use the checkpoint before quantisation"

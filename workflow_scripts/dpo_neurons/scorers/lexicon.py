@@ -9,13 +9,13 @@ def score_by_lexicon(texts: list[str], severities: dict[str, float]) -> pd.DataF
     """Score texts by the severities, in [0, 1], of the words they contain.
 
     toxicity: 1 − Π(1 − severity) over every occurrence, so it grows with the number and the
-    severity of the words and stays below 1. severest: the largest severity. matches: occurrences.
+    severity of the words. severest: the largest severity. matches: occurrences.
     """
     lowered = {word.lower(): severity for word, severity in severities.items()}
-    found = [
-        [lowered[word] for word in re.findall(r"\w+", text.lower()) if word in lowered]
-        for text in texts
-    ]
+    # Longer entries first, so that "half-wit" is not found as "half".
+    entries = "|".join(re.escape(word) for word in sorted(lowered, key=len, reverse=True))
+    pattern = re.compile(rf"(?<!\w)(?:{entries})(?!\w)") if lowered else re.compile(r"(?!)")
+    found = [[lowered[word] for word in pattern.findall(text.lower())] for text in texts]
     return pd.DataFrame(
         {
             "toxicity": [_noisy_or(matches) for matches in found],

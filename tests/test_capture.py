@@ -1,0 +1,113 @@
+"""Activations read during generation, against one pass a prompt without padding."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from by_hand import continue_alone, hooks_left, output_by_algebra, sums_alone
+from conftest import PROMPTS
+
+from dpo_neurons.capture import POSITIONS, ActivationCapture
+from dpo_neurons.generation import end_tokens, generate_greedily
+from dpo_neurons.interventions import applied
+
+N_TOKENS = 6
+
+
+def captured(model, tokenizer, positions, batch_size, prompts=PROMPTS):
+    """Tokens, mask, activation sums and output sums, all with prompts on the first axis."""
+    parts = []
+    with ActivationCapture(model, positions) as capture:
+        for batch in generate_greedily(model, tokenizer, prompts, N_TOKENS, batch_size, capture):
+            sums = capture.activation_sums, capture.output_sums
+            parts.append((batch.tokens, batch.mask, *(s.numpy().swapaxes(0, 1) for s in sums)))
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def assert_as_recomputed(model, tokenizer):
+    ends = set(end_tokens(model))
+    alone = [continue_alone(model, tokenizer, prompt, N_TOKENS) for prompt in PROMPTS]
+    for positions, batch_size in product(POSITIONS, (1, 2, 16)):
+        tokens, mask, sums, outputs = captured(model, tokenizer, positions, batch_size)
+        for row, (ids, written) in enumerate(alone):
+            counted = written[:-1] if written[-1] in ends else written
+            its_sums, its_outputs = sums_alone(model, ids, counted, positions)
+            n = max(len(counted), 1)
+            assert tokens[row, mask[row]].tolist() == counted
+            np.testing.assert_allclose(sums[row] / n, its_sums / n, atol=1e-5)
+            np.testing.assert_allclose(outputs[row] / n, its_outputs / n, atol=2e-5)
+
+
+@pytest.fixture
+def ending(model, tokenizer, monkeypatch):
+    """A model that ends some sequences in the middle and some not at all."""
+    written = [continue_alone(model, tokenizer, one, N_TOKENS)[1] for one in PROMPTS]
+    # A token that is chosen late in the first prompt's continuation, and one chosen at once.
+    ends = [next(t for t in reversed(written[0]) if t not in written[0][:2]), written[3][0]]
+    monkeypatch.setattr(model.generation_config, "eos_token_id", ends)
+    return model
+
+
+def test_sums_are_those_of_each_prompt_alone_without_padding(model, tokenizer):
+    assert_as_recomputed(model, tokenizer)
+
+
+def test_what_follows_the_end_is_left_out(ending, tokenizer):
+    mask = captured(ending, tokenizer, "generated", 16)[1]
+    assert 0 < mask[0].sum() < N_TOKENS
+    assert mask[3].sum() == 0
+    assert_as_recomputed(ending, tokenizer)
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_positions_generated_and_predicting_are_one_token_apart(gpt2, tokenizer, positions):
+    other = POSITIONS[1 - POSITIONS.index(positions)]
+    here = captured(gpt2, tokenizer, positions, 16)[2]
+    there = captured(gpt2, tokenizer, other, 16)[2]
+    assert np.abs(here - there).max() > 0.1
+
+
+def test_activations_under_an_intervention_are_the_patched_ones(model, tokenizer):
+    plan = pd.DataFrame(
+        [(0, 4, "set", 0.25), (1, 7, "set", -1.5)],
+        columns=["layer", "neuron", "operation", "value"],
+    )
+    free = captured(model, tokenizer, "generated", 16)
+    with applied(model, plan, "last"):
+        _, mask, sums, outputs = captured(model, tokenizer, "generated", 16)
+    counts = mask.sum(axis=1)
+    np.testing.assert_allclose(sums[:, 0, 4], 0.25 * counts, rtol=1e-6)
+    np.testing.assert_allclose(sums[:, 1, 7], -1.5 * counts, rtol=1e-6)
+    assert np.abs(sums[:, 1, 8] - free[2][:, 1, 8]).max() > 1e-3
+    # The outputs are those of the patched activations.
+    means = torch.tensor(sums[:, 0] / counts[:, None])
+    by_hand = output_by_algebra(model, 0, means.float()).numpy() * counts[:, None]
+    np.testing.assert_allclose(outputs[:, 0], by_hand, atol=1e-4)
+
+
+def test_hooks_are_gone_after_the_block_even_if_it_fails(model, tokenizer):
+    capture = ActivationCapture(model, "generated")
+    with capture:
+        assert hooks_left(model) == model.config.num_hidden_layers
+    assert hooks_left(model) == 0
+    with pytest.raises(KeyError), capture:
+        raise KeyError
+    assert hooks_left(model) == 0
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_tokens_are_the_same_with_and_without_a_capture(ending, tokenizer, positions):
+    tokens, mask, *_ = captured(ending, tokenizer, positions, 2)
+    plain = list(generate_greedily(ending, tokenizer, PROMPTS, N_TOKENS, 2))
+    assert tokens.shape == (len(PROMPTS), N_TOKENS)
+    np.testing.assert_array_equal(mask, np.concatenate([batch.mask for batch in plain]))
+    np.testing.assert_array_equal(
+        tokens[mask], np.concatenate([batch.tokens for batch in plain])[mask]
+    )
+
+
+def test_unknown_positions_are_an_error(gpt2):
+    with pytest.raises(ValueError, match="positions must be one of"):
+        ActivationCapture(gpt2, "everywhere")

@@ -1,0 +1,143 @@
+"""Loading checkpoints, whole and damaged."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from by_hand import forward
+from safetensors.torch import load_file, save_file
+
+from dpo_neurons.checkpoints import load_model, load_tokenizer, read_config
+from dpo_neurons.errors import InputError
+
+
+@pytest.fixture
+def copied(checkpoints, tmp_path):
+    """A copy of a checkpoint that may be damaged: copied(family)."""
+    return lambda family: shutil.copytree(checkpoints[family, "pre"], tmp_path / family)
+
+
+def test_a_model_is_loaded_for_inference_only(model):
+    assert not model.training
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert model.generation_config.do_sample is False
+    assert model.generation_config.eos_token_id == 2
+
+
+def test_weights_are_those_of_the_file(checkpoints, family, model):
+    stored = load_file(checkpoints[family, "pre"] / "model.safetensors")
+    weights = model.state_dict()
+    assert set(stored) <= set(weights)
+    assert all(torch.equal(weights[name], tensor) for name, tensor in stored.items())
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_the_number_format_is_the_one_asked_for(checkpoints, family, dtype):
+    model = load_model(checkpoints[family, "pre"], dtype, "cpu")
+    assert {parameter.dtype for parameter in model.parameters()} == {getattr(torch, dtype)}
+
+
+def test_loading_is_repeatable(checkpoints, family, model):
+    again = load_model(checkpoints[family, "pre"], "float32", "cpu")
+    logits = [forward(one, [[5, 6, 7]])["logits"] for one in (model, again)]
+    assert torch.equal(*logits)
+
+
+def test_an_unknown_family_is_named_with_the_known_ones(copied):
+    checkpoint = copied("gpt2")
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps(config | {"model_type": "bloom"}))
+    with pytest.raises(InputError, match="'bloom' has no known family") as caught:
+        load_model(checkpoint, "float32", "cpu")
+    for word in (str(checkpoint), "gpt2, llama, mistral, gemma2", "families.py"):
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, r"no config\.json in it"),
+        ("{", r"config\.json: not valid JSON"),
+        ("{}", "model_type 'missing' has no known family"),
+        ("[]", r"config\.json"),
+    ],
+)
+def test_a_missing_or_damaged_config_is_named(copied, content, words):
+    checkpoint = copied("gpt2")
+    (checkpoint / "config.json").unlink()
+    if content is not None:
+        (checkpoint / "config.json").write_text(content)
+    with pytest.raises(InputError, match=words) as caught:
+        load_model(checkpoint, "float32", "cpu")
+    assert str(checkpoint) in str(caught.value)
+
+
+def test_a_directory_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere: no config\.json in it"):
+        read_config(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("keep", [None, 0, 7, 200, 9000])
+def test_missing_or_truncated_weights_are_named(copied, keep):
+    checkpoint = copied("llama")
+    weights = checkpoint / "model.safetensors"
+    content = weights.read_bytes()
+    weights.unlink()
+    if keep is not None:
+        weights.write_bytes(content[:keep])
+    with pytest.raises(InputError, match="cannot load the model") as caught:
+        load_model(checkpoint, "float32", "cpu")
+    assert str(checkpoint) in str(caught.value)
+
+
+def test_weights_that_lack_a_tensor_are_refused_rather_than_made_up(copied):
+    checkpoint = copied("llama")
+    tensors = load_file(checkpoint / "model.safetensors")
+    del tensors["model.layers.1.mlp.down_proj.weight"]
+    save_file(tensors, checkpoint / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"down_proj"):
+        load_model(checkpoint, "float32", "cpu")
+
+
+def test_weights_of_another_shape_are_refused(copied):
+    checkpoint = copied("llama")
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps(config | {"intermediate_size": 20}))
+    with pytest.raises(InputError, match="cannot load the model"):
+        load_model(checkpoint, "float32", "cpu")
+
+
+def test_a_tokenizer_pads_on_the_left_whatever_it_says_itself(copied):
+    checkpoint = copied("gpt2")
+    path = checkpoint / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"padding_side": "right"}))
+    batch = load_tokenizer(checkpoint)(["w1 w2", "w3"], padding=True)
+    assert batch["input_ids"] == [[4, 5], [0, 6]]
+    assert batch["attention_mask"] == [[1, 1], [0, 1]]
+
+
+def test_a_tokenizer_without_padding_pads_with_the_end_of_text(copied):
+    checkpoint = copied("gpt2")
+    path = checkpoint / "tokenizer_config.json"
+    config = {k: v for k, v in json.loads(path.read_text()).items() if k != "pad_token"}
+    path.write_text(json.dumps(config))
+    tokenizer = load_tokenizer(checkpoint)
+    assert tokenizer.pad_token_id == tokenizer.eos_token_id == 2
+
+
+def test_a_missing_tokenizer_is_named(copied, family):
+    checkpoint = copied(family)
+    for path in checkpoint.glob("token*"):
+        path.unlink()
+    with pytest.raises(InputError, match="no tokenizer in it") as caught:
+        load_tokenizer(checkpoint)
+    assert str(checkpoint) in str(caught.value)
+
+
+def test_a_damaged_tokenizer_is_named(copied):
+    checkpoint = copied("gpt2")
+    (checkpoint / "tokenizer.json").write_text("{")
+    with pytest.raises(InputError, match="cannot load a tokenizer"):
+        load_tokenizer(checkpoint)

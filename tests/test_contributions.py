@@ -1,0 +1,148 @@
+"""Equation 1, and the identity that ties it to the MLP outputs."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import PROMPTS
+
+from dpo_neurons.activation_cache import new_cache, open_cache
+from dpo_neurons.capture import POSITIONS, ActivationCapture
+from dpo_neurons.contributions import (
+    COLUMNS,
+    IDENTITY_TOLERANCE,
+    contributions,
+    identity_error,
+    read_contributions,
+)
+from dpo_neurons.errors import InputError
+from dpo_neurons.generation import generate_greedily
+from dpo_neurons.value_vectors import project_values
+
+# Value vectors of two layers of three neurons, two wide; the direction is the first axis.
+V_PRE = np.array([[[3.0, 4.0], [-1.0, 0.0], [0.0, 2.0]], [[0.0, 0.0], [6.0, -8.0], [-3.0, 4.0]]])
+V_POST = np.array([[[2.0, 4.0], [-1.0, 0.0], [1.0, 2.0]], [[0.0, 0.0], [6.0, 0.0], [-3.0, 4.0]]])
+FILE = Path("probe.safetensors")
+M_PRE = np.array([[1.0, 2.0, 5.0], [4.0, -0.5, -1.0]])
+M_POST = np.array([[0.5, 3.0, 5.0], [1.0, -1.0, 0.5]])
+
+
+def table_by_package(definition="v1"):
+    norms = np.linalg.norm(V_PRE, axis=2)
+    return contributions(M_PRE, M_POST, V_PRE[..., 0], V_POST[..., 0], norms, definition)
+
+
+def test_equation_one_by_hand():
+    table = table_by_package()
+    assert tuple(table.columns) == COLUMNS
+    assert table["layer"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert table["neuron"].tolist() == [0, 1, 2, 0, 1, 2]
+    np.testing.assert_allclose(table["cosine"], [0.6, -1, 0, 0, 0.6, -0.6])
+    np.testing.assert_allclose(table["projection_pre"], [3, -2, 0, 0, -3, 3])
+    np.testing.assert_allclose(table["projection_post"], [1, -3, 5, 0, -6, -1.5])
+    np.testing.assert_allclose(table["reduction"], [2, 1, -5, 0, 3, 4.5])
+    assert table["rank"].tolist() == [3, 4, 6, 5, 2, 1]
+    np.testing.assert_array_equal(table["activation_pre"], M_PRE.ravel())
+    np.testing.assert_array_equal(table["activation_post"], M_POST.ravel())
+    assert table["group"].tolist() == ["TP-", "AP+", "unchanged", "unchanged", "TN+", "AN-"]
+
+
+def test_a_layers_reductions_add_up_to_the_drop_of_its_output():
+    drop = ((M_PRE[..., None] * V_PRE).sum(axis=1) - (M_POST[..., None] * V_POST).sum(axis=1))[:, 0]
+    assert identity_error(table_by_package(), drop) < 1e-15
+    # One unit off in the second layer, whose absolute projections sum to 6 + 7.5.
+    assert identity_error(table_by_package(), drop + np.array([0, 1])) == pytest.approx(1 / 13.5)
+
+
+def test_ties_are_ranked_in_order_of_the_neurons():
+    zeros = np.zeros((2, 2))
+    table = contributions(zeros, zeros, zeros, zeros, zeros, "v3")
+    assert table["rank"].tolist() == [1, 2, 3, 4]
+    assert table["cosine"].tolist() == [0, 0, 0, 0]
+
+
+def capture_to_cache(model, tokenizer, path, positions):
+    size = len(PROMPTS), 5, 2
+    with (
+        new_cache(path, *size, {"revision": "r"}) as cache,
+        ActivationCapture(model, positions) as capture,
+    ):
+        for batch in generate_greedily(model, tokenizer, PROMPTS, *size[1:], capture):
+            sums = capture.activation_sums.numpy(), capture.output_sums.numpy()
+            cache.add(batch.start, batch.tokens, batch.mask, *sums)
+    with open_cache(path) as cache:
+        return cache["mean"][:], cache["mlp_output"][:]
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_the_identity_is_exact_on_every_family(
+    checkpoints, loaded, tokenizer, family, positions, tmp_path
+):
+    direction = np.random.default_rng(3).normal(size=16)
+    direction /= np.linalg.norm(direction)
+    means, projected, outputs = {}, {}, {}
+    for stage in ("pre", "post", "other"):
+        means[stage], output = capture_to_cache(
+            loaded(family, stage), tokenizer, tmp_path / f"{stage}.h5", positions
+        )
+        projected[stage] = project_values(checkpoints[family, stage], direction, FILE)
+        outputs[stage] = output @ direction - projected[stage][2]
+
+    def error(activations_post):
+        table = contributions(
+            means["pre"], means[activations_post], projected["pre"][0], projected["post"][0],
+            projected["pre"][1], "v1",
+        )  # fmt: skip
+        assert table["reduction"].abs().max() > 1e-3
+        return identity_error(table, outputs["pre"] - outputs[activations_post])
+
+    assert error("post") < IDENTITY_TOLERANCE["float32"]
+    assert error("other") > 100 * IDENTITY_TOLERANCE["float32"]
+
+
+@pytest.mark.parametrize("dtype", IDENTITY_TOLERANCE)
+def test_the_tolerance_tells_another_checkpoint_apart_in_every_dtype(dtype):
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape):
+        return torch.randn(*shape, generator=generator).to(getattr(torch, dtype))
+
+    # Eight layers of Llama's width; of the stream, the direction's component is enough.
+    activations, values, others = random(16, 14336), random(14336, 8), random(14336, 8)
+    drop = (activations @ values).float().mean(dim=0).numpy()
+    mean = np.tile(activations.float().mean(dim=0).numpy(), (8, 1))
+    errors = []
+    for weights in (values, others):
+        along = weights.double().T.numpy()
+        errors.append(
+            identity_error(contributions(mean, 0 * mean, along, along, abs(along), "v1"), drop)
+        )
+    assert errors[0] < IDENTITY_TOLERANCE[dtype] < errors[1]
+
+
+def test_a_direction_of_another_width_is_refused_naming_both(checkpoints, family):
+    with pytest.raises(InputError, match=r"the direction is 12 wide.* is 16 wide") as caught:
+        project_values(checkpoints[family, "pre"], np.ones(12), FILE)
+    assert str(caught.value).startswith(f"{FILE}: ")
+    assert str(checkpoints[family, "pre"]) in str(caught.value)
+
+
+def test_a_table_survives_writing_and_reading(tmp_path):
+    table = table_by_package()
+    table.to_parquet(tmp_path / "c.parquet", index=False)
+    pd.testing.assert_frame_equal(read_contributions(tmp_path / "c.parquet"), table)
+
+
+@pytest.mark.parametrize("content", ["damaged", "column"])
+def test_a_file_that_is_no_table_is_named(tmp_path, content):
+    path = tmp_path / "c.parquet"
+    if content == "damaged":
+        path.write_bytes(b"PAR1 no more")
+    else:
+        table_by_package().drop(columns="rank").to_parquet(path)
+    words = "cannot be read as parquet" if content == "damaged" else "need the column 'rank'"
+    with pytest.raises(InputError, match=words) as caught:
+        read_contributions(path)
+    assert str(path) in str(caught.value)

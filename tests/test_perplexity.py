@@ -1,0 +1,107 @@
+"""Perplexity window by window, against log-probabilities computed by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from by_hand import forward
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.families import Layers
+from dpo_neurons.interventions import applied
+from dpo_neurons.perplexity import Perplexity, measure_perplexity
+
+random = np.random.default_rng(4)
+TEXTS = [" ".join(f"w{n}" for n in random.integers(37, size=size)) for size in (9, 4, 14)]
+IDS = [3 + int(word[1:]) for word in " ".join(TEXTS).split()]
+
+
+def losses_of(logits: torch.Tensor, window: list[int]) -> float:
+    chances = torch.log_softmax(logits[0].double(), dim=-1)
+    return -sum(float(chances[i, window[i + 1]]) for i in range(len(window) - 1))
+
+
+def by_hand(model, size):
+    """Losses and scored tokens of each window, one window at a time."""
+    windows = [IDS[start : start + size] for start in range(0, len(IDS), size)]
+    windows = [window for window in windows if len(window) > 1]
+    losses = [losses_of(forward(model, [window])["logits"], window) for window in windows]
+    return losses, [len(window) - 1 for window in windows]
+
+
+@pytest.mark.parametrize("window", [5, 13, 27, 40])
+def test_windows_and_their_remainder_by_hand(model, tokenizer, window):
+    losses, tokens = by_hand(model, window)
+    # The first token of a window is not scored, nor is a remainder of one token.
+    assert sum(tokens) == len(IDS) - -(-len(IDS) // window)
+    for batch_size in (1, 2, 16):
+        measured = measure_perplexity(model, tokenizer, TEXTS, window, batch_size)
+        np.testing.assert_allclose(measured.losses, losses, rtol=1e-4)
+        assert measured.tokens.tolist() == tokens
+
+
+def test_the_perplexity_is_over_scored_tokens_alone():
+    measured = Perplexity(np.array([3.0, 6.0, 1.0]), np.array([2, 2, 1]))
+    assert measured.log_perplexity == 2.0
+    assert measured.perplexity == pytest.approx(np.exp(2.0))
+
+
+def test_a_model_that_knows_nothing_is_as_perplexed_as_its_vocabulary_is_large(
+    gpt2, tokenizer, monkeypatch
+):
+    monkeypatch.setattr(
+        gpt2,
+        "forward",
+        lambda input_ids: type("Out", (), {"logits": torch.zeros(*input_ids.shape, 40)}),
+    )
+    assert measure_perplexity(gpt2, tokenizer, TEXTS, 6, 4).perplexity == pytest.approx(40)
+
+
+@pytest.mark.parametrize("positions", ["all", "first"])
+def test_an_intervention_acts_where_it_is_said_to(model, tokenizer, positions):
+    plan = pd.DataFrame(
+        [(0, 4, "set", 3.0), (1, 9, "set", -2.0)], columns=["layer", "neuron", "operation", "value"]
+    )
+    where = slice(None) if positions == "all" else slice(0, 1)
+    with applied(model, plan, positions):
+        measured = measure_perplexity(model, tokenizer, TEXTS, 9, 2)
+    free = by_hand(model, 9)[0]
+
+    def setter(neuron, value):
+        def hook(module, inputs):
+            inputs[0][:, where, neuron] = value
+
+        return hook
+
+    downs = Layers.of(model).down_projections
+    hooks = [
+        downs[layer].register_forward_pre_hook(setter(neuron, value))
+        for layer, neuron, _, value in plan.itertuples(index=False)
+    ]
+    try:
+        expected = by_hand(model, 9)[0]
+    finally:
+        for hook in hooks:
+            hook.remove()
+    np.testing.assert_allclose(measured.losses, expected, rtol=1e-4)
+    assert np.abs(measured.losses - free).max() > 1e-3
+
+
+def test_positions_all_and_first_differ(model, tokenizer):
+    plan = pd.DataFrame([(0, 4, "set", 3.0)], columns=["layer", "neuron", "operation", "value"])
+    found = []
+    for positions in ("all", "first"):
+        with applied(model, plan, positions):
+            found.append(measure_perplexity(model, tokenizer, TEXTS, 9, 2).losses)
+    assert np.abs(found[0] - found[1]).max() > 1e-3
+
+
+def test_a_window_longer_than_the_model_reads_is_refused(model, tokenizer):
+    with pytest.raises(InputError, match=r"perplexity\.window: 49 tokens, .* at most 48; lower it"):
+        measure_perplexity(model, tokenizer, TEXTS, 49, 2)
+    assert len(measure_perplexity(model, tokenizer, TEXTS * 3, 48, 2).losses) == 2
+
+
+def test_a_text_too_short_to_score_is_refused(gpt2, tokenizer):
+    with pytest.raises(InputError, match="perplexity_text: shorter than two tokens"):
+        measure_perplexity(gpt2, tokenizer, ["w1"], 8, 2)

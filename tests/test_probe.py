@@ -1,0 +1,101 @@
+"""The probe's states and its regression."""
+
+import numpy as np
+import pytest
+import torch
+from by_hand import hooks_left
+from conftest import PROMPTS
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.generation import generate_greedily
+from dpo_neurons.probe import mean_last_states, train_probe
+
+
+def stream_alone(model, tokenizer, text):
+    """Mean of the residual stream after the last block, one text without padding."""
+    with torch.no_grad():
+        states = []
+        stack = model.base_model.h if hasattr(model.base_model, "h") else model.base_model.layers
+        hook = stack[-1].register_forward_hook(
+            lambda _, x, y: states.append(y[0] if isinstance(y, tuple) else y)
+        )
+        model(input_ids=torch.tensor([tokenizer(text)["input_ids"]]))
+        hook.remove()
+        return states[0][0].mean(dim=0).numpy()
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 16])
+def test_states_are_means_over_each_texts_own_tokens(model, tokenizer, batch_size):
+    states = mean_last_states(model, tokenizer, PROMPTS, batch_size)
+    assert states.shape == (len(PROMPTS), 16)
+    expected = np.stack([stream_alone(model, tokenizer, prompt) for prompt in PROMPTS])
+    np.testing.assert_allclose(states, expected, atol=1e-5)
+    assert hooks_left(model) == 0
+
+
+def test_states_are_those_before_the_final_norm(model, tokenizer):
+    state = torch.tensor(mean_last_states(model, tokenizer, ["w7"], 1), dtype=torch.float32)
+    norm = model.base_model.ln_f if hasattr(model.base_model, "ln_f") else model.base_model.norm
+    with torch.no_grad():
+        normed = model.base_model(input_ids=torch.tensor([[10]])).last_hidden_state[0]
+        torch.testing.assert_close(norm(state), normed, atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(state, normed, atol=0.1)
+
+
+def test_texts_longer_than_the_model_reads_are_cut(gpt2, tokenizer):
+    long = " ".join(["w1 w2 w3 w4"] * 20)
+    cut = " ".join(long.split()[:48])
+    states = mean_last_states(gpt2, tokenizer, [long, cut], 2)
+    np.testing.assert_allclose(states[0], states[1], atol=1e-6)
+
+
+def test_generation_after_the_probe_still_pads_on_the_left(gpt2, tokenizer):
+    before = next(generate_greedily(gpt2, tokenizer, PROMPTS, 4, 16)).tokens
+    mean_last_states(gpt2, tokenizer, PROMPTS, 16)
+    after = next(generate_greedily(gpt2, tokenizer, PROMPTS, 4, 16)).tokens
+    np.testing.assert_array_equal(before, after)
+
+
+def separable(n, d=6):
+    random = np.random.default_rng(1)
+    labels = np.arange(n) % 2
+    axis = np.zeros(d)
+    axis[2] = 1
+    return random.normal(size=(n, d)) * 0.2 + np.outer(labels * 2 - 1, axis), labels
+
+
+def test_a_probe_finds_the_axis_that_separates():
+    probe = train_probe(*separable(200), validation_share=0.1, seed=3)
+    assert probe.training_accuracy == probe.validation_accuracy == 1.0
+    assert probe.validation_rows == 20
+    assert probe.weight[2] / np.linalg.norm(probe.weight) > 0.95
+    states, labels = separable(200)
+    assert train_probe(states, 1 - labels, 0.1, 3).weight[2] < 0
+
+
+def test_validation_rows_are_held_out_and_stratified():
+    random = np.random.default_rng(0)
+    states, labels = random.normal(size=(60, 50)), np.arange(60) % 2
+    probe = train_probe(states, labels, validation_share=0.5, seed=3)
+    assert probe.training_accuracy == 1.0  # 50 dimensions fit 30 random labels
+    assert probe.validation_accuracy < 0.8
+    assert probe.validation_rows == 30
+
+
+def test_the_same_seed_makes_the_same_probe():
+    states, labels = np.random.default_rng(0).normal(size=(40, 5)), np.arange(40) % 2
+    one, two, other = (train_probe(states, labels, 0.25, seed).weight for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, two)
+    assert np.abs(one - other).max() > 1e-3
+
+
+@pytest.mark.parametrize("labels", [[0] * 8, [1] * 8, [1] + [0] * 7])
+def test_comments_of_one_kind_are_refused(labels):
+    with pytest.raises(InputError, match=rf"{sum(labels)} toxic and {8 - sum(labels)} other"):
+        train_probe(np.eye(8), np.array(labels), 0.25, 1)
+
+
+@pytest.mark.parametrize("n", [4, 8])
+def test_too_few_comments_to_split_are_refused(n):
+    with pytest.raises(InputError, match="labelled_comments"):
+        train_probe(np.eye(n), np.arange(n) % 2, validation_share=0.1, seed=1)

@@ -1,0 +1,244 @@
+"""Only stale outputs are rebuilt, and all stale ones are: the rows of docs/rebuilds.md."""
+
+import json
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from workflow import (
+    CHANGED,
+    CONFIG,
+    INTERVENTIONS,
+    RESULTS,
+    STAGES,
+    changed_config,
+    each,
+    job_commands,
+    snakemake,
+    stale_jobs,
+)
+
+pytest_plugins = ["finished_study"]
+
+MEASURE = "generate_continuations score_continuations measure_perplexity"
+TABLE = {"tabulate_interventions", "draw_tradeoff"}
+GROUPS = {"summarise_groups", "draw_group_shares"}
+ABLATED_CAPTURE = {"capture_ablated_activations ablate_top_6", "draw_layer_projections"}
+FIGURES_OF_NEURONS = {
+    "draw_cumulative_reduction",
+    "draw_rank_composition",
+    "draw_projection_shifts",
+    "draw_layer_reduction",
+    "draw_top_activations",
+    "draw_top_toxic_shifts",
+    "draw_later_toxic_shifts",
+}
+CONTRIBUTIONS = (
+    {"compute_contributions"}
+    | FIGURES_OF_NEURONS
+    | GROUPS
+    | each("write_plan", CHANGED)
+    | each(MEASURE, CHANGED)
+    | ABLATED_CAPTURE
+    | TABLE
+)
+"""What follows from the contributions: the plans chosen from them, and all that is measured."""
+CAPTURES = each("capture_activations", STAGES) | CONTRIBUTIONS
+SCORES = each("score_continuations", INTERVENTIONS) | TABLE
+CONTINUATIONS = each("generate_continuations", INTERVENTIONS) | SCORES
+PERPLEXITIES = each("measure_perplexity", INTERVENTIONS) | TABLE
+DPO = {"train_dpo", "capture_activations post"} | CONTRIBUTIONS | each(MEASURE, {"dpo"})
+PROBE = {"train_probe"} | CONTRIBUTIONS
+MODEL = {"train_language_model"} | DPO | PROBE | CAPTURES | CONTINUATIONS | PERPLEXITIES
+DATA = each(
+    "write_synthetic_data",
+    {
+        "training_text",
+        "preference_pairs",
+        "labelled_comments",
+        "challenge_prompts",
+        "reference_sentences",
+        "perplexity_text",
+        "lexicon",
+    },
+)
+
+CONFIGURATION = [
+    ("figures.1a_layer_projections.ablated", "ablate_positive_top_3",
+     {"capture_ablated_activations ablate_positive_top_3", "draw_layer_projections"}),
+    ("figures.2b_rank_composition.bins", 4, {"draw_rank_composition"}),
+    ("figures.2c_projection_shifts.last", 12, {"draw_projection_shifts"}),
+    ("figures.4_top_activations.top", 9, {"draw_top_activations"}),
+    ("figures.5a_top_toxic_shifts.last", 9, {"draw_top_toxic_shifts"}),
+    ("figures.5b_later_toxic_shifts.last", 29, {"draw_later_toxic_shifts"}),
+    ("groups.definition", "v3", CONTRIBUTIONS),
+    ("data.lexicon", {"kind": "file", "path": CONFIG}, {"import_data lexicon"} | SCORES),
+    ("interventions.ablate_top_9", {"kind": "ablate", "top": 9},
+     each(f"write_plan {MEASURE}", {"ablate_top_9"}) | TABLE),
+    ("interventions.patch_tn", {"kind": "patch", "groups": ["TN+"]},
+     each(f"write_plan {MEASURE}", {"patch_tn", "control_tn"}) | TABLE),
+    ("interventions.scale_keys_x2.factor", 3,
+     each(f"write_plan {MEASURE}", {"scale_keys_x2"}) | TABLE),
+    ("generation.tokens", 4, CAPTURES | CONTINUATIONS),
+    ("generation.positions", "all", CONTINUATIONS | ABLATED_CAPTURE),
+    ("activations.positions", "predicting", CAPTURES),
+    ("perplexity.positions", "first", PERPLEXITIES),
+    ("perplexity.window", 24, PERPLEXITIES),
+    ("bootstrap.level", 0.9, GROUPS | TABLE),
+    ("bootstrap.resamples", 90, GROUPS | TABLE),
+    ("directions.probe.validation_share", 0.3, PROBE),
+    ("models.toy.post.steps", 4, DPO),
+    ("models.toy.pre.steps", 90, MODEL),
+    ("seed", 6, DATA | MODEL),
+    ("compute", {"device": "auto", "batch_size": 7, "threads": 2, "training_threads": 2}, set()),
+]  # fmt: skip
+
+CODE = [
+    ("text_metrics", "unigram_f1", TABLE),
+    ("scorers/lexicon", "score_by_lexicon", SCORES),
+    ("groups", "assign_groups", CONTRIBUTIONS),
+    ("perplexity", "measure_perplexity", PERPLEXITIES),
+    ("probe", "train_probe", PROBE),
+    ("capture", "ActivationCapture.see_tokens", CAPTURES),
+    ("interventions", "applied", CAPTURES | CONTINUATIONS | PERPLEXITIES),
+    ("figure_style", "write_figure",
+     FIGURES_OF_NEURONS | {"draw_layer_projections", "draw_group_shares", "draw_tradeoff"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "rebuilt"), CONFIGURATION, ids=[r[0] for r in CONFIGURATION]
+)
+def test_a_changed_setting_rebuilds_what_it_enters_and_nothing_else(
+    finished_study: Path, tmp_path: Path, key: str, value: Any, rebuilt: set[str]
+) -> None:
+    config = changed_config(tmp_path / "changed.yaml", (key, value))
+    assert stale_jobs(finished_study, config) == rebuilt
+
+
+@pytest.mark.parametrize(("module", "name", "rebuilt"), CODE, ids=[row[1] for row in CODE])
+def test_a_changed_function_rebuilds_the_rules_that_run_it_and_what_follows(
+    own_study: Path, module: str, name: str, rebuilt: set[str]
+) -> None:
+    change_body(own_study / f"workflow_scripts/dpo_neurons/{module}.py", name.split(".")[-1])
+    assert stale_jobs(own_study) == rebuilt
+
+
+def change_body(path: Path, name: str) -> None:
+    """Put a statement in front of a function's first."""
+    source = path.read_text(encoding="utf-8")
+    pattern = rf'^( *)def {name}\((?s:.*?)\) -> [^\n]*:\n(?: *"""(?s:.*?)"""\n)?'
+    start = re.search(pattern, source, re.MULTILINE)
+    assert start, f"{path} has no function {name}"
+    changed = f"{source[: start.end()]}{start[1]}    changed = 1\n{source[start.end() :]}"
+    path.write_text(changed, encoding="utf-8")
+
+
+def add_comments(path: Path) -> None:
+    path.write_text(f"# A comment.\n{path.read_text(encoding='utf-8')}# One more.\n")
+
+
+def change_docstrings(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r'^( *)"""(?=\w)', r'\1"""Changed. ', source, flags=re.MULTILINE))
+
+
+def reformat(path: Path) -> None:
+    source = path.read_text(encoding="utf-8").replace("\n\n\ndef ", "\n\ndef ")
+    path.write_text(re.sub(r",\n *(?=\w+: )", ", ", source), encoding="utf-8")
+
+
+def touch(path: Path) -> None:
+    path.touch()
+
+
+@pytest.mark.parametrize("change", [add_comments, change_docstrings, reformat, touch])
+def test_code_that_does_the_same_rebuilds_nothing(own_study: Path, change) -> None:
+    programs = sorted(own_study.glob("workflow_scripts/**/*.py"))
+    before = [path.read_bytes() for path in programs]
+    for path in programs:
+        change(path)
+    changed = sum(path.read_bytes() != old for path, old in zip(programs, before, strict=True))
+    assert changed == 0 if change is touch else changed > 20
+    assert stale_jobs(own_study) == set()
+
+
+def test_touched_data_rebuilds_nothing(own_study: Path) -> None:
+    later = time.time() + 100
+    for path in own_study.glob(f"{RESULTS}/data/*.jsonl"):
+        os.utime(path, (later, later))
+    assert stale_jobs(own_study) == set()
+
+
+def test_a_users_file_is_imported_again_when_its_content_changes_and_not_when_touched(
+    own_study: Path,
+) -> None:
+    config = changed_config(
+        own_study / "changed.yaml", ("data.lexicon", {"kind": "file", "path": "words.jsonl"})
+    )
+    words, imported = own_study / "words.jsonl", f"{RESULTS}/data/lexicon.jsonl"
+    words.write_text('{"word": "oaf", "severity": 0.5}\n', encoding="utf-8")
+    result = snakemake(own_study, imported, "--cores", "1", config=config)
+    assert result.returncode == 0, result.stdout
+    later = time.time() + 100
+    os.utime(words, (later, later))
+    assert stale_jobs(own_study, config, (imported,)) == set()
+    words.write_text('{"word": "oaf", "severity": 0.9}\n', encoding="utf-8")
+    os.utime(words, (later, later))
+    assert stale_jobs(own_study, config, (imported,)) == {"import_data lexicon"}
+
+
+def test_a_rebuild_writes_the_stale_files_and_no_others(own_study: Path) -> None:
+    def times() -> dict[Path, int]:
+        files = (path for path in (own_study / RESULTS).rglob("*") if path.is_file())
+        return {path.relative_to(own_study / RESULTS): path.stat().st_mtime_ns for path in files}
+
+    before = times()
+    config = changed_config(own_study / "changed.yaml", ("figures.4_top_activations.top", 9))
+    result = snakemake(own_study, "figures", "--cores", "1", config=config)
+    assert result.returncode == 0, result.stdout
+    after = times()
+    stem = "figures/toy/4_top_activations"
+    written = {path for path in after if after[path] != before.get(path)}
+    assert {path.as_posix() for path in written} == {
+        *(f"{stem}.{extension}" for extension in ("json", "html", "svg", "png")),
+        "logs/draw_top_activations/toy.log",
+        "benchmarks/draw_top_activations/toy.tsv",
+    }
+    assert after.keys() == before.keys()
+    shown = json.dumps(json.loads((own_study / RESULTS / f"{stem}.json").read_text())["datasets"])
+    assert len(re.findall(r'"neuron"', shown)) % 9 == 0
+    assert stale_jobs(own_study, config) == set()
+
+
+def test_the_cache_between_workflows_tells_changed_code_from_changed_comments(
+    own_study: Path, monkeypatch
+) -> None:
+    cache, made = own_study / "cache", own_study / RESULTS / "data/lexicon.jsonl"
+    cache.mkdir()
+    monkeypatch.setenv("SNAKEMAKE_OUTPUT_CACHE", str(cache))
+
+    def entries() -> int:
+        shutil.rmtree(own_study / ".snakemake")
+        made.unlink()
+        target = str(made.relative_to(own_study))
+        result = snakemake(own_study, target, "--cores", "1", "--cache", "write_synthetic_data")
+        assert made.exists(), result.stdout
+        return len([path for path in cache.iterdir() if path.is_file()])
+
+    language = own_study / "workflow_scripts/dpo_neurons/synthetic_language.py"
+    assert entries() == 1
+    add_comments(language)
+    assert entries() == 1
+    change_body(language, "lexicon")
+    assert entries() == 2
+
+
+def test_everything_is_made_again_when_asked_for(finished_study: Path) -> None:
+    result = snakemake(finished_study, "figures", "--dry-run", "--forceall")
+    plans = each("write_plan", {"none", "dpo"}) | {"build_tokenizer"}
+    assert set(job_commands(result.stdout)) == DATA | MODEL | plans

@@ -1,0 +1,238 @@
+"""What a run leaves: the contract of docs and design, checked on the finished micro study."""
+
+import json
+import struct
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file
+from workflow import FIGURES, INTERVENTIONS, RESULTS, STAGES
+
+from dpo_neurons.figure_style import MAX_JSON_BYTES
+
+pytest_plugins = ["finished_study"]
+
+LAYERS, NEURONS, WIDTH, PROMPTS, TOKENS = 2, 128, 32, 24, 5
+GROUPS = ["TP-", "TN+", "AP+", "AN-", "TP+", "TN-", "AP-", "AN+"]
+
+
+@pytest.fixture(scope="module")
+def results(finished_study: Path) -> Path:
+    return finished_study / RESULTS
+
+
+@pytest.fixture(scope="module")
+def neurons(results: Path) -> pd.DataFrame:
+    return pd.read_parquet(results / "contributions/toy/probe.parquet")
+
+
+def rows_of(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_run_leaves_every_file_of_the_contract_and_no_partial_ones(results: Path) -> None:
+    each = [
+        "plans/toy/{}.parquet",
+        "generations/toy/{}/challenge_prompts.jsonl",
+        "generations/toy/{}/reference_sentences.jsonl",
+        "scores/toy/{}.parquet",
+        "perplexity/toy/{}.json",
+    ]
+    expected = [path.format(name) for path in each for name in INTERVENTIONS]
+    expected += [f"checkpoints/toy/{stage}/config.json" for stage in STAGES]
+    expected += [f"activations/toy/{name}.h5" for name in (*STAGES, "ablate_top_6")]
+    expected += ["directions/toy/probe.safetensors", "contributions/toy/probe.parquet"]
+    expected += ["groups/toy/probe.csv", "tables/toy.csv", "tables/toy.md"]
+    expected += [
+        f"figures/toy/{name}.{end}" for name in FIGURES for end in ("json", "html", "svg", "png")
+    ]
+    assert [path for path in expected if not (results / path).is_file()] == []
+    assert list(results.rglob(".partial-*")) == []
+
+
+def test_the_direction_is_a_unit_row_that_says_how_it_was_made(results: Path) -> None:
+    with safe_open(results / "directions/toy/probe.safetensors", framework="np") as file:
+        direction, how = file.get_tensor("direction"), file.metadata()
+    assert (direction.shape, direction.dtype) == ((1, WIDTH), np.float32)
+    assert np.linalg.norm(direction) == pytest.approx(1, abs=1e-6)
+    assert how["kind"] == "probe"
+    assert 0 <= float(how["validation_accuracy"]) <= 1
+
+
+@pytest.mark.parametrize("name", [*STAGES, "ablate_top_6"])
+def test_activations_have_the_datasets_and_attributes_of_the_contract(results, name) -> None:
+    with h5py.File(results / f"activations/toy/{name}.h5") as file:
+        found = {key: (file[key].shape, file[key].dtype.name) for key in file}
+        attributes = dict(file.attrs)
+        tokens, mask = file["tokens"][:], file["mask"][:]
+        counts = mask.sum(axis=1)
+        weighted = np.average(file["per_prompt"][:].astype(float), axis=0, weights=counts)
+        np.testing.assert_allclose(weighted, file["mean"][:], rtol=2e-3, atol=1e-4)
+    assert found == {
+        "mean": ((LAYERS, NEURONS), "float32"),
+        "per_prompt": ((PROMPTS, LAYERS, NEURONS), "float16"),
+        "tokens": ((PROMPTS, TOKENS), "int32"),
+        "mask": ((PROMPTS, TOKENS), "bool"),
+        "mlp_output": ((LAYERS, WIDTH), "float32"),
+    }
+    assert set(attributes) >= {"model", "revision", "dtype", "positions", "versions"}
+    assert (attributes["model"], attributes["dtype"]) == ("toy", "float32")
+    assert attributes["positions"] == "generated"
+    row = {"pre": "none", "post": "dpo"}.get(name, name)
+    written = rows_of(results / f"generations/toy/{row}/challenge_prompts.jsonl")
+    captured = [ids[kept].tolist() for ids, kept in zip(tokens, mask, strict=True)]
+    assert captured == [one["tokens"] for one in written]
+
+
+def test_the_capture_for_figure_1a_is_made_under_the_ablation(results: Path) -> None:
+    plan = pd.read_parquet(results / "plans/toy/ablate_top_6.parquet")
+    with h5py.File(results / "activations/toy/ablate_top_6.h5") as file:
+        assert (file["mean"][:][plan["layer"], plan["neuron"]] == 0).all()
+    with h5py.File(results / "activations/toy/pre.h5") as file:
+        assert (file["mean"][:][plan["layer"], plan["neuron"]] != 0).all()
+
+
+def test_contributions_are_a_row_a_neuron_in_the_columns_of_the_contract(neurons) -> None:
+    assert " ".join(neurons.columns) == (
+        "layer neuron cosine activation_pre activation_post projection_pre projection_post "
+        "reduction group rank"
+    )
+    assert neurons["layer"].tolist() == [layer for layer in range(LAYERS) for _ in range(NEURONS)]
+    assert neurons["neuron"].tolist() == [*range(NEURONS)] * LAYERS
+    assert sorted(neurons["rank"]) == list(range(1, LAYERS * NEURONS + 1))
+    assert neurons.sort_values("rank")["reduction"].is_monotonic_decreasing
+    np.testing.assert_allclose(
+        neurons["reduction"], neurons["projection_pre"] - neurons["projection_post"], atol=1e-12
+    )
+
+
+def test_reductions_add_up_to_the_drop_of_each_layers_output(results: Path, neurons) -> None:
+    direction = load_file(results / "directions/toy/probe.safetensors")["direction"][0]
+    projections, drop = {}, 0.0
+    for stage, sign in (("pre", 1), ("post", -1)):
+        tensors = load_file(results / f"checkpoints/toy/{stage}/model.safetensors")
+        part = "transformer.h.{}.mlp.c_proj.{}"
+        values = np.stack([tensors[part.format(layer, "weight")] for layer in range(LAYERS)])
+        biases = np.stack([tensors[part.format(layer, "bias")] for layer in range(LAYERS)])
+        with h5py.File(results / f"activations/toy/{stage}.h5") as file:
+            mean, outputs = file["mean"][:].astype(float), file["mlp_output"][:].astype(float)
+        projections[stage] = mean * (values.astype(float) @ direction)
+        drop = drop + sign * (outputs - biases) @ direction
+    reductions = projections["pre"] - projections["post"]
+    size = sum(np.abs(each).sum(axis=1) for each in projections.values())
+    assert np.abs(reductions.sum(axis=1) - drop).max() < 1e-5 * size.min()
+    np.testing.assert_allclose(neurons["reduction"], reductions.ravel(), rtol=1e-4, atol=1e-7)
+    assert np.abs(drop).max() > 1e-3
+
+
+def test_groups_add_up_their_neurons_and_share_each_side(results: Path, neurons) -> None:
+    groups = pd.read_csv(results / "groups/toy/probe.csv")
+    columns = ["group", "neurons", "reduction", "share", "share_low", "share_high"]
+    assert list(groups.columns) == columns
+    assert groups["group"].tolist() == GROUPS
+    for row in groups.itertuples():
+        members = neurons[neurons["group"] == row.group]
+        assert row.neurons == len(members)
+        assert row.reduction == pytest.approx(members["reduction"].sum())
+    for side in (groups[:4], groups[4:]):
+        assert side["share"].sum() == pytest.approx(1)
+        expected = side["reduction"] / side["reduction"].sum()
+        np.testing.assert_allclose(side["share"], expected)
+    assert (groups["share_low"] <= groups["share_high"]).all()
+
+
+@pytest.mark.parametrize("name", INTERVENTIONS)
+def test_a_plan_names_the_neurons_and_what_becomes_of_them(results, neurons, name) -> None:
+    plan = pd.read_parquet(results / f"plans/toy/{name}.parquet")
+    assert list(plan.columns) == ["layer", "neuron", "operation", "value"]
+    groups = GROUPS[:4] if name.endswith("all_four") else ["TP-"]
+    by_cosine = neurons.sort_values("cosine", ascending=False)
+    kind = name.partition("_")[0]
+    operation = "scale_key" if kind == "scale" else "set"
+    chosen, value = {
+        "patch": (neurons[neurons["group"].isin(groups)], "activation_post"),
+        "control": (neurons[neurons["group"].isin(groups)], "activation_pre"),
+        "ablate": (by_cosine[:6], 0.0),
+        "scale": (by_cosine[:3], 2.0),
+    }.get(kind, (neurons[:0], 0.0))
+    if "positive" in name:
+        chosen = by_cosine[by_cosine["activation_pre"] > 0][:3]
+    chosen = chosen.sort_values(["layer", "neuron"])
+    values = chosen[value] if isinstance(value, str) else [value] * len(chosen)
+    expected = [(*pair, operation) for pair in zip(chosen["layer"], chosen["neuron"], strict=True)]
+    assert list(zip(plan["layer"], plan["neuron"], plan["operation"], strict=True)) == expected
+    assert plan["value"].tolist() == list(values)
+
+
+@pytest.mark.parametrize("name", INTERVENTIONS)
+def test_what_is_measured_of_an_intervention_is_in_its_files_and_its_row(results, name) -> None:
+    for prompts in ("challenge_prompts", "reference_sentences"):
+        written = rows_of(results / f"generations/toy/{name}/{prompts}.jsonl")
+        asked = rows_of(results / f"data/{prompts}.jsonl")
+        assert [row["prompt"] for row in written] == [row["prompt"] for row in asked]
+        assert {tuple(row) for row in written} == {("prompt", "continuation", "tokens")}
+        assert all(0 < len(row["tokens"]) <= TOKENS for row in written)
+    scores = pd.read_parquet(results / f"scores/toy/{name}.parquet")
+    assert (scores.columns[0], len(scores)) == ("toxicity", PROMPTS)
+    assert scores["toxicity"].between(0, 1).all()
+    perplexity = json.loads((results / f"perplexity/toy/{name}.json").read_text())
+    assert set(perplexity) >= {"perplexity", "log_perplexity", "tokens", "positions"}
+    assert perplexity["perplexity"] == pytest.approx(np.exp(perplexity["log_perplexity"]))
+    assert perplexity["positions"] == "all"
+    assert perplexity["tokens"] > 500
+    row = pd.read_csv(results / "tables/toy.csv").set_index("intervention").loc[name]
+    assert row["checkpoint"] == ("post" if name in ("dpo", "scale_keys_x2") else "pre")
+    assert row["neurons"] == len(pd.read_parquet(results / f"plans/toy/{name}.parquet"))
+    assert row["toxicity"] == pytest.approx(scores["toxicity"].mean())
+    assert row["perplexity"] == pytest.approx(perplexity["perplexity"])
+    for metric in ("toxicity", "perplexity", "f1", "repetition"):
+        assert row[f"{metric}_low"] <= row[metric] + 1e-12
+        assert row[metric] <= row[f"{metric}_high"] + 1e-12
+
+
+def test_the_tables_have_a_row_an_intervention_and_their_columns_in_order(results: Path) -> None:
+    table = pd.read_csv(results / "tables/toy.csv")
+    assert " ".join(table.columns).startswith(
+        "intervention checkpoint neurons toxicity toxicity_low toxicity_high perplexity f1 "
+        "repetition"
+    )
+    assert tuple(table["intervention"]) == INTERVENTIONS
+    lines = (results / "tables/toy.md").read_text(encoding="utf-8").splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    assert [row[0] for row in cells] == list(table["intervention"])
+    assert [int(row[2]) for row in cells] == list(table["neurons"])
+    assert table["toxicity"].max() > 0
+
+
+class Addresses(HTMLParser):
+    """Finds what a page would fetch; the texts of its scripts are not tags."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [f"{tag} {value}" for name, value in attrs if name in ("src", "href")]
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_a_figures_files_are_small_whole_and_need_no_network(results: Path, figure: str) -> None:
+    stem = f"{results}/figures/toy/{figure}"
+    specification = Path(f"{stem}.json").read_bytes()
+    assert len(specification) < MAX_JSON_BYTES <= 2_000_000
+    assert "vega-lite" in json.loads(specification)["$schema"]
+    page = Path(f"{stem}.html").read_text(encoding="utf-8")
+    assert "vegaEmbed" in page
+    reader = Addresses()
+    reader.feed(page)
+    assert reader.found == []
+    assert ElementTree.parse(f"{stem}.svg").getroot().tag.endswith("svg")
+    picture = Path(f"{stem}.png").read_bytes()
+    assert picture[:8] == b"\x89PNG\r\n\x1a\n"
+    assert min(struct.unpack(">4sII", picture[12:24])[1:]) > 300

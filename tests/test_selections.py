@@ -1,0 +1,48 @@
+"""Choosing neurons from a table of contributions."""
+
+import pandas as pd
+import pytest
+
+from dpo_neurons.selections import most_toxic, neurons_in_groups
+
+TABLE = pd.DataFrame(
+    {
+        "layer": [0, 0, 0, 1, 1, 1],
+        "neuron": [0, 1, 2, 0, 1, 2],
+        "cosine": [0.1, 0.9, -0.8, 0.5, 0.5, 0.7],
+        "activation_pre": [1.0, -1.0, 2.0, 0.0, 3.0, 4.0],
+        "group": pd.Categorical(["TP-", "TN+", "AP+", "TP+", "TP-", "unchanged"]),
+    }
+)
+
+
+def names(rows):
+    return list(rows[["layer", "neuron"]].itertuples(index=False, name=None))
+
+
+@pytest.mark.parametrize(
+    ("top", "only_positive", "chosen"),
+    [
+        (1, False, [(0, 1)]),
+        (2, False, [(0, 1), (1, 2)]),
+        (3, False, [(0, 1), (1, 2), (1, 0)]),  # the first of two equals
+        (99, False, [(0, 1), (1, 2), (1, 0), (1, 1), (0, 0), (0, 2)]),
+        (2, True, [(1, 2), (1, 1)]),
+        (99, True, [(1, 2), (1, 1), (0, 0), (0, 2)]),
+    ],
+)
+def test_the_most_toxic_are_those_with_the_largest_cosine(top, only_positive, chosen):
+    assert names(most_toxic(TABLE, top, only_positive)) == chosen
+
+
+@pytest.mark.parametrize(
+    ("groups", "chosen"),
+    [
+        (["TP-"], [(0, 0), (1, 1)]),
+        (["AP+", "TN+"], [(0, 1), (0, 2)]),
+        (["AN-"], []),
+        ([], []),
+    ],
+)
+def test_neurons_of_several_groups_come_in_the_order_of_the_table(groups, chosen):
+    assert names(neurons_in_groups(TABLE, groups)) == chosen

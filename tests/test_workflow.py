@@ -1,0 +1,182 @@
+"""What Snakemake can do with the workflow, and that its programs run by themselves too."""
+
+import ast
+import base64
+import json
+import multiprocessing
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from function_trace import run_traced
+from workflow import (
+    CONFIG,
+    FIGURES,
+    PROGRAMS,
+    PROJECT,
+    RESULTS,
+    copy_project,
+    job_commands,
+    program,
+    run,
+    snakemake,
+    stale_jobs,
+)
+
+from dpo_neurons.code_digest import reached_definitions
+
+pytest_plugins = ["finished_study"]
+
+IMPORTING = {
+    "import_data": "--dataset lexicon --path results/micro/data/lexicon.jsonl --output out.jsonl",
+    "import_direction": "--path results/micro/directions/toy/probe.safetensors"
+    " --output out.safetensors",
+    "link_checkpoint": "--path results/micro/checkpoints/toy/pre --output out",
+}
+"""Programs that only a study with files of its own runs."""
+TELLING = {
+    "write_plan": "write_plan patch_tp",
+    "generate_continuations": "generate_continuations scale_keys_x2",
+    "measure_perplexity": "measure_perplexity patch_tp",
+    "capture_activations": "capture_ablated_activations ablate_top_6",
+    "write_synthetic_data": "write_synthetic_data preference_pairs",
+}
+"""Of a program's several jobs, the one that runs most of it."""
+
+
+@pytest.fixture(scope="module")
+def commands(finished_study: Path) -> dict[str, str]:
+    """Every job's command line, as Snakemake prints it."""
+    return job_commands(snakemake(finished_study, "figures", "-n", "-p", "--forceall").stdout)
+
+
+def test_a_finished_study_has_nothing_to_be_done(finished_study: Path) -> None:
+    assert stale_jobs(finished_study) == set()
+    targets = ("tables", "activations", "contributions")
+    assert stale_jobs(finished_study, targets=targets) == set()
+
+
+def test_a_new_study_plans_every_job_on_eight_cores_without_a_warning(tmp_path, commands) -> None:
+    copy_project(tmp_path / "study")
+    result = snakemake(tmp_path / "study", "figures", "-n", "--cores", "8")
+    assert result.returncode == 0, result.stdout
+    assert set(job_commands(result.stdout)) == set(commands)
+    assert not re.search("exception|traceback|warning", result.stdout, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("where", ["config.yaml", "README.md"])
+def test_the_command_for_another_study_works_as_it_is_written(tmp_path: Path, where: str) -> None:
+    text = (PROJECT / where).read_text(encoding="utf-8")
+    found = re.search(r"snakemake [^`\n]*--configfile \S+[^`\n]*", text)
+    assert found, f"{where} shows no command with --configfile"
+    words = shlex.split(re.sub(r"(?<=--configfile )\S+", CONFIG, found[0]))
+    copy_project(tmp_path / "study")
+    result = run([*words, "--dry-run"], tmp_path / "study")
+    assert result.returncode == 0, result.stdout[-500:]
+    assert f"{RESULTS}/figures/toy/6_tradeoff.svg" in result.stdout
+
+
+def test_the_embedded_study_is_planned_without_naming_its_file(tmp_path: Path) -> None:
+    copy_project(tmp_path / "study")
+    result = run(["snakemake", "--dry-run"], tmp_path / "study")
+    assert result.returncode == 0, result.stdout[-500:]
+    assert "results/toy/figures/toy/6_tradeoff.svg" in result.stdout
+
+
+def test_every_job_leaves_a_log_that_begins_with_its_command_and_a_benchmark(
+    finished_study: Path, commands: dict[str, str]
+) -> None:
+    results = finished_study / RESULTS
+    logs, benchmarks = set(), set()
+    for command in commands.values():
+        called, _, log = command.removeprefix("python workflow_scripts/").partition(" 2> ")
+        first_line = (finished_study / log).read_text(encoding="utf-8").partition("\n")[0]
+        assert first_line.endswith(" ".join(shlex.split(called)))
+        logs.add(Path(log).relative_to(RESULTS / "logs").with_suffix(""))
+    for path in (results / "benchmarks").rglob("*.tsv"):
+        header, values = (line.split("\t") for line in path.read_text().splitlines())
+        assert float(dict(zip(header, values, strict=True))["s"]) > 0
+        benchmarks.add(path.relative_to(results / "benchmarks").with_suffix(""))
+    assert len(logs) == len(commands)
+    assert benchmarks == logs
+
+
+def test_the_graph_of_the_jobs_is_drawn(finished_study: Path, commands: dict[str, str]) -> None:
+    graph = snakemake(finished_study, "figures", "--dag").stdout
+    labels = set(re.findall(r'label = "(\w+)', graph))
+    assert "digraph" in graph
+    assert labels == {"figures", *(job.partition(" ")[0] for job in commands)}
+
+
+def test_the_report_holds_every_figure_and_the_table_with_captions(own_study: Path) -> None:
+    result = snakemake(own_study, "--report", "report.html")
+    assert result.returncode == 0, result.stdout
+    report = (own_study / "report.html").read_text(encoding="utf-8")
+    start = re.search(r'<script id="results">\s*var results = ', report)
+    shown = json.JSONDecoder().raw_decode(report, start.end())[0]
+    pages = {f"figures/toy/{figure}.html" for figure in FIGURES} | {"tables/toy.html"}
+    assert set(shown) == {f"{RESULTS}/{page}" for page in pages}
+    for path, entry in shown.items():
+        page = base64.b64decode(entry["data_uri"].partition(";base64,")[2])
+        assert page == (own_study / path).read_bytes()
+        assert len(entry["caption"]) > 100
+        assert "{{" not in entry["caption"]
+
+
+def test_a_printed_command_can_be_pasted_and_makes_the_same_file(
+    own_study: Path, commands: dict[str, str]
+) -> None:
+    made = own_study / RESULTS / "contributions/toy/probe.parquet"
+    before = made.read_bytes()
+    made.unlink()
+    result = run(["bash", "-c", commands["compute_contributions"]], own_study)
+    assert result.returncode == 0, result.stdout
+    assert made.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_explains_itself(name: str) -> None:
+    said = program(name, "--help")
+    source = (PROJECT / f"workflow_scripts/{name}.py").read_text(encoding="utf-8")
+    summary = ast.get_docstring(ast.parse(source)).partition("\n")[0]
+    assert said.returncode == 0, said.stdout
+    assert f"usage: {name}.py" in said.stdout
+    assert summary in " ".join(said.stdout.split())
+
+
+@pytest.fixture(scope="module")
+def warm_processes() -> multiprocessing.context.BaseContext:
+    """New processes that have imported the large libraries already, but nothing of the project."""
+    context = multiprocessing.get_context("forkserver")
+    libraries = ["torch", "transformers.models.gpt2.modeling_gpt2", "transformers.generation"]
+    context.set_forkserver_preload([*libraries, "trl.trainer.dpo_trainer", "pandas", "altair"])
+    return context
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_no_function_runs_that_the_digest_does_not_cover(
+    own_study: Path, commands: dict[str, str], warm_processes, name: str
+) -> None:
+    if name in IMPORTING:
+        arguments = IMPORTING[name]
+    else:
+        jobs = [job for job, one in commands.items() if f"workflow_scripts/{name}.py " in one]
+        command = commands[TELLING.get(name, jobs[0])]
+        arguments = command.partition(f"{name}.py ")[2].partition(" 2> ")[0]
+    out = own_study / "trace.json"
+    process = warm_processes.Process(target=trace, args=(own_study, name, arguments, out))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    ran = {tuple(pair) for pair in json.loads(out.read_text(encoding="utf-8"))}
+    assert (name, "main") in ran
+    assert ran - reached_definitions(PROJECT / f"workflow_scripts/{name}.py") == set()
+
+
+def trace(directory: Path, name: str, arguments: str, out: Path) -> None:
+    """Run a program in another process and write down which functions ran."""
+    os.chdir(directory)
+    ran = run_traced(Path("workflow_scripts") / f"{name}.py", shlex.split(arguments))
+    out.write_text(json.dumps(sorted(ran)), encoding="utf-8")
