@@ -46,8 +46,11 @@ use rule capture_activations as capture_ablated_activations with:
     params:
         tokens=config["generation"]["tokens"],
         positions=config["activations"]["positions"],
-        plan=lambda wildcards, input: options(
-            {"plan": input.plan, "plan_positions": config["generation"]["positions"]}
+        plan=lambda wildcards: options(
+            {
+                "plan": f"{RESULTS}/plans/{wildcards.model}/{wildcards.intervention}.parquet",
+                "plan_positions": config["generation"]["positions"],
+            }
         ),
         dtype=dtype_of,
         code=code_of("capture_activations"),

@@ -30,7 +30,7 @@ rule train_language_model:
         model=one_of(STUDY.models_with("pre", "train_from_scratch")),
     conda:
         ENVIRONMENT
-    threads: config["compute"]["training_threads"]
+    threads: config["compute"]["threads"]
     params:
         recipe=lambda wildcards: options(config["models"][wildcards.model]["pre"]),
         seed=SEED,
@@ -55,7 +55,7 @@ rule train_dpo:
         model=one_of(STUDY.models_with("post", "dpo")),
     conda:
         ENVIRONMENT
-    threads: config["compute"]["training_threads"]
+    threads: config["compute"]["threads"]
     resources:
         **model_resources(minutes=60),
     params:

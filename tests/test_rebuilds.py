@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -94,7 +93,7 @@ CONFIGURATION = [
     ("models.toy.post.steps", 4, DPO),
     ("models.toy.pre.steps", 90, MODEL),
     ("seed", 6, DATA | MODEL),
-    ("compute", {"device": "auto", "batch_size": 7, "threads": 2, "training_threads": 2}, set()),
+    ("compute", {"device": "auto", "batch_size": 7, "threads": 2}, set()),
 ]  # fmt: skip
 
 CODE = [
@@ -213,29 +212,6 @@ def test_a_rebuild_writes_the_stale_files_and_no_others(own_study: Path) -> None
     shown = json.dumps(json.loads((own_study / RESULTS / f"{stem}.json").read_text())["datasets"])
     assert len(re.findall(r'"neuron"', shown)) % 9 == 0
     assert stale_jobs(own_study, config) == set()
-
-
-def test_the_cache_between_workflows_tells_changed_code_from_changed_comments(
-    own_study: Path, monkeypatch
-) -> None:
-    cache, made = own_study / "cache", own_study / RESULTS / "data/lexicon.jsonl"
-    cache.mkdir()
-    monkeypatch.setenv("SNAKEMAKE_OUTPUT_CACHE", str(cache))
-
-    def entries() -> int:
-        shutil.rmtree(own_study / ".snakemake")
-        made.unlink()
-        target = str(made.relative_to(own_study))
-        result = snakemake(own_study, target, "--cores", "1", "--cache", "write_synthetic_data")
-        assert made.exists(), result.stdout
-        return len([path for path in cache.iterdir() if path.is_file()])
-
-    language = own_study / "workflow_scripts/dpo_neurons/synthetic_language.py"
-    assert entries() == 1
-    add_comments(language)
-    assert entries() == 1
-    change_body(language, "lexicon")
-    assert entries() == 2
 
 
 def test_everything_is_made_again_when_asked_for(finished_study: Path) -> None:

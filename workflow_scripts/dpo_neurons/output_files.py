@@ -61,8 +61,9 @@ def _partial(path: Path) -> Path:
 def _explain_full_disk(error: BaseException, path: Path) -> None:
     # Some libraries report a full disk with the errno in the text only, and as their own error.
     full = isinstance(error, OSError) and error.errno in DISK_FULL
-    if full or any(os.strerror(number) in str(error) for number in DISK_FULL):
+    text = " ".join(str(error).split())
+    if full or any(os.strerror(number) in text for number in DISK_FULL):
         raise InputError(
-            f"{path}: the disk is full ({error}); free some space or move results/ to a larger "
+            f"{path}: the disk is full ({text}); free some space or move results/ to a larger "
             "disk, then run the same command again"
         ) from error

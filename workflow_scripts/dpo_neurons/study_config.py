@@ -35,6 +35,7 @@ class Study:
         self.source = source
         self._check_schema()
         self._check_references()
+        self._check_paths()
 
     @property
     def results(self) -> str:
@@ -121,6 +122,21 @@ class Study:
                 self._given(dataset, f"models.{models[0]}.{stage} is of kind {kind}")
         if config["scorer"]["kind"] == "lexicon":
             self._given("lexicon", "scorer is of kind lexicon")
+
+    def _check_paths(self) -> None:
+        paths = {
+            f"models.{name.replace('/', '.')}": path
+            for name, path in self.checkpoint_directories.items()
+        }
+        for section in ("data", "directions"):
+            for name in self.names_with(section, "file"):
+                paths[f"{section}.{name}"] = self.config[section][name]["path"]
+        for key, path in paths.items():
+            if not Path(path).exists():
+                raise InputError(
+                    f"{self.source}: {key}.path: {path} does not exist; give a path that does, "
+                    "relative to where snakemake is started"
+                )
 
     def _given(self, dataset: str, why: str) -> None:
         if dataset not in self.config["data"]:
