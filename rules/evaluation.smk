@@ -1,4 +1,4 @@
-"""Evaluation: toxicity, perplexity, and the table of all interventions."""
+"""Evaluation: scores of the continuations, and the table of all interventions."""
 
 TABLES = expand(
     f"{RESULTS}/tables/{{model}}.{{extension}}", model=MODELS, extension=["csv", "md", "html"]
@@ -23,34 +23,6 @@ rule score_continuations:
     shell:
         "python workflow_scripts/score_continuations.py --continuations {input.continuations}"
         " --scorer {params.scorer} --lexicon {input.lexicon} --output {output} 2> {log}"
-
-
-rule measure_perplexity:
-    input:
-        checkpoint=lambda wildcards: checkpoint_of(wildcards.intervention),
-        plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
-        text=f"{DATA}/perplexity_text.jsonl",
-    output:
-        f"{RESULTS}/perplexity/{{model}}/{{intervention}}.json",
-    log:
-        f"{RESULTS}/logs/measure_perplexity/{{model}}/{{intervention}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/measure_perplexity/{{model}}/{{intervention}}.tsv"
-    conda:
-        ENVIRONMENT
-    threads: config["compute"]["threads"]
-    resources:
-        **model_resources(minutes=30),
-    params:
-        plan_positions=config["perplexity"]["positions"],
-        window=config["perplexity"]["window"],
-        dtype=dtype_of,
-        code=code_of("measure_perplexity"),
-    shell:
-        "python workflow_scripts/measure_perplexity.py --checkpoint {input.checkpoint}"
-        " --plan {input.plan} --plan-positions {params.plan_positions} --text {input.text}"
-        " --window {params.window} --dtype {params.dtype} --batch-size {resources.batch_size}"
-        " --device {resources.device} --threads {threads} --output {output} 2> {log}"
 
 
 rule tabulate_interventions:

@@ -1,4 +1,4 @@
-"""Interventions: a plan a row of the tables, and what the model writes under it."""
+"""Interventions: a plan a row of the tables, and what the model does under it."""
 
 
 rule write_plan:
@@ -21,34 +21,41 @@ rule write_plan:
         " --output {output} 2> {log}"
 
 
-rule generate_continuations:
+rule run_intervention:
     input:
         checkpoint=lambda wildcards: checkpoint_of(wildcards.intervention),
         plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
         challenge=f"{DATA}/challenge_prompts.jsonl",
         references=f"{DATA}/reference_sentences.jsonl",
+        text=f"{DATA}/perplexity_text.jsonl",
     output:
         challenge=f"{RESULTS}/generations/{{model}}/{{intervention}}/challenge_prompts.jsonl",
         references=f"{RESULTS}/generations/{{model}}/{{intervention}}/reference_sentences.jsonl",
+        perplexity=f"{RESULTS}/perplexity/{{model}}/{{intervention}}.json",
     log:
-        f"{RESULTS}/logs/generate_continuations/{{model}}/{{intervention}}.log",
+        f"{RESULTS}/logs/run_intervention/{{model}}/{{intervention}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/generate_continuations/{{model}}/{{intervention}}.tsv"
+        f"{RESULTS}/benchmarks/run_intervention/{{model}}/{{intervention}}.tsv"
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(minutes=30),
+        **model_resources(minutes=60),
     params:
-        plan_positions=config["generation"]["positions"],
         tokens=config["generation"]["tokens"],
+        generation_positions=config["generation"]["positions"],
+        window=config["perplexity"]["window"],
+        perplexity_positions=config["perplexity"]["positions"],
         dtype=dtype_of,
-        code=code_of("generate_continuations"),
+        code=code_of("run_intervention"),
     shell:
-        "python workflow_scripts/generate_continuations.py --checkpoint {input.checkpoint}"
-        " --plan {input.plan} --plan-positions {params.plan_positions}"
-        " --challenge-prompts {input.challenge} --reference-sentences {input.references}"
-        " --tokens {params.tokens} --dtype {params.dtype} --batch-size {resources.batch_size}"
+        "python workflow_scripts/run_intervention.py --checkpoint {input.checkpoint}"
+        " --plan {input.plan} --challenge-prompts {input.challenge}"
+        " --reference-sentences {input.references} --tokens {params.tokens}"
+        " --generation-positions {params.generation_positions} --perplexity-text {input.text}"
+        " --window {params.window} --perplexity-positions {params.perplexity_positions}"
+        " --dtype {params.dtype} --batch-size {resources.batch_size}"
         " --device {resources.device} --threads {threads}"
         " --challenge-prompts-output {output.challenge}"
-        " --reference-sentences-output {output.references} 2> {log}"
+        " --reference-sentences-output {output.references}"
+        " --perplexity-output {output.perplexity} 2> {log}"

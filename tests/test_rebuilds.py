@@ -23,7 +23,7 @@ from workflow import (
 
 pytest_plugins = ["finished_study"]
 
-MEASURE = "generate_continuations score_continuations measure_perplexity"
+MEASURE = "run_intervention score_continuations"
 TABLE = {"tabulate_interventions", "draw_tradeoff"}
 GROUPS = {"summarise_groups", "draw_group_shares"}
 ABLATED_CAPTURE = {"capture_ablated_activations ablate_top_6", "draw_layer_projections"}
@@ -48,11 +48,10 @@ CONTRIBUTIONS = (
 """What follows from the contributions: the plans chosen from them, and all that is measured."""
 CAPTURES = each("capture_activations", STAGES) | CONTRIBUTIONS
 SCORES = each("score_continuations", INTERVENTIONS) | TABLE
-CONTINUATIONS = each("generate_continuations", INTERVENTIONS) | SCORES
-PERPLEXITIES = each("measure_perplexity", INTERVENTIONS) | TABLE
+RUNS = each("run_intervention", INTERVENTIONS) | SCORES
 DPO = {"train_dpo", "capture_activations post"} | CONTRIBUTIONS | each(MEASURE, {"dpo"})
 PROBE = {"train_probe"} | CONTRIBUTIONS
-MODEL = {"train_language_model"} | DPO | PROBE | CAPTURES | CONTINUATIONS | PERPLEXITIES
+MODEL = {"train_language_model"} | DPO | PROBE | CAPTURES | RUNS
 DATA = each(
     "write_synthetic_data",
     {
@@ -82,11 +81,11 @@ CONFIGURATION = [
      each(f"write_plan {MEASURE}", {"patch_tn", "control_tn"}) | TABLE),
     ("interventions.scale_keys_x2.factor", 3,
      each(f"write_plan {MEASURE}", {"scale_keys_x2"}) | TABLE),
-    ("generation.tokens", 4, CAPTURES | CONTINUATIONS),
-    ("generation.positions", "all", CONTINUATIONS | ABLATED_CAPTURE),
+    ("generation.tokens", 4, CAPTURES | RUNS),
+    ("generation.positions", "all", RUNS | ABLATED_CAPTURE),
     ("activations.positions", "predicting", CAPTURES),
-    ("perplexity.positions", "first", PERPLEXITIES),
-    ("perplexity.window", 24, PERPLEXITIES),
+    ("perplexity.positions", "first", RUNS),
+    ("perplexity.window", 24, RUNS),
     ("bootstrap.level", 0.9, GROUPS | TABLE),
     ("bootstrap.resamples", 90, GROUPS | TABLE),
     ("directions.probe.validation_share", 0.3, PROBE),
@@ -100,10 +99,10 @@ CODE = [
     ("text_metrics", "unigram_f1", TABLE),
     ("scorers/lexicon", "score_by_lexicon", SCORES),
     ("groups", "assign_groups", CONTRIBUTIONS),
-    ("perplexity", "measure_perplexity", PERPLEXITIES),
+    ("perplexity", "measure_perplexity", RUNS),
     ("probe", "train_probe", PROBE),
     ("capture", "ActivationCapture.see_tokens", CAPTURES),
-    ("interventions", "applied", CAPTURES | CONTINUATIONS | PERPLEXITIES),
+    ("interventions", "applied", CAPTURES | RUNS),
     ("figure_style", "write_figure",
      FIGURES_OF_NEURONS | {"draw_layer_projections", "draw_group_shares", "draw_tradeoff"}),
 ]  # fmt: skip

@@ -38,8 +38,7 @@ IMPORTING = {
 """Programs that only a study with files of its own runs."""
 TELLING = {
     "write_plan": "write_plan patch_tp",
-    "generate_continuations": "generate_continuations scale_keys_x2",
-    "measure_perplexity": "measure_perplexity patch_tp",
+    "run_intervention": "run_intervention scale_keys_x2",
     "capture_activations": "capture_ablated_activations ablate_top_6",
     "write_synthetic_data": "write_synthetic_data preference_pairs",
 }

@@ -1,0 +1,117 @@
+"""Run a model under an intervention: continue both sets of prompts and measure perplexity.
+
+One load of the model serves all three, which costs more than each of them on a small model.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dpo_neurons.datasets import read_dataset
+from dpo_neurons.jsonl import write_jsonl
+from dpo_neurons.output_files import whole_file
+from dpo_neurons.plans import read_plan
+from dpo_neurons.program import log, model_arguments, obey_threads, run_program
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from dpo_neurons.generation import Continuations
+    from dpo_neurons.perplexity import Perplexity
+
+PROMPTS = ("challenge_prompts", "reference_sentences")
+
+
+def continuation_rows(
+    prompts: list[str], batch: "Continuations", tokenizer: "PreTrainedTokenizerBase"
+) -> list[dict[str, object]]:
+    """A row a prompt of the batch: the prompt, the continuation's text, and its token ids."""
+    rows = []
+    for offset, (ids, mask) in enumerate(zip(batch.tokens, batch.mask, strict=True)):
+        tokens = ids[mask].tolist()
+        text = tokenizer.decode(tokens, skip_special_tokens=True)
+        prompt = prompts[batch.start + offset]
+        rows.append({"prompt": prompt, "continuation": text, "tokens": tokens})
+    return rows
+
+
+def perplexity_entry(measured: "Perplexity", positions: str) -> dict[str, object]:
+    """What is kept of a perplexity: the figures, and the windows' losses for intervals."""
+    return {
+        "perplexity": measured.perplexity,
+        "log_perplexity": measured.log_perplexity,
+        "tokens": int(measured.tokens.sum()),
+        "positions": positions,
+        "window_losses": measured.losses.tolist(),
+        "window_tokens": measured.tokens.tolist(),
+    }
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--plan", type=Path, required=True)
+    for name in PROMPTS:
+        option = name.replace("_", "-")
+        parser.add_argument(f"--{option}", type=Path, required=True, help="JSON lines")
+        parser.add_argument(f"--{option}-output", type=Path, required=True, help="JSON lines")
+    parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
+    parser.add_argument(
+        "--generation-positions",
+        required=True,
+        choices=("last", "all"),
+        help="where the plan acts in each forward pass of generation",
+    )
+    parser.add_argument("--perplexity-text", type=Path, required=True, help="JSON lines")
+    parser.add_argument("--perplexity-output", type=Path, required=True, help="JSON")
+    parser.add_argument("--window", type=int, required=True, help="tokens a window of text")
+    parser.add_argument(
+        "--perplexity-positions",
+        required=True,
+        choices=("all", "first"),
+        help="where the plan acts in each window",
+    )
+    model_arguments(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Parse, generate, measure, write."""
+    arguments = parsed()
+    obey_threads(arguments.threads)
+    from dpo_neurons.checkpoints import load_model, load_tokenizer
+    from dpo_neurons.devices import leased_device
+    from dpo_neurons.generation import generate_greedily
+    from dpo_neurons.interventions import applied
+    from dpo_neurons.perplexity import measure_perplexity
+
+    paths = vars(arguments)
+    prompts = {name: [row["prompt"] for row in read_dataset(paths[name], name)] for name in PROMPTS}
+    texts = [row["text"] for row in read_dataset(arguments.perplexity_text, "perplexity_text")]
+    plan = read_plan(arguments.plan)
+    tokenizer = load_tokenizer(arguments.checkpoint)
+    rows: dict[str, list[dict[str, object]]] = {name: [] for name in PROMPTS}
+    with leased_device(arguments.device) as device:
+        model = load_model(arguments.checkpoint, arguments.dtype, device)
+        with applied(model, plan, arguments.generation_positions):
+            for name, started in prompts.items():
+                for batch in generate_greedily(
+                    model, tokenizer, started, arguments.tokens, arguments.batch_size
+                ):
+                    rows[name] += continuation_rows(started, batch, tokenizer)
+        with applied(model, plan, arguments.perplexity_positions):
+            measured = measure_perplexity(
+                model, tokenizer, texts, arguments.window, arguments.batch_size
+            )
+    for name in PROMPTS:
+        write_jsonl(paths[f"{name}_output"], rows[name])
+    with whole_file(arguments.perplexity_output) as partial:
+        entry = perplexity_entry(measured, arguments.perplexity_positions)
+        partial.write_text(json.dumps(entry) + "\n", encoding="utf-8")
+    log.info("perplexity %.4f over %d tokens", measured.perplexity, measured.tokens.sum())
+
+
+if __name__ == "__main__":
+    run_program(main)
