@@ -17,6 +17,8 @@ from dpo_neurons.output_files import whole_file
 log = logging.getLogger("dpo_neurons")
 
 DATASETS = ("mean", "per_prompt", "tokens", "mask", "mlp_output")
+INDEX_BYTES = 1 << 20
+"""Room for what HDF5 itself writes beside the data; far more than it needs."""
 FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 
@@ -88,7 +90,12 @@ class CacheWriter:
     def _create(self, sums: tuple[int, ...], output_sums: tuple[int, ...]) -> None:
         n_prompts, n_tokens, batch_size = self._shape
         n_layers, _, d_mlp = sums
-        n_bytes = n_prompts * n_layers * d_mlp * np.dtype(np.float16).itemsize
+        n_bytes = (
+            2 * n_prompts * n_layers * d_mlp
+            + 5 * n_prompts * n_tokens
+            + 4 * n_layers * (d_mlp + output_sums[2])
+            + INDEX_BYTES
+        )
         if n_bytes > shutil.disk_usage(Path(self._file.filename).parent).free:
             # Asked beforehand, because HDF5 crashes when the disk fills up under it.
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
