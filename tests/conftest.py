@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from build_tokenizer import build_tokenizer
+from hypothesis import HealthCheck, settings
 from transformers import (
     AutoModelForCausalLM,
     Gemma2Config,
@@ -18,6 +19,10 @@ from transformers import (
 )
 
 from dpo_neurons.checkpoints import load_model, load_tokenizer
+
+# On a busy machine, slow is not wrong.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 from dpo_neurons.families import FAMILIES
 from dpo_neurons.synthetic_language import DOCUMENT_END, PADDING, UNKNOWN
 

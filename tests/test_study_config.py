@@ -162,10 +162,12 @@ def test_plan_options_are_those_of_the_program(study, name, words):
     assert study.plan_options(name) == words
 
 
-def test_an_intervention_may_have_a_direction_of_its_own():
+def test_an_intervention_may_have_a_direction_of_its_own(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    path.touch()
     row = {"kind": "ablate", "top": 2, "direction": "mine"}
     config = changed(interventions__ablate_x=row)
-    config["directions"]["mine"] = {"kind": "file", "path": "a.safetensors"}
+    config["directions"]["mine"] = {"kind": "file", "path": str(path)}
     study = Study(config, "s")
     assert study.direction("ablate_x") == "mine"
     assert study.direction("ablate_top_6") == "probe"
@@ -191,3 +193,13 @@ def test_one_of_matches_the_names_and_nothing_else(names, other):
 def test_options_survive_the_shell(entry):
     words = shlex.split(options({"kind": "x", **entry}))
     assert words == [w for k, v in entry.items() for w in (f"--{k.replace('_', '-')}", str(v))]
+
+
+def test_a_path_that_does_not_exist_is_named_with_its_key():
+    config = changed()
+    config["directions"]["mine"] = {"kind": "file", "path": "nowhere/mine.safetensors"}
+    with pytest.raises(InputError) as caught:
+        Study(config, "s.yaml")
+    assert str(caught.value).startswith(
+        "s.yaml: directions.mine.path: nowhere/mine.safetensors does not exist"
+    )
