@@ -19,12 +19,12 @@ from transformers import (
 )
 
 from dpo_neurons.checkpoints import load_model, load_tokenizer
+from dpo_neurons.families import FAMILIES
+from dpo_neurons.synthetic_language import DOCUMENT_END, PADDING, UNKNOWN
 
 # On a busy machine, slow is not wrong.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
-from dpo_neurons.families import FAMILIES
-from dpo_neurons.synthetic_language import DOCUMENT_END, PADDING, UNKNOWN
 
 WORDS = [PADDING, UNKNOWN, DOCUMENT_END, *(f"w{number}" for number in range(37))]
 PROMPTS = ["w1 w5", "w9", "w3 w8 w20 w31 w2 w7", "w30 w11 w4", "w6 w6 w12 w13"]
