@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from dpo_neurons.contributions import contributions
-from dpo_neurons.group_shares import PromptProjections, prompt_reductions, summarise_groups
+from dpo_neurons.group_shares import PromptProjections, prompt_projections, summarise_groups
 from dpo_neurons.groups import GROUPS, RAISING, REDUCING
 
 # Two layers of two neurons; one member each of TP-, TN+, AP- and AN+.
@@ -36,7 +36,7 @@ def case(tmp_path):
     sides = []
     for stage in ("pre", "post"):
         with cache_of(tmp_path / f"{stage}.h5", SUMS[stage], TOKENS[stage]) as cache:
-            sides.append(prompt_reductions(table, cache, stage))
+            sides.append(prompt_projections(table, cache, stage))
     return table, *sides
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dpo_neurons.activation_cache import open_cache
 from dpo_neurons.contributions import read_contributions
-from dpo_neurons.group_shares import prompt_reductions, summarise_groups
+from dpo_neurons.group_shares import prompt_projections, summarise_groups
 from dpo_neurons.output_files import whole_file
 from dpo_neurons.program import log, run_program
 
@@ -27,7 +27,7 @@ def main() -> None:
         open_cache(arguments.activations_pre) as pre,
         open_cache(arguments.activations_post) as post,
     ):
-        sides = prompt_reductions(table, pre, "pre"), prompt_reductions(table, post, "post")
+        sides = prompt_projections(table, pre, "pre"), prompt_projections(table, post, "post")
     groups = summarise_groups(table, *sides, arguments.resamples, arguments.level, arguments.seed)
     with whole_file(arguments.output) as partial:
         groups.to_csv(partial, index=False)

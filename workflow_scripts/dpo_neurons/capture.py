@@ -4,6 +4,7 @@ The activation of a neuron is the input of its layer's down projection. At every
 generation the newest position, the last one under left padding, is read.
 """
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -83,7 +84,7 @@ class ActivationCapture(TokenObserver):
         self.activation_sums += torch.where(rows, self._activations, 0)
         self.output_sums += torch.where(rows, self._outputs, 0)
 
-    def _reader(self, layer: int):  # noqa: ANN202
+    def _reader(self, layer: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def read(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             self._activations[layer].copy_(inputs[0][:, -1])
             self._outputs[layer].copy_(output[:, -1])

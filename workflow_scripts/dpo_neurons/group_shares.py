@@ -20,7 +20,7 @@ class PromptProjections:
     """(n_prompts,): counted tokens."""
 
 
-def prompt_reductions(table: pd.DataFrame, cache: h5py.File, stage: str) -> PromptProjections:
+def prompt_projections(table: pd.DataFrame, cache: h5py.File, stage: str) -> PromptProjections:
     """Project each prompt's mean activations, group by group, for `stage` "pre" or "post".
 
     Value vectors enter through the table: projection / activation is v · w/|w|. A neuron whose mean

@@ -42,7 +42,7 @@ def library_versions() -> str:
 
 
 def model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say how a model is run; none of them changes a result."""
+    """Add the arguments that say how a model is run."""
     parser.add_argument("--dtype", required=True, help="float32, bfloat16 or float16")
     parser.add_argument("--batch-size", type=int, required=True, help="prompts at a time")
     device_arguments(parser)
