@@ -1,48 +1,101 @@
 """What the package computes, computed once more the long way: no cache, no padding, no batches."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from dpo_neurons.families import Layers
+
+def stack(model: PreTrainedModel) -> nn.ModuleList:
+    """The transformer blocks."""
+    inner = model.base_model
+    if hasattr(inner, "decoder"):
+        inner = inner.decoder
+    return inner.h if hasattr(inner, "h") else inner.layers
 
 
-def mlps(model: PreTrainedModel) -> list[nn.Module]:
-    """The MLP of every layer."""
-    stack = model.transformer.h if model.config.model_type == "gpt2" else model.model.layers
-    return [block.mlp for block in stack]
+@dataclass
+class Mlp:
+    """What one layer's MLP consists of, whatever its modules are called."""
+
+    reader: nn.Module
+    down: nn.Module
+    keys: Tensor
+    """(d_mlp, d_model), a copy; those of the gate where there is one."""
+    key_bias: Tensor | float
+    ups: Tensor | None
+    """(d_mlp, d_model) of the up projection of a gated MLP."""
+    values: Tensor
+    """(d_mlp, d_model)."""
+    value_bias: Tensor | None
+    activation: Callable[[Tensor], Tensor]
 
 
-def neurons_by_algebra(model: PreTrainedModel, layer: int, states: Tensor) -> Tensor:
+def mlp_of(model: PreTrainedModel, layer: int) -> Mlp:
+    """The MLP of a layer, its modules found by their own names."""
+    kind, block = model.config.model_type, stack(model)[layer]
+    if kind == "gpt2":
+        reader, down = block.mlp.c_fc, block.mlp.c_proj
+        matrix, bias = reader.weight.T, reader.bias
+        values = down.weight
+        return Mlp(reader, down, matrix.clone(), bias, None, values, down.bias, gelu_tanh)
+    if kind in ("opt", "phi", "gpt_neox"):
+        reader, down, activation = {
+            "opt": lambda: (block.fc1, block.fc2, functional.relu),
+            "phi": lambda: (block.mlp.fc1, block.mlp.fc2, gelu_tanh),
+            "gpt_neox": lambda: (
+                block.mlp.dense_h_to_4h, block.mlp.dense_4h_to_h, functional.gelu
+            ),
+        }[kind]()  # fmt: skip
+        keys, values = reader.weight.clone(), down.weight.T
+        return Mlp(reader, down, keys, reader.bias, None, values, down.bias, activation)
+    mlp = block.mlp
+    if kind == "phi3":
+        reader = mlp.gate_up_proj
+        keys, ups = reader.weight.clone().chunk(2)
+    else:
+        reader, keys, ups = mlp.gate_proj, mlp.gate_proj.weight.clone(), mlp.up_proj.weight
+    activation = gelu_tanh if kind.startswith("gemma") else functional.silu
+    down = mlp.down_proj
+    return Mlp(reader, down, keys, 0.0, ups, down.weight.T, None, activation)
+
+
+def gelu_tanh(states: Tensor) -> Tensor:
+    """GELU in the approximation of GPT-2, Gemma and Phi."""
+    return functional.gelu(states, approximate="tanh")
+
+
+def neurons_by_algebra(mlp: Mlp, states: Tensor) -> Tensor:
     """Activations of a layer's neurons, (…, d_mlp), from the states that its MLP reads."""
-    mlp = mlps(model)[layer]
-    if model.config.model_type == "gpt2":
-        inner = states @ mlp.c_fc.weight + mlp.c_fc.bias
-        return functional.gelu(inner, approximate="tanh")
-    gate = states @ mlp.gate_proj.weight.T
-    silu = model.config.model_type in ("llama", "mistral")
-    opened = functional.silu(gate) if silu else functional.gelu(gate, approximate="tanh")
-    return opened * (states @ mlp.up_proj.weight.T)
+    opened = mlp.activation(states @ mlp.keys.T + mlp.key_bias)
+    return opened if mlp.ups is None else opened * (states @ mlp.ups.T)
 
 
-def output_by_algebra(model: PreTrainedModel, layer: int, activations: Tensor) -> Tensor:
+def output_by_algebra(mlp: Mlp, activations: Tensor) -> Tensor:
     """Output of a layer's MLP, (…, d_model), from the activations of its neurons."""
-    mlp = mlps(model)[layer]
-    if model.config.model_type == "gpt2":
-        return activations @ mlp.c_proj.weight + mlp.c_proj.bias
-    return activations @ mlp.down_proj.weight.T
+    output = activations @ mlp.values
+    return output if mlp.value_bias is None else output + mlp.value_bias
 
 
 def forward(model: PreTrainedModel, ids: list[list[int]]) -> dict[str, list[Tensor] | Tensor]:
-    """One forward pass: `inputs` and `outputs` of each MLP, its `neurons`, and the `logits`."""
+    """One forward pass: `inputs` and `outputs` of each MLP, its `neurons`, and the `logits`.
+
+    All but the logits are lists, a tensor (batch, positions, width) a layer.
+    """
     seen: dict[str, list] = {"inputs": [], "outputs": [], "neurons": []}
+
+    def keep(name: str, tensor: Tensor) -> None:
+        seen[name].append(tensor.view(len(ids), len(ids[0]), -1))
+
     hooks = []
-    for mlp, down in zip(mlps(model), Layers.of(model).down_projections, strict=True):
-        hooks.append(mlp.register_forward_hook(lambda _, x, y: seen["inputs"].append(x[0])))
-        hooks.append(mlp.register_forward_hook(lambda _, x, y: seen["outputs"].append(y)))
-        hooks.append(down.register_forward_hook(lambda _, x, y: seen["neurons"].append(x[0])))
+    for mlp in (mlp_of(model, layer) for layer in range(len(stack(model)))):
+        hooks.append(mlp.reader.register_forward_hook(lambda _, x, y: keep("inputs", x[0])))
+        hooks.append(mlp.down.register_forward_hook(lambda _, x, y: keep("outputs", y)))
+        hooks.append(mlp.down.register_forward_hook(lambda _, x, y: keep("neurons", x[0])))
     try:
         with torch.no_grad():
             logits = model(input_ids=torch.tensor(ids), use_cache=False).logits
@@ -91,12 +144,6 @@ def sums_alone(
     seen = forward(model, [prompt_ids + written])
     start = len(prompt_ids) - (positions == "predicting")
     counted = slice(start, start + len(written))
-    return (
-        np.stack([neurons[0, counted].sum(dim=0).numpy() for neurons in seen["neurons"]]),
-        np.stack(
-            [
-                output_by_algebra(model, layer, neurons[0, counted]).sum(dim=0).detach().numpy()
-                for layer, neurons in enumerate(seen["neurons"])
-            ]
-        ),
-    )
+    neurons = [layer[0, counted] for layer in seen["neurons"]]
+    outputs = [output_by_algebra(mlp_of(model, i), m).detach() for i, m in enumerate(neurons)]
+    return tuple(np.stack([one.sum(dim=0).numpy() for one in each]) for each in (neurons, outputs))

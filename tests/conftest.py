@@ -7,11 +7,8 @@ import torch
 from build_tokenizer import build_tokenizer
 from hypothesis import HealthCheck, settings
 from transformers import (
+    CONFIG_MAPPING,
     AutoModelForCausalLM,
-    Gemma2Config,
-    GPT2Config,
-    LlamaConfig,
-    MistralConfig,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -43,15 +40,22 @@ GATED = {
 }
 
 
+SPECIAL = {
+    "gpt2": {"n_positions": 48, "n_embd": 16, "n_layer": 2, "n_head": 4, "n_inner": 40},
+    "gemma2": {"head_dim": 4, "query_pre_attn_scalar": 4, "sliding_window": 32},
+    "gemma": {"head_dim": 4},
+    "gemma3_text": {"head_dim": 4, "query_pre_attn_scalar": 4, "sliding_window": 32},
+    "mistral": {"sliding_window": None},
+    "qwen3": {"head_dim": 4},
+    "opt": {"ffn_dim": 24, "word_embed_proj_dim": 16},
+}
+"""What a family's configuration says besides GATED; GPT-2 has other names for all of it."""
+
+
 def small_config(family: str) -> PretrainedConfig:
     """A configuration of two or three layers, 16 wide."""
-    if family == "gpt2":
-        return GPT2Config(n_positions=48, n_embd=16, n_layer=2, n_head=4, n_inner=40, **COMMON)
-    if family == "llama":
-        return LlamaConfig(**GATED)
-    if family == "mistral":
-        return MistralConfig(**GATED, sliding_window=None)
-    return Gemma2Config(**GATED, head_dim=4, query_pre_attn_scalar=4, sliding_window=32)
+    shape = COMMON if family == "gpt2" else GATED
+    return CONFIG_MAPPING[family](**{**shape, **SPECIAL.get(family, {})})
 
 
 def randomise(model: PreTrainedModel, spread: float) -> None:

@@ -57,6 +57,7 @@ def test_decoding_defaults_of_the_checkpoint_are_ignored(
 
 
 def test_any_of_several_end_tokens_ends_a_sequence(model, tokenizer, monkeypatch):
+    monkeypatch.setattr(model.generation_config, "eos_token_id", None)
     free = [continue_alone(model, tokenizer, prompt, N_TOKENS)[1] for prompt in PROMPTS]
     ends = [free[0][3], free[1][2]]
     monkeypatch.setattr(model.generation_config, "eos_token_id", ends)

@@ -69,7 +69,7 @@ def test_an_intervention_acts_where_it_is_said_to(model, tokenizer, positions):
 
     def setter(neuron, value):
         def hook(module, inputs):
-            inputs[0][:, where, neuron] = value
+            inputs[0].view(1, -1, inputs[0].shape[-1])[:, where, neuron] = value
 
         return hook
 

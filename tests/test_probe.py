@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from by_hand import hooks_left
+from by_hand import hooks_left, stack
 from conftest import PROMPTS
 
 from dpo_neurons.errors import InputError
@@ -15,8 +15,7 @@ def stream_alone(model, tokenizer, text):
     """Mean of the residual stream after the last block, one text without padding."""
     with torch.no_grad():
         states = []
-        stack = model.base_model.h if hasattr(model.base_model, "h") else model.base_model.layers
-        hook = stack[-1].register_forward_hook(
+        hook = stack(model)[-1].register_forward_hook(
             lambda _, x, y: states.append(y[0] if isinstance(y, tuple) else y)
         )
         model(input_ids=torch.tensor([tokenizer(text)["input_ids"]]))
@@ -35,7 +34,9 @@ def test_states_are_means_over_each_texts_own_tokens(model, tokenizer, batch_siz
 
 def test_states_are_those_before_the_final_norm(model, tokenizer):
     state = torch.tensor(mean_last_states(model, tokenizer, ["w7"], 1), dtype=torch.float32)
-    norm = model.base_model.ln_f if hasattr(model.base_model, "ln_f") else model.base_model.norm
+    inner = getattr(model.base_model, "decoder", model.base_model)
+    names = ("ln_f", "norm", "final_layer_norm", "final_layernorm")
+    norm = next(getattr(inner, name) for name in names if hasattr(inner, name))
     with torch.no_grad():
         normed = model.base_model(input_ids=torch.tensor([[10]])).last_hidden_state[0]
         torch.testing.assert_close(norm(state), normed, atol=1e-5, rtol=1e-4)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from by_hand import mlps
+from by_hand import mlp_of
 from safetensors.torch import load_file, save_file
 
 from dpo_neurons.errors import InputError
@@ -15,11 +15,9 @@ from dpo_neurons.value_vectors import layers_of_values, project_values
 
 def expected(model):
     """Value vectors, (d_mlp, d_model), and biases of each layer, from the loaded model."""
-    for mlp in mlps(model):
-        if model.config.model_type == "gpt2":
-            yield mlp.c_proj.weight.numpy(), mlp.c_proj.bias.numpy()
-        else:
-            yield mlp.down_proj.weight.numpy().T, None
+    for layer in range(model.config.num_hidden_layers):
+        mlp = mlp_of(model, layer)
+        yield mlp.values.numpy(), None if mlp.value_bias is None else mlp.value_bias.numpy()
 
 
 def assert_those_of(model, checkpoint):
@@ -103,8 +101,10 @@ def test_a_truncated_file_is_named(checkpoints, tmp_path, keep):
 def test_a_missing_shard_is_named(model, tmp_path):
     model.save_pretrained(tmp_path, max_shard_size="6KB")
     index = json.loads((tmp_path / "model.safetensors.index.json").read_text())["weight_map"]
-    down = "c_proj" if model.config.model_type == "gpt2" else "down_proj"
-    shard = next(file for name, file in index.items() if f"mlp.{down}.weight" in name)
+    down = ("mlp.c_proj", "down_proj", "fc2", "dense_4h_to_h")
+    shard = next(
+        file for name, file in index.items() if name.endswith(tuple(f"{d}.weight" for d in down))
+    )
     (tmp_path / shard).unlink()
     with pytest.raises(InputError, match="damaged or missing") as caught:
         list(layers_of_values(tmp_path))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from dpo_neurons.families import Layers
+from dpo_neurons.families import Layers, by_prompt
 from dpo_neurons.generation import TokenObserver, end_tokens
 
 POSITIONS = ("generated", "predicting")
@@ -86,8 +86,9 @@ class ActivationCapture(TokenObserver):
 
     def _reader(self, layer: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def read(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            self._activations[layer].copy_(inputs[0][:, -1])
-            self._outputs[layer].copy_(output[:, -1])
+            rows = len(self._alive)
+            self._activations[layer].copy_(by_prompt(inputs[0], rows)[:, -1])
+            self._outputs[layer].copy_(by_prompt(output, rows)[:, -1])
 
         return read
 

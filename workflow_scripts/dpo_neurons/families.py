@@ -7,7 +7,7 @@ the down projection); its activation is the input of the down projection.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,21 +27,53 @@ class Family:
     mlp: str
     """From a block to its MLP."""
     key_projection: str
-    """From the MLP to the projection that holds the key vectors; the gate of a gated MLP."""
+    """From the MLP to the projection that holds the key vectors: the gate of a gated MLP, which
+    comes first where gate and up projection are one matrix."""
     down_projection: str
     """From the MLP to the projection that holds the value vectors."""
     neurons_in_rows: bool
     """Down projection weight is (d_mlp, d_model) as in GPT-2's Conv1D, else (d_model, d_mlp)."""
     norm_after_mlp: str | None
     """From a block to the norm between MLP output and residual stream, where there is one."""
+    embedding: str
+    """From the causal language model to its token embedding, (vocabulary, d_model)."""
+    unembedding: str = "lm_head"
+    """Likewise to its unembedding, as stored; where it is not stored, it is the embedding."""
 
+    def down_projection_of(self, layer: int) -> str:
+        """Path from the causal language model to a layer's down projection."""
+        parts = (self.blocks, str(layer), self.mlp, self.down_projection)
+        return ".".join(part for part in parts if part)
+
+
+_GATED = Family("model.layers", "mlp", "gate_proj", "down_proj", False, None, "model.embed_tokens")
+_GATED_WITH_NORM = replace(_GATED, norm_after_mlp="post_feedforward_layernorm")
 
 FAMILIES = {
-    "gpt2": Family("transformer.h", "mlp", "c_fc", "c_proj", True, None),
-    "llama": Family("model.layers", "mlp", "gate_proj", "down_proj", False, None),
-    "mistral": Family("model.layers", "mlp", "gate_proj", "down_proj", False, None),
-    "gemma2": Family(
-        "model.layers", "mlp", "gate_proj", "down_proj", False, "post_feedforward_layernorm"
+    "gpt2": Family("transformer.h", "mlp", "c_fc", "c_proj", True, None, "transformer.wte"),
+    "llama": _GATED,
+    "mistral": _GATED,
+    "gemma2": _GATED_WITH_NORM,
+    "gemma": _GATED,
+    "gemma3_text": _GATED_WITH_NORM,
+    "qwen2": _GATED,
+    "qwen3": _GATED,
+    "olmo2": _GATED_WITH_NORM,
+    "phi3": replace(_GATED, key_projection="gate_up_proj"),
+    "phi": Family("model.layers", "mlp", "fc1", "fc2", False, None, "model.embed_tokens"),
+    "gpt_neox": Family(
+        "gpt_neox.layers",
+        "mlp",
+        "dense_h_to_4h",
+        "dense_4h_to_h",
+        False,
+        None,
+        "gpt_neox.embed_in",
+        "embed_out",
+    ),
+    # OPT's MLP has no module of its own.
+    "opt": Family(
+        "model.decoder.layers", "", "fc1", "fc2", False, None, "model.decoder.embed_tokens"
     ),
 }
 
@@ -99,4 +131,12 @@ class Layers:
     def key_vectors(self, layer: int) -> Tensor:
         """View of a layer's key vectors, (d_mlp, d_model), in the model's own memory."""
         weight = self.key_projections[layer].weight
-        return weight.T if self.family.neurons_in_rows else weight
+        return (weight.T if self.family.neurons_in_rows else weight)[: self.d_mlp]
+
+
+def by_prompt(states: Tensor, rows: int) -> Tensor:
+    """View of what an MLP reads or writes as (batch, positions, width), for a batch of `rows`.
+
+    OPT's MLP is given all positions of all prompts in one row after another.
+    """
+    return states.view(rows, -1, states.shape[-1])

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from dpo_neurons.families import Layers
+from dpo_neurons.families import Layers, by_prompt
 from dpo_neurons.plans import ACTIVATION_OPERATIONS, check_plan
 
 POSITIONS = ("last", "all", "first")
@@ -46,13 +47,15 @@ def applied(model: PreTrainedModel, plan: pd.DataFrame, positions: str) -> Itera
         raise ValueError(f"positions must be one of {POSITIONS}, not {positions!r}")
     layers = Layers.of(model)
     check_plan(plan, n_layers=len(layers.blocks), d_mlp=layers.d_mlp)
+    batch = _BatchSize()
     with ExitStack() as stack:
+        stack.callback(model.register_forward_pre_hook(batch.see, with_kwargs=True).remove)
         for layer, rows in plan.groupby("layer"):
             on_activations = rows[rows["operation"].isin(ACTIVATION_OPERATIONS)]
             if len(on_activations):
                 projection = layers.down_projections[layer]
                 changes = _changes(on_activations, layers.value_vectors(layer))
-                hook = projection.register_forward_pre_hook(_changer(changes, positions))
+                hook = projection.register_forward_pre_hook(_changer(changes, positions, batch))
                 stack.callback(hook.remove)
             on_keys = rows[rows["operation"] == "scale_key"]
             if len(on_keys):
@@ -75,18 +78,29 @@ def _changes(rows: pd.DataFrame, like: Tensor) -> Changes:
     return Changes(replaced, factor, offset)
 
 
+class _BatchSize:
+    """How many prompts the forward pass under way is made for."""
+
+    rows = 0
+
+    def see(self, model: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Any]) -> None:
+        self.rows = len(inputs[0] if inputs else named["input_ids"])
+
+
 def _changer(
-    changes: Changes, positions: str
+    changes: Changes, positions: str, batch: _BatchSize
 ) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
     where = {"last": slice(-1, None), "first": slice(0, 1)}.get(positions)
 
     def change(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        activations, *rest = inputs
+        given, *rest = inputs
+        activations = by_prompt(given, batch.rows)
         if where is None or activations.shape[1] == 1:
-            return (changes(activations), *rest)
-        changed = activations.clone()
-        changed[:, where] = changes(activations[:, where])
-        return (changed, *rest)
+            changed = changes(activations)
+        else:
+            changed = activations.clone()
+            changed[:, where] = changes(activations[:, where])
+        return (changed.view(given.shape), *rest)
 
     return change
 
