@@ -1,11 +1,10 @@
 """Greedy continuations of prompts, in batches padded on the left."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from tqdm import tqdm
 from transformers import (
     GenerationConfig,
     PreTrainedModel,
@@ -14,6 +13,7 @@ from transformers import (
     StoppingCriteriaList,
 )
 
+from dpo_neurons.batches import in_batches
 from dpo_neurons.errors import InputError
 
 
@@ -60,11 +60,9 @@ def generate_greedily(
         pad_token_id=tokenizer.pad_token_id,
     )
     criteria = StoppingCriteriaList([observer] if observer is not None else [])
-    starts = range(0, len(prompts), batch_size)
-    for start in tqdm(starts, desc="generating", unit="batch", mininterval=5):
-        batch = tokenizer(
-            prompts[start : start + batch_size], padding=True, return_tensors="pt"
-        ).to(model.device)
+
+    def generated(batch_prompts: Sequence[str]) -> np.ndarray:
+        batch = tokenizer(list(batch_prompts), padding=True, return_tensors="pt").to(model.device)
         _check_length(model, batch["input_ids"].shape[1] + n_tokens + extra)
         if observer is not None:
             observer.begin_batch(len(batch["input_ids"]))
@@ -75,7 +73,9 @@ def generate_greedily(
                 generation_config=config,
                 stopping_criteria=criteria,
             )
-        tokens = output[:, batch["input_ids"].shape[1] :][:, :n_tokens].cpu().numpy()
+        return output[:, batch["input_ids"].shape[1] :][:, :n_tokens].cpu().numpy()
+
+    for start, tokens in in_batches(prompts, batch_size, generated, progress="generating"):
         yield _padded(start, tokens, n_tokens, end_tokens(model), tokenizer.pad_token_id)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from dpo_neurons.batches import in_batches
 from dpo_neurons.errors import InputError
 
 
@@ -50,19 +51,18 @@ def measure_perplexity(
     if len(ids) < 2:
         raise InputError("perplexity_text: shorter than two tokens; give more text")
     whole = ids[: len(ids) // window * window].view(-1, window)
-    batches = list(whole.split(batch_size)) if len(whole) else []
     rest = ids[len(whole) * window :]
-    if len(rest) > 1:
-        batches.append(rest[None])
     losses, tokens = [], []
-    for batch in batches:
-        losses.append(_losses(model, batch.to(model.device)))
-        tokens.append(np.full(len(batch), batch.shape[1] - 1))
+    for windows in [whole, rest[None]] if len(rest) > 1 else [whole]:
+        for _, summed in in_batches(windows, batch_size, lambda batch: _losses(model, batch)):
+            losses.append(summed)
+            tokens.append(np.full(len(summed), windows.shape[1] - 1))
     return Perplexity(np.concatenate(losses), np.concatenate(tokens))
 
 
 def _losses(model: PreTrainedModel, ids: torch.Tensor) -> np.ndarray:
     with torch.inference_mode():
-        logits = model(input_ids=ids).logits[:, :-1].float()
+        logits = model(input_ids=ids.to(model.device)).logits[:, :-1].float()
+    ids = ids.to(logits.device)
     losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
     return losses.double().sum(dim=1).cpu().numpy()

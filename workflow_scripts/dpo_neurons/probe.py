@@ -1,5 +1,6 @@
 """The probe: a logistic regression on mean residual-stream states of labelled comments."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from dpo_neurons.batches import in_batches
 from dpo_neurons.errors import InputError
 from dpo_neurons.families import Layers
 
@@ -28,29 +30,29 @@ def mean_last_states(
     def read(module: torch.nn.Module, inputs: object, output: object) -> None:
         states.append(output[0] if isinstance(output, tuple) else output)
 
+    def means(batch_texts: Sequence[str]) -> np.ndarray:
+        states.clear()
+        batch = tokenizer(
+            list(batch_texts),
+            padding=True,
+            # On the right, padding leaves the position ids of a causal model as they are.
+            padding_side="right",
+            truncation=True,
+            max_length=model.config.max_position_embeddings,
+            return_tensors="pt",
+        ).to(model.device)
+        with torch.inference_mode():
+            model.base_model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+        last = states.pop().float()
+        mask = batch["attention_mask"][..., None].to(last.device)
+        return ((last * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)).cpu().numpy()
+
     hook = Layers.of(model).blocks[-1].register_forward_hook(read)
-    means = []
     try:
-        for start in range(0, len(texts), batch_size):
-            batch = tokenizer(
-                texts[start : start + batch_size],
-                padding=True,
-                # On the right, padding leaves the position ids of a causal model as they are.
-                padding_side="right",
-                truncation=True,
-                max_length=model.config.max_position_embeddings,
-                return_tensors="pt",
-            ).to(model.device)
-            with torch.inference_mode():
-                model.base_model(
-                    input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
-                )
-            mask = batch["attention_mask"][..., None]
-            total = (states.pop().float() * mask).sum(dim=1)
-            means.append((total / mask.sum(dim=1).clamp(min=1)).cpu().numpy())
+        batches = [one for _, one in in_batches(texts, batch_size, means, progress="reading")]
     finally:
         hook.remove()
-    return np.concatenate(means).astype(np.float64)
+    return np.concatenate(batches).astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,58 @@
+"""Batches that halve by themselves when a device runs out of memory."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+from tqdm import tqdm
+
+from dpo_neurons.errors import InputError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+log = logging.getLogger("dpo_neurons")
+
+
+def in_batches(
+    items: Sequence[Item],
+    batch_size: int,
+    run: Callable[[Sequence[Item]], Result],
+    progress: str | None = None,
+) -> Iterator[tuple[int, Result]]:
+    """Yield each batch's first index and what `run` makes of the batch, in order.
+
+    Where memory does not suffice, the batch that failed is run again at half the size, and so is
+    all that follows; nothing is run twice that was yielded. progress names a progress bar.
+    Raises InputError if not even a single item fits.
+    """
+    start = 0
+    with tqdm(total=len(items), desc=progress, disable=progress is None, mininterval=5) as bar:
+        while start < len(items):
+            batch = items[start : start + batch_size]
+            smaller = None
+            try:
+                result = run(batch)
+            except RuntimeError as error:
+                smaller = _smaller(error, len(batch))
+            if smaller is not None:
+                # Out of the except block, where the traceback would keep the failed batch alive.
+                clear_device_cache(garbage_collection=True)
+                log.info("out of memory with a batch of %d: going on with %d", len(batch), smaller)
+                batch_size = smaller
+                continue
+            yield start, result
+            start += len(batch)
+            bar.update(len(batch))
+
+
+def _smaller(error: RuntimeError, size: int) -> int:
+    if not should_reduce_batch_size(error):
+        raise error
+    if size == 1:
+        raise InputError(
+            "a batch of one does not fit into the device's memory; set compute.device to cpu, give "
+            "the model a smaller dtype or more GPUs (models.….gpus), or free the device"
+        ) from error
+    return size // 2
