@@ -8,7 +8,8 @@ import torch
 from by_hand import forward
 from safetensors.torch import load_file, save_file
 
-from dpo_neurons.checkpoints import load_model, load_tokenizer, read_config
+from dpo_neurons.checkpoint_config import read_config
+from dpo_neurons.checkpoints import load_model, load_tokenizer
 from dpo_neurons.errors import InputError
 
 

@@ -4,7 +4,13 @@ import json
 
 import pytest
 
-from dpo_neurons.datasets import CHALLENGING, TEXT_KEYS, read_dataset, synthetic_rows
+from dpo_neurons.datasets import (
+    CHALLENGING,
+    TEXT_KEYS,
+    check_number,
+    read_dataset,
+    synthetic_rows,
+)
 from dpo_neurons.errors import InputError
 from dpo_neurons.jsonl import write_jsonl
 from dpo_neurons.scorers.lexicon import score_by_lexicon
@@ -120,3 +126,9 @@ def test_every_text_key_is_needed(dataset, tmp_path):
         write_jsonl(path, [whole, {k: v for k, v in whole.items() if k != key}])
         with pytest.raises(InputError, match=f'line 2: needs the key "{key}"'):
             read_dataset(path, dataset)
+
+
+def test_a_data_set_without_a_number_needs_none():
+    check_number("here", {"prompt": "a"}, "challenge_prompts")
+    with pytest.raises(InputError, match=r'^here: needs the key "severity"'):
+        check_number("here", {"prompt": "a"}, "lexicon")

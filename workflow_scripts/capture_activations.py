@@ -6,12 +6,14 @@ from pathlib import Path
 
 from dpo_neurons.datasets import read_dataset
 from dpo_neurons.program import library_versions, model_arguments, obey_threads, run_program
+from dpo_neurons.provenance import read_source
 
 
 def main() -> None:
     """Parse, generate and capture, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--source", type=Path, required=True, help="where it came from, JSON")
     parser.add_argument("--name", required=True, help="the model's name, for the attributes")
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
@@ -26,7 +28,7 @@ def main() -> None:
     from dpo_neurons.activation_cache import new_cache
     from dpo_neurons.capture import ActivationCapture
     from dpo_neurons.checkpoints import load_model, load_tokenizer
-    from dpo_neurons.devices import leased_device
+    from dpo_neurons.devices import leased_devices
     from dpo_neurons.generation import generate_greedily
     from dpo_neurons.interventions import applied
     from dpo_neurons.plans import read_plan
@@ -35,13 +37,13 @@ def main() -> None:
     tokenizer = load_tokenizer(arguments.checkpoint)
     attributes = {
         "model": arguments.name,
-        "revision": str(arguments.checkpoint),
+        "revision": read_source(arguments.source)["revision"],
         "dtype": arguments.dtype,
         "positions": arguments.positions,
         "versions": library_versions(),
     }
-    with leased_device(arguments.device) as device:
-        model = load_model(arguments.checkpoint, arguments.dtype, device)
+    with leased_devices(arguments.device, arguments.gpus) as devices:
+        model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
         plan = read_plan(arguments.plan) if arguments.plan else None
         intervention = (
             applied(model, plan, arguments.plan_positions) if plan is not None else nullcontext()

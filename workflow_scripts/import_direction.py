@@ -3,19 +3,28 @@
 import argparse
 from pathlib import Path
 
-from dpo_neurons.directions import read_direction, write_direction
-from dpo_neurons.program import run_program
+from dpo_neurons.directions import write_direction
+from dpo_neurons.given_direction import read_given_direction
+from dpo_neurons.program import log, run_program
+from dpo_neurons.provenance import sha256_of
 
 
 def main() -> None:
     """Parse, check, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--path", type=Path, required=True, help="safetensors with a direction")
+    parser.add_argument("--path", type=Path, required=True, help="pt, pth, bin, npy or safetensors")
     parser.add_argument("--output", type=Path, required=True, help="safetensors")
     arguments = parser.parse_args()
 
-    vectors = read_direction(arguments.path)
-    write_direction(arguments.output, vectors, {"kind": "file", "path": str(arguments.path)})
+    rows, tensor = read_given_direction(arguments.path)
+    log.info("%d vectors, %d wide; neurons are grouped by the first", *rows.shape)
+    how = {
+        "kind": "file",
+        "path": str(arguments.path),
+        "sha256": sha256_of(arguments.path),
+        "tensor": tensor,
+    }
+    write_direction(arguments.output, rows, how)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def main() -> None:
     arguments = parsed()
     obey_threads(arguments.threads)
     from dpo_neurons.checkpoints import load_model, load_tokenizer
-    from dpo_neurons.devices import leased_device
+    from dpo_neurons.devices import leased_devices
     from dpo_neurons.generation import generate_greedily
     from dpo_neurons.interventions import applied
     from dpo_neurons.perplexity import measure_perplexity
@@ -93,8 +93,8 @@ def main() -> None:
     plan = read_plan(arguments.plan)
     tokenizer = load_tokenizer(arguments.checkpoint)
     rows: dict[str, list[dict[str, object]]] = {name: [] for name in PROMPTS}
-    with leased_device(arguments.device) as device:
-        model = load_model(arguments.checkpoint, arguments.dtype, device)
+    with leased_devices(arguments.device, arguments.gpus) as devices:
+        model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
         with applied(model, plan, arguments.generation_positions):
             for name, started in prompts.items():
                 for batch in generate_greedily(

@@ -1,11 +1,11 @@
-"""Train the embedded study's first checkpoint: a small GPT-2, from scratch."""
+"""Train a small language model from scratch: a toy study's first checkpoint."""
 
 import argparse
 from dataclasses import fields
 from pathlib import Path
 
+from dpo_neurons.checkpoint_files import save_checkpoint
 from dpo_neurons.datasets import read_dataset
-from dpo_neurons.output_files import whole_directory
 from dpo_neurons.program import log, obey_threads, run_program
 
 
@@ -14,12 +14,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--text", type=Path, required=True, help="JSON lines with the key text")
     parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("--architecture", required=True, help="gpt2, llama, mistral or gemma2")
     for whole in ("layers", "width", "heads", "steps", "batch-size", "sequence-length", "seed"):
         parser.add_argument(f"--{whole}", type=int, required=True)
     parser.add_argument("--learning-rate", type=float, required=True)
     parser.add_argument("--neuron-dropout", type=float, required=True)
     parser.add_argument("--threads", type=int, required=True, help="threads of torch and BLAS")
     parser.add_argument("--output", type=Path, required=True, help="checkpoint directory")
+    parser.add_argument("--source-output", type=Path, required=True, help="where it is from, JSON")
     arguments = parser.parse_args()
 
     obey_threads(arguments.threads)
@@ -37,9 +39,13 @@ def main() -> None:
     model = new_model(recipe, tokenizer)
     loss = train_language_model(model, ids, recipe, arguments.seed)
     log.info("loss %.4f nats a token after %d steps on %d tokens", loss, recipe.steps, len(ids))
-    with whole_directory(arguments.output) as partial:
-        model.save_pretrained(partial)
-        tokenizer.save_pretrained(partial)
+    save_checkpoint(
+        model,
+        arguments.tokenizer,
+        arguments.output,
+        arguments.source_output,
+        kind="train_from_scratch",
+    )
 
 
 if __name__ == "__main__":

@@ -23,13 +23,13 @@ def main() -> None:
     import numpy as np
 
     from dpo_neurons.checkpoints import load_model, load_tokenizer
-    from dpo_neurons.devices import leased_device
+    from dpo_neurons.devices import leased_devices
     from dpo_neurons.probe import mean_last_states, train_probe
 
     comments = read_dataset(arguments.comments, "labelled_comments")
     tokenizer = load_tokenizer(arguments.checkpoint)
-    with leased_device(arguments.device) as device:
-        model = load_model(arguments.checkpoint, arguments.dtype, device)
+    with leased_devices(arguments.device, arguments.gpus) as devices:
+        model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
         texts = [comment["text"] for comment in comments]
         states = mean_last_states(model, tokenizer, texts, arguments.batch_size)
     labels = np.array([comment["toxic"] >= 0.5 for comment in comments], dtype=int)

@@ -6,6 +6,7 @@ from pathlib import Path
 from dpo_neurons.datasets import TEXT_KEYS, synthetic_rows
 from dpo_neurons.jsonl import write_jsonl
 from dpo_neurons.program import log, run_program
+from dpo_neurons.provenance import sha256_of, write_source
 
 
 def main() -> None:
@@ -15,10 +16,18 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=0, help="ignored for the lexicon")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--output", type=Path, required=True, help="JSON lines")
+    parser.add_argument("--source-output", type=Path, required=True, help="JSON")
     arguments = parser.parse_args()
 
     rows = synthetic_rows(arguments.dataset, arguments.rows, arguments.seed)
     write_jsonl(arguments.output, rows)
+    facts = {
+        "kind": "synthetic",
+        "seed": arguments.seed,
+        "rows": len(rows),
+        "sha256": sha256_of(arguments.output),
+    }
+    write_source(arguments.source_output, facts)
     log.info("%d rows of %s", len(rows), arguments.dataset)
 
 

@@ -1,6 +1,8 @@
 """Loading a checkpoint: the model ready for inference, its tokenizer ready for batches."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -12,44 +14,62 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from dpo_neurons.checkpoint_config import read_config
+from dpo_neurons.checkpoint_config import family_of_checkpoint
 from dpo_neurons.errors import InputError
-from dpo_neurons.families import family_of
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 
 
-def load_model(checkpoint: Path, dtype: str, device: str) -> PreTrainedModel:
-    """Load a causal language model for inference, in `dtype` (a torch dtype's name) on `device`.
+def load_model(
+    checkpoint: Path, dtype: str, devices: str | list[str], attention: str = "default"
+) -> PreTrainedModel:
+    """Load a causal language model for inference, in `dtype` (a torch dtype's name).
 
+    devices: one device, or several GPUs over which the layers are spread evenly. attention: the
+    implementation that transformers is to use (eager, sdpa, flash_attention_2; "default" leaves it
+    the choice).
     Decoding defaults shipped with the checkpoint (sampling, penalties) are dropped: only its
     end-of-sequence and padding tokens are kept, so generation is greedy whatever the model says.
-    Raises InputError for a directory that is no checkpoint or a family that is not in the table.
+    Raises InputError for a directory that is no checkpoint, a quantised one, a family that is not
+    in the table, or an attention implementation that is not installed.
     """
-    model = load_trainable_model(checkpoint, dtype)
+    devices = [devices] if isinstance(devices, str) else devices
+    model = load_trainable_model(checkpoint, dtype, attention, devices)
     shipped = model.generation_config
     model.generation_config = GenerationConfig(
         eos_token_id=shipped.eos_token_id, pad_token_id=shipped.pad_token_id, do_sample=False
     )
-    return model.to(device).eval().requires_grad_(False)
+    return model.eval().requires_grad_(False)
 
 
-def load_trainable_model(checkpoint: Path, dtype: str) -> PreTrainedModel:
-    """Load a causal language model as it is, on the CPU.
+def load_trainable_model(
+    checkpoint: Path, dtype: str, attention: str = "default", devices: Sequence[str] = ("cpu",)
+) -> PreTrainedModel:
+    """Load a causal language model as it is; dtype "auto" is that of its files.
 
-    Raises InputError for a directory that is no checkpoint or a family that is not in the table.
+    Raises InputError as `load_model` does.
     """
-    family_of(read_config(checkpoint).get("model_type", "missing"), checkpoint)
+    family_of_checkpoint(checkpoint)
+    asked = {} if attention == "default" else {"attn_implementation": attention}
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             checkpoint,
-            dtype=getattr(torch, dtype),
+            dtype=dtype if dtype == "auto" else getattr(torch, dtype),
             local_files_only=True,
             output_loading_info=True,
+            **asked,
+            **_placement(devices),
         )
     except (OSError, RuntimeError, SafetensorError) as error:
         raise InputError(
             f"{checkpoint}: cannot load the model ({error}); fetch or make the checkpoint again"
+        ) from error
+    except (ImportError, ValueError) as error:
+        if not asked:
+            raise
+        raise InputError(
+            f"models.….attention: {attention} cannot be used for {checkpoint} ({error}); "
+            "set it to default"
         ) from error
     if report["missing_keys"]:
         # transformers would fill them with random numbers and go on.
@@ -58,6 +78,14 @@ def load_trainable_model(checkpoint: Path, dtype: str) -> PreTrainedModel:
             "fetch or make the checkpoint again"
         )
     return model
+
+
+def _placement(devices: Sequence[str]) -> dict[str, Any]:
+    if len(devices) == 1:
+        return {"device_map": {"": devices[0]}}
+    # GPUs that are not named here get nothing: other jobs hold them.
+    free = {torch.device(one).index: torch.cuda.mem_get_info(one)[0] for one in devices}
+    return {"device_map": "balanced", "max_memory": free}
 
 
 def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:

@@ -33,19 +33,22 @@ def read_dataset(path: Path, dataset: str) -> list[dict[str, Any]]:
 
     Raises InputError, naming file and line, for a row that lacks a key or has a value out of range.
     """
-    key = NUMBER_KEYS.get(dataset)
     rows = []
     for number, row in numbered_rows(path, TEXT_KEYS[dataset]):
-        if key is not None and not _is_share(row.get(key)):
-            raise InputError(
-                f'{path}, line {number}: needs the key "{key}" with a number between 0 and 1'
-            )
+        check_number(f"{path}, line {number}", row, dataset)
         rows.append(row)
     return rows
 
 
-def _is_share(value: object) -> bool:
-    return isinstance(value, int | float) and 0 <= value <= 1
+def check_number(place: str, row: dict[str, Any], dataset: str) -> None:
+    """Check the number of a row, if the data set has one.
+
+    Raises InputError, naming the row's place, for one that is missing or out of range.
+    """
+    key = NUMBER_KEYS.get(dataset)
+    value = row.get(key) if key else 0
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InputError(f'{place}: needs the key "{key}" with a number between 0 and 1')
 
 
 def synthetic_rows(dataset: str, rows: int, seed: int) -> list[dict[str, Any]]:

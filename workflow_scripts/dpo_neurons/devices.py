@@ -6,13 +6,13 @@ The kernel drops a lock with its process, so a job that dies never blocks a GPU.
 import fcntl
 import logging
 import os
+import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-
-import torch
 
 from dpo_neurons.errors import InputError
 
@@ -23,43 +23,85 @@ POLL_SECONDS = 1.0
 
 @contextmanager
 def leased_device(wanted: str) -> Iterator[str]:
-    """Yield a torch device for the block: "cpu", or a CUDA device that no other job holds.
-
-    wanted: "auto" (a GPU where there is one), "cpu" or "cuda". Waits while all GPUs are leased.
-    Raises InputError for "cuda" where there is none.
-    """
-    count = torch.cuda.device_count()
-    if wanted == "cuda" and count == 0:
-        raise InputError(
-            "compute.device is cuda, but torch sees no GPU here; set it to auto or cpu, "
-            "or check the driver with nvidia-smi"
-        )
-    if wanted == "cpu" or count == 0:
-        log.info("device cpu")
-        yield "cpu"
-        return
-    locks = [_lock_path(str(torch.cuda.get_device_properties(i).uuid)) for i in range(count)]
-    with leased_lock(locks) as index:
-        log.info("device cuda:%d, %s", index, torch.cuda.get_device_name(index))
-        yield f"cuda:{index}"
+    """Yield one torch device for the block; see `leased_devices`."""
+    with leased_devices(wanted, 1) as (device,):
+        yield device
 
 
 @contextmanager
-def leased_lock(paths: list[Path]) -> Iterator[int]:
-    """Hold the first of the lock files that is free, waiting for one; yields its index."""
+def leased_devices(wanted: str, gpus: int) -> Iterator[list[str]]:
+    """Yield torch devices for the block: ["cpu"], or CUDA devices that no other job holds.
+
+    wanted: "auto" (GPUs where there is one), "cpu" or "cuda"; gpus: how many of them. Waits until
+    so many are free at once.
+    Raises InputError for "cuda" where there is none, and for more GPUs than there are.
+    """
+    gpus_here = [] if wanted == "cpu" else visible_gpu_ids()
+    if wanted == "cuda" and not gpus_here:
+        raise InputError(
+            "compute.device is cuda, but nvidia-smi lists no GPU here; set it to auto or cpu, "
+            "or check the driver"
+        )
+    if not gpus_here:
+        log.info("device cpu")
+        yield ["cpu"]
+        return
+    if gpus > len(gpus_here):
+        raise InputError(
+            f"models.….gpus is {gpus}, but there are {len(gpus_here)} here; lower it, or run where "
+            "there are as many"
+        )
+    locks = [Path(tempfile.gettempdir()) / f"dpo-neurons-gpu-{one}.lock" for one in gpus_here]
+    with leased_locks(locks, gpus) as indices:
+        leased = [gpus_here[index] for index in indices]
+        # Before CUDA starts: nothing in this process, trl's trainer included, sees other GPUs.
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(leased)
+        for one in leased:
+            log.info("device %s", one)
+        yield [f"cuda:{number}" for number in range(gpus)]
+
+
+def visible_gpu_ids() -> list[str]:
+    """Identifiers of the NVIDIA GPUs that CUDA_VISIBLE_DEVICES leaves, all where it is not set.
+
+    They are read from nvidia-smi, for asking CUDA would settle which GPUs this process sees.
+    """
+    if shutil.which("nvidia-smi") is None:
+        return []
+    command = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        return []
+    ids = dict(line.split(", ") for line in listed.stdout.splitlines())
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is None:
+        return list(ids.values())
+    named = [one.strip() for one in allowed.split(",") if one.strip()]
+    return [ids.get(one, one) for one in named if one in ids or not one.lstrip("-").isdigit()]
+
+
+@contextmanager
+def leased_locks(paths: list[Path], count: int) -> Iterator[list[int]]:
+    """Hold the first `count` of the lock files that are free; yields their indices.
+
+    All or none: while fewer are free it holds none and waits, so that two takers of several never
+    wait for each other.
+    """
     while True:
-        for index, path in enumerate(paths):
-            descriptor = _opened(path)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
-                continue
-            try:
-                yield index
-                return
-            finally:
-                os.close(descriptor)
+        with ExitStack() as held:
+            indices = []
+            for index, path in enumerate(paths):
+                descriptor = _opened(path)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    os.close(descriptor)
+                    continue
+                held.callback(os.close, descriptor)
+                indices.append(index)
+                if len(indices) == count:
+                    yield indices
+                    return
         time.sleep(POLL_SECONDS)
 
 
@@ -69,7 +111,3 @@ def _opened(path: Path) -> int:
         return os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return os.open(path, os.O_CREAT | os.O_RDONLY, 0o644)
-
-
-def _lock_path(uuid: str) -> Path:
-    return Path(tempfile.gettempdir()) / f"dpo-neurons-gpu-{uuid}.lock"

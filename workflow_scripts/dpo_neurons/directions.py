@@ -1,31 +1,44 @@
 """Directions in the residual stream, and the files that hold them."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.output_files import whole_file
 
 
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
+def unit_rows(vectors: np.ndarray, where: Path | str = "direction") -> np.ndarray:
     """Scale vectors, (d_model,) or (k, d_model), to unit rows, (k, d_model) float64.
 
-    Raises InputError for a vector that is zero or not finite.
+    `where` is what they come from, for the error.
+    Raises InputError for a vector that is empty, zero or not finite.
     """
     rows = np.atleast_2d(np.asarray(vectors, dtype=np.float64))
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    if rows.ndim != 2 or not np.isfinite(norms).all() or not (norms > 0).all():
-        raise InputError("direction: a vector is zero, NaN or infinite, so it has no direction")
-    return rows / norms
+    if rows.ndim != 2 or rows.size == 0:
+        raise InputError(f"{where}: numbers of shape {rows.shape} are no vectors; give one or more")
+    if not np.isfinite(rows).all() or not rows.any(axis=1).all():
+        raise InputError(
+            f"{where}: a vector is zero or holds NaN or infinite numbers, so it has no direction; "
+            "make it again"
+        )
+    # By a power of two, which changes no digit: squares neither overflow nor vanish.
+    _, exponents = np.frexp(np.abs(rows).max(axis=1, keepdims=True))
+    rows = np.ldexp(rows, -exponents)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def write_direction(path: Path, vectors: np.ndarray, how: dict[str, str]) -> None:
     """Write vectors as unit rows, float32, with metadata `how` they were made."""
+    rows = unit_rows(vectors).astype("<f4")
+    described = {"dtype": "F32", "shape": rows.shape, "data_offsets": [0, rows.nbytes]}
+    # The library puts metadata in random order; here the same direction gives the same bytes.
+    header = json.dumps({"__metadata__": how, "direction": described}, sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
     with whole_file(path) as partial:
-        save_file({"direction": unit_rows(vectors).astype(np.float32)}, partial, metadata=how)
+        partial.write_bytes(len(header).to_bytes(8, "little") + header + rows.tobytes())
 
 
 def read_direction(path: Path) -> np.ndarray:
@@ -41,4 +54,13 @@ def read_direction(path: Path) -> np.ndarray:
             f"{path}: no direction can be read from it ({error}); "
             "it must be a safetensors file with a tensor named 'direction'"
         ) from error
-    return unit_rows(vectors)
+    return unit_rows(vectors, path)
+
+
+def check_width(directions: np.ndarray, width: int, directions_file: Path, model: Path) -> None:
+    """Raise InputError unless directions, (k, d_model), are as wide as a model's value vectors."""
+    if directions.shape[1] != width:
+        raise InputError(
+            f"{directions_file}: the direction is {directions.shape[1]} wide, but the residual "
+            f"stream of {model} is {width} wide; set directions.… to one made for this model"
+        )

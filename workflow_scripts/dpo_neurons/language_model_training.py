@@ -1,11 +1,19 @@
-"""Training a small GPT-2 from scratch, for the embedded study."""
+"""Training a small language model from scratch, for studies that bring no checkpoint."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerBase
+from transformers import (
+    CONFIG_MAPPING,
+    AutoModelForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from dpo_neurons.families import Layers
 
 KEY_SPREAD = 3.0
 KEY_BIAS = -1.0
@@ -16,6 +24,7 @@ KEY_BIAS = -1.0
 class Recipe:
     """How to train; the fields are those of the configuration."""
 
+    architecture: str
     layers: int
     width: int
     heads: int
@@ -26,32 +35,55 @@ class Recipe:
     neuron_dropout: float
 
 
-def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> GPT2LMHeadModel:
-    """An untrained GPT-2 with silent neurons and an output embedding of its own."""
-    model = GPT2LMHeadModel(
-        GPT2Config(
-            vocab_size=len(tokenizer),
-            n_positions=max(128, recipe.sequence_length),
-            n_embd=recipe.width,
-            n_layer=recipe.layers,
-            n_head=recipe.heads,
-            resid_pdrop=0.0,
-            embd_pdrop=0.0,
-            attn_pdrop=0.0,
-            tie_word_embeddings=False,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "gpt2": {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0},
+    "llama": {},
+    "mistral": {"sliding_window": None},
+    "gemma2": {},
+}
+"""What can be trained, by Hugging Face model type, and what its configuration says besides."""
+
+
+def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """An untrained model with an output embedding of its own, its neurons mostly silent.
+
+    Gated MLPs have no key biases: theirs are spread out only.
+    """
+    config = CONFIG_MAPPING[recipe.architecture](
+        vocab_size=len(tokenizer),
+        max_position_embeddings=max(128, recipe.sequence_length),
+        hidden_size=recipe.width,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        tie_word_embeddings=False,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **ARCHITECTURES[recipe.architecture],
+        **_gated_shape(recipe),
     )
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     with torch.no_grad():
-        for block in model.transformer.h:
-            block.mlp.c_fc.weight.mul_(KEY_SPREAD)
-            block.mlp.c_fc.bias.fill_(KEY_BIAS)
+        for projection in Layers.of(model).key_projections:
+            projection.weight.mul_(KEY_SPREAD)
+            if projection.bias is not None:
+                projection.bias.fill_(KEY_BIAS)
     return model
 
 
-def train_language_model(model: GPT2LMHeadModel, ids: Tensor, recipe: Recipe, seed: int) -> float:
+def _gated_shape(recipe: Recipe) -> dict[str, int]:
+    if recipe.architecture == "gpt2":
+        return {}
+    shape = {"intermediate_size": 4 * recipe.width, "num_key_value_heads": recipe.heads}
+    head = recipe.width // recipe.heads
+    return (
+        shape
+        | {"head_dim": head}
+        | ({"query_pre_attn_scalar": head} if recipe.architecture == "gemma2" else {})
+    )
+
+
+def train_language_model(model: PreTrainedModel, ids: Tensor, recipe: Recipe, seed: int) -> float:
     """Train on random windows of a token stream, (n,); returns the last step's loss in nats.
 
     For each sequence, a random share of a layer's neurons, up to `neuron_dropout`, is held at its
@@ -73,7 +105,8 @@ def train_language_model(model: GPT2LMHeadModel, ids: Tensor, recipe: Recipe, se
         return (torch.where(held, activations.mean(dim=(0, 1)), activations),)
 
     hooks = [
-        block.mlp.c_proj.register_forward_pre_hook(hold_neurons) for block in model.transformer.h
+        projection.register_forward_pre_hook(hold_neurons)
+        for projection in Layers.of(model).down_projections
     ]
     model.train()
     windows = torch.arange(recipe.sequence_length)
@@ -93,4 +126,4 @@ def train_language_model(model: GPT2LMHeadModel, ids: Tensor, recipe: Recipe, se
         for hook in hooks:
             hook.remove()
     model.eval()
-    return float(loss)
+    return loss.item()

@@ -44,7 +44,19 @@ def library_versions() -> str:
 def model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say how a model is run."""
     parser.add_argument("--dtype", required=True, help="float32, bfloat16 or float16")
+    parser.add_argument("--attention", required=True, help="default, eager, sdpa, …")
+    parser.add_argument("--gpus", type=int, default=1, help="to spread the model over (default: 1)")
     parser.add_argument("--batch-size", type=int, required=True, help="prompts at a time")
+    device_arguments(parser)
+
+
+def tuning_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that both kinds of tuning take."""
+    parser.add_argument("--dtype", required=True, help="of the tuned weights")
+    parser.add_argument("--learning-rate", type=float, required=True)
+    for whole in ("warmup-steps", "steps", "batch-size", "seed"):
+        parser.add_argument(f"--{whole}", type=int, required=True)
+    parser.add_argument("--max-tokens", type=int, help="of prompt and answer (default: all)")
     device_arguments(parser)
 
 

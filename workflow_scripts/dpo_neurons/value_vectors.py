@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dpo_neurons.checkpoint_config import read_config
+from dpo_neurons.checkpoint_config import family_of_checkpoint
 from dpo_neurons.errors import InputError
-from dpo_neurons.families import family_of
 from dpo_neurons.stored_weights import StoredWeights
 
 
@@ -17,7 +16,7 @@ def layers_of_values(checkpoint: Path) -> Iterator[tuple[np.ndarray, np.ndarray 
     Raises InputError for a model of no known family, weights that are no floating-point numbers
     (quantised codes are no value vectors), or files that are missing or damaged.
     """
-    family = family_of(read_config(checkpoint).get("model_type", "missing"), checkpoint)
+    family = family_of_checkpoint(checkpoint)
     stored = StoredWeights(checkpoint)
     layer = 0
     while weight_name := stored.stored_name(f"{family.down_projection_of(layer)}.weight"):

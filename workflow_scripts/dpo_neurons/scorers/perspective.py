@@ -1,0 +1,133 @@
+"""The Perspective scorer: each text is asked for once, and its scores are kept in a store."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from tqdm import tqdm
+
+from dpo_neurons.backoff import Patience
+from dpo_neurons.errors import InputError
+from dpo_neurons.perspective_reply import KEY_VARIABLE, ServiceError
+from dpo_neurons.perspective_service import PerspectiveClient, Service
+from dpo_neurons.score_store import ScoreStore
+
+log = logging.getLogger("dpo_neurons")
+
+LONGEST_BYTES = 20_000
+"""The service takes 20 KB of UTF-8 a text."""
+
+
+def score_by_perspective(
+    texts: Sequence[str],
+    attributes: Sequence[str],
+    service: Service,
+    store: ScoreStore,
+    key: str | None,
+    patience: Patience,
+) -> pd.DataFrame:
+    """Score texts by attributes in [0, 1]; what the store does not hold is asked of the service.
+
+    toxicity: the largest of the attributes. Then each attribute in small letters; TOXICITY as
+    toxicity_attribute. A blank text is not sent and scores 0; one longer than the service reads
+    is cut. The key is needed only if something must be asked.
+    Raises InputError if the service refuses, or fails for longer than the patience lasts.
+    """
+    attributes = list(dict.fromkeys(attributes))
+    sent = [cut_to_bytes(text, LONGEST_BYTES) for text in texts]
+    kept = _Kept(service, store, attributes)
+    wanted = list(dict.fromkeys(text for text in sent if text.strip()))
+    missing = [text for text in wanted if kept.missing(text)]
+    blank = sum(not text.strip() for text in sent)
+    cut = sum(short != text for short, text in zip(sent, texts, strict=True))
+    log.info("%d texts: %d are blank and score 0; %d are cut", len(texts), blank, cut)
+    log.info(
+        "%d different texts to score, %d of them in %s",
+        len(wanted),
+        len(wanted) - len(missing),
+        store.path,
+    )
+    if missing:
+        _ask(missing, wanted, kept, key, patience)
+    # Always from the store: another job may have been first with another reply.
+    scores = {text: kept.scores(text) for text in wanted}
+    nothing = dict.fromkeys(attributes, 0.0)
+    return _table([scores.get(text, nothing) for text in sent], attributes)
+
+
+def cut_to_bytes(text: str, longest: int) -> str:
+    """The longest beginning of a text that takes at most `longest` bytes, in whole characters."""
+    return text.encode()[:longest].decode(errors="ignore")
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What the store holds of what is asked for."""
+
+    service: Service
+    store: ScoreStore
+    attributes: list[str]
+
+    @property
+    def _language(self) -> str:
+        return self.service.language or ""
+
+    def scores(self, text: str) -> dict[str, float]:
+        return self.store.find(self.service.name, self._language, text)
+
+    def missing(self, text: str) -> list[str]:
+        found = self.scores(text)
+        return [name for name in self.attributes if name not in found]
+
+    def keep(self, text: str, scores: dict[str, float]) -> None:
+        self.store.keep(self.service.name, self._language, text, scores)
+
+
+def _ask(
+    missing: list[str], wanted: list[str], kept: _Kept, key: str | None, patience: Patience
+) -> None:
+    if not key:
+        raise InputError(
+            f"{KEY_VARIABLE} is not set, but {len(missing)} of {len(wanted)} texts are not yet in "
+            f"{kept.store.path}; put the key into the environment, or set scorer.kind to a scorer "
+            "that runs here"
+        )
+    client = PerspectiveClient(kept.service, kept.store, key, patience)
+    done = len(wanted) - len(missing)
+    progress = tqdm(missing, desc="asking", unit="text", initial=done, total=len(wanted))
+    try:
+        cut = sum(_ask_each(progress, kept, client))
+    except ServiceError as error:
+        done = sum(not kept.missing(text) for text in wanted)
+        raise InputError(
+            f"{kept.service.endpoint}: {error.happened}; {done} of {len(wanted)} texts are scored "
+            f"and kept in {kept.store.path}; {error.remedy}, then run the same command again, "
+            "which goes on from there"
+        ) from None
+    if cut:
+        log.info("%d texts were too long for the service, and were cut further", cut)
+
+
+def _ask_each(texts: Iterable[str], kept: _Kept, client: PerspectiveClient) -> Iterator[bool]:
+    """Ask for each text; yields whether the service made it shorter."""
+    has_slot = False
+    for text in texts:
+        if not has_slot:
+            client.wait_for_slot()
+            has_slot = True
+        attributes = kept.missing(text)
+        if not attributes:
+            continue  # another job has asked meanwhile
+        answer = client.ask(text, attributes)
+        kept.keep(text, answer.scores)
+        has_slot = False
+        yield answer.cut
+
+
+def _table(scores: list[dict[str, float]], attributes: list[str]) -> pd.DataFrame:
+    columns = {"toxicity": [max(row[name] for name in attributes) for row in scores]}
+    for name in attributes:
+        column = "toxicity_attribute" if name == "TOXICITY" else name.lower()
+        columns[column] = [row[name] for row in scores]
+    return pd.DataFrame(columns, dtype="float64")

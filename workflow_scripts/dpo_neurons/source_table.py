@@ -1,0 +1,70 @@
+"""The table of everything that a study used: where it came from and the checksums."""
+
+import html
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from dpo_neurons.provenance import read_source
+
+COLUMNS = ("what", "kind", "origin", "revision", "rows", "rows_left_out", "file", "sha256")
+ENDING = ".source.json"
+SHOWN_DIGITS = 12
+"""Of a checksum or a revision, on the page; the CSV has all."""
+
+
+def source_table(paths: Iterable[Path], results: Path) -> pd.DataFrame:
+    """Tabulate source files below a study's results; all values are texts.
+
+    A row with no `file` is the data set or checkpoint as it stands in the results; a row with one
+    is a file that it was made from or consists of. Raises InputError for a damaged source file.
+    """
+    rows: list[dict[str, str]] = []
+    for path in paths:
+        facts = read_source(path)
+        left_out = facts.get("rows_left_out", {})
+        common = {
+            "what": path.relative_to(results).as_posix().removesuffix(ENDING),
+            "kind": facts["kind"],
+            "origin": str(facts.get("repository", facts.get("path", ""))),
+            "revision": str(facts.get("revision", "")),
+        }
+        itself = {
+            "rows": str(facts.get("rows", "")),
+            "rows_left_out": ", ".join(f"{count} {reason}" for reason, count in left_out.items()),
+            "file": "",
+            "sha256": facts.get("sha256", ""),
+        }
+        rows.append(common | itself)
+        for file, sha256 in sorted(facts.get("files", {}).items()):
+            rows.append(common | {"rows": "", "rows_left_out": "", "file": file, "sha256": sha256})
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def to_page(table: pd.DataFrame, title: str) -> str:
+    """The table as an HTML page that needs nothing else; long checksums are cut for reading."""
+    shown = table.copy()
+    for column in ("revision", "sha256"):
+        shown[column] = shown[column].str[:SHOWN_DIGITS]
+    shown.columns = [column.replace("_", " ") for column in shown.columns]
+    title = html.escape(title)
+    with pd.option_context("display.max_colwidth", None):
+        body = shown.to_html(index=False, border=0)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<style>
+body {{ font: 14px sans-serif; margin: 1.5em; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+th, td {{ padding: 0.35em 0.9em; text-align: left; border-bottom: 1px solid #ddd; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{body}
+</body>
+</html>
+"""

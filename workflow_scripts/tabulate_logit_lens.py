@@ -1,0 +1,54 @@
+"""Tabulate the tokens that a direction and the value vectors closest to it speak for."""
+
+import argparse
+from pathlib import Path
+
+from dpo_neurons.directions import read_direction
+from dpo_neurons.output_files import whole_file
+from dpo_neurons.program import obey_threads, run_program
+
+
+def main() -> None:
+    """Parse, tabulate, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--direction", type=Path, required=True, help="safetensors")
+    parser.add_argument(
+        "--value-vectors", type=int, required=True, help="how many on each side of each row"
+    )
+    parser.add_argument("--tokens", type=int, required=True, help="how many of each vector")
+    parser.add_argument("--title", required=True, help="of the page")
+    parser.add_argument("--threads", type=int, required=True, help="threads of torch and BLAS")
+    parser.add_argument("--csv", type=Path, required=True)
+    parser.add_argument("--markdown", type=Path, required=True)
+    parser.add_argument("--page", type=Path, required=True, help="html")
+    arguments = parser.parse_args()
+
+    obey_threads(arguments.threads)
+    from dpo_neurons.checkpoints import load_tokenizer
+    from dpo_neurons.lens_page import to_markdown, to_page
+    from dpo_neurons.logit_lens import lens_table, named_vectors
+    from dpo_neurons.token_texts import TokenTexts
+    from dpo_neurons.unembedding import Unembedding
+
+    unembedding = Unembedding(arguments.checkpoint)
+    texts = TokenTexts(load_tokenizer(arguments.checkpoint))
+    names, vectors = named_vectors(
+        arguments.checkpoint,
+        read_direction(arguments.direction),
+        arguments.value_vectors,
+        arguments.direction,
+    )
+    table = lens_table(names, vectors, unembedding, texts, arguments.tokens)
+    with whole_file(arguments.csv) as partial:
+        table.to_csv(partial, index=False)
+    for path, text in (
+        (arguments.markdown, to_markdown(table)),
+        (arguments.page, to_page(table, arguments.title)),
+    ):
+        with whole_file(path) as partial:
+            partial.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run_program(main)
