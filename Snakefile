@@ -43,6 +43,7 @@ localrules:
     tables,
     activations,
     contributions,
+    fetch_from_hub,
 
 
 rule figures:
@@ -51,6 +52,8 @@ rule figures:
         FIGURES,
         TABLES,
         CONTRIBUTIONS,
+        LOGIT_LENSES,
+        f"{RESULTS}/sources.csv",
 
 
 rule tables:

@@ -6,6 +6,7 @@ ACTIVATIONS = expand(f"{RESULTS}/activations/{{model}}/{{stage}}.h5", model=MODE
 rule capture_activations:
     input:
         checkpoint=f"{RESULTS}/checkpoints/{{model}}/{{stage}}",
+        source=f"{RESULTS}/checkpoints/{{model}}/{{stage}}.source.json",
         prompts=f"{DATA}/challenge_prompts.jsonl",
     output:
         f"{RESULTS}/activations/{{model}}/{{stage}}.h5",
@@ -23,11 +24,12 @@ rule capture_activations:
         positions=config["activations"]["positions"],
         plan="",
         dtype=dtype_of,
+        attention=attention_of,
         code=code_of("capture_activations"),
     shell:
-        "python workflow_scripts/capture_activations.py --checkpoint {input.checkpoint}"
+        "python workflow_scripts/capture_activations.py --checkpoint {input.checkpoint} --source {input.source}"
         " --name {wildcards.model} --prompts {input.prompts} --tokens {params.tokens}"
-        " --positions {params.positions} {params.plan} --dtype {params.dtype}"
+        " --positions {params.positions} {params.plan} --dtype {params.dtype} --attention {params.attention} --gpus {resources.gpus}"
         " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
         " --output {output} 2> {log}"
 
@@ -35,6 +37,7 @@ rule capture_activations:
 use rule capture_activations as capture_ablated_activations with:
     input:
         checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+        source=f"{RESULTS}/checkpoints/{{model}}/pre.source.json",
         prompts=f"{DATA}/challenge_prompts.jsonl",
         plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
     output:
@@ -53,4 +56,5 @@ use rule capture_activations as capture_ablated_activations with:
             }
         ),
         dtype=dtype_of,
+        attention=attention_of,
         code=code_of("capture_activations"),

@@ -21,7 +21,8 @@ rule train_language_model:
         text=f"{DATA}/training_text.jsonl",
         tokenizer=f"{DATA}/tokenizer",
     output:
-        directory(f"{RESULTS}/checkpoints/{{model}}/pre"),
+        checkpoint=directory(f"{RESULTS}/checkpoints/{{model}}/pre"),
+        source=f"{RESULTS}/checkpoints/{{model}}/pre.source.json",
     log:
         f"{RESULTS}/logs/train_language_model/{{model}}.log",
     benchmark:
@@ -38,7 +39,8 @@ rule train_language_model:
     shell:
         "python workflow_scripts/train_language_model.py --text {input.text}"
         " --tokenizer {input.tokenizer} {params.recipe} --seed {params.seed}"
-        " --threads {threads} --output {output} 2> {log}"
+        " --threads {threads} --output {output.checkpoint} --source-output {output.source}"
+        " 2> {log}"
 
 
 rule train_dpo:
@@ -46,7 +48,8 @@ rule train_dpo:
         checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
         pairs=f"{DATA}/preference_pairs.jsonl",
     output:
-        directory(f"{RESULTS}/checkpoints/{{model}}/post"),
+        checkpoint=directory(f"{RESULTS}/checkpoints/{{model}}/post"),
+        source=f"{RESULTS}/checkpoints/{{model}}/post.source.json",
     log:
         f"{RESULTS}/logs/train_dpo/{{model}}.log",
     benchmark:
@@ -57,7 +60,7 @@ rule train_dpo:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(minutes=60),
+        **training_resources(),
     params:
         recipe=lambda wildcards: options(config["models"][wildcards.model]["post"]),
         dtype=dtype_of,
@@ -66,23 +69,112 @@ rule train_dpo:
     shell:
         "python workflow_scripts/train_dpo.py --checkpoint {input.checkpoint}"
         " --pairs {input.pairs} --dtype {params.dtype} {params.recipe} --seed {params.seed}"
-        " --device {resources.device} --threads {threads} --output {output} 2> {log}"
+        " --device {resources.device} --threads {threads} --output {output.checkpoint}"
+        " --source-output {output.source} 2> {log}"
+
+
+rule train_sft:
+    input:
+        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+        demonstrations=f"{DATA}/demonstrations.jsonl",
+    output:
+        checkpoint=directory(f"{RESULTS}/checkpoints/{{model}}/post"),
+        source=f"{RESULTS}/checkpoints/{{model}}/post.source.json",
+    log:
+        f"{RESULTS}/logs/train_sft/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train_sft/{{model}}.tsv"
+    wildcard_constraints:
+        model=one_of(STUDY.models_with("post", "sft")),
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        **training_resources(),
+    params:
+        recipe=lambda wildcards: options(config["models"][wildcards.model]["post"]),
+        dtype=dtype_of,
+        seed=SEED,
+        code=code_of("train_sft"),
+    shell:
+        "python workflow_scripts/train_sft.py --checkpoint {input.checkpoint}"
+        " --demonstrations {input.demonstrations} --dtype {params.dtype} {params.recipe}"
+        " --seed {params.seed} --device {resources.device} --threads {threads}"
+        " --output {output.checkpoint} --source-output {output.source} 2> {log}"
 
 
 rule link_checkpoint:
     input:
-        lambda wildcards: STUDY.checkpoint_directories[wildcards.checkpoint],
+        unpack(given_checkpoint),
     output:
-        directory(f"{RESULTS}/checkpoints/{{checkpoint}}"),
+        checkpoint=directory(f"{RESULTS}/checkpoints/{{checkpoint}}"),
+        source=f"{RESULTS}/checkpoints/{{checkpoint}}.source.json",
     log:
         f"{RESULTS}/logs/link_checkpoint/{{checkpoint}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/link_checkpoint/{{checkpoint}}.tsv"
     wildcard_constraints:
-        checkpoint=one_of(STUDY.checkpoint_directories),
+        checkpoint=one_of(STUDY.checkpoints_of_kind("directory", "hub")),
     conda:
         ENVIRONMENT
     params:
+        given=lambda wildcards, input: options(dict(input.items())),
         code=code_of("link_checkpoint"),
     shell:
-        "python workflow_scripts/link_checkpoint.py --path {input} --output {output} 2> {log}"
+        "python workflow_scripts/link_checkpoint.py {params.given} --output {output.checkpoint}"
+        " --source-output {output.source} 2> {log}"
+
+
+rule merge_adapter:
+    input:
+        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+        adapter=lambda wildcards: given_path(f"models.{wildcards.model}.post"),
+    output:
+        checkpoint=directory(f"{RESULTS}/checkpoints/{{model}}/post"),
+        source=f"{RESULTS}/checkpoints/{{model}}/post.source.json",
+    log:
+        f"{RESULTS}/logs/merge_adapter/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/merge_adapter/{{model}}.tsv"
+    wildcard_constraints:
+        model=one_of(STUDY.models_with("post", "adapter")),
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        mem_mb=lambda wildcards, input: 2000 + 5 * checkpoint_mb(input.checkpoint),
+    params:
+        dtype=dtype_of,
+        code=code_of("merge_adapter"),
+    shell:
+        "python workflow_scripts/merge_adapter.py --checkpoint {input.checkpoint}"
+        " --adapter {input.adapter} --dtype {params.dtype} --threads {threads}"
+        " --output {output.checkpoint} --source-output {output.source} 2> {log}"
+
+
+rule import_state_dict:
+    input:
+        path=lambda wildcards: STUDY.checkpoint(wildcards.checkpoint)["path"],
+        like=lambda wildcards: STUDY.checkpoint(wildcards.checkpoint).get(
+            "like", f"{RESULTS}/checkpoints/{Path(wildcards.checkpoint).parent}/pre"
+        ),
+    output:
+        checkpoint=directory(f"{RESULTS}/checkpoints/{{checkpoint}}"),
+        source=f"{RESULTS}/checkpoints/{{checkpoint}}.source.json",
+    log:
+        f"{RESULTS}/logs/import_state_dict/{{checkpoint}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/import_state_dict/{{checkpoint}}.tsv"
+    wildcard_constraints:
+        checkpoint=one_of(STUDY.checkpoints_of_kind("state_dict")),
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        mem_mb=lambda wildcards, input: 2000 + 3 * Path(input.path).stat().st_size // 1_000_000,
+    params:
+        code=code_of("import_state_dict"),
+    shell:
+        "python workflow_scripts/import_state_dict.py --path {input.path} --like {input.like}"
+        " --threads {threads} --output {output.checkpoint} --source-output {output.source}"
+        " 2> {log}"

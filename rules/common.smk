@@ -2,11 +2,18 @@
 
 RESULTS = STUDY.results
 DATA = f"{RESULTS}/data"
+FETCHED = f"{RESULTS}/fetched"
 MODELS = list(config["models"])
 DIRECTION = config["direction"]
 SEED = config["seed"]
 ENVIRONMENT = "../environment.yml"
 GPUS = visible_gpus() if config["compute"]["device"] != "cpu" else 0
+
+SOURCES = [
+    *expand(f"{DATA}/{{dataset}}.source.json", dataset=STUDY.needed_data),
+    *expand(f"{RESULTS}/checkpoints/{{model}}/{{stage}}.source.json", model=MODELS, stage=STAGES),
+    *([f"{FETCHED}/scorer.source.json"] if "scorer" in STUDY.on_hub else []),
+]
 
 if GPUS and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS)
@@ -38,19 +45,65 @@ def contributions_of(wildcards):
     return {"contributions": f"{RESULTS}/contributions/{wildcards.model}/{direction}.parquet"}
 
 
+def direction_file(direction):
+    """Path of a direction's file, the model left open."""
+    return f"{RESULTS}/directions/{{model}}/{direction}.safetensors"
+
+
 def dtype_of(wildcards):
     """Number format that a model runs in."""
     return config["models"][wildcards.model]["dtype"]
 
 
+def attention_of(wildcards):
+    """Implementation of attention that a model runs with."""
+    return config["models"][wildcards.model]["attention"]
+
+
+def given_path(entry):
+    """Path of what a study brings: its own, or that of the folder fetched from the hub."""
+    return f"{FETCHED}/{entry}" if entry in STUDY.on_hub else STUDY.entries[entry]["path"]
+
+
+def given_checkpoint(wildcards):
+    """The directory of a checkpoint that the study brings, and its source if it was fetched."""
+    entry = f"models.{wildcards.checkpoint.replace('/', '.')}"
+    source = {"fetched": f"{FETCHED}/{entry}.source.json"} if entry in STUDY.on_hub else {}
+    return {"path": given_path(entry), **source}
+
+
+def scorer_files(wildcards):
+    """What the scorer reads besides the continuations."""
+    kind = config["scorer"]["kind"]
+    if kind == "lexicon":
+        return {"lexicon": f"{DATA}/lexicon.jsonl"}
+    return {"classifier": given_path("scorer")} if kind == "classifier" else {}
+
+
+def gpus_of(count):
+    """GPUs to ask Snakemake for: none on a machine without one."""
+    return count if GPUS or config["compute"]["device"] == "cuda" else 0
+
+
 def model_resources(minutes):
     """Resources of a rule that runs a model; none of them ever reruns a job."""
     return {
-        "gpu": 1 if GPUS or config["compute"]["device"] == "cuda" else 0,
+        "gpu": lambda wildcards: gpus_of(config["models"][wildcards.model]["gpus"]),
+        "gpus": lambda wildcards: config["models"][wildcards.model]["gpus"],
         "mem_mb": lambda wildcards, input: 2000 + 3 * checkpoint_mb(input.checkpoint),
         "runtime": lambda wildcards, input: minutes + checkpoint_mb(input.checkpoint) // 200,
         "device": config["compute"]["device"],
         "batch_size": config["compute"]["batch_size"],
+    }
+
+
+def training_resources():
+    """Resources of a rule that tunes a model, on one GPU; weights and optimiser in float32."""
+    return {
+        "gpu": gpus_of(1),
+        "mem_mb": lambda wildcards, input: 4000 + 10 * checkpoint_mb(input.checkpoint),
+        "runtime": lambda wildcards, input: 60 + checkpoint_mb(input.checkpoint) // 20,
+        "device": config["compute"]["device"],
     }
 
 

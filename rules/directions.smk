@@ -1,4 +1,11 @@
-"""The directions in the residual stream."""
+"""The directions in the residual stream, and the tokens that they speak for."""
+
+LOGIT_LENSES = expand(
+    f"{RESULTS}/logit_lens/{{model}}/{{direction}}.{{extension}}",
+    model=MODELS,
+    direction=config["directions"],
+    extension=["csv", "md", "html"],
+)
 
 
 rule train_probe:
@@ -23,12 +30,13 @@ rule train_probe:
             "validation_share"
         ],
         dtype=dtype_of,
+        attention=attention_of,
         seed=SEED,
         code=code_of("train_probe"),
     shell:
         "python workflow_scripts/train_probe.py --checkpoint {input.checkpoint}"
         " --comments {input.comments} --validation-share {params.validation_share}"
-        " --seed {params.seed} --dtype {params.dtype} --batch-size {resources.batch_size}"
+        " --seed {params.seed} --dtype {params.dtype} --attention {params.attention} --gpus {resources.gpus} --batch-size {resources.batch_size}"
         " --device {resources.device} --threads {threads} --output {output} 2> {log}"
 
 
@@ -49,3 +57,89 @@ rule import_direction:
         code=code_of("import_direction"),
     shell:
         "python workflow_scripts/import_direction.py --path {input} --output {output} 2> {log}"
+
+
+rule compute_embedding_direction:
+    input:
+        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+    output:
+        f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
+    log:
+        f"{RESULTS}/logs/compute_embedding_direction/{{model}}/{{direction}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compute_embedding_direction/{{model}}/{{direction}}.tsv"
+    wildcard_constraints:
+        direction=one_of(STUDY.names_with("directions", "embedding")),
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    params:
+        words=lambda wildcards: options(config["directions"][wildcards.direction]),
+        code=code_of("compute_embedding_direction"),
+    shell:
+        "python workflow_scripts/compute_embedding_direction.py --checkpoint {input.checkpoint}"
+        " {params.words} --threads {threads} --output {output} 2> {log}"
+
+
+rule compute_svd_direction:
+    input:
+        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+        direction=lambda wildcards: direction_file(
+            config["directions"][wildcards.direction]["from"]
+        ),
+    output:
+        f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
+    log:
+        f"{RESULTS}/logs/compute_svd_direction/{{model}}/{{direction}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compute_svd_direction/{{model}}/{{direction}}.tsv"
+    wildcard_constraints:
+        direction=one_of(STUDY.names_with("directions", "svd")),
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    params:
+        shape=lambda wildcards: options(
+            {
+                key: config["directions"][wildcards.direction][key]
+                for key in ("neurons", "components")
+            }
+        ),
+        code=code_of("compute_svd_direction"),
+    shell:
+        "python workflow_scripts/compute_svd_direction.py --checkpoint {input.checkpoint}"
+        " --direction {input.direction} {params.shape} --threads {threads}"
+        " --output {output} 2> {log}"
+
+
+rule tabulate_logit_lens:
+    input:
+        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+        direction=f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
+    output:
+        csv=f"{RESULTS}/logit_lens/{{model}}/{{direction}}.csv",
+        markdown=f"{RESULTS}/logit_lens/{{model}}/{{direction}}.md",
+        page=report(
+            f"{RESULTS}/logit_lens/{{model}}/{{direction}}.html",
+            caption="../report/logit_lens.rst",
+            category="{model}",
+            subcategory="directions",
+            labels={"figure": "logit lens of {direction}"},
+        ),
+    log:
+        f"{RESULTS}/logs/tabulate_logit_lens/{{model}}/{{direction}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tabulate_logit_lens/{{model}}/{{direction}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    params:
+        size=options(config["logit_lens"]),
+        title=lambda wildcards: options(
+            {"title": f"Logit lens of {wildcards.direction} in {wildcards.model}"}
+        ),
+        code=code_of("tabulate_logit_lens"),
+    shell:
+        "python workflow_scripts/tabulate_logit_lens.py --checkpoint {input.checkpoint}"
+        " --direction {input.direction} {params.size} {params.title} --threads {threads}"
+        " --csv {output.csv} --markdown {output.markdown} --page {output.page} 2> {log}"

@@ -7,8 +7,8 @@ TABLES = expand(
 
 rule score_continuations:
     input:
+        unpack(scorer_files),
         continuations=f"{RESULTS}/generations/{{model}}/{{intervention}}/challenge_prompts.jsonl",
-        lexicon=f"{DATA}/lexicon.jsonl",
     output:
         f"{RESULTS}/scores/{{model}}/{{intervention}}.parquet",
     log:
@@ -17,12 +17,19 @@ rule score_continuations:
         f"{RESULTS}/benchmarks/score_continuations/{{model}}/{{intervention}}.tsv"
     conda:
         ENVIRONMENT
+    threads: config["compute"]["threads"] if config["scorer"]["kind"] == "classifier" else 1
+    resources:
+        gpu=gpus_of(1) if config["scorer"]["kind"] == "classifier" else 0,
+        running=STUDY.scorer_run_options(),
     params:
-        scorer=config["scorer"]["kind"],
+        scorer=STUDY.scorer_options(),
+        files=lambda wildcards, input: options(
+            {name: path for name, path in input.items() if name != "continuations"}
+        ),
         code=code_of("score_continuations"),
     shell:
         "python workflow_scripts/score_continuations.py --continuations {input.continuations}"
-        " --scorer {params.scorer} --lexicon {input.lexicon} --output {output} 2> {log}"
+        " {params.scorer} {params.files} {resources.running} --output {output} 2> {log}"
 
 
 rule tabulate_interventions:

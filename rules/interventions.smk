@@ -47,6 +47,7 @@ rule run_intervention:
         window=config["perplexity"]["window"],
         perplexity_positions=config["perplexity"]["positions"],
         dtype=dtype_of,
+        attention=attention_of,
         code=code_of("run_intervention"),
     shell:
         "python workflow_scripts/run_intervention.py --checkpoint {input.checkpoint}"
@@ -54,7 +55,7 @@ rule run_intervention:
         " --reference-sentences {input.references} --tokens {params.tokens}"
         " --generation-positions {params.generation_positions} --perplexity-text {input.text}"
         " --window {params.window} --perplexity-positions {params.perplexity_positions}"
-        " --dtype {params.dtype} --batch-size {resources.batch_size}"
+        " --dtype {params.dtype} --attention {params.attention} --gpus {resources.gpus} --batch-size {resources.batch_size}"
         " --device {resources.device} --threads {threads}"
         " --challenge-prompts-output {output.challenge}"
         " --reference-sentences-output {output.references}"

@@ -1,9 +1,10 @@
-"""The data that a study reads: made in the synthetic language, or a user's own, checked."""
+"""The data that a study reads: made in the synthetic language, or from disk or a hub, checked."""
 
 
 rule write_synthetic_data:
     output:
-        f"{DATA}/{{dataset}}.jsonl",
+        rows=f"{DATA}/{{dataset}}.jsonl",
+        source=f"{DATA}/{{dataset}}.source.json",
     log:
         f"{RESULTS}/logs/write_synthetic_data/{{dataset}}.log",
     benchmark:
@@ -18,14 +19,36 @@ rule write_synthetic_data:
         code=code_of("write_synthetic_data"),
     shell:
         "python workflow_scripts/write_synthetic_data.py --dataset {wildcards.dataset}"
-        " --rows {params.rows} --seed {params.seed} --output {output} 2> {log}"
+        " --rows {params.rows} --seed {params.seed} --output {output.rows}"
+        " --source-output {output.source} 2> {log}"
+
+
+rule fetch_from_hub:
+    output:
+        files=directory(f"{FETCHED}/{{entry}}"),
+        source=f"{FETCHED}/{{entry}}.source.json",
+    log:
+        f"{RESULTS}/logs/fetch_from_hub/{{entry}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fetch_from_hub/{{entry}}.tsv"
+    wildcard_constraints:
+        entry=one_of(STUDY.on_hub),
+    conda:
+        ENVIRONMENT
+    params:
+        pin=lambda wildcards: STUDY.fetch_options(wildcards.entry),
+        code=code_of("fetch_from_hub"),
+    shell:
+        "python workflow_scripts/fetch_from_hub.py {params.pin} --output {output.files}"
+        " --source-output {output.source} 2> {log}"
 
 
 rule import_data:
     input:
-        lambda wildcards: config["data"][wildcards.dataset]["path"],
+        lambda wildcards: STUDY.data_paths(wildcards.dataset),
     output:
-        f"{DATA}/{{dataset}}.jsonl",
+        rows=f"{DATA}/{{dataset}}.jsonl",
+        source=f"{DATA}/{{dataset}}.source.json",
     log:
         f"{RESULTS}/logs/import_data/{{dataset}}.log",
     benchmark:
@@ -35,7 +58,47 @@ rule import_data:
     conda:
         ENVIRONMENT
     params:
+        paths=lambda wildcards: options({"paths": STUDY.data_paths(wildcards.dataset)}),
+        selection=lambda wildcards: STUDY.selection_options(wildcards.dataset),
         code=code_of("import_data"),
     shell:
-        "python workflow_scripts/import_data.py --dataset {wildcards.dataset}"
-        " --path {input} --output {output} 2> {log}"
+        "python workflow_scripts/import_data.py --dataset {wildcards.dataset} {params.paths}"
+        " {params.selection} --output {output.rows} --source-output {output.source} 2> {log}"
+
+
+use rule import_data as import_hub_data with:
+    input:
+        f"{FETCHED}/data.{{dataset}}",
+    wildcard_constraints:
+        dataset=one_of(STUDY.names_with("data", "hub")),
+    params:
+        paths=lambda wildcards, input: options(
+            {"paths": f"{input}/{config['data'][wildcards.dataset]['files']}"}
+        ),
+        selection=lambda wildcards: STUDY.selection_options(wildcards.dataset),
+        code=code_of("import_data"),
+
+
+rule tabulate_sources:
+    input:
+        SOURCES,
+    output:
+        csv=f"{RESULTS}/sources.csv",
+        page=report(
+            f"{RESULTS}/sources.html",
+            caption="../report/sources.rst",
+            category="sources",
+            labels={"figure": "what this study used"},
+        ),
+    log:
+        f"{RESULTS}/logs/tabulate_sources.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tabulate_sources.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        results=lambda wildcards, output: str(Path(output.csv).parent),
+        code=code_of("tabulate_sources"),
+    shell:
+        "python workflow_scripts/tabulate_sources.py --results {params.results}"
+        " --sources {input} --csv {output.csv} --page {output.page} 2> {log}"

@@ -24,7 +24,7 @@ def byte_level() -> PreTrainedTokenizerFast:
         bos_token="<|endoftext|>",
         eos_token="<|endoftext|>",
     )
-    wrapped.add_tokens(["  Ġ|"])
+    wrapped.add_tokens(["Ġ|"])
     return wrapped
 
 

@@ -147,6 +147,7 @@ def sleeps(seconds):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_POST(self):
         service = self.server.service

@@ -202,11 +202,13 @@ def test_no_texts_are_an_empty_table(score):
     assert (list(table.columns), len(table)) == (["toxicity", "toxicity_attribute", "insult"], 0)
 
 
-def test_a_text_that_the_service_takes_for_empty_scores_0_for_good(score, service):
+def test_a_text_that_the_service_takes_for_empty_scores_0_for_good(score, service, caplog):
+    caplog.set_level(logging.INFO)
     service.script.append(says(refusal(400, "Empty.", errorType="COMMENT_EMPTY")[1], 400))
     for _ in range(2):
         assert score(["\u200b"])["toxicity"].tolist() == [0]
     assert len(service.requests) == 1
+    assert "the service took 1 for empty, which score 0; 0 are cut further" in caplog.text
 
 
 @given(st.text(max_size=40), st.integers(0, 60))
@@ -235,7 +237,7 @@ def test_a_service_that_reads_less_gets_halves_until_it_is_content(score, servic
     for _ in range(2):
         assert score([text, "a"])["insult"].tolist() == expected(["ü" * 12, "a"], "INSULT")
     assert [len(sent) for sent in service.texts] == [100, 50, 25, 12, 1]
-    assert "1 texts were too long for the service" in caplog.text
+    assert "the service took 0 for empty, which score 0; 1 are cut further" in caplog.text
 
 
 def test_a_service_that_reads_nothing_at_all_is_a_sentence(sentence, service):

@@ -53,7 +53,7 @@ def quoted(name, text):
         ("byte_level", "é\t", ["'é'", "'\\t'"]),
         ("byte_level", "😀", [r"'\xf0'", r"'\x9f'", r"'\x98'", r"'\x80'"]),
         ("byte_level", "<|endoftext|>", ["'<|endoftext|>'"]),
-        ("byte_level", "  Ġ|", ["'  Ġ|'"]),
+        ("byte_level", "Ġ|", ["'Ġ|'"]),
         ("with_prefix", "damn", ["' damn'"]),
         ("with_prefix", " damn", ["' '", "' damn'"]),
         ("without_prefix", " damn", ["' damn'"]),

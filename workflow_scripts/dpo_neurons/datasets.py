@@ -12,6 +12,7 @@ from dpo_neurons.synthetic_language import Sentence, Speaker, lexicon
 
 TEXT_KEYS: dict[str, tuple[str, ...]] = {
     "training_text": ("text",),
+    "demonstrations": ("prompt", "answer"),
     "preference_pairs": ("prompt", "chosen", "rejected"),
     "labelled_comments": ("text",),
     "challenge_prompts": ("prompt",),
@@ -56,7 +57,7 @@ def synthetic_rows(dataset: str, rows: int, seed: int) -> list[dict[str, Any]]:
 
     Every data set draws from a stream of its own, so one's size does not change another.
     """
-    stream = sorted(TEXT_KEYS).index(dataset)
+    stream = list(MAKERS).index(dataset)
     speaker = Speaker(np.random.default_rng([seed, stream]))
     return MAKERS[dataset](speaker, rows)
 
@@ -101,6 +102,11 @@ def _pairs(speaker: Speaker, rows: int) -> list[dict[str, Any]]:
     ]
 
 
+def _demonstrations(speaker: Speaker, rows: int) -> list[dict[str, Any]]:
+    pairs = _pairs(speaker, rows)
+    return [{"prompt": pair["prompt"], "answer": pair["chosen"]} for pair in pairs]
+
+
 def _words(speaker: Speaker, rows: int) -> list[dict[str, Any]]:
     return [{"word": word, "severity": severity} for word, severity in lexicon().items()]
 
@@ -115,11 +121,13 @@ def _open(sentences: list[Sentence]) -> str:
 
 
 MAKERS: dict[str, Callable[[Speaker, int], list[dict[str, Any]]]] = {
-    "training_text": _documents,
-    "preference_pairs": _pairs,
-    "labelled_comments": _comments,
     "challenge_prompts": _challenges,
-    "reference_sentences": _references,
-    "perplexity_text": _documents,
+    "labelled_comments": _comments,
     "lexicon": _words,
+    "perplexity_text": _documents,
+    "preference_pairs": _pairs,
+    "reference_sentences": _references,
+    "training_text": _documents,
+    "demonstrations": _demonstrations,
 }
+"""How each data set is made; its place in this table is its stream of random numbers."""

@@ -86,6 +86,8 @@ class Answer:
     """In [0, 1], by attribute."""
     cut: bool
     """The service took the text for too long, so only its beginning is scored."""
+    empty: bool = False
+    """The service took the text for empty."""
 
 
 class PerspectiveClient:
@@ -113,13 +115,13 @@ class PerspectiveClient:
         sent, language, failures = text, self._service.language, 0
         while True:
             try:
-                return Answer(self._try(sent, attributes, language), cut=sent != text)
+                return Answer(self._try(sent, attributes, language), sent != text)
             except TransientError as error:
                 failures += 1
                 self._back_off(error, failures)
             except RefusedTextError as refusal:
                 if refusal.error_type == EMPTY:
-                    return Answer(dict.fromkeys(attributes, 0.0), cut=sent != text)
+                    return Answer(dict.fromkeys(attributes, 0.0), sent != text, empty=True)
                 if refusal.error_type == TOO_LONG and len(sent) > 1:
                     sent = sent[: len(sent) // 2]
                 elif refusal.error_type in LANGUAGE_ERRORS and language is None:

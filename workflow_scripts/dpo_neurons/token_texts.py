@@ -22,9 +22,8 @@ class TokenTexts:
         vocabulary = tokenizer.get_vocab()
         self._pieces = {number: piece for piece, number in vocabulary.items()}
         self._added = set(tokenizer.added_tokens_decoder)
-        # In this order: a large SentencePiece vocabulary may have the letter Ġ too.
         self._sentence_pieces = WORD_START in vocabulary
-        self._byte_level = not self._sentence_pieces and BYTE_SPACE in vocabulary
+        self._byte_level = BYTE_SPACE in vocabulary
 
     def ids(self) -> list[int]:
         """The ids that the tokenizer knows, in order; a model's vocabulary may be padded."""
@@ -38,7 +37,7 @@ class TokenTexts:
 
     def _text(self, number: int) -> str:
         piece = self._pieces[number]
-        if self._sentence_pieces:
+        if self._sentence_pieces:  # asked first: such a vocabulary may have the letter Ġ too
             if byte := BYTE_PIECE.fullmatch(piece):
                 return _decoded(bytes([int(byte[1], 16)]))
             return piece.replace(WORD_START, " ")

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from dpo_neurons.backoff import Patience
 from dpo_neurons.errors import InputError
 from dpo_neurons.perspective_reply import KEY_VARIABLE, ServiceError
-from dpo_neurons.perspective_service import PerspectiveClient, Service
+from dpo_neurons.perspective_service import Answer, PerspectiveClient, Service
 from dpo_neurons.score_store import ScoreStore
 
 log = logging.getLogger("dpo_neurons")
@@ -95,9 +95,11 @@ def _ask(
         )
     client = PerspectiveClient(kept.service, kept.store, key, patience)
     done = len(wanted) - len(missing)
-    progress = tqdm(missing, desc="asking", unit="text", initial=done, total=len(wanted))
+    progress = tqdm(
+        missing, desc="asking", unit="text", initial=done, total=len(wanted), mininterval=5
+    )
     try:
-        cut = sum(_ask_each(progress, kept, client))
+        answers = list(_ask_each(progress, kept, client))
     except ServiceError as error:
         done = sum(not kept.missing(text) for text in wanted)
         raise InputError(
@@ -105,12 +107,13 @@ def _ask(
             f"and kept in {kept.store.path}; {error.remedy}, then run the same command again, "
             "which goes on from there"
         ) from None
-    if cut:
-        log.info("%d texts were too long for the service, and were cut further", cut)
+    empty, cut = sum(one.empty for one in answers), sum(one.cut for one in answers)
+    if empty or cut:
+        log.info("the service took %d for empty, which score 0; %d are cut further", empty, cut)
 
 
-def _ask_each(texts: Iterable[str], kept: _Kept, client: PerspectiveClient) -> Iterator[bool]:
-    """Ask for each text; yields whether the service made it shorter."""
+def _ask_each(texts: Iterable[str], kept: _Kept, client: PerspectiveClient) -> Iterator[Answer]:
+    """Ask for each text that nobody has asked for yet."""
     has_slot = False
     for text in texts:
         if not has_slot:
@@ -122,7 +125,7 @@ def _ask_each(texts: Iterable[str], kept: _Kept, client: PerspectiveClient) -> I
         answer = client.ask(text, attributes)
         kept.keep(text, answer.scores)
         has_slot = False
-        yield answer.cut
+        yield answer
 
 
 def _table(scores: list[dict[str, float]], attributes: list[str]) -> pd.DataFrame:
