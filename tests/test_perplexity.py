@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from by_hand import forward
+from tokenizers.processors import TemplateProcessing
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.families import Layers
@@ -38,6 +39,20 @@ def test_windows_and_their_remainder_by_hand(model, tokenizer, window):
         measured = measure_perplexity(model, tokenizer, TEXTS, window, batch_size)
         np.testing.assert_allclose(measured.losses, losses, rtol=1e-4)
         assert measured.tokens.tolist() == tokens
+
+
+@pytest.mark.parametrize("window", [4, 7, 28, 40])
+def test_windows_begin_as_the_tokenizer_begins_texts(gpt2, tokenizer, window):
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<end> $A", special_tokens=[("<end>", tokenizer.bos_token_id)]
+    )
+    begin = tokenizer.bos_token_id
+    assert tokenizer("w1")["input_ids"] == [begin, 4]
+    windows = [[begin, *IDS[start : start + window - 1]] for start in range(0, 27, window - 1)]
+    losses = [losses_of(forward(gpt2, [one])["logits"], one) for one in windows]
+    measured = measure_perplexity(gpt2, tokenizer, TEXTS, window, 3)
+    np.testing.assert_allclose(measured.losses, losses, rtol=1e-4)
+    assert measured.tokens.sum() == len(IDS)  # every token of the text is scored
 
 
 def test_the_perplexity_is_over_scored_tokens_alone():

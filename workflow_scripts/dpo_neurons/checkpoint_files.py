@@ -23,8 +23,8 @@ def save_checkpoint(
     The tokenizer's files are copied byte for byte: both checkpoints read text alike.
     """
     with whole_directory(output) as partial:
-        for file in sorted(like.iterdir()):
-            if file.is_file() and not file.name.endswith(LEFT_BEHIND):
+        for file in _files(like):
+            if not file.name.endswith(LEFT_BEHIND):
                 shutil.copyfile(file, partial / file.name)
         model.save_pretrained(partial)
     write_source(source, {**facts, **files_and_revision(output)})
@@ -32,6 +32,13 @@ def save_checkpoint(
 
 def files_and_revision(checkpoint: Path) -> dict[str, Any]:
     """Checksums of a checkpoint's files by name, and a revision that stands for all of them."""
-    files = {file.name: sha256_of(file) for file in sorted(checkpoint.iterdir()) if file.is_file()}
+    files = {file.name: sha256_of(file) for file in _files(checkpoint)}
     together = "\n".join(f"{name} {checksum}" for name, checksum in files.items())
     return {"files": files, "revision": f"sha256:{hashlib.sha256(together.encode()).hexdigest()}"}
+
+
+def _files(checkpoint: Path) -> list[Path]:
+    # Hidden ones are Snakemake's time stamps, or git's.
+    return sorted(
+        file for file in checkpoint.iterdir() if file.is_file() and not file.name.startswith(".")
+    )

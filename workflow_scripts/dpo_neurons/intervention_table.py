@@ -1,6 +1,5 @@
 """The table of interventions: every metric of every row, with bootstrap intervals."""
 
-import html
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from dpo_neurons.datasets import read_dataset
 from dpo_neurons.errors import InputError
 from dpo_neurons.jsonl import read_jsonl
 from dpo_neurons.plans import read_plan
+from dpo_neurons.table_page import table_page
 from dpo_neurons.text_metrics import repetition, unigram_f1
 
 COLUMNS = (
@@ -130,22 +130,4 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 def to_page(table: pd.DataFrame, title: str) -> str:
     """The readable table as an HTML page that needs nothing else."""
-    title = html.escape(title)
-    body = readable(table).to_html(index=False, border=0)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>{title}</title>
-<style>
-body {{ font: 14px sans-serif; margin: 1.5em; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: 0.35em 0.9em; text-align: left; border-bottom: 1px solid #ddd; }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-{body}
-</body>
-</html>
-"""
+    return table_page(title, readable(table).to_html(index=False, border=0))

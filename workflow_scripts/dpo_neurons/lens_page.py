@@ -5,6 +5,12 @@ import re
 
 import pandas as pd
 
+from dpo_neurons.table_page import table_page
+
+STYLE = """td:first-child { white-space: nowrap; }
+tr.direction { background: #f2f2f2; font-weight: bold; }
+code { unicode-bidi: isolate; white-space: pre-wrap; margin-right: 0.5em; }
+"""
 HEADS = ("vector", "cosine", "top tokens", "top tokens of its negative")
 
 
@@ -38,33 +44,10 @@ def _code(token: str) -> str:
 
 def to_page(table: pd.DataFrame, title: str) -> str:
     """The readable table as an HTML page that needs nothing else."""
-    title = html.escape(title)
     heads = "".join(f"<th>{head}</th>" for head in HEADS)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>{title}</title>
-<style>
-body {{ font: 14px sans-serif; margin: 1.5em; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: 0.35em 0.9em; text-align: left; vertical-align: top; }}
-th, td {{ border-bottom: 1px solid #ddd; }}
-td:first-child {{ white-space: nowrap; }}
-tr.direction {{ background: #f2f2f2; font-weight: bold; }}
-code {{ unicode-bidi: isolate; white-space: pre-wrap; margin-right: 0.5em; }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-<table>
-<thead><tr>{heads}</tr></thead>
-<tbody>
-{"".join(map(_html_row, readable(table)))}</tbody>
-</table>
-</body>
-</html>
-"""
+    rows = "".join(map(_html_row, readable(table)))
+    body = f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>"
+    return table_page(title, body, STYLE)
 
 
 def _html_row(row: tuple[str, str, list[str], list[str]]) -> str:

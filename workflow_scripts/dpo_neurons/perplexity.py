@@ -39,6 +39,8 @@ def measure_perplexity(
 ) -> Perplexity:
     """Score texts, joined by blank lines, in windows of `window` tokens that do not overlap.
 
+    Where the tokenizer begins texts with a token of its own, each window does too; it is part of
+    the window and not scored.
     Raises InputError if the window is longer than the model allows or the text shorter than two
     tokens.
     """
@@ -47,17 +49,32 @@ def measure_perplexity(
         raise InputError(
             f"perplexity.window: {window} tokens, but the model reads at most {longest}; lower it"
         )
-    ids = tokenizer("\n\n".join(texts), return_tensors="pt", verbose=False)["input_ids"][0]
-    if len(ids) < 2:
+    ids = tokenizer(
+        "\n\n".join(texts), return_tensors="pt", add_special_tokens=False, verbose=False
+    )["input_ids"][0]
+    begin = torch.tensor(beginning(tokenizer), dtype=torch.long)
+    if len(begin) + len(ids) < 2:
         raise InputError("perplexity_text: shorter than two tokens; give more text")
-    whole = ids[: len(ids) // window * window].view(-1, window)
-    rest = ids[len(whole) * window :]
+    width = window - len(begin)
+    whole = ids[: len(ids) // width * width].view(-1, width)
+    rest = ids[len(whole) * width :]
     losses, tokens = [], []
-    for windows in [whole, rest[None]] if len(rest) > 1 else [whole]:
-        for _, summed in in_batches(windows, batch_size, lambda batch: _losses(model, batch)):
-            losses.append(summed)
-            tokens.append(np.full(len(summed), windows.shape[1] - 1))
+    for windows in (whole, rest[None]):
+        windows = torch.cat([begin.expand(len(windows), -1), windows], dim=1)
+        if windows.shape[1] > 1:
+            for _, summed in in_batches(windows, batch_size, lambda batch: _losses(model, batch)):
+                losses.append(summed)
+                tokens.append(np.full(len(summed), windows.shape[1] - 1))
     return Perplexity(np.concatenate(losses), np.concatenate(tokens))
+
+
+def beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The token that the tokenizer puts before every text, if it does.
+
+    Models such as Gemma are lost without it.
+    """
+    first = tokenizer("")["input_ids"][:1]
+    return first if first and first[0] == tokenizer.bos_token_id else []
 
 
 def _losses(model: PreTrainedModel, ids: torch.Tensor) -> np.ndarray:

@@ -20,7 +20,9 @@ def run_program(main: Callable[[], None]) -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for client in ("httpx", "httpx2"):
+        # They log the addresses of what is fetched, signed ones too.
+        logging.getLogger(client).setLevel(logging.WARNING)
     if not {"-h", "--help"} & set(sys.argv):
         log.info("%s", shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
         log.info("python %s, %s", platform.python_version(), library_versions())

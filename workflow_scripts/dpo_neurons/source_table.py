@@ -1,12 +1,12 @@
 """The table of everything that a study used: where it came from and the checksums."""
 
-import html
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from dpo_neurons.provenance import read_source
+from dpo_neurons.table_page import table_page
 
 COLUMNS = ("what", "kind", "origin", "revision", "rows", "rows_left_out", "file", "sha256")
 ENDING = ".source.json"
@@ -48,23 +48,5 @@ def to_page(table: pd.DataFrame, title: str) -> str:
     for column in ("revision", "sha256"):
         shown[column] = shown[column].str[:SHOWN_DIGITS]
     shown.columns = [column.replace("_", " ") for column in shown.columns]
-    title = html.escape(title)
     with pd.option_context("display.max_colwidth", None):
-        body = shown.to_html(index=False, border=0)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>{title}</title>
-<style>
-body {{ font: 14px sans-serif; margin: 1.5em; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: 0.35em 0.9em; text-align: left; border-bottom: 1px solid #ddd; }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-{body}
-</body>
-</html>
-"""
+        return table_page(title, shown.to_html(index=False, border=0))
