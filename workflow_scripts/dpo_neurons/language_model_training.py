@@ -38,7 +38,7 @@ class Recipe:
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "gpt2": {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0},
     "llama": {},
-    "mistral": {"sliding_window": None},
+    "mistral": {"sliding_window": 24},
     "gemma2": {},
 }
 """What can be trained, by Hugging Face model type, and what its configuration says besides."""
