@@ -12,7 +12,13 @@ GPUS = visible_gpus() if config["compute"]["device"] != "cpu" else 0
 SOURCES = [
     *expand(f"{DATA}/{{dataset}}.source.json", dataset=STUDY.needed_data),
     *expand(f"{RESULTS}/checkpoints/{{model}}/{{stage}}.source.json", model=MODELS, stage=STAGES),
-    *([f"{FETCHED}/scorer.source.json"] if "scorer" in STUDY.on_hub else []),
+    # The source of a merged checkpoint does not say where its adapter is from.
+    *expand(
+        f"{FETCHED}/{{entry}}.source.json",
+        entry=[
+            key for key, one in STUDY.on_hub.items() if one["kind"] in ("classifier", "adapter")
+        ],
+    ),
 ]
 
 if GPUS and "gpu" not in workflow.global_resources:
@@ -37,12 +43,42 @@ def checkpoint_of(intervention):
     return f"{RESULTS}/checkpoints/{{model}}/{STUDY.stage(intervention)}"
 
 
-def contributions_of(wildcards):
-    """The contributions that an intervention chooses its neurons from; the unpatched need none."""
-    if STUDY.interventions[wildcards.intervention]["kind"] == "none":
-        return {}
+def plan_files(wildcards):
+    """What an intervention's plan is chosen from."""
+    row = STUDY.interventions[wildcards.intervention]
+    if row["kind"] == "steer":
+        return {"checkpoint": f"{RESULTS}/checkpoints/{wildcards.model}/pre"}
+    table = needs_of_plan(row)
     direction = STUDY.direction(wildcards.intervention)
-    return {"contributions": f"{RESULTS}/contributions/{wildcards.model}/{direction}.parquet"}
+    path = f"{RESULTS}/{table}/{wildcards.model}/{direction}.parquet"
+    return {} if table == "nothing" else {table: path}
+
+
+def run_files(wildcards):
+    """What running an intervention reads besides checkpoint, plan and texts."""
+    name, model = wildcards.intervention, wildcards.model
+    row, files = STUDY.interventions[name], {}
+    if runs_with_direction(row):
+        direction = STUDY.direction(name)
+        files["direction"] = f"{RESULTS}/directions/{model}/{direction}.safetensors"
+    if own_stage(row) is not None:
+        files["own_checkpoint"] = f"{RESULTS}/checkpoints/{model}/{own_stage(row)}"
+    return files
+
+
+def generation_positions_of(wildcards):
+    """Where an intervention acts in each forward pass of generation; steering may say so itself."""
+    row = STUDY.interventions[wildcards.intervention]
+    return row.get("positions", config["generation"]["positions"])
+
+
+def run_options(wildcards):
+    """Command-line options for what running an intervention reads besides."""
+    row = STUDY.interventions[wildcards.intervention]
+    positions = (
+        {} if own_stage(row) is None else {"own_positions": config["activations"]["positions"]}
+    )
+    return options({**run_files(wildcards), **positions})
 
 
 def direction_file(direction):

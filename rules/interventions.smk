@@ -1,9 +1,30 @@
 """Interventions: a plan a row of the tables, and what the model does under it."""
 
 
+rule describe_neurons:
+    input:
+        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+        activations=f"{RESULTS}/activations/{{model}}/pre.h5",
+        direction=f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
+    output:
+        f"{RESULTS}/neurons/{{model}}/{{direction}}.parquet",
+    log:
+        f"{RESULTS}/logs/describe_neurons/{{model}}/{{direction}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/describe_neurons/{{model}}/{{direction}}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        code=code_of("describe_neurons"),
+    shell:
+        "python workflow_scripts/describe_neurons.py --checkpoint {input.checkpoint}"
+        " --activations {input.activations} --direction {input.direction}"
+        " --output {output} 2> {log}"
+
+
 rule write_plan:
     input:
-        unpack(contributions_of),
+        unpack(plan_files),
     output:
         f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
     log:
@@ -14,15 +35,16 @@ rule write_plan:
         ENVIRONMENT
     params:
         selection=lambda wildcards: STUDY.plan_options(wildcards.intervention),
-        contributions=lambda wildcards, input: options(dict(input.items())),
+        files=lambda wildcards, input: options(dict(input.items())),
         code=code_of("write_plan"),
     shell:
-        "python workflow_scripts/write_plan.py {params.selection} {params.contributions}"
+        "python workflow_scripts/write_plan.py {params.selection} {params.files}"
         " --output {output} 2> {log}"
 
 
 rule run_intervention:
     input:
+        unpack(run_files),
         checkpoint=lambda wildcards: checkpoint_of(wildcards.intervention),
         plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
         challenge=f"{DATA}/challenge_prompts.jsonl",
@@ -43,7 +65,8 @@ rule run_intervention:
         **model_resources(minutes=60),
     params:
         tokens=config["generation"]["tokens"],
-        generation_positions=config["generation"]["positions"],
+        generation_positions=generation_positions_of,
+        besides=run_options,
         window=config["perplexity"]["window"],
         perplexity_positions=config["perplexity"]["positions"],
         dtype=dtype_of,
@@ -57,6 +80,6 @@ rule run_intervention:
         " --window {params.window} --perplexity-positions {params.perplexity_positions}"
         " --dtype {params.dtype} --attention {params.attention} --gpus {resources.gpus} --batch-size {resources.batch_size}"
         " --device {resources.device} --threads {threads}"
-        " --challenge-prompts-output {output.challenge}"
+        " {params.besides} --challenge-prompts-output {output.challenge}"
         " --reference-sentences-output {output.references}"
         " --perplexity-output {output.perplexity} 2> {log}"

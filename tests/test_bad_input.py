@@ -20,7 +20,7 @@ CONFIGURATION = [
     ("generation.tokens", "five",
      "generation.tokens: 'five' is of type str, but must be integer"),
     ("bootstrap.level", 95, "bootstrap.level: 95"),
-    ("groups", {}, "groups: the key 'definition' is missing; add it"),
+    ("models.toy.pre", {"kind": "directory"}, "models.toy.pre: the key 'path' is missing; add it"),
     ("groups.definition", "v2", "groups.definition: 'v2' is not one of v1, v3"),
     ("interventions.patch_x", PATCH | {"groups": ["TQ-"]},
      "interventions.patch_x.groups: 'TQ-' is not one of the groups (TP-, TN+, AP+, AN-"),
@@ -29,7 +29,7 @@ CONFIGURATION = [
     ("interventions.toxic_tp", PATCH,
      "interventions.toxic_tp: the name of a row of kind patch must begin with 'patch_'"),
     ("interventions.patch x", PATCH,
-     "interventions: 'patch x' is no name; use letters, digits, '_', '-' and '.'"),
+     "interventions: 'patch x' is not a name; use letters, digits, '_', '-' and '.'"),
     ("direction", "mean", "direction: 'mean' is not one of the directions (probe)"),
     ("figures.1a_layer_projections.ablated", "ablate_top_7",
      "figures.1a_layer_projections.ablated: 'ablate_top_7' is not one of the interventions"),
@@ -71,10 +71,14 @@ def assert_nothing_left(directory: Path) -> None:
     [
         ("challenge_prompts", "", ["file is empty", "at least one line", '{"prompt": ']),
         ("challenge_prompts", '{"prompt": "a"}\n{"prompt": \n', ["line 2", "not valid JSON"]),
-        ("challenge_prompts", '{"prompt": "a"}\n{"text": "b"}\n', ["line 2", 'the key "prompt"']),
+        (
+            "challenge_prompts",
+            '{"prompt": "a"}\n{"text": "b"}\n',
+            ["line 2", "no column 'prompt' among text"],
+        ),
         ("challenge_prompts", '{"prompt": 7}\n', ["line 1", 'the key "prompt"', "text"]),
         ("challenge_prompts", '["a"]\n', ["line 1", "must be one JSON object"]),
-        ("reference_sentences", '{"prompt": "a"}\n', ["line 1", 'the key "gold"']),
+        ("reference_sentences", '{"prompt": "a"}\n', ["line 1", "no column 'gold' among prompt"]),
         ("labelled_comments", '{"text": "a", "toxic": 2}\n', ['"toxic"', "between 0 and 1"]),
         ("lexicon", '{"word": "oaf", "severity": "high"}\n', ['"severity"', "between 0 and 1"]),
     ],
@@ -85,7 +89,10 @@ def test_a_mistake_in_a_data_set_is_told_with_its_line(
     mine = tmp_path / "mine.jsonl"
     mine.write_text(text, encoding="utf-8")
     out = tmp_path / "out"
-    result = program("import_data", f"--dataset {dataset} --path {mine} --output {out}/x.jsonl")
+    result = program(
+        "import_data",
+        f"--dataset {dataset} --paths {mine} --output {out}/x.jsonl --source-output {out}/x.json",
+    )
     assert_told(result, str(mine), *parts)
     assert_nothing_left(out)
 
@@ -94,6 +101,10 @@ def test_a_mistake_in_a_data_set_is_told_with_its_line(
     ("config", "parts"),
     [
         ('{"model_type": "bloom"}', ["model_type 'bloom'", "gpt2", "FAMILIES"]),
+        (
+            '{"model_type": "gpt2", "quantization_config": {"quant_method": "gptq"}}',
+            ["quantised (gptq)", "integer codes", "before quantisation"],
+        ),
         ("{}", ["model_type"]),
         ('{"model_type": ', ["config.json", "not valid JSON"]),
         (None, ["no config.json", "save_pretrained"]),
@@ -107,7 +118,9 @@ def test_a_directory_that_is_no_known_checkpoint_is_refused(
     if config is not None:
         (mine / "config.json").write_text(config, encoding="utf-8")
     out = tmp_path / "out"
-    result = program("link_checkpoint", f"--path {mine} --output {out}/pre")
+    result = program(
+        "link_checkpoint", f"--path {mine} --output {out}/pre --source-output {out}/pre.json"
+    )
     assert_told(result, str(mine), *parts)
     assert_nothing_left(out)
 
@@ -118,16 +131,18 @@ def capture(finished_study: Path) -> Callable[..., subprocess.CompletedProcess[s
 
     def run(output: Path, checkpoint: Path = RESULTS / "checkpoints/toy/pre"):
         arguments = (
-            f"--checkpoint {checkpoint} --name toy --tokens 5 --positions generated"
-            f" --prompts {RESULTS}/data/challenge_prompts.jsonl --dtype float32 --batch-size 8"
-            f" --device cpu --threads 1 --output {output}"
+            f"--checkpoint {checkpoint} --source {RESULTS}/checkpoints/toy/pre.source.json"
+            " --name toy --tokens 5 --positions generated"
+            f" --prompts {RESULTS}/data/challenge_prompts.jsonl --dtype float32"
+            " --attention default --gpus 1 --batch-size 8 --device cpu --threads 1"
+            f" --output {output}"
         )
         return program("capture_activations", arguments, finished_study)
 
     return run
 
 
-def test_weights_that_are_no_numbers_are_told_with_their_checkpoint(
+def test_weights_that_are_no_numbers_are_told_with_their_layer(
     finished_study: Path, tmp_path: Path, capture
 ) -> None:
     mine = Path(shutil.copytree(finished_study / RESULTS / "checkpoints/toy/pre", tmp_path / "m"))
@@ -136,7 +151,7 @@ def test_weights_that_are_no_numbers_are_told_with_their_checkpoint(
     save_file(weights, mine / "model.safetensors", metadata={"format": "pt"})
     out = tmp_path / "out"
     result = capture(out / "pre.h5", checkpoint=mine)
-    assert_told(result, "layer 1", "NaN or infinite", "float32", str(mine))
+    assert_told(result, "layer 1", "NaN or infinite", "float32")
     assert_nothing_left(out)
 
 

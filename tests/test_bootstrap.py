@@ -2,11 +2,20 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
-from dpo_neurons.bootstrap import interval, mean_interval, resampled_counts
+from dpo_neurons import bootstrap
+from dpo_neurons.bootstrap import interval, mean_intervals, resampled_counts, resampled_sums
 
 VALUES = np.random.default_rng(8).gamma(2.0, size=120)
+
+
+def mean_interval(values, resamples, level, seed, weights=None):
+    """Of one column, as numbers."""
+    found = mean_intervals(values[:, None], resamples, level, seed, weights)
+    return tuple(float(each[0]) for each in found)
 
 
 def test_every_resample_draws_as_many_prompts_as_there_are():
@@ -62,3 +71,18 @@ def test_bounds_are_central_quantiles_of_each_column():
     low, high = interval(statistics, 0.8)
     np.testing.assert_allclose(low, [10, 20])
     np.testing.assert_allclose(high, [90, 180])
+
+
+@given(st.integers(1, 30), st.integers(1, 20), st.integers(1, 100))
+def test_sums_are_those_of_the_counts_however_they_are_cut_into_blocks(n, resamples, block):
+    values = np.random.default_rng(n).normal(size=(n, 3))
+    wanted = resampled_counts(n, resamples, seed=7) @ values
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bootstrap, "BLOCK", block)
+        np.testing.assert_allclose(resampled_sums(values, resamples, seed=7), wanted, atol=1e-12)
+
+
+def test_columns_share_their_resamples():
+    columns = np.stack([VALUES, 2 * VALUES + 1], axis=1)
+    for one, other in np.array(mean_intervals(columns, 300, 0.9, 4)):
+        assert other == pytest.approx(2 * one + 1)

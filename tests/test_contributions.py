@@ -70,8 +70,8 @@ def capture_to_cache(model, tokenizer, path, positions):
         ActivationCapture(model, positions) as capture,
     ):
         for batch in generate_greedily(model, tokenizer, PROMPTS, *size[1:], capture):
-            sums = capture.activation_sums.numpy(), capture.output_sums.numpy()
-            cache.add(batch.start, batch.tokens, batch.mask, *sums)
+            sums = {name: each.numpy() for name, each in capture.sums.items()}
+            cache.add(batch.start, batch.tokens, batch.mask, sums)
     with open_cache(path) as cache:
         return cache["mean"][:], cache["mlp_output"][:]
 

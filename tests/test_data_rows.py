@@ -80,6 +80,10 @@ def test_comments_of_jigsaw(tmp_path):
         ],
         {"blank text": 1},
     )
+    columns = {"threat": "threat", "text": "comment_text", "menace": "threat"}
+    rows, _ = select_rows([path], Selection("labelled_comments", columns))
+    assert rows[-1] == {"text": "null", "toxic": 1, "threat": 1, "menace": 1}
+    assert rows[0] == {"text": 'He said\n"no", twice\n', "toxic": 0, "threat": 0, "menace": 0}
     selection = Selection("labelled_comments", {"text": "comment_text"}, where={"threat": "1"})
     assert select_rows([path], selection)[0] == [{"text": "null", "toxic": 1}]
 
@@ -149,6 +153,17 @@ def test_a_label_that_is_none_is_named_with_its_line(select, value):
     good = {"text": "a", "toxic": 1}
     message = refused(select, [good, good | {"toxic": value}], "labelled_comments")
     assert 'mine.jsonl, line 2: needs the key "toxic" with a number between 0 and 1' in message
+
+
+@pytest.mark.parametrize("value", ["-1", 2, "", "yes", None, [1]])
+def test_a_further_label_that_is_none_is_named_with_its_line(select, value):
+    good = {"text": "a", "toxic": 1, "rude": 0.5}
+    columns = {"insult": "rude"}
+    assert select([good], "labelled_comments", columns=columns)[0] == [
+        {"text": "a", "toxic": 1, "insult": 0.5}
+    ]
+    message = refused(select, [good, good | {"rude": value}], "labelled_comments", columns=columns)
+    assert 'mine.jsonl, line 2: needs the key "insult" with a number between 0 and 1' in message
 
 
 @pytest.mark.parametrize(
@@ -252,7 +267,7 @@ def test_a_file_of_blank_rows_is_told(select):
     ("dataset", "settings", "words"),
     [
         ("challenge_prompts", {"columns": {"text": "x"}}, "'text' is no key of challenge_prompts"),
-        ("labelled_comments", {"columns": {"x": "x"}}, "which has text, toxic"),
+        ("lexicon", {"columns": {"x": "x"}}, "which has word, severity"),
         ("reference_sentences", {"columns": {"text": "x"}}, "which has prompt, gold"),
         ("perplexity_text", {"prompt_words": 3}, "cuts texts for reference_sentences"),
         ("reference_sentences", {"prompt_words": 0}, "give 1 or more"),

@@ -7,7 +7,8 @@ import pytest
 from dpo_neurons.datasets import (
     CHALLENGING,
     TEXT_KEYS,
-    check_number,
+    check_numbers,
+    number_keys,
     read_dataset,
     synthetic_rows,
 )
@@ -129,6 +130,18 @@ def test_every_text_key_is_needed(dataset, tmp_path):
 
 
 def test_a_data_set_without_a_number_needs_none():
-    check_number("here", {"prompt": "a"}, "challenge_prompts")
+    assert number_keys("challenge_prompts") == ()
+    check_numbers("here", {"prompt": "a"}, ())
     with pytest.raises(InputError, match=r'^here: needs the key "severity"'):
-        check_number("here", {"prompt": "a"}, "lexicon")
+        check_numbers("here", {"prompt": "a"}, number_keys("lexicon"))
+
+
+def test_a_further_label_is_checked_where_it_is_asked_for(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    rows = [{"text": "a", "toxic": 1, "insult": 0.2}, {"text": "b", "toxic": 1, "insult": 7}]
+    write_jsonl(path, rows)
+    assert read_dataset(path, "labelled_comments") == rows
+    with pytest.raises(InputError, match='line 2: needs the key "insult" with a number'):
+        read_dataset(path, "labelled_comments", ["insult"])
+    with pytest.raises(InputError, match='line 1: needs the key "threat" with a number'):
+        read_dataset(path, "labelled_comments", ["threat"])

@@ -96,6 +96,11 @@ def test_comments_of_one_kind_are_refused(labels):
         train_probe(np.eye(8), np.array(labels), 0.25, 1)
 
 
+def test_the_label_that_is_rare_is_named():
+    with pytest.raises(InputError, match="1 insult and 7 other"):
+        train_probe(np.eye(8), np.arange(8) == 0, 0.25, 1, "insult")
+
+
 @pytest.mark.parametrize("n", [4, 8])
 def test_too_few_comments_to_split_are_refused(n):
     with pytest.raises(InputError, match="labelled_comments"):

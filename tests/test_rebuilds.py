@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from workflow import (
     CHANGED,
     CONFIG,
+    DATASETS,
     INTERVENTIONS,
     RESULTS,
     STAGES,
@@ -49,21 +52,14 @@ CONTRIBUTIONS = (
 CAPTURES = each("capture_activations", STAGES) | CONTRIBUTIONS
 SCORES = each("score_continuations", INTERVENTIONS) | TABLE
 RUNS = each("run_intervention", INTERVENTIONS) | SCORES
-DPO = {"train_dpo", "capture_activations post"} | CONTRIBUTIONS | each(MEASURE, {"dpo"})
-PROBE = {"train_probe"} | CONTRIBUTIONS
-MODEL = {"train_language_model"} | DPO | PROBE | CAPTURES | RUNS
-DATA = each(
-    "write_synthetic_data",
-    {
-        "training_text",
-        "preference_pairs",
-        "labelled_comments",
-        "challenge_prompts",
-        "reference_sentences",
-        "perplexity_text",
-        "lexicon",
-    },
-)
+SOURCES = {"tabulate_sources"}
+DPO = {"train_dpo", "capture_activations post"} | SOURCES | CONTRIBUTIONS | each(MEASURE, {"dpo"})
+PROBE = {"train_probe", "tabulate_logit_lens"} | CONTRIBUTIONS
+IMPORTED = {"import_data lexicon"} | SOURCES | SCORES
+MODEL_RUNS = PROBE | CAPTURES | RUNS
+"""What loads a model's weights and runs them, and what follows."""
+MODEL = {"train_language_model"} | DPO | MODEL_RUNS
+DATA = each("write_synthetic_data", DATASETS)
 
 CONFIGURATION = [
     ("figures.1a_layer_projections.ablated", "ablate_positive_top_3",
@@ -74,7 +70,8 @@ CONFIGURATION = [
     ("figures.5a_top_toxic_shifts.last", 9, {"draw_top_toxic_shifts"}),
     ("figures.5b_later_toxic_shifts.last", 29, {"draw_later_toxic_shifts"}),
     ("groups.definition", "v3", CONTRIBUTIONS),
-    ("data.lexicon", {"kind": "file", "path": CONFIG}, {"import_data lexicon"} | SCORES),
+    ("data.lexicon", {"kind": "file", "path": CONFIG},
+     {"import_data lexicon"} | SCORES | SOURCES),
     ("interventions.ablate_top_9", {"kind": "ablate", "top": 9},
      each(f"write_plan {MEASURE}", {"ablate_top_9"}) | TABLE),
     ("interventions.patch_tn", {"kind": "patch", "groups": ["TN+"]},
@@ -89,11 +86,49 @@ CONFIGURATION = [
     ("bootstrap.level", 0.9, GROUPS | TABLE),
     ("bootstrap.resamples", 90, GROUPS | TABLE),
     ("directions.probe.validation_share", 0.3, PROBE),
+    ("directions.words", {"kind": "embedding", "words": ["fool"], "neutral_words": ["friend"]},
+     each("compute_embedding_direction compute_contributions summarise_groups tabulate_logit_lens",
+          {"words"})),
+    ("logit_lens.tokens", 3, {"tabulate_logit_lens"}),
+    ("logit_lens.value_vectors", 2, {"tabulate_logit_lens"}),
+    ("models.toy.attention", "eager", MODEL_RUNS),
+    ("models.toy.dtype", "bfloat16", DPO | MODEL_RUNS),
+    ("models.toy.gpus", 2, set()),
+    ("models.toy.post.kl_weight", 0.1, DPO),
     ("models.toy.post.steps", 4, DPO),
     ("models.toy.pre.steps", 90, MODEL),
     ("seed", 6, DATA | MODEL),
     ("compute", {"device": "auto", "batch_size": 7, "threads": 2}, set()),
 ]  # fmt: skip
+
+CLASSIFIER = {"kind": "classifier", "path": "rules", "label": "toxic", "activation": "sigmoid"}
+PERSPECTIVE = {"kind": "perspective", "attributes": ["TOXICITY", "INSULT"]}
+WORDS = {"kind": "file", "path": "tests/*.yaml", "columns": {"word": "term"}, "rows": 9}
+CUT = {"kind": "file", "path": CONFIG, "prompt_words": 9}
+SETTINGS_OF_OTHER_STUDIES = [
+    ("scorer", CLASSIFIER, "scorer.label", "rude", SCORES),
+    ("scorer", CLASSIFIER, "scorer.activation", "softmax", SCORES),
+    ("scorer", CLASSIFIER, "scorer.path", "profiles", SCORES),
+    ("scorer", CLASSIFIER, "compute.batch_size", 7, set()),
+    ("scorer", CLASSIFIER, "compute.threads", 2, set()),
+    ("scorer", PERSPECTIVE, "scorer.attributes", ["TOXICITY"], SCORES),
+    ("scorer", PERSPECTIVE, "scorer.language", "en", SCORES),
+    ("scorer", PERSPECTIVE, "scorer.endpoint", "http://127.0.0.1:9", SCORES),
+    ("scorer", PERSPECTIVE, "scorer.queries_per_second", 9, set()),
+    ("scorer", PERSPECTIVE, "scorer.store", "elsewhere.sqlite", set()),
+    ("scorer", PERSPECTIVE, "compute.batch_size", 7, set()),
+    ("data.lexicon", WORDS, "data.lexicon.columns", {"word": "insult"}, IMPORTED),
+    ("data.lexicon", WORDS, "data.lexicon.where", {"language": "en"}, IMPORTED),
+    ("data.lexicon", WORDS, "data.lexicon.rows", 8, IMPORTED),
+    (
+        "data.reference_sentences",
+        CUT,
+        "data.reference_sentences.prompt_words",
+        8,
+        {"import_data reference_sentences"} | SOURCES | RUNS,
+    ),
+]
+"""What another study has, key and value, then what is changed in it and what that rebuilds."""
 
 CODE = [
     ("text_metrics", "unigram_f1", TABLE),
@@ -102,6 +137,8 @@ CODE = [
     ("perplexity", "measure_perplexity", RUNS),
     ("probe", "train_probe", PROBE),
     ("capture", "ActivationCapture.see_tokens", CAPTURES),
+    ("logit_lens", "lens_table", {"tabulate_logit_lens"}),
+    ("source_table", "source_table", SOURCES),
     ("interventions", "applied", CAPTURES | RUNS),
     ("figure_style", "write_figure",
      FIGURES_OF_NEURONS | {"draw_layer_projections", "draw_group_shares", "draw_tradeoff"}),
@@ -116,6 +153,59 @@ def test_a_changed_setting_rebuilds_what_it_enters_and_nothing_else(
 ) -> None:
     config = changed_config(tmp_path / "changed.yaml", (key, value))
     assert stale_jobs(finished_study, config) == rebuilt
+
+
+@pytest.fixture(scope="module")
+def finished_with(
+    finished_study: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[tuple[str, Any]], Path]:
+    """Copies of the finished study as if another configuration had made its files."""
+    copies: dict[str, Path] = {}
+
+    def with_change(change: tuple[str, Any]) -> Path:
+        if str(change) not in copies:
+            study = tmp_path_factory.mktemp("other") / "study"
+            shutil.copytree(finished_study, study, symlinks=True)
+            config = changed_config(study / "other.yaml", change)
+            touched = snakemake(study, "figures", "--touch", "--cores", "1", config=config)
+            assert touched.returncode == 0, touched.stdout
+            assert stale_jobs(study, config) == set()
+            copies[str(change)] = study
+        return copies[str(change)]
+
+    return with_change
+
+
+@pytest.mark.parametrize(
+    ("section", "entry", "key", "value", "rebuilt"),
+    SETTINGS_OF_OTHER_STUDIES,
+    ids=[f"{row[1]['kind']} {row[2]}" for row in SETTINGS_OF_OTHER_STUDIES],
+)
+def test_a_setting_of_another_study_rebuilds_what_it_enters_and_nothing_else(
+    finished_with, tmp_path: Path, section: str, entry: Any, key: str, value: Any, rebuilt: set[str]
+) -> None:
+    changes = [(section, entry), (key, value)]
+    config = changed_config(tmp_path / "changed.yaml", *changes)
+    assert stale_jobs(finished_with(changes[0]), config) == rebuilt
+
+
+@pytest.mark.parametrize(
+    ("source", "rebuilt"),
+    [
+        ("data/lexicon", SOURCES),
+        (
+            "checkpoints/toy/pre",
+            SOURCES | {"capture_activations pre"} | CONTRIBUTIONS,
+        ),
+    ],
+)
+def test_a_changed_source_file_rebuilds_what_repeats_it(
+    own_study: Path, source: str, rebuilt: set[str]
+) -> None:
+    path = own_study / RESULTS / f"{source}.source.json"
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(facts | {"revision": "another"}), encoding="utf-8")
+    assert stale_jobs(own_study) == rebuilt
 
 
 @pytest.mark.parametrize(("module", "name", "rebuilt"), CODE, ids=[row[1] for row in CODE])
@@ -142,7 +232,9 @@ def add_comments(path: Path) -> None:
 
 def change_docstrings(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
-    path.write_text(re.sub(r'^( *)"""(?=\w)', r'\1"""Changed. ', source, flags=re.MULTILINE))
+    # Docstrings are sentences; statements of SQL begin in capitals.
+    sentence = r'^( *)"""(?=[A-Z]?[a-z])'
+    path.write_text(re.sub(sentence, r'\1"""Changed. ', source, flags=re.MULTILINE))
 
 
 def reformat(path: Path) -> None:
@@ -167,7 +259,7 @@ def test_code_that_does_the_same_rebuilds_nothing(own_study: Path, change) -> No
 
 def test_touched_data_rebuilds_nothing(own_study: Path) -> None:
     later = time.time() + 100
-    for path in own_study.glob(f"{RESULTS}/data/*.jsonl"):
+    for path in own_study.glob(f"{RESULTS}/data/*.json*"):
         os.utime(path, (later, later))
     assert stale_jobs(own_study) == set()
 

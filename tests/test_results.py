@@ -1,5 +1,6 @@
 """What a run leaves: the contract of docs and design, checked on the finished micro study."""
 
+import hashlib
 import json
 import struct
 from html.parser import HTMLParser
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file
-from workflow import FIGURES, INTERVENTIONS, RESULTS, STAGES
+from workflow import DATASETS, FIGURES, INTERVENTIONS, RESULTS, STAGES
 
 from dpo_neurons.figure_style import MAX_JSON_BYTES
 
@@ -48,7 +49,11 @@ def test_a_run_leaves_every_file_of_the_contract_and_no_partial_ones(results: Pa
     expected += [f"checkpoints/toy/{stage}/config.json" for stage in STAGES]
     expected += [f"activations/toy/{name}.h5" for name in (*STAGES, "ablate_top_6")]
     expected += ["directions/toy/probe.safetensors", "contributions/toy/probe.parquet"]
-    expected += ["groups/toy/probe.csv", "tables/toy.csv", "tables/toy.md"]
+    tables = ["tables/toy", "logit_lens/toy/probe"]
+    expected += [f"{table}.{end}" for table in tables for end in ("csv", "md", "html")]
+    expected += ["groups/toy/probe.csv", "sources.csv", "sources.html"]
+    expected += [f"checkpoints/toy/{stage}.source.json" for stage in STAGES]
+    expected += [f"data/{name}.{end}" for name in DATASETS for end in ("jsonl", "source.json")]
     expected += [
         f"figures/toy/{name}.{end}" for name in FIGURES for end in ("json", "html", "svg", "png")
     ]
@@ -84,6 +89,8 @@ def test_activations_have_the_datasets_and_attributes_of_the_contract(results, n
     assert set(attributes) >= {"model", "revision", "dtype", "positions", "versions"}
     assert (attributes["model"], attributes["dtype"]) == ("toy", "float32")
     assert attributes["positions"] == "generated"
+    source = results / f"checkpoints/toy/{'post' if name == 'post' else 'pre'}.source.json"
+    assert attributes["revision"] == json.loads(source.read_text(encoding="utf-8"))["revision"]
     row = {"pre": "none", "post": "dpo"}.get(name, name)
     written = rows_of(results / f"generations/toy/{row}/challenge_prompts.jsonl")
     captured = [ids[kept].tolist() for ids, kept in zip(tokens, mask, strict=True)]
@@ -208,6 +215,46 @@ def test_the_tables_have_a_row_an_intervention_and_their_columns_in_order(result
     assert [row[0] for row in cells] == list(table["intervention"])
     assert [int(row[2]) for row in cells] == list(table["neurons"])
     assert table["toxicity"].max() > 0
+
+
+def test_the_logit_lens_shows_the_direction_and_what_is_closest_to_it(results, neurons) -> None:
+    lens = pd.read_csv(results / "logit_lens/toy/probe.csv")
+    columns = "direction layer neuron cosine sign rank token_id token product"
+    assert " ".join(lens.columns) == columns
+    assert len(lens) == (1 + 2 * 5) * 2 * 8
+    assert lens["layer"].isna().sum() == 2 * 8
+    shown = lens.dropna(subset="layer").drop_duplicates(["layer", "neuron"])
+    found = shown.merge(neurons, on=["layer", "neuron"], suffixes=("", "_of_neuron"))
+    np.testing.assert_allclose(found["cosine"], found["cosine_of_neuron"], atol=1e-5)
+    expected = [*neurons["cosine"].nlargest(5), *neurons["cosine"].nsmallest(5)]
+    np.testing.assert_allclose(sorted(shown["cosine"]), sorted(expected), atol=1e-5)
+    weights = load_file(results / "checkpoints/toy/pre/model.safetensors")
+    direction = load_file(results / "directions/toy/probe.safetensors")["direction"][0]
+    products = weights["lm_head.weight"] @ direction
+    tokens = [*np.argsort(-products)[:8], *np.argsort(products)[:8]]
+    assert lens["token_id"][lens["layer"].isna()].tolist() == tokens
+
+
+def test_the_sources_are_all_that_was_used_with_checksums_of_it(results: Path) -> None:
+    sources = pd.read_csv(results / "sources.csv", keep_default_na=False)
+    columns = "what kind origin revision rows rows_left_out file sha256"
+    assert " ".join(sources.columns) == columns
+    files = [f"checkpoints/toy/{stage}" for stage in STAGES]
+    assert set(sources["what"]) == {*(f"data/{name}" for name in DATASETS), *files}
+    for row in sources[sources["sha256"] != ""].itertuples():
+        path = results / (f"{row.what}/{row.file}" if row.file else f"{row.what}.jsonl")
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == row.sha256
+    for name in DATASETS:
+        (row,) = sources[sources["what"] == f"data/{name}"].itertuples()
+        assert (row.kind, int(row.rows)) == (
+            "synthetic",
+            len(rows_of(results / f"{row.what}.jsonl")),
+        )
+    for name, kind in zip(files, ("train_from_scratch", "dpo"), strict=True):
+        rows = sources[sources["what"] == name]
+        assert set(rows["kind"]) == {kind}
+        listed = {path.name for path in (results / name).iterdir()} - {".snakemake_timestamp"}
+        assert set(rows["file"]) == {"", *listed}
 
 
 class Addresses(HTMLParser):

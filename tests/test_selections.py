@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from dpo_neurons.selections import most_toxic, neurons_in_groups
+from dpo_neurons.selections import edited_neurons, most_toxic, neurons_in_groups
 
 TABLE = pd.DataFrame(
     {
@@ -46,3 +46,21 @@ def test_the_most_toxic_are_those_with_the_largest_cosine(top, only_positive, ch
 )
 def test_neurons_of_several_groups_come_in_the_order_of_the_table(groups, chosen):
     assert names(neurons_in_groups(TABLE, groups)) == chosen
+
+
+def test_edited_are_the_most_aligned_that_write_and_the_least_aligned_that_hold_back():
+    table = pd.DataFrame(
+        {
+            "layer": 0,
+            "neuron": range(12),
+            #           TP ............  AN .....  TN ...........  AP .....  neither
+            "cosine": [0.1, 0.3, 0.2, 0.4, -0.2, -0.1, 0.5, 0.1, 0.3, -0.4, -0.2, 0.0],
+            "activation_pre": [1, 1, 1, 0, -1, -1, -1, -1, -1, 1, 1, 1],
+        }
+    )
+    weakened, strengthened = edited_neurons(table, 0.5)
+    assert weakened["neuron"].tolist() == [3, 1, 4]
+    # Half of three rounds to two.
+    assert strengthened["neuron"].tolist() == [7, 8, 10]
+    weakened, strengthened = edited_neurons(table, 1.0)
+    assert sorted([*weakened["neuron"], *strengthened["neuron"]]) == list(range(11))

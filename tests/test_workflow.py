@@ -7,10 +7,15 @@ import multiprocessing
 import os
 import re
 import shlex
+import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from function_trace import run_traced
+from hub_stand_in import NO_PROXY, HubStandIn
+from perspective_stand_in import KEY, standing_in
+from pyarrow import parquet as pq
 from workflow import (
     CONFIG,
     FIGURES,
@@ -29,13 +34,39 @@ from dpo_neurons.code_digest import reached_definitions
 
 pytest_plugins = ["finished_study"]
 
-IMPORTING = {
-    "import_data": "--dataset lexicon --path results/micro/data/lexicon.jsonl --output out.jsonl",
-    "import_direction": "--path results/micro/directions/toy/probe.safetensors"
-    " --output out.safetensors",
-    "link_checkpoint": "--path results/micro/checkpoints/toy/pre --output out",
-}
-"""Programs that only a study with files of its own runs."""
+BROUGHT = [
+    ("import_data", "--dataset lexicon --paths results/micro/data/lexicon.jsonl --where word=fool"
+     " --output out.jsonl --source-output out.json"),
+    ("import_data", "--dataset reference_sentences --paths {here}/*.parquet --columns text=line"
+     " --rows 2 --prompt-words 3 --output out.jsonl --source-output out.json"),
+    ("import_data", "--dataset labelled_comments --paths {here}/comments.csv"
+     " --columns text=comment_text toxic=toxic --output out.jsonl --source-output out.json"),
+    ("import_direction", "--path results/micro/directions/toy/probe.safetensors"
+     " --output out.safetensors"),
+    ("compute_embedding_direction", "--checkpoint results/micro/checkpoints/toy/pre"
+     " --words fool oaf --neutral-words friend --threads 1 --output out.safetensors"),
+    ("compute_svd_direction", "--checkpoint results/micro/checkpoints/toy/pre --neurons 9"
+     " --components 2 --direction results/micro/directions/toy/probe.safetensors --threads 1"
+     " --output out.safetensors"),
+    ("link_checkpoint", "--path results/micro/checkpoints/toy/pre --output out"
+     " --source-output out.json"),
+    ("link_checkpoint", "--path {brought}/old --output out --source-output out.json"),
+    ("merge_adapter", "--checkpoint results/micro/checkpoints/toy/pre --adapter {brought}/adapter"
+     " --dtype float32 --threads 1 --output out --source-output out.json"),
+    ("import_state_dict", "--path {brought}/post.pt --like results/micro/checkpoints/toy/pre"
+     " --threads 1 --output out --source-output out.json"),
+    ("train_sft", "--checkpoint results/micro/checkpoints/toy/pre --dtype float32"
+     " --demonstrations {here}/demonstrations.jsonl --learning-rate 1e-3 --warmup-steps 1 --steps 2"
+     " --batch-size 2 --seed 1 --max-tokens 20 --device cpu --threads 1 --output out"
+     " --source-output out.json"),
+    ("score_continuations", "--continuations {continuations} --scorer classifier --label toxic"
+     " --activation softmax --classifier {brought}/classifier --batch-size 4 --device cpu"
+     " --threads 1 --output out.parquet"),
+    ("score_continuations", "--continuations {continuations} --scorer perspective"
+     " --attributes TOXICITY INSULT --endpoint {service} --queries-per-second 1000"
+     " --store scores.sqlite --output out.parquet"),
+]  # fmt: skip
+"""Programs that only a study with things of its own runs, or runs in this way."""
 TELLING = {
     "write_plan": "write_plan patch_tp",
     "run_intervention": "run_intervention scale_keys_x2",
@@ -92,7 +123,7 @@ def test_every_job_leaves_a_log_that_begins_with_its_command_and_a_benchmark(
     for command in commands.values():
         called, _, log = command.removeprefix("python workflow_scripts/").partition(" 2> ")
         first_line = (finished_study / log).read_text(encoding="utf-8").partition("\n")[0]
-        assert first_line.endswith(" ".join(shlex.split(called)))
+        assert first_line.endswith(shlex.join(shlex.split(called)))
         logs.add(Path(log).relative_to(RESULTS / "logs").with_suffix(""))
     for path in (results / "benchmarks").rglob("*.tsv"):
         header, values = (line.split("\t") for line in path.read_text().splitlines())
@@ -115,7 +146,8 @@ def test_the_report_holds_every_figure_and_the_table_with_captions(own_study: Pa
     report = (own_study / "report.html").read_text(encoding="utf-8")
     start = re.search(r'<script id="results">\s*var results = ', report)
     shown = json.JSONDecoder().raw_decode(report, start.end())[0]
-    pages = {f"figures/toy/{figure}.html" for figure in FIGURES} | {"tables/toy.html"}
+    pages = {f"figures/toy/{figure}.html" for figure in FIGURES}
+    pages |= {"tables/toy.html", "logit_lens/toy/probe.html", "sources.html"}
     assert set(shown) == {f"{RESULTS}/{page}" for page in pages}
     for path, entry in shown.items():
         page = base64.b64decode(entry["data_uri"].partition(";base64,")[2])
@@ -150,32 +182,87 @@ def warm_processes() -> multiprocessing.context.BaseContext:
     """New processes that have imported the large libraries already, but nothing of the project."""
     context = multiprocessing.get_context("forkserver")
     libraries = ["torch", "transformers.models.gpt2.modeling_gpt2", "transformers.generation"]
-    context.set_forkserver_preload([*libraries, "trl.trainer.dpo_trainer", "pandas", "altair"])
+    context.set_forkserver_preload(
+        [
+            *libraries,
+            "trl.trainer.dpo_trainer",
+            "trl.trainer.sft_trainer",
+            "peft",
+            "pandas",
+            "altair",
+        ]
+    )
     return context
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+OF_THE_STUDY = set(PROGRAMS) - {name for name, _ in BROUGHT} - {"fetch_from_hub"}
+
+
+@pytest.mark.parametrize("name", sorted(OF_THE_STUDY | {"score_continuations"}))
 def test_no_function_runs_that_the_digest_does_not_cover(
     own_study: Path, commands: dict[str, str], warm_processes, name: str
 ) -> None:
-    if name in IMPORTING:
-        arguments = IMPORTING[name]
-    else:
-        jobs = [job for job, one in commands.items() if f"workflow_scripts/{name}.py " in one]
-        command = commands[TELLING.get(name, jobs[0])]
-        arguments = command.partition(f"{name}.py ")[2].partition(" 2> ")[0]
-    out = own_study / "trace.json"
-    process = warm_processes.Process(target=trace, args=(own_study, name, arguments, out))
+    jobs = [job for job, one in commands.items() if f"workflow_scripts/{name}.py " in one]
+    assert jobs, f"no job of the micro study runs {name}; give it a row in BROUGHT"
+    command = commands[TELLING.get(name, jobs[0])]
+    arguments = command.partition(f"{name}.py ")[2].partition(" 2> ")[0]
+    assert_covered(name, traced(warm_processes, own_study, name, arguments))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    BROUGHT,
+    ids=[f"{number} {name}" for number, (name, _) in enumerate(BROUGHT)],
+)
+def test_no_function_runs_that_the_digest_does_not_cover_with_what_a_user_brings(
+    own_study: Path, brought: Path, warm_processes, name: str, arguments: str
+) -> None:
+    texts = ["today the baker calmly then praised", "later the clerk then", " "]
+    pq.write_table(pa.table({"line": texts}), own_study / "texts.parquet")
+    (own_study / "comments.csv").write_text('comment_text,toxic\n"a, fool",1\nb,0\n')
+    row = json.dumps({"prompt": "today the baker", "answer": "calmly then praised"})
+    (own_study / "demonstrations.jsonl").write_text(f"{row}\n" * 4)
+    continuations = own_study / RESULTS / "generations/toy/none/challenge_prompts.jsonl"
+    with standing_in() as service:
+        places = {"here": own_study, "brought": brought, "continuations": continuations}
+        filled = arguments.format(**places, service=service.url)
+        assert_covered(name, traced(warm_processes, own_study, name, filled))
+
+
+def test_no_function_runs_that_the_digest_does_not_cover_when_a_model_is_fetched(
+    brought: Path, tmp_path: Path
+) -> None:
+    with HubStandIn() as hub:
+        revision = hub.add("model", "some/adapter", brought / "adapter")
+        arguments = ["--repository", "some/adapter", "--revision", revision, "--type", "model"]
+        outputs = ["--output", "fetched", "--source-output", "fetched.source.json"]
+        script = PROJECT / "workflow_scripts/fetch_from_hub.py"
+        tracer = [sys.executable, str(PROJECT / "tests/function_trace.py"), "out.json", str(script)]
+        result = run([*tracer, *arguments, *outputs], tmp_path, hub.environment(tmp_path / "cache"))
+    assert result.returncode == 0, result.stdout
+    assert_covered("fetch_from_hub", tmp_path / "out.json")
+
+
+def traced(processes, directory: Path, name: str, arguments: str) -> Path:
+    """Run a program in a new process; returns the file that says which functions ran."""
+    out = directory / "trace.json"
+    process = processes.Process(target=trace, args=(directory, name, arguments, out))
     process.start()
     process.join()
     assert process.exitcode == 0
-    ran = {tuple(pair) for pair in json.loads(out.read_text(encoding="utf-8"))}
+    return out
+
+
+def assert_covered(name: str, trace_file: Path) -> None:
+    """All functions that ran are among those that the program's digest reaches."""
+    ran = {tuple(pair) for pair in json.loads(trace_file.read_text(encoding="utf-8"))}
     assert (name, "main") in ran
     assert ran - reached_definitions(PROJECT / f"workflow_scripts/{name}.py") == set()
 
 
 def trace(directory: Path, name: str, arguments: str, out: Path) -> None:
     """Run a program in another process and write down which functions ran."""
+    os.environ |= {"PERSPECTIVE_API_KEY": KEY, **NO_PROXY}
     os.chdir(directory)
     ran = run_traced(Path("workflow_scripts") / f"{name}.py", shlex.split(arguments))
     out.write_text(json.dumps(sorted(ran)), encoding="utf-8")

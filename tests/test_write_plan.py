@@ -1,5 +1,6 @@
 """The plans of every kind of intervention, from a small table of contributions."""
 
+import json
 import sys
 
 import pandas as pd
@@ -7,6 +8,7 @@ import pytest
 import write_plan
 
 from dpo_neurons.contributions import COLUMNS
+from dpo_neurons.errors import InputError
 from dpo_neurons.plans import read_plan
 
 TABLE = pd.DataFrame(
@@ -44,10 +46,69 @@ def written(tmp_path, monkeypatch, *options):
         ("--kind ablate --top 1 --only-positive", [(1, 0, "set", 0.0)]),
         ("--kind scale_keys --top 1 --factor 5", [(0, 1, "scale_key", 5.0)]),
         ("--kind scale_keys --top 1 --factor -0.5", [(0, 1, "scale_key", -0.5)]),
+        ("--kind patch --top 1", [(0, 1, "set", -1.0)]),
+        ("--kind control --top 1", [(0, 1, "set", -0.25)]),
+        ("--kind ablate --groups AN-", [(1, 1, "set", 0.0)]),
+        (
+            "--kind patch --groups TP- --values prompt",
+            [(0, 0, "set_prompt_mean", 0.0), (1, 0, "set_prompt_mean", 0.0)],
+        ),
+        ("--kind patch --top 1 --values token", [(0, 1, "set_token", 0.0)]),
+        ("--kind strip --groups TN+ --share 0.5", [(0, 1, "remove_direction", 0.5)]),
     ],
 )
 def test_each_kind_by_hand(tmp_path, monkeypatch, options, rows):
     assert written(tmp_path, monkeypatch, *options.split()) == rows
+
+
+# TP: 0.2 and 0.4; TN: 0.9; AN: 0.5; no AP. Half of two is one, half of one rounds to none.
+@pytest.mark.parametrize(
+    ("options", "rows"),
+    [
+        (
+            "--alpha 0.1 --beta 1 --form assign",
+            [(0, 0, "set", 1.35), (0, 1, "set", -0.275), (1, 0, "set", 0.675), (1, 1, "set", -1.8)],
+        ),
+        (
+            "--alpha 0.1 --beta 1 --form scale",
+            [(0, 0, "scale", 0.9), (0, 1, "scale", 1.1), (1, 0, "scale", 0.9),
+             (1, 1, "scale", 0.9)],
+        ),
+        ("--alpha 0.1 --beta 0.5 --form scale", [(1, 0, "scale", 0.9)]),
+        ("--alpha 0 --beta 0.5 --form assign", [(1, 0, "set", 0.75)]),
+    ],
+)  # fmt: skip
+def test_editing_by_hand(tmp_path, monkeypatch, options, rows):
+    TABLE[["layer", "neuron", "cosine", "activation_pre"]].to_parquet(tmp_path / "neurons.parquet")
+    words = ["--kind", "edit", "--neurons", str(tmp_path / "neurons.parquet"), *options.split()]
+    found = written(tmp_path, monkeypatch, *words)
+    assert [row[:3] for row in found] == [row[:3] for row in rows]
+    assert [row[3] for row in found] == pytest.approx([row[3] for row in rows])
+
+
+def test_stripping_all_neurons_needs_no_second_checkpoint(tmp_path, monkeypatch):
+    TABLE[["layer", "neuron", "cosine", "activation_pre"]].to_parquet(tmp_path / "neurons.parquet")
+    words = ["--kind", "strip", "--neurons", str(tmp_path / "neurons.parquet"), "--share", "1"]
+    found = written(tmp_path, monkeypatch, *words)
+    assert [row[:2] for row in found] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert {row[2:] for row in found} == {("remove_direction", 1.0)}
+
+
+@pytest.mark.parametrize(("key", "layer", "number"), [
+    ("num_hidden_layers", "last", 5), ("n_layer", "last", 5), ("n_layer", "0", 0),
+])  # fmt: skip
+def test_steering_by_hand(tmp_path, monkeypatch, key, layer, number):
+    (tmp_path / "config.json").write_text(json.dumps({key: 6}))
+    words = ["--kind", "steer", "--checkpoint", str(tmp_path), "--layer", layer, "--scale", "2.5"]
+    found = written(tmp_path, monkeypatch, *words)
+    assert found == [(number, -1, "subtract_direction", 2.5)]
+
+
+def test_a_layer_that_the_model_has_not_is_named(tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text(json.dumps({"n_layer": 6}))
+    words = ["--kind", "steer", "--checkpoint", str(tmp_path), "--layer", "6", "--scale", "1"]
+    with pytest.raises(InputError, match="layer 6 of a steer row: the model has layers 0 to 5"):
+        written(tmp_path, monkeypatch, *words)
 
 
 def test_patch_and_control_take_the_same_neurons(tmp_path, monkeypatch):

@@ -1,12 +1,13 @@
 """What the end-to-end tests share: the project's files, Snakemake, its dry runs, and programs."""
 
+import copy
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,15 @@ PARTS = ("Snakefile", "config.yaml", "environment.yml", "profiles", "report", "r
 PROGRAMS = sorted(path.stem for path in (PROJECT / "workflow_scripts").glob("*.py"))
 
 STAGES = ("pre", "post")
+DATASETS = (
+    "training_text",
+    "preference_pairs",
+    "labelled_comments",
+    "challenge_prompts",
+    "reference_sentences",
+    "perplexity_text",
+    "lexicon",
+)
 CHANGED = (
     "ablate_top_6",
     "ablate_positive_top_3",
@@ -30,6 +40,7 @@ CHANGED = (
 )
 INTERVENTIONS = ("none", "dpo", *CHANGED)
 """The micro study's rows in order; those in CHANGED have a plan that is not empty."""
+ITS_ONLY = (("model", "toy"), ("direction", "probe"))
 FIGURES = (
     "1a_layer_projections",
     "1b_cumulative_reduction",
@@ -66,18 +77,20 @@ def changed_config(path: Path, *changes: tuple[str, Any]) -> Path:
         section = config
         for name in sections:
             section = section[name]
-        section[last] = value
+        section[last] = copy.deepcopy(value)
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     return path
 
 
-def run(command: list[str], directory: Path) -> subprocess.CompletedProcess[str]:
+def run(
+    command: list[str], directory: Path, environment: Mapping[str, str] = os.environ
+) -> subprocess.CompletedProcess[str]:
     """Run a command with this Python first on the path; its errors go with its output."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return subprocess.run(
         command,
         cwd=directory,
-        env={**os.environ, "PATH": path},
+        env={**environment, "PATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -94,10 +107,14 @@ def program(
 
 
 def snakemake(
-    directory: Path, *arguments: str, config: Path | str = CONFIG
+    directory: Path,
+    *arguments: str,
+    config: Path | str = CONFIG,
+    environment: Mapping[str, str] = os.environ,
 ) -> subprocess.CompletedProcess[str]:
     """Run Snakemake on the micro study, or on another configuration file."""
-    return run(["snakemake", *arguments, "--configfile", str(config)], directory)
+    command = ["snakemake", *arguments, "--configfile", str(config)]
+    return run(command, directory, environment)
 
 
 def stale_jobs(
@@ -105,8 +122,8 @@ def stale_jobs(
 ) -> set[str]:
     """The jobs that a dry run would run, the target rule left out.
 
-    A job is its rule and what it runs on, as in "write_plan patch_tp"; the model and the direction,
-    of which the micro study has one each, are left out.
+    A job is its rule and what it runs on, as in "write_plan patch_tp"; the micro study's one model
+    and one direction are left out.
     """
     result = snakemake(directory, *targets, "--dry-run", config=config)
     assert result.returncode == 0, result.stdout
@@ -133,7 +150,7 @@ def job_commands(dry_run: str) -> dict[str, str]:
 def _job(rule: str, block: str) -> str:
     listed = re.search(r"^    wildcards: (.*)$", block, re.MULTILINE)
     pairs = [pair.split("=") for pair in listed[1].split(", ")] if listed else []
-    return " ".join([rule, *(value for name, value in pairs if name not in ("model", "direction"))])
+    return " ".join([rule, *(value for name, value in pairs if (name, value) not in ITS_ONLY)])
 
 
 def each(rules: str, names: Iterable[str]) -> set[str]:

@@ -58,13 +58,8 @@ def main() -> None:
             for batch in generate_greedily(
                 model, tokenizer, prompts, arguments.tokens, arguments.batch_size, capture
             ):
-                cache.add(
-                    batch.start,
-                    batch.tokens,
-                    batch.mask,
-                    capture.activation_sums.cpu().numpy(),
-                    capture.output_sums.cpu().numpy(),
-                )
+                sums = {name: each.cpu().numpy() for name, each in capture.sums.items()}
+                cache.add(batch.start, batch.tokens, batch.mask, sums)
 
 
 if __name__ == "__main__":

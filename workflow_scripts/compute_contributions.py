@@ -3,13 +3,21 @@
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from dpo_neurons.activation_cache import open_cache
-from dpo_neurons.contributions import IDENTITY_TOLERANCE, contributions, identity_error
+from dpo_neurons.contributions import (
+    IDENTITY_TOLERANCE,
+    contributions,
+    identity_error,
+    row_suffixes,
+)
 from dpo_neurons.directions import read_direction
 from dpo_neurons.errors import InputError
 from dpo_neurons.groups import DEFINITIONS
 from dpo_neurons.output_files import whole_file
 from dpo_neurons.program import log, run_program
+from dpo_neurons.subspaces import subspace_basis
 from dpo_neurons.value_vectors import project_values
 
 
@@ -24,37 +32,43 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="parquet")
     arguments = parser.parse_args()
 
-    direction = read_direction(arguments.direction)[0]
-    along_pre, norm_pre, bias_pre = project_values(
-        arguments.checkpoint_pre, direction, arguments.direction
+    basis = subspace_basis(read_direction(arguments.direction), arguments.direction)
+    along_pre, norm_pre, biases_pre = project_values(
+        arguments.checkpoint_pre, basis, arguments.direction
     )
-    along_post, _, bias_post = project_values(
-        arguments.checkpoint_post, direction, arguments.direction
+    along_post, _, biases_post = project_values(
+        arguments.checkpoint_post, basis, arguments.direction
     )
     with (
         open_cache(arguments.activations_pre) as pre,
         open_cache(arguments.activations_post) as post,
     ):
         mean_pre, mean_post = pre["mean"][:], post["mean"][:]
-        outputs = pre["mlp_output"][:] @ direction, post["mlp_output"][:] @ direction
+        outputs_pre, outputs_post = (
+            np.stack([cache["mlp_output"][:] @ row for row in basis]) for cache in (pre, post)
+        )
         tolerance = max(IDENTITY_TOLERANCE[cache.attrs["dtype"]] for cache in (pre, post))
     for stage, mean, along in (("pre", mean_pre, along_pre), ("post", mean_post, along_post)):
-        if mean.shape != along.shape:
+        if mean.shape != along.shape[1:]:
             raise InputError(
                 f"{getattr(arguments, f'activations_{stage}')}: activations of {mean.shape} layers "
-                f"and neurons, but the checkpoint has {along.shape}; capture them again"
+                f"and neurons, but the checkpoint has {along.shape[1:]}; capture them again"
             )
     table = contributions(
         mean_pre, mean_post, along_pre, along_post, norm_pre, arguments.definition
     )
-    error = identity_error(table, (outputs[0] - bias_pre) - (outputs[1] - bias_post))
-    log.info("neurons add up to the drop of each MLP output within %.2g (relative)", error)
-    if not error <= tolerance:
-        raise InputError(
-            f"{arguments.activations_pre}, {arguments.activations_post}: the neurons do not add up "
-            f"to the MLP outputs (relative error {error:.2g}, allowed {tolerance:g}); they were "
-            "captured from other checkpoints than these, so capture them again"
-        )
+    drops = (outputs_pre - biases_pre) - (outputs_post - biases_post)
+    for row, drop in zip(row_suffixes(table) or ("",), drops, strict=True):
+        error = identity_error(table, drop, row)
+        log.info("neurons add up to the drop of each MLP output within %.2g (relative)", error)
+        if not error <= tolerance:
+            raise InputError(
+                f"{arguments.activations_pre}, {arguments.activations_post}: the neurons do not "
+                f"add up to the MLP outputs (relative error {error:.2g}, allowed {tolerance:g}); "
+                "they were captured from other checkpoints than these, so capture them again"
+            )
+    if "shift_direction" in table.attrs:
+        log.info("together they moved along %s of the rows", table.attrs["shift_direction"])
     with whole_file(arguments.output) as partial:
         table.to_parquet(partial, index=False)
 

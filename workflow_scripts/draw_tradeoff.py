@@ -7,6 +7,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from dpo_neurons.figure_labels import KINDS, kind_of, spread
 from dpo_neurons.figure_style import (
     AFTER,
     BEFORE,
@@ -23,15 +24,9 @@ COLUMNS = (
     *(f"{measure}{end}" for measure in MEASURES for end in ("", "_low", "_high")),
 )
 
-PANELS = {
-    "patch": "Patching (filled), joined to its control (open)",
-    "ablate": "Ablation",
-    "scale_keys": "Key scaling",
-    "edit": "Activation editing",
-    "steer": "Steering",
-    "other": "Other interventions",
-}
-"""Panel of each kind of intervention; a control stands beside the patch that it controls."""
+PANELS = [kind for kind in KINDS if kind != "control"]
+"""The panels, one a kind of intervention; a control stands beside the patch that it controls."""
+TITLES = KINDS | {"patch": "Patching (filled), joined to its control (open)"}
 
 WIDTH, LABEL_HEIGHT = 520, 16
 
@@ -50,7 +45,7 @@ def aggregate(table: pd.DataFrame) -> pd.DataFrame:
         for end in ("low", "high"):
             data[f"{measure}_{end}"] = data[f"{measure}_{end}"].fillna(data[measure])
     names = data["intervention"]
-    data["kind"] = names.map(_kind)
+    data["kind"] = names.map(kind_of)
     references = data["kind"].isin(["none", "dpo"])
     data["panel"] = data["kind"].replace("control", "patch").where(~references, "")
     data["label"] = [pretty_group(name).replace("_", " ") for name in names]
@@ -61,33 +56,6 @@ def aggregate(table: pd.DataFrame) -> pd.DataFrame:
     for measure in MEASURES:
         data[f"patch_{measure}"] = controlled.map(patches[measure])
     return data
-
-
-def _kind(intervention: str) -> str:
-    if intervention in ("none", "dpo"):
-        return intervention
-    kinds = [kind for kind in (*PANELS, "control") if intervention.startswith(f"{kind}_")]
-    return kinds[0] if kinds else "other"
-
-
-def spread(positions: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
-    """Move positions apart to at least `gap`, as little as possible, within low to high.
-
-    Their order stays; if they do not fit, they run over `high`.
-    """
-    order = np.argsort(positions, kind="stable")
-    steps = gap * np.arange(len(positions))
-    clusters: list[list[float]] = []
-    for position in positions[order] - steps:
-        clusters.append([position])
-        # Labels that would collide share their mean displacement.
-        while len(clusters) > 1 and np.mean(clusters[-2]) > np.mean(clusters[-1]):
-            clusters[-2:] = [clusters[-2] + clusters[-1]]
-    starts = [float(np.mean(cluster)) for cluster in clusters for _ in cluster]
-    highest = max(low, high - gap * (len(positions) - 1))
-    placed = np.empty(len(positions))
-    placed[order] = np.clip(starts, low, highest) + steps
-    return placed
 
 
 def chart(data: pd.DataFrame, model: str) -> alt.VConcatChart:
@@ -101,7 +69,7 @@ def chart(data: pd.DataFrame, model: str) -> alt.VConcatChart:
                 x if panel == panels[-1] else x.title(None),
                 y,
                 toxicities,
-                PANELS.get(panel, ""),
+                TITLES.get(panel, ""),
             )
             for panel in panels
         ],

@@ -3,16 +3,23 @@
 import argparse
 from pathlib import Path
 
-from dpo_neurons.checkpoint_config import family_of_checkpoint
-from dpo_neurons.checkpoint_files import files_and_revision, save_checkpoint
+from dpo_neurons.checkpoint_config import check_tokenizer, family_of_checkpoint, old_weights
+from dpo_neurons.checkpoint_files import files_and_revision, write_checkpoint
 from dpo_neurons.output_files import whole_file
 from dpo_neurons.program import log, run_program
 from dpo_neurons.provenance import read_source, write_source
 
 
-def has_old_weights(path: Path) -> bool:
-    """Whether the checkpoint's weights are in PyTorch's own files only."""
-    return any(path.glob("pytorch_model*.bin")) and not any(path.glob("*.safetensors"))
+def convert(path: Path, old: list[Path], output: Path) -> None:
+    """Write a checkpoint's old weights as safetensors, every number as it was."""
+    from dpo_neurons.checkpoints import load_trainable_model
+    from dpo_neurons.state_dicts import read_state_dict, widest_format
+
+    log.info("converting %s to safetensors", ", ".join(file.name for file in old))
+    # That of config.json may be a narrower one.
+    stored = (tensor for file in old for tensor in read_state_dict(file, "meta").values())
+    dtype = str(widest_format(stored)).removeprefix("torch.")
+    write_checkpoint(load_trainable_model(path, dtype), path, output)
 
 
 def main() -> None:
@@ -24,21 +31,19 @@ def main() -> None:
     parser.add_argument("--source-output", type=Path, required=True, help="where it is from, JSON")
     arguments = parser.parse_args()
 
+    family_of_checkpoint(arguments.path)
+    check_tokenizer(arguments.path)
+    old = old_weights(arguments.path)
     path = arguments.path.resolve()
-    family_of_checkpoint(path)
-    if has_old_weights(path):
-        from dpo_neurons.checkpoints import load_trainable_model
-
-        log.info("converting the weights of %s to safetensors", arguments.path)
-        model = load_trainable_model(path, "auto")
-        save_checkpoint(model, path, arguments.output, arguments.source_output, kind="converted")
-        return
     if arguments.fetched:
         facts = read_source(arguments.fetched)
     else:
         facts = {"kind": "directory", "path": str(arguments.path), **files_and_revision(path)}
-    with whole_file(arguments.output) as partial:
-        partial.symlink_to(path, target_is_directory=True)
+    if old:
+        convert(path, old, arguments.output)
+    else:
+        with whole_file(arguments.output) as partial:
+            partial.symlink_to(path, target_is_directory=True)
     write_source(arguments.source_output, facts)
 
 

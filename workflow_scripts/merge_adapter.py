@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from dpo_neurons.checkpoint_files import save_checkpoint
-from dpo_neurons.errors import InputError
 from dpo_neurons.program import obey_threads, run_program
 
 
@@ -19,17 +18,13 @@ def main() -> None:
     parser.add_argument("--source-output", type=Path, required=True, help="where it is from, JSON")
     arguments = parser.parse_args()
 
-    if not (arguments.adapter / "adapter_config.json").is_file():
-        raise InputError(
-            f"{arguments.adapter}: no adapter_config.json in it; give the directory that PEFT's "
-            "save_pretrained wrote, or kind: directory for a whole checkpoint"
-        )
     obey_threads(arguments.threads)
     import torch
 
-    from dpo_neurons.adapters import merged
+    from dpo_neurons.adapters import check_adapter, merged
     from dpo_neurons.checkpoints import load_trainable_model
 
+    check_adapter(arguments.adapter)
     # Added up in float32, rounded once.
     base = load_trainable_model(arguments.checkpoint, "float32")
     model = merged(base, arguments.adapter).to(getattr(torch, arguments.dtype))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dpo_neurons.datasets import read_dataset
+from dpo_neurons.directions import read_direction
 from dpo_neurons.jsonl import write_jsonl
 from dpo_neurons.output_files import whole_file
 from dpo_neurons.plans import read_plan
@@ -73,6 +74,10 @@ def parsed() -> argparse.Namespace:
         choices=("all", "first"),
         help="where the plan acts in each window",
     )
+    parser.add_argument("--direction", type=Path, help="safetensors, for plans that name it")
+    own = parser.add_argument_group("plans that give each prompt its own activations")
+    own.add_argument("--own-checkpoint", type=Path, help="the checkpoint they are read from")
+    own.add_argument("--own-positions", default="generated", help="generated or predicting")
     model_arguments(parser)
     return parser.parse_args()
 
@@ -85,25 +90,37 @@ def main() -> None:
     from dpo_neurons.devices import leased_devices
     from dpo_neurons.generation import generate_greedily
     from dpo_neurons.interventions import applied
+    from dpo_neurons.own_activations import OwnActivations
     from dpo_neurons.perplexity import measure_perplexity
 
     paths = vars(arguments)
     prompts = {name: [row["prompt"] for row in read_dataset(paths[name], name)] for name in PROMPTS}
     texts = [row["text"] for row in read_dataset(arguments.perplexity_text, "perplexity_text")]
     plan = read_plan(arguments.plan)
+    direction = read_direction(arguments.direction) if arguments.direction else None
     tokenizer = load_tokenizer(arguments.checkpoint)
     rows: dict[str, list[dict[str, object]]] = {name: [] for name in PROMPTS}
     with leased_devices(arguments.device, arguments.gpus) as devices:
-        model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
-        with applied(model, plan, arguments.generation_positions):
+        run_as = (arguments.dtype, devices, arguments.attention)
+        model = load_model(arguments.checkpoint, *run_as)
+        own = None
+        if arguments.own_checkpoint:
+            other = load_model(arguments.own_checkpoint, *run_as)
+            own = OwnActivations(other, plan, arguments.tokens, arguments.own_positions)
+        with applied(model, plan, arguments.generation_positions, direction, own):
             for name, started in prompts.items():
                 for batch in generate_greedily(
-                    model, tokenizer, started, arguments.tokens, arguments.batch_size
+                    model, tokenizer, started, arguments.tokens, arguments.batch_size, own
                 ):
                     rows[name] += continuation_rows(started, batch, tokenizer)
-        with applied(model, plan, arguments.perplexity_positions):
+        with applied(model, plan, arguments.perplexity_positions, direction, own):
             measured = measure_perplexity(
-                model, tokenizer, texts, arguments.window, arguments.batch_size
+                model,
+                tokenizer,
+                texts,
+                arguments.window,
+                arguments.batch_size,
+                before=own.see_text if own else None,
             )
     for name in PROMPTS:
         write_jsonl(paths[f"{name}_output"], rows[name])

@@ -1,13 +1,14 @@
-"""Sum the contributions by neuron group, with bootstrap intervals of the shares."""
+"""Sum the contributions by neuron group, with bootstrap intervals of sums and shares."""
 
 import argparse
 from pathlib import Path
 
 from dpo_neurons.activation_cache import open_cache
-from dpo_neurons.contributions import read_contributions
-from dpo_neurons.group_shares import prompt_projections, summarise_groups
+from dpo_neurons.contributions import read_contributions, row_suffixes
+from dpo_neurons.group_shares import group_sets, summarise_groups
 from dpo_neurons.output_files import whole_file
 from dpo_neurons.program import log, run_program
+from dpo_neurons.prompt_projections import prompt_projections
 
 
 def main() -> None:
@@ -22,13 +23,24 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="csv")
     arguments = parser.parse_args()
 
+    how = arguments.resamples, arguments.level, arguments.seed
     table = read_contributions(arguments.contributions)
+    sets = group_sets(table)
+    summaries = {}
     with (
         open_cache(arguments.activations_pre) as pre,
         open_cache(arguments.activations_post) as post,
     ):
-        sides = prompt_projections(table, pre, "pre"), prompt_projections(table, post, "post")
-    groups = summarise_groups(table, *sides, arguments.resamples, arguments.level, arguments.seed)
+        for row in ("", *row_suffixes(table)):
+            sides = (
+                prompt_projections(table, pre, "pre", sets, row),
+                prompt_projections(table, post, "post", sets, row),
+            )
+            summaries[row] = summarise_groups(table, *sides, *how, row)
+    groups = summaries.pop("")
+    for row, summary in summaries.items():
+        for end in ("", "_low", "_high"):
+            groups[f"reduction{row}{end}"] = summary[f"reduction{end}"]
     with whole_file(arguments.output) as partial:
         groups.to_csv(partial, index=False)
     log.info("\n%s", groups.to_string(index=False))

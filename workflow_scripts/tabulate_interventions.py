@@ -3,9 +3,16 @@
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
-from dpo_neurons.intervention_table import Bootstrap, read_measured, table_row, to_markdown, to_page
+from dpo_neurons.intervention_table import (
+    AFTER,
+    BEFORE,
+    Bootstrap,
+    intervention_table,
+    readable,
+    to_markdown,
+    to_page,
+)
+from dpo_neurons.measured import read_outcomes, read_writing
 from dpo_neurons.output_files import whole_file
 from dpo_neurons.program import run_program
 
@@ -27,18 +34,22 @@ def main() -> None:
     parser.add_argument("--page", type=Path, required=True, help="html")
     arguments = parser.parse_args()
 
-    bootstrap = Bootstrap(arguments.resamples, arguments.level, arguments.seed)
-    rows = []
-    for pair in arguments.interventions:
-        name, checkpoint = pair.split("=")
-        measured = read_measured(arguments.results, arguments.model, name, arguments.references)
-        rows.append(table_row(name, checkpoint, measured, bootstrap))
-    table = pd.DataFrame(rows)
+    checkpoints = dict(pair.split("=") for pair in arguments.interventions)
+    if not {BEFORE, AFTER} <= set(checkpoints):
+        parser.error(f"--interventions needs {BEFORE} and {AFTER}, which the others are held to")
+    study = arguments.results, arguments.model
+    table = intervention_table(
+        checkpoints,
+        read_outcomes(*study, checkpoints),
+        [read_writing(*study, name, arguments.references) for name in checkpoints],
+        Bootstrap(arguments.resamples, arguments.level, arguments.seed),
+    )
     with whole_file(arguments.csv) as partial:
         table.to_csv(partial, index=False)
+    shown = readable(table)
     for path, text in (
-        (arguments.markdown, to_markdown(table)),
-        (arguments.page, to_page(table, f"Interventions on {arguments.model}")),
+        (arguments.markdown, to_markdown(shown)),
+        (arguments.page, to_page(shown, f"Interventions on {arguments.model}")),
     ):
         with whole_file(path) as partial:
             partial.write_text(text, encoding="utf-8")

@@ -59,7 +59,7 @@ def main() -> None:
                 processing_class=tokenizer,
                 kl_weight=arguments.kl_weight,
             )
-            train(trainer, shown)
+            train(trainer, len(pairs), shown)
         model = as_dtype(model, arguments.dtype)
     save_checkpoint(
         model, arguments.checkpoint, arguments.output, arguments.source_output, kind="dpo"

@@ -1,4 +1,4 @@
-"""Train the probe whose weight vector is the direction."""
+"""Train the probe of one label, whose weight vector is the direction."""
 
 import argparse
 from pathlib import Path
@@ -12,7 +12,8 @@ def main() -> None:
     """Parse, train, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--comments", type=Path, required=True, help="text, toxic")
+    parser.add_argument("--comments", type=Path, required=True, help="text, labels")
+    parser.add_argument("--label", default="toxic", help="its key (default: toxic)")
     parser.add_argument("--validation-share", type=float, required=True)
     parser.add_argument("--seed", type=int, required=True)
     model_arguments(parser)
@@ -26,14 +27,14 @@ def main() -> None:
     from dpo_neurons.devices import leased_devices
     from dpo_neurons.probe import mean_last_states, train_probe
 
-    comments = read_dataset(arguments.comments, "labelled_comments")
+    comments = read_dataset(arguments.comments, "labelled_comments", [arguments.label])
     tokenizer = load_tokenizer(arguments.checkpoint)
     with leased_devices(arguments.device, arguments.gpus) as devices:
         model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
         texts = [comment["text"] for comment in comments]
         states = mean_last_states(model, tokenizer, texts, arguments.batch_size)
-    labels = np.array([comment["toxic"] >= 0.5 for comment in comments], dtype=int)
-    probe = train_probe(states, labels, arguments.validation_share, arguments.seed)
+    labels = np.array([comment[arguments.label] >= 0.5 for comment in comments], dtype=int)
+    probe = train_probe(states, labels, arguments.validation_share, arguments.seed, arguments.label)
     log.info(
         "validation accuracy %.4f on %d held-out comments",
         probe.validation_accuracy,
@@ -41,6 +42,7 @@ def main() -> None:
     )
     how = {
         "kind": "probe",
+        "label": arguments.label,
         "comments": str(len(comments)),
         "training_accuracy": f"{probe.training_accuracy:.6f}",
         "validation_accuracy": f"{probe.validation_accuracy:.6f}",

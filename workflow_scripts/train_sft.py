@@ -48,7 +48,7 @@ def main() -> None:
                 train_dataset=Dataset.from_list(rows),
                 processing_class=tokenizer,
             )
-            train(trainer, shown)
+            train(trainer, len(rows), shown)
         model = as_dtype(model, arguments.dtype)
     save_checkpoint(
         model, arguments.checkpoint, arguments.output, arguments.source_output, kind="sft"

@@ -1,24 +1,80 @@
 """PEFT adapters, merged into the model that they were trained on."""
 
+import pickle
 from pathlib import Path
 
-from peft import PeftModel
+from peft import PeftConfig, PeftModel, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import load_peft_weights, set_peft_model_state_dict
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from dpo_neurons.errors import InputError
 
+FILES = ("adapter_model.safetensors", "adapter_model.bin")
+"""peft reads the first of them that is there."""
+DAMAGED = (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError, EOFError)
+
+
+def check_adapter(adapter: Path) -> None:
+    """Check that a directory is one of an adapter.
+
+    Raises InputError if it lacks the configuration or the weights.
+    """
+    if not (adapter / "adapter_config.json").is_file():
+        raise InputError(
+            f"{adapter}: no adapter_config.json in it; give the directory that PEFT's "
+            "save_pretrained wrote, or kind: directory for a whole checkpoint"
+        )
+    if not any((adapter / name).is_file() for name in FILES):
+        raise InputError(f"{adapter}: no {' or '.join(FILES)} in it; save the adapter again")
+
 
 def merged(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
     """The model with an adapter's directory merged into its weights.
 
-    Raises InputError for an adapter that is damaged, or made for a model of another shape.
+    Raises InputError for an adapter that is damaged, was made for a model of another shape, or
+    cannot be merged.
     """
     try:
-        return PeftModel.from_pretrained(model, adapter, local_files_only=True).merge_and_unload()
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
+        config = PeftConfig.from_pretrained(str(adapter), local_files_only=True)
+        adapted = get_peft_model(model, config)
+        _check_mergeable(adapted, adapter)
+        weights = load_peft_weights(str(adapter), device="cpu", local_files_only=True)
+        loaded = set_peft_model_state_dict(adapted, weights)
+    except pickle.UnpicklingError as error:
         raise InputError(
-            f"{adapter}: cannot be merged into the first checkpoint ({reason}); give the adapter "
-            "that was trained on this very model"
+            f"{adapter}: adapter_model.bin is damaged or holds objects besides tensors, which may "
+            "be code and are not read; save the adapter again, as safetensors"
         ) from error
+    except (*DAMAGED, SafetensorError) as error:
+        raise _refused(adapter, " ".join(str(error).split())) from error
+    # peft fills what is missing with zeros or the first model's weights, and drops what is left.
+    missing = [name for name in loaded.missing_keys if ".default" in name]
+    for what, names in (("lacks", missing), ("has besides", loaded.unexpected_keys)):
+        if names:
+            raise _refused(adapter, f"it {what} {sorted(names)[0]}")
+    return adapted.merge_and_unload()
+
+
+def _check_mergeable(adapted: PeftModel, adapter: Path) -> None:
+    if not hasattr(adapted.base_model, "merge_and_unload"):
+        kind = adapted.active_peft_config.peft_type.value
+        raise InputError(
+            f"{adapter}: an adapter of type {kind} changes no weights, so there is nothing to "
+            "merge; give one such as LoRA's"
+        )
+    ends = (adapted.get_input_embeddings(), adapted.get_output_embeddings())
+    tied = adapted.config.tie_word_embeddings
+    if tied and any(isinstance(end, BaseTunerLayer) for end in ends):
+        raise InputError(
+            f"{adapter}: adapts only one of embedding and unembedding, which are one matrix in "
+            "this model, so it cannot be merged; train it without them, or with modules_to_save"
+        )
+
+
+def _refused(adapter: Path, reason: str) -> InputError:
+    return InputError(
+        f"{adapter}: cannot be merged into the first checkpoint ({reason}); give the adapter "
+        "that was trained on this very model, whole"
+    )

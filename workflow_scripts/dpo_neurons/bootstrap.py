@@ -2,11 +2,29 @@
 
 import numpy as np
 
+BLOCK = 2**22
+"""Drawn counts in memory at a time."""
+
 
 def resampled_counts(n: int, resamples: int, seed: int) -> np.ndarray:
     """How often each of `n` prompts is drawn in each resample, (resamples, n)."""
     random = np.random.default_rng(seed)
     return random.multinomial(n, np.full(n, 1 / n), size=resamples)
+
+
+def resampled_sums(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Sum each column of values, (n, k), over the rows drawn in each resample: (resamples, k).
+
+    The draws are those of `resampled_counts`, made in blocks, so that memory stays small.
+    """
+    random = np.random.default_rng(seed)
+    n = len(values)
+    rows = max(1, BLOCK // n)
+    blocks = [
+        random.multinomial(n, np.full(n, 1 / n), size=min(rows, resamples - start)) @ values
+        for start in range(0, resamples, rows)
+    ]
+    return np.concatenate(blocks)
 
 
 def interval(statistics: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -16,17 +34,20 @@ def interval(statistics: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarr
     return low, high
 
 
-def mean_interval(
+def mean_intervals(
     values: np.ndarray,
     resamples: int,
     level: float,
     seed: int,
     weights: np.ndarray | None = None,
-) -> tuple[float, float, float]:
-    """Weighted mean of values, (n,), and its bootstrap interval: mean, low, high."""
-    weights = np.ones(len(values)) if weights is None else weights
-    counts = resampled_counts(len(values), resamples, seed)
-    totals = counts @ weights
-    drawn = totals > 0  # a resample of weightless values alone has no mean
-    low, high = interval((counts @ (values * weights))[drawn] / totals[drawn], level)
-    return float(np.average(values, weights=weights)), float(low), float(high)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weighted means of the columns of values, (n, k), with intervals: mean, low, high, each (k,).
+
+    weights: (n,), the same for all columns, which share their resamples too.
+    """
+    weights = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
+    weighed = values * weights[:, None]
+    sums = resampled_sums(np.column_stack([weights, weighed]), resamples, seed)
+    sums = sums[sums[:, 0] > 0]  # a resample of weightless values alone has no mean
+    low, high = interval(sums[:, 1:] / sums[:, :1], level)
+    return weighed.sum(axis=0) / weights.sum(), low, high

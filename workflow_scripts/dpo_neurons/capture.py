@@ -1,15 +1,17 @@
-"""Reading neuron activations and MLP outputs while a model generates: no second pass.
+"""Reading activations, MLP outputs and the residual stream while a model generates: no second pass.
 
 The activation of a neuron is the input of its layer's down projection. At every forward pass of
 generation the newest position, the last one under left padding, is read.
 """
 
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
 from dpo_neurons.families import Layers, by_prompt
@@ -18,8 +20,8 @@ from dpo_neurons.generation import TokenObserver, end_tokens
 POSITIONS = ("generated", "predicting")
 
 
-class ActivationCapture(TokenObserver):
-    """Sums activations over the positions of a batch's generated tokens, as they are generated.
+class CountedSums(TokenObserver):
+    """Sums what its hooks read over the positions of a batch's generated tokens.
 
     positions "generated": where each generated token is read (the paper's choice; the last token
     needs one forward pass more). "predicting": where each generated token is predicted, from the
@@ -35,11 +37,18 @@ class ActivationCapture(TokenObserver):
         self._layers = Layers.of(model)
         self._device = model.device
         self._ends = torch.tensor(end_tokens(model), dtype=torch.long, device=model.device)
-        self._hooks: list[torch.utils.hooks.RemovableHandle] = []
+        self._hooks: list[RemovableHandle] = []
+
+    @abstractmethod
+    def _widths(self) -> dict[str, int]:
+        """What is summed, by name, and how wide a layer of it is."""
+
+    @abstractmethod
+    def _new_hooks(self) -> Iterator[RemovableHandle]:
+        """Register hooks that `_keep` what they read."""
 
     def __enter__(self) -> Self:
-        for layer, projection in enumerate(self._layers.down_projections):
-            self._hooks.append(projection.register_forward_hook(self._reader(layer)))
+        self._hooks.extend(self._new_hooks())
         return self
 
     def __exit__(
@@ -54,17 +63,9 @@ class ActivationCapture(TokenObserver):
 
     def begin_batch(self, batch_size: int) -> None:
         """Forget the sums and start a batch."""
-        n_layers, d_mlp, d_model = (
-            len(self._layers.blocks),
-            self._layers.d_mlp,
-            self._layers.d_model,
-        )
-        self._activations = self._zeros(n_layers, batch_size, d_mlp)
-        self._outputs = self._zeros(n_layers, batch_size, d_model)
-        self.activation_sums = self._zeros(n_layers, batch_size, d_mlp)
-        """(n_layers, batch, d_mlp) float32: sums over the counted positions of each prompt."""
-        self.output_sums = self._zeros(n_layers, batch_size, d_model)
-        """(n_layers, batch, d_model) float32: likewise for the MLP outputs."""
+        self._newest = self._zeros(batch_size)
+        self.sums = self._zeros(batch_size)
+        """By name, (n_layers, batch, width) float32: sums over each prompt's counted positions."""
         self._alive = torch.ones(batch_size, dtype=torch.bool, device=self._device)
         self._seen_tokens = 0
 
@@ -81,16 +82,56 @@ class ActivationCapture(TokenObserver):
     def _add(self, counted: Tensor) -> None:
         # torch.where rather than a product: a NaN at a position left out must not spread.
         rows = counted[None, :, None]
-        self.activation_sums += torch.where(rows, self._activations, 0)
-        self.output_sums += torch.where(rows, self._outputs, 0)
+        for name, sums in self.sums.items():
+            sums += torch.where(rows, self._newest[name], 0)
 
-    def _reader(self, layer: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def _keep(self, name: str, layer: int, states: Tensor) -> None:
+        self._newest[name][layer].copy_(self._last(states))
+
+    def _last(self, states: Tensor) -> Tensor:
+        """The newest position of states, as (batch, width)."""
+        return by_prompt(states, len(self._alive))[:, -1]
+
+    def _zeros(self, batch_size: int) -> dict[str, Tensor]:
+        n_layers = len(self._layers.blocks)
+        return {
+            name: torch.zeros((n_layers, batch_size, width), device=self._device)
+            for name, width in self._widths().items()
+        }
+
+
+class ActivationCapture(CountedSums):
+    """Sums `activations`, MLP `outputs` and the `residuals`, the stream after each block."""
+
+    @property
+    def activation_sums(self) -> Tensor:
+        """(n_layers, batch, d_mlp) float32: sums over the counted positions of each prompt."""
+        return self.sums["activations"]
+
+    def _widths(self) -> dict[str, int]:
+        d_mlp, d_model = self._layers.d_mlp, self._layers.d_model
+        return {"activations": d_mlp, "outputs": d_model, "residuals": d_model}
+
+    def _new_hooks(self) -> Iterator[RemovableHandle]:
+        for layer, projection in enumerate(self._layers.down_projections):
+            yield projection.register_forward_hook(self._neuron_reader(layer))
+        for layer, block in enumerate(self._layers.blocks):
+            yield block.register_forward_hook(self._residual_reader(layer))
+
+    def _neuron_reader(self, layer: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def read(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            rows = len(self._alive)
-            self._activations[layer].copy_(by_prompt(inputs[0], rows)[:, -1])
-            self._outputs[layer].copy_(by_prompt(output, rows)[:, -1])
+            self._keep("activations", layer, inputs[0])
+            self._keep("outputs", layer, output)
 
         return read
 
-    def _zeros(self, *shape: int) -> Tensor:
-        return torch.zeros(shape, dtype=torch.float32, device=self._device)
+    def _residual_reader(
+        self, layer: int
+    ) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor | tuple[Tensor, ...]], None]:
+        def read(
+            module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]
+        ) -> None:
+            # Some blocks return the stream alone, others a tuple that begins with it.
+            self._keep("residuals", layer, output if isinstance(output, Tensor) else output[0])
+
+        return read

@@ -11,23 +11,34 @@ from dpo_neurons.provenance import sha256_of, write_source
 if TYPE_CHECKING:  # keeps programs that only link to files from loading transformers
     from transformers import PreTrainedModel
 
-LEFT_BEHIND = (".safetensors", ".bin", ".index.json")
+LEFT_BEHIND = (".safetensors", ".bin", ".index.json", ".pt", ".pth", ".h5", ".msgpack", ".gguf")
 """Endings of weights, which are saved anew; all else of a checkpoint goes with a tuned one."""
+DECODING = "generation_config.json"
 
 
 def save_checkpoint(
     model: "PreTrainedModel", like: Path, output: Path, source: Path, **facts: str
 ) -> None:
-    """Write a model with the tokenizer files of the checkpoint `like`, and its source file.
+    """Write a model as `write_checkpoint` does, and its source file."""
+    write_checkpoint(model, like, output)
+    write_source(source, {**facts, **files_and_revision(output)})
 
-    The tokenizer's files are copied byte for byte: both checkpoints read text alike.
+
+def write_checkpoint(model: "PreTrainedModel", like: Path, output: Path) -> None:
+    """Write a model with the tokenizer files of the checkpoint `like`.
+
+    The tokenizer's files and the decoding defaults are copied byte for byte: both checkpoints
+    read text alike and end it at the same tokens.
     """
     with whole_directory(output) as partial:
         for file in _files(like):
             if not file.name.endswith(LEFT_BEHIND):
                 shutil.copyfile(file, partial / file.name)
         model.save_pretrained(partial)
-    write_source(source, {**facts, **files_and_revision(output)})
+        # What trl aligned with the tokenizer, or a state dict does not know, is not kept.
+        (partial / DECODING).unlink(missing_ok=True)
+        if (like / DECODING).is_file():
+            shutil.copyfile(like / DECODING, partial / DECODING)
 
 
 def files_and_revision(checkpoint: Path) -> dict[str, Any]:

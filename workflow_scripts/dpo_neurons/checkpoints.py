@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
@@ -14,10 +15,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from dpo_neurons.checkpoint_config import family_of_checkpoint
+from dpo_neurons.checkpoint_config import check_tokenizer, family_of_checkpoint
 from dpo_neurons.errors import InputError
-
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 
 
 def load_model(
@@ -31,7 +30,7 @@ def load_model(
     Decoding defaults shipped with the checkpoint (sampling, penalties) are dropped: only its
     end-of-sequence and padding tokens are kept, so generation is greedy whatever the model says.
     Raises InputError for a directory that is no checkpoint, a quantised one, a family that is not
-    in the table, or an attention implementation that is not installed.
+    in the table, an attention implementation that is not installed, or GPUs that are too small.
     """
     devices = [devices] if isinstance(devices, str) else devices
     model = load_trainable_model(checkpoint, dtype, attention, devices)
@@ -60,17 +59,19 @@ def load_trainable_model(
             **asked,
             **_placement(devices),
         )
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except (OSError, RuntimeError, SafetensorError, StrictDataclassError) as error:
         raise InputError(
-            f"{checkpoint}: cannot load the model ({error}); fetch or make the checkpoint again"
+            f"{checkpoint}: cannot load the model ({_reason(error)}); fetch or make the "
+            "checkpoint again"
         ) from error
     except (ImportError, ValueError) as error:
         if not asked:
             raise
         raise InputError(
-            f"models.….attention: {attention} cannot be used for {checkpoint} ({error}); "
-            "set it to default"
+            f"models.….attention: {attention} cannot be used for {checkpoint} "
+            f"({_reason(error)}); set it to default"
         ) from error
+    _check_placed(model, checkpoint, devices)
     if report["missing_keys"]:
         # transformers would fill them with random numbers and go on.
         raise InputError(
@@ -78,6 +79,10 @@ def load_trainable_model(
             "fetch or make the checkpoint again"
         )
     return model
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _placement(devices: Sequence[str]) -> dict[str, Any]:
@@ -88,22 +93,27 @@ def _placement(devices: Sequence[str]) -> dict[str, Any]:
     return {"device_map": "balanced", "max_memory": free}
 
 
+def _check_placed(model: PreTrainedModel, checkpoint: Path, devices: Sequence[str]) -> None:
+    # What has no room on the GPUs goes to memory or to disk, and a change to it there has no effect.
+    places = {str(place) for place in getattr(model, "hf_device_map", {}).values()}
+    if {"cpu", "disk"} & places - set(devices):
+        raise InputError(
+            f"{checkpoint}: the model has no room on {len(devices)} GPUs; raise models.….gpus, set "
+            "models.….dtype to bfloat16, or run where GPUs are larger or free"
+        )
+
+
 def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a checkpoint, padding on the left as generation needs.
 
     Raises InputError if the directory holds none.
     """
-    if not any((checkpoint / name).is_file() for name in TOKENIZER_FILES):
-        # transformers would make an empty tokenizer and go on.
-        raise InputError(
-            f"{checkpoint}: no tokenizer in it ({', '.join(TOKENIZER_FILES)}); copy the "
-            "tokenizer's files into the checkpoint's directory"
-        )
+    check_tokenizer(checkpoint)
     try:
         tokenizer = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{checkpoint}: cannot load a tokenizer ({error}); "
+            f"{checkpoint}: cannot load a tokenizer ({_reason(error)}); "
             "copy the tokenizer's files into the checkpoint's directory"
         ) from error
     tokenizer.padding_side = "left"

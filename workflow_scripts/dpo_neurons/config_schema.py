@@ -2,19 +2,29 @@
 
 import copy
 import difflib
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
-from jsonschema.exceptions import best_match
+from jsonschema.exceptions import best_match, relevance
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 
 from dpo_neurons.errors import InputError
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
+WORDS = {
+    "object": "mapping",
+    "array": "list",
+    "string": "text",
+    "integer": "integer",
+    "number": "number",
+    "boolean": "true or false",
+}
+"""What a user of YAML calls the types."""
 
 
 def check_schema(config: dict[str, Any], source: str) -> None:
@@ -22,10 +32,26 @@ def check_schema(config: dict[str, Any], source: str) -> None:
 
     Raises InputError, naming the file `source` and the key, for the first mistake.
     """
+    _check_plain(source, (), config)
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    error = best_match(_Filling(schema).iter_errors(config))
+    error = best_match(_Filling(schema).iter_errors(config), key=_weight)
     if error is not None:
         raise InputError(_sentence(source, error))
+
+
+def _check_plain(source: str, path: tuple[str, ...], value: Any) -> None:  # noqa: ANN401
+    """Check for what YAML allows and no schema can tell: keys that are no texts, infinities."""
+    where = f"{source}: {'.'.join(path)}" if path else source
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{where}: {value} is not a finite number; give one")
+    if isinstance(value, list):
+        for number, one in enumerate(value):
+            _check_plain(source, (*path, str(number)), one)
+    if isinstance(value, dict):
+        for key, one in value.items():
+            if not isinstance(key, str):
+                raise InputError(f"{where}: the key {key!r} is no text; put it in quotes")
+            _check_plain(source, (*path, key), one)
 
 
 def _fill(
@@ -43,7 +69,22 @@ def _fill(
     )
 
 
-_Filling = extend(Draft202012Validator, {"properties": _fill})
+def _is_whole(checker: object, value: object) -> bool:
+    # JSON takes 3.0 for a whole number, the programs do not.
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_Filling = extend(
+    Draft202012Validator,
+    {"properties": _fill},
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole),
+)
+
+
+def _weight(error: ValidationError) -> tuple[Any, ...]:
+    # A mistyped key is told before the key that is missing for it.
+    depth, *rest = relevance(error)
+    return (depth, error.validator == "additionalProperties", *rest)
 
 
 def _sentence(source: str, error: ValidationError) -> str:
@@ -63,14 +104,50 @@ def _sentence(source: str, error: ValidationError) -> str:
             str(error.instance), known
         )
     if error.validator == "type":
-        kind = type(error.instance).__name__
-        return f"{where}: {error.instance!r} is of type {kind}, but must be {error.validator_value}"
+        return f"{where}: {_type_mistake(error.instance, error.validator_value)}"
     if error.validator == "pattern" and "description" in error.schema:
         return f"{where}: {error.instance!r} is not {error.schema['description']}"
-    if error.validator == "oneOf":
-        ways = (" and ".join(way["required"]) for way in error.validator_value)
-        return f"{where}: needs either {' or '.join(ways)}, not both"
+    if error.validator == "const":
+        return f"{where}: {error.instance!r} is not {error.validator_value!r}, all it can be"
+    if error.validator in ("minItems", "minProperties"):
+        return f"{where}: is empty; give at least one"
+    if error.validator == "uniqueItems":
+        return f"{where}: names something twice ({error.instance}); leave one of them out"
+    if error.validator == "anyOf":
+        ways = [" and ".join(way["required"]) for way in error.validator_value]
+        return f"{where}: needs {' or '.join(ways)}; add one of them"
+    if error.validator == "not":
+        both = " and ".join(error.validator_value["required"])
+        return f"{where}: {both} are both given; leave one of them out"
+    if error.validator == "dependentRequired":
+        given, missing = next(
+            (given, name)
+            for given, names in error.validator_value.items()
+            for name in names
+            if given in error.instance and name not in error.instance
+        )
+        return f"{where}: {given} goes with {missing}, which is missing; add it"
     return f"{where}: {error.message}"
+
+
+def _type_mistake(value: object, wanted: str | list[str]) -> str:
+    kinds = [wanted] if isinstance(wanted, str) else wanted
+    text = (
+        f"{value!r} is of type {type(value).__name__}, "
+        f"but must be {' or '.join(WORDS[kind] for kind in kinds)}"
+    )
+    if "string" in kinds and isinstance(value, int | float):
+        return f"{text}; put it in quotes"
+    if isinstance(value, str) and {"number", "integer"} & set(kinds) and _is_number(value):
+        return f"{text}; write it without quotes and with a point, as in 1.0e-5"
+    return text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

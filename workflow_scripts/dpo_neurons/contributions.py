@@ -1,5 +1,6 @@
 """Neuron contributions: how much less each neuron writes along a direction after fine-tuning."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.groups import assign_groups
+from dpo_neurons.subspaces import shift_direction
 
 IDENTITY_TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-3, "float16": 2e-4}
 """How far a layer's neurons may be from adding up to its MLP output, by the model's dtype."""
@@ -35,22 +37,31 @@ def contributions(
 ) -> pd.DataFrame:
     """Table of contributions, a row a neuron in order of layer and neuron (v1, equation 1).
 
-    All arrays are (n_layers, d_mlp). activation_…: mean activations m. along_…: components of the
+    activation_…, (n_layers, d_mlp): mean activations m. along_…, the same shape: components of the
     value vectors along the unit direction, v · w/|w|. norm_pre: norms of the value vectors before.
     projection = m (v · w/|w|); reduction = projection_pre − projection_post, positive where the
     neuron writes less along the direction after fine-tuning; rank 1 is the largest reduction.
+
+    Of a direction with several rows, along_… are (k, n_layers, d_mlp), components along an
+    orthonormal basis. The table then has projections and reductions along each row too, with the
+    suffixes _1 to _k; those without are along the direction, within the subspace, in which all
+    neurons together moved (`shift_direction`). Its coordinates are the table's attribute
+    `shift_direction`. Cosines, and so toxic and anti-toxic, are by the first row.
     """
     n_layers, d_mlp = activation_pre.shape
     activation_pre, activation_post = _wide(activation_pre), _wide(activation_post)
-    projection_pre = activation_pre * _wide(along_pre)
-    projection_post = activation_post * _wide(along_post)
+    along_pre = _wide(along_pre).reshape(-1, n_layers * d_mlp)
+    along_post = _wide(along_post).reshape(-1, n_layers * d_mlp)
+    rows_pre, rows_post = activation_pre * along_pre, activation_post * along_post
+    shift = shift_direction((rows_pre - rows_post).sum(axis=1))
+    projection_pre, projection_post = _along(shift, rows_pre), _along(shift, rows_post)
     reduction = projection_pre - projection_post
     with np.errstate(invalid="ignore"):
-        cosine = np.nan_to_num(_wide(along_pre) / _wide(norm_pre))
+        cosine = np.nan_to_num(along_pre[0] / _wide(norm_pre))
     order = np.argsort(-reduction, kind="stable")
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(1, len(order) + 1)
-    table = {
+    columns = {
         "layer": np.repeat(np.arange(n_layers), d_mlp),
         "neuron": np.tile(np.arange(d_mlp), n_layers),
         "cosine": cosine,
@@ -64,26 +75,44 @@ def contributions(
         ),
         "rank": rank,
     }
-    return pd.DataFrame(table)[list(COLUMNS)]
+    table = pd.DataFrame(columns)[list(COLUMNS)]
+    if len(shift) == 1:
+        return table
+    for number, (before, after) in enumerate(zip(rows_pre, rows_post, strict=True), start=1):
+        table[f"projection_pre_{number}"] = before
+        table[f"projection_post_{number}"] = after
+        table[f"reduction_{number}"] = before - after
+    table.attrs["shift_direction"] = shift.tolist()
+    return table
+
+
+def row_suffixes(table: pd.DataFrame) -> tuple[str, ...]:
+    """Suffixes of the columns of each row of the direction, "_1" and on; none if it has but one."""
+    rows = sum(re.fullmatch(r"reduction_\d+", column) is not None for column in table.columns)
+    return tuple(f"_{number}" for number in range(1, rows + 1))
+
+
+def _along(shift: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Components along a unit vector of the subspace, (k,), of rows, (k, n)."""
+    return rows[0] if len(shift) == 1 else shift @ rows
 
 
 def _wide(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float64).reshape(-1)
 
 
-def identity_error(
-    table: pd.DataFrame,
-    output_drop: np.ndarray,
-) -> float:
+def identity_error(table: pd.DataFrame, output_drop: np.ndarray, row: str = "") -> float:
     """How far the neurons of a layer are from adding up to the drop of its MLP output.
 
     output_drop: (n_layers,), the drop of the MLP output's projection on the unit direction, biases
     taken off. The sum of a layer's reductions equals it exactly (v1, equation 3); the largest
-    difference is returned, relative to the layer's sum of absolute projections.
+    difference is returned, relative to the layer's sum of absolute projections. row: suffix of the
+    columns in a table of several rows, such as "_2".
     """
     layers = table.groupby("layer")
-    total = layers["reduction"].sum().to_numpy()
-    size = layers[["projection_pre", "projection_post"]].agg(lambda p: p.abs().sum()).sum(axis=1)
+    total = layers[f"reduction{row}"].sum().to_numpy()
+    both = [f"projection_pre{row}", f"projection_post{row}"]
+    size = layers[both].agg(lambda p: p.abs().sum()).sum(axis=1)
     return float(np.max(np.abs(total - output_drop) / np.maximum(size.to_numpy(), 1e-30)))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dpo_neurons.data_files import read_rows
-from dpo_neurons.datasets import NUMBER_KEYS, TEXT_KEYS, check_number
+from dpo_neurons.datasets import FURTHER_NUMBERS, TEXT_KEYS, check_numbers, number_keys
 from dpo_neurons.errors import InputError
 
 CUT = "reference_sentences"
@@ -26,7 +26,10 @@ class Selection:
 
     dataset: str
     columns: dict[str, str] = field(default_factory=dict)
-    """The column of each key, dotted for a value inside an object; else named like the key."""
+    """The column of each key, dotted for a value inside an object; else named like the key.
+
+    Of labelled comments, keys beyond theirs are further labels, numbers from 0 to 1.
+    """
     where: dict[str, str] = field(default_factory=dict)
     """Values that columns must have, as JSON where they are that, as text where not."""
     rows: int | None = None
@@ -54,10 +57,17 @@ class Selection:
         return ("text",) if self.prompt_words is not None else TEXT_KEYS[self.dataset]
 
     @property
+    def number_keys(self) -> tuple[str, ...]:
+        """Keys whose values are numbers from 0 to 1."""
+        fixed = number_keys(self.dataset)
+        if self.dataset != FURTHER_NUMBERS:
+            return fixed
+        return fixed + tuple(key for key in self.columns if key not in (*self.text_keys, *fixed))
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """Keys that are read from the file."""
-        number = NUMBER_KEYS.get(self.dataset)
-        return self.text_keys if number is None else (*self.text_keys, number)
+        return (*self.text_keys, *self.number_keys)
 
     def column(self, key: str) -> str:
         """The column that a key is read from."""
@@ -122,10 +132,9 @@ def _row(place: str, values: dict[str, Any], selection: Selection) -> dict[str, 
             row[key] = None
         elif not isinstance(row[key], str) or not _is_unicode(row[key]):
             raise InputError(f'{place}: needs the key "{key}" with a text value')
-    number = NUMBER_KEYS.get(selection.dataset)
-    if number is not None:
-        row[number] = _number(row[number])
-        check_number(place, row, selection.dataset)
+    for key in selection.number_keys:
+        row[key] = _number(row[key])
+    check_numbers(place, row, selection.number_keys)
     return row
 
 

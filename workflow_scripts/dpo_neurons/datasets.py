@@ -1,6 +1,6 @@
 """The data sets a study reads, as JSON lines under fixed keys."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -23,33 +23,41 @@ TEXT_KEYS: dict[str, tuple[str, ...]] = {
 """The keys of each data set whose values are texts."""
 NUMBER_KEYS = {"labelled_comments": "toxic", "lexicon": "severity"}
 """The key of a data set whose value is a number between 0 and 1."""
-
+FURTHER_NUMBERS = "labelled_comments"
+"""The data set that may have more such numbers, one a label, under keys of the user's choice."""
 
 CHALLENGING = 0.3
 """Challenge prompts invite an insult with at least this probability."""
 
 
-def read_dataset(path: Path, dataset: str) -> list[dict[str, Any]]:
-    """Read and check a data set by its name.
+def read_dataset(
+    path: Path, dataset: str, further_numbers: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """Read and check a data set by its name, with further keys that must hold numbers.
 
     Raises InputError, naming file and line, for a row that lacks a key or has a value out of range.
     """
     rows = []
     for number, row in numbered_rows(path, TEXT_KEYS[dataset]):
-        check_number(f"{path}, line {number}", row, dataset)
+        check_numbers(f"{path}, line {number}", row, (*number_keys(dataset), *further_numbers))
         rows.append(row)
     return rows
 
 
-def check_number(place: str, row: dict[str, Any], dataset: str) -> None:
-    """Check the number of a row, if the data set has one.
+def number_keys(dataset: str) -> tuple[str, ...]:
+    """The key of a data set's number, if it has one."""
+    return (NUMBER_KEYS[dataset],) if dataset in NUMBER_KEYS else ()
+
+
+def check_numbers(place: str, row: dict[str, Any], keys: Collection[str]) -> None:
+    """Check that a row holds numbers between 0 and 1 under these keys.
 
     Raises InputError, naming the row's place, for one that is missing or out of range.
     """
-    key = NUMBER_KEYS.get(dataset)
-    value = row.get(key) if key else 0
-    if not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise InputError(f'{place}: needs the key "{key}" with a number between 0 and 1')
+    for key in keys:
+        value = row.get(key)
+        if not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise InputError(f'{place}: needs the key "{key}" with a number between 0 and 1')
 
 
 def synthetic_rows(dataset: str, rows: int, seed: int) -> list[dict[str, Any]]:

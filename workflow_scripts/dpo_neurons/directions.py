@@ -30,6 +30,15 @@ def unit_rows(vectors: np.ndarray, where: Path | str = "direction") -> np.ndarra
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+def orthonormal_rows(rows: np.ndarray) -> np.ndarray:
+    """An orthonormal basis of what rows, (k, d_model), span; its first row is theirs.
+
+    Gram and Schmidt's, as a QR decomposition with signs kept.
+    """
+    q, r = np.linalg.qr(np.asarray(rows, dtype=np.float64).T)
+    return (q * np.where(np.diagonal(r) < 0, -1.0, 1.0)).T
+
+
 def write_direction(path: Path, vectors: np.ndarray, how: dict[str, str]) -> None:
     """Write vectors as unit rows, float32, with metadata `how` they were made."""
     rows = unit_rows(vectors).astype("<f4")

@@ -111,15 +111,23 @@ def pretty_group(text: str) -> str:
     return text
 
 
-def signed_log_scale(values: np.ndarray) -> tuple[alt.Scale, alt.Axis]:
+def typical_size(values: np.ndarray) -> float:
+    """Median size of the values that are neither zero nor infinite; 1 if there is none."""
+    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
+    return float(np.median(sizes)) if sizes.size else 1.0
+
+
+def signed_log_scale(
+    values: np.ndarray, constant: float | None = None
+) -> tuple[alt.Scale, alt.Axis]:
     """Symmetric-log scale for heavy-tailed values of both signs, and the axis to it.
 
-    Linear up to about the median size of the values, logarithmic beyond, so that a few large
-    neurons do not flatten the rest.
+    Linear up to about `constant`, by default the values' typical size, and logarithmic beyond, so
+    that a few large neurons do not flatten the rest.
     """
     values = values[np.isfinite(values)]
     sizes = np.abs(values[values != 0])
-    constant = float(np.median(sizes)) if sizes.size else 1.0
+    constant = typical_size(values) if constant is None else constant
     low = min(float(np.min(values, initial=0.0)), 0.0)
     high = max(float(np.max(values, initial=0.0)), 0.0)
     if not sizes.size:
@@ -146,6 +154,13 @@ def _signed_log_ticks(constant: float, low: float, high: float, span: float) -> 
             if apart and size <= max(-low, high):
                 ticks.append(size)
     return sorted([-tick for tick in ticks[1:] if tick <= -low] + [t for t in ticks if t <= high])
+
+
+def nothing_to_draw(title: str, why: str) -> alt.LayerChart:
+    """A figure of one sentence, for a study without what the figure shows."""
+    text = alt.Chart().mark_text(align="left", fontSize=13).encode(text=alt.value(why))
+    text = text.encode(x=alt.value(0), y=alt.value(20))
+    return alt.layer(text, title=alt.Title(title)).properties(width=520, height=40)
 
 
 def read_csv_columns(path: Path, columns: Iterable[str]) -> pd.DataFrame:

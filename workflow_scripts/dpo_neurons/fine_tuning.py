@@ -1,6 +1,7 @@
 """Fine-tuning with trl: what DPO and supervised fine-tuning have in common."""
 
 import argparse
+import copy
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, Trainer
 
+from dpo_neurons.errors import InputError
 from dpo_neurons.program import log
 
 
@@ -26,8 +28,11 @@ def common_settings(
 
     The model's weights are kept in float32, in which small steps are not lost; on a GPU the
     arithmetic is done in bfloat16 where that is the dtype asked for. Nothing is saved on the way.
+    trl turns the cache off and sets special tokens to the tokenizer's in the model's configuration:
+    after the block it is what it was.
     """
     on_gpu = device != "cpu"
+    configuration = copy.deepcopy(model.config)
     with tempfile.TemporaryDirectory() as scratch:
         yield {
             "output_dir": scratch,
@@ -48,10 +53,25 @@ def common_settings(
             "logging_steps": 1,
             "disable_tqdm": True,
         }
+    model.config = configuration
 
 
-def train(trainer: Trainer, shown: Callable[[dict[str, float]], str | None]) -> None:
-    """Train, and log what `shown` makes of each step's entry."""
+def train(trainer: Trainer, rows: int, shown: Callable[[dict[str, float]], str | None]) -> None:
+    """Train on what trl keeps of `rows` examples, and log what `shown` makes of each step's entry.
+
+    trl leaves out examples whose prompt alone takes max_length tokens, and ends every answer with
+    the end-of-sequence token, which is trained on like the rest.
+    Raises InputError if no example is left.
+    """
+    kept = len(trainer.train_dataset)
+    longest = trainer.args.max_length
+    log.info("%d of %d examples have room for an answer in %d tokens", kept, rows, longest)
+    if kept == 0:
+        raise InputError(
+            f"models.….post.max_tokens: in {longest} tokens no prompt leaves room for an answer; "
+            "raise it, or shorten the prompts"
+        )
+    log.info("each answer ends with %r", trainer.processing_class.eos_token)
     trainer.train()
     for entry in trainer.state.log_history:
         text = shown(entry)
@@ -60,5 +80,15 @@ def train(trainer: Trainer, shown: Callable[[dict[str, float]], str | None]) -> 
 
 
 def as_dtype(model: PreTrainedModel, dtype: str) -> PreTrainedModel:
-    """The tuned model on the CPU, in the dtype that it is to be kept in."""
-    return model.to(device="cpu", dtype=getattr(torch, dtype))
+    """The tuned model on the CPU, in the dtype that it is to be kept in.
+
+    Raises InputError for weights that are no finite numbers in it.
+    """
+    model = model.to(device="cpu", dtype=getattr(torch, dtype))
+    for name, weight in model.named_parameters():
+        if not weight.isfinite().all():
+            raise InputError(
+                f"models.….post.learning_rate: training diverged, {name} holds numbers that are "
+                f"not finite in {dtype}; lower it, or raise warmup_steps"
+            )
+    return model

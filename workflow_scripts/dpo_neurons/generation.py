@@ -52,31 +52,50 @@ def generate_greedily(
     Raises InputError for a prompt too long for the model.
     """
     extra = 1 if observer is not None and observer.needs_last_token else 0
-    config = GenerationConfig(
-        max_new_tokens=n_tokens + extra,
-        do_sample=False,
-        num_beams=1,
-        eos_token_id=end_tokens(model) or None,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    criteria = StoppingCriteriaList([observer] if observer is not None else [])
 
     def generated(batch_prompts: Sequence[str]) -> np.ndarray:
         batch = tokenizer(list(batch_prompts), padding=True, return_tensors="pt").to(model.device)
-        _check_length(model, batch["input_ids"].shape[1] + n_tokens + extra)
+        ids, mask = batch["input_ids"], batch["attention_mask"]
+        _check_length(model, ids.shape[1] + n_tokens + extra)
         if observer is not None:
-            observer.begin_batch(len(batch["input_ids"]))
-        with torch.inference_mode():
-            output = model.generate(
-                input_ids=batch["input_ids"],
-                attention_mask=batch["attention_mask"],
-                generation_config=config,
-                stopping_criteria=criteria,
-            )
-        return output[:, batch["input_ids"].shape[1] :][:, :n_tokens].cpu().numpy()
+            observer.see_prompts(ids, mask, tokenizer.pad_token_id)
+            observer.begin_batch(len(ids))
+        tokens = generate_batch(
+            model, ids, mask, tokenizer.pad_token_id, n_tokens + extra, observer
+        )
+        return tokens[:, :n_tokens].cpu().numpy()
 
     for start, tokens in in_batches(prompts, batch_size, generated, progress="generating"):
         yield _padded(start, tokens, n_tokens, end_tokens(model), tokenizer.pad_token_id)
+
+
+def generate_batch(
+    model: PreTrainedModel,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    pad: int,
+    n_tokens: int,
+    observer: "TokenObserver | None",
+) -> torch.Tensor:
+    """Continue prompts, (batch, length) padded on the left; returns the new tokens, (batch, ≤ n).
+
+    An observer that was told of the batch sees each token. `pad` follows the end of a sequence.
+    """
+    config = GenerationConfig(
+        max_new_tokens=n_tokens,
+        do_sample=False,
+        num_beams=1,
+        eos_token_id=end_tokens(model) or None,
+        pad_token_id=pad,
+    )
+    with torch.inference_mode():
+        output = model.generate(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            generation_config=config,
+            stopping_criteria=StoppingCriteriaList([observer] if observer is not None else []),
+        )
+    return output[:, input_ids.shape[1] :]
 
 
 def _check_length(model: PreTrainedModel, n_positions: int) -> None:
@@ -103,6 +122,9 @@ class TokenObserver(StoppingCriteria):
     """Watches tokens as generation chooses them; never stops it."""
 
     needs_last_token = False
+
+    def see_prompts(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, pad: int) -> None:
+        """See a batch of prompts, (batch, length), before they are continued."""
 
     def begin_batch(self, batch_size: int) -> None:
         """Prepare for a batch of prompts."""

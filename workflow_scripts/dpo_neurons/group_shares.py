@@ -1,43 +1,16 @@
 """Shares of the neuron groups in the reduction, with bootstrap intervals over prompts."""
 
-from dataclasses import dataclass
-
-import h5py
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.bootstrap import interval, resampled_counts
+from dpo_neurons.bootstrap import interval
 from dpo_neurons.groups import GROUPS, RAISING, REDUCING
+from dpo_neurons.prompt_projections import PromptProjections, resampled_drops
 
 
-@dataclass(frozen=True)
-class PromptProjections:
-    """What each prompt adds to the groups' mean projections, for one checkpoint."""
-
-    sums: np.ndarray
-    """(n_prompts, 8): projection summed over a prompt's counted tokens and a group's neurons."""
-    tokens: np.ndarray
-    """(n_prompts,): counted tokens."""
-
-
-def prompt_projections(table: pd.DataFrame, cache: h5py.File, stage: str) -> PromptProjections:
-    """Project each prompt's mean activations, group by group, for `stage` "pre" or "post".
-
-    Value vectors enter through the table: projection / activation is v · w/|w|. A neuron whose mean
-    activation is exactly zero (in practice a ReLU neuron that never fired) adds nothing.
-    """
-    per_prompt, tokens = cache["per_prompt"], cache["mask"][:].sum(axis=1)
-    n_prompts, n_layers, d_mlp = per_prompt.shape
-    activation = table[f"activation_{stage}"].to_numpy()
-    projection = table[f"projection_{stage}"].to_numpy()
-    along = np.divide(projection, activation, out=np.zeros(len(table)), where=activation != 0)
-    names = table["group"].to_numpy()
-    weights = np.stack([np.where(names == group, along, 0.0) for group in GROUPS], axis=1)
-    weights = weights.reshape(n_layers, d_mlp, len(GROUPS)).astype(np.float32)
-    means = np.zeros((n_prompts, len(GROUPS)))
-    for layer in range(n_layers):
-        means += per_prompt[:, layer].astype(np.float32) @ weights[layer]
-    return PromptProjections(means * tokens[:, None], tokens)
+def group_sets(table: pd.DataFrame) -> np.ndarray:
+    """Whether each neuron of a table of contributions is in each of GROUPS, (n_neurons, 8)."""
+    return table["group"].to_numpy()[:, None] == np.array(GROUPS, dtype=object)
 
 
 def summarise_groups(
@@ -47,21 +20,21 @@ def summarise_groups(
     resamples: int,
     level: float,
     seed: int,
+    row: str = "",
 ) -> pd.DataFrame:
-    """A row a group, reducing ones first: group, neurons, reduction, share, share_low, share_high.
+    """A row a group, reducing ones first: neurons, and reduction and share with their intervals.
 
-    share is of the group's side: of the sum over the four reducing groups (v1, figure 2a), or over
-    the four raising ones. The interval holds the groups' members fixed and resamples prompts, the
-    same ones for both checkpoints.
+    pre, post: projections of the groups. share is of the group's side: of the sum over the four
+    reducing groups (v1, figure 2a), or over the four raising ones. The intervals hold the groups'
+    members fixed and resample prompts, the same ones for both checkpoints. row: suffix of the
+    reduction's column in a table of several rows, such as "_2".
     """
-    by_group = table.groupby("group", observed=True)["reduction"]
+    by_group = table.groupby("group", observed=True)[f"reduction{row}"]
     neurons = by_group.size().reindex(GROUPS, fill_value=0)
     reduction = by_group.sum().reindex(GROUPS, fill_value=0.0)
-    counts = resampled_counts(len(pre.tokens), resamples, seed)
-    # A resample that draws only prompts that ended at once has no mean.
-    counts = counts[(counts @ pre.tokens > 0) & (counts @ post.tokens > 0)]
-    resampled = _mean(counts, pre) - _mean(counts, post)
+    resampled = resampled_drops(pre, post, resamples, seed)
     low, high = interval(_shares(resampled), level)
+    reduction_low, reduction_high = interval(resampled, level)
     return pd.DataFrame(
         {
             "group": GROUPS,
@@ -70,12 +43,10 @@ def summarise_groups(
             "share": _shares(reduction.to_numpy()[None])[0],
             "share_low": low,
             "share_high": high,
+            "reduction_low": reduction_low,
+            "reduction_high": reduction_high,
         }
     )
-
-
-def _mean(counts: np.ndarray, projections: PromptProjections) -> np.ndarray:
-    return (counts @ projections.sums) / (counts @ projections.tokens)[:, None]
 
 
 def _shares(reductions: np.ndarray) -> np.ndarray:

@@ -5,13 +5,22 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from dpo_neurons.directions import orthonormal_rows
 from dpo_neurons.families import Layers, by_prompt
-from dpo_neurons.plans import ACTIVATION_OPERATIONS, check_plan
+from dpo_neurons.own_activations import OwnActivations
+from dpo_neurons.plans import (
+    ACTIVATION_OPERATIONS,
+    DIRECTION_OPERATIONS,
+    OWN_OPERATIONS,
+    check_plan,
+)
+from dpo_neurons.weight_changes import scaled_keys, stripped_values
 
 POSITIONS = ("last", "all", "first")
 
@@ -35,31 +44,56 @@ class Changes:
 
 
 @contextmanager
-def applied(model: PreTrainedModel, plan: pd.DataFrame, positions: str) -> Iterator[None]:
+def applied(
+    model: PreTrainedModel,
+    plan: pd.DataFrame,
+    positions: str,
+    direction: np.ndarray | None = None,
+    own: OwnActivations | None = None,
+) -> Iterator[None]:
     """Run the block with the plan in force.
 
-    positions: where activations are changed in each forward pass. "last" is the newest token, as
-    the paper patches during generation; "all" is every position; "first" is position 0 alone, as
-    the reference measured perplexity. Key vectors are scaled for all positions: they are weights.
+    positions: where activations and MLP outputs are changed in each forward pass. "last" is the
+    newest token, as the paper patches during generation; "all" is every position; "first" is
+    position 0 alone, as the reference measured perplexity. Weights are changed for all positions.
+    direction: unit rows, (k, d_model), for plans that subtract one (the first row) or remove it
+    from value vectors (all that the rows span). own: the second model's activations, for plans that
+    give each prompt its own.
     Raises InputError for a plan that does not fit the model.
     """
     if positions not in POSITIONS:
         raise ValueError(f"positions must be one of {POSITIONS}, not {positions!r}")
     layers = Layers.of(model)
     check_plan(plan, n_layers=len(layers.blocks), d_mlp=layers.d_mlp)
+    if direction is None and plan["operation"].isin(DIRECTION_OPERATIONS).any():
+        raise ValueError("the plan needs a direction")
+    if own is None and plan["operation"].isin(OWN_OPERATIONS).any():
+        raise ValueError("the plan needs the second model's activations")
+    where = {"last": slice(-1, None), "first": slice(0, 1)}.get(positions, slice(None))
     batch = _BatchSize()
     with ExitStack() as stack:
         stack.callback(model.register_forward_pre_hook(batch.see, with_kwargs=True).remove)
         for layer, rows in plan.groupby("layer"):
+            projection = layers.down_projections[layer]
+            by_operation = dict(iter(rows.groupby("operation")))
             on_activations = rows[rows["operation"].isin(ACTIVATION_OPERATIONS)]
             if len(on_activations):
-                projection = layers.down_projections[layer]
                 changes = _changes(on_activations, layers.value_vectors(layer))
-                hook = projection.register_forward_pre_hook(_changer(changes, positions, batch))
-                stack.callback(hook.remove)
-            on_keys = rows[rows["operation"] == "scale_key"]
-            if len(on_keys):
-                stack.enter_context(_scaled_rows(layers.key_vectors(layer), on_keys))
+                its_own = own if rows["operation"].isin(OWN_OPERATIONS).any() else None
+                changer = _changer(changes, where, batch, its_own, layer)
+                stack.callback(projection.register_forward_pre_hook(changer).remove)
+            if "subtract_direction" in by_operation:
+                scale = float(by_operation["subtract_direction"]["value"].iloc[0])
+                offset = torch.tensor(scale * direction[0]).to(projection.weight)
+                subtracter = _subtracter(offset, where, batch)
+                stack.callback(projection.register_forward_hook(subtracter).remove)
+            if "scale_key" in by_operation:
+                keys = layers.key_vectors(layer)
+                stack.enter_context(scaled_keys(keys, by_operation["scale_key"]))
+            if "remove_direction" in by_operation:
+                stripped = by_operation["remove_direction"]
+                values, basis = layers.value_vectors(layer), orthonormal_rows(direction)
+                stack.enter_context(stripped_values(values, stripped, basis))
         yield
 
 
@@ -67,7 +101,7 @@ def _changes(rows: pd.DataFrame, like: Tensor) -> Changes:
     """The operations of one layer, merged: a neuron is set, or is scaled and added to."""
     replaced = like.new_zeros(len(like), dtype=torch.bool)
     factor, offset = like.new_ones(len(like)), like.new_zeros(len(like))
-    for operation, group in rows.groupby("operation"):
+    for operation, group in rows[~rows["operation"].isin(OWN_OPERATIONS)].groupby("operation"):
         neurons = torch.tensor(group["neuron"].to_numpy(), device=like.device)
         values = torch.tensor(group["value"].to_numpy()).to(like)
         if operation == "scale":
@@ -88,32 +122,29 @@ class _BatchSize:
 
 
 def _changer(
-    changes: Changes, positions: str, batch: _BatchSize
+    changes: Changes, where: slice, batch: _BatchSize, own: OwnActivations | None, layer: int
 ) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
-    where = {"last": slice(-1, None), "first": slice(0, 1)}.get(positions)
-
     def change(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         given, *rest = inputs
         activations = by_prompt(given, batch.rows)
-        if where is None or activations.shape[1] == 1:
-            changed = changes(activations)
-        else:
-            changed = activations.clone()
-            changed[:, where] = changes(activations[:, where])
+        changed = changes(activations[:, where])
+        if own is not None:
+            changed = own.put(layer, changed, where)
+        if changed.shape[1] < activations.shape[1]:
+            everywhere = activations.clone()
+            everywhere[:, where] = changed
+            changed = everywhere
         return (changed.view(given.shape), *rest)
 
     return change
 
 
-@contextmanager
-def _scaled_rows(key_vectors: Tensor, rows: pd.DataFrame) -> Iterator[None]:
-    neurons = torch.tensor(rows["neuron"].to_numpy(), device=key_vectors.device)
-    values = torch.tensor(rows["value"].to_numpy()).to(key_vectors)
-    original = key_vectors[neurons].clone()
-    with torch.no_grad():
-        key_vectors[neurons] = original * values[:, None]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            key_vectors[neurons] = original
+def _subtracter(
+    offset: Tensor, where: slice, batch: _BatchSize
+) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+    def subtract(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        changed = by_prompt(output, batch.rows).clone()
+        changed[:, where] -= offset
+        return changed.view(output.shape)
+
+    return subtract

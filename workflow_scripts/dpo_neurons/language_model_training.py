@@ -13,6 +13,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from dpo_neurons.errors import InputError
 from dpo_neurons.families import Layers
 
 KEY_SPREAD = 3.0
@@ -88,7 +89,13 @@ def train_language_model(model: PreTrainedModel, ids: Tensor, recipe: Recipe, se
 
     For each sequence, a random share of a layer's neurons, up to `neuron_dropout`, is held at its
     mean: no word hangs on a single neuron, as in large models, which bear mean ablation.
+    Raises InputError for a stream no longer than a window, and if training diverges.
     """
+    if len(ids) <= recipe.sequence_length:
+        raise InputError(
+            f"data.training_text: {len(ids)} tokens are no more than one window "
+            f"(models.….pre.sequence_length: {recipe.sequence_length}); give more text, or lower it"
+        )
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.95), weight_decay=0.01
@@ -125,5 +132,9 @@ def train_language_model(model: PreTrainedModel, ids: Tensor, recipe: Recipe, se
     finally:
         for hook in hooks:
             hook.remove()
+    if not loss.isfinite():
+        raise InputError(
+            f"models.….pre.learning_rate: training diverged at {recipe.learning_rate}; lower it"
+        )
     model.eval()
     return loss.item()

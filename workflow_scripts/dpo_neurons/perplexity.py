@@ -1,5 +1,6 @@
 """Perplexity of a text, window by window."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,11 +37,12 @@ def measure_perplexity(
     texts: list[str],
     window: int,
     batch_size: int,
+    before: Callable[[torch.Tensor], None] | None = None,
 ) -> Perplexity:
     """Score texts, joined by blank lines, in windows of `window` tokens that do not overlap.
 
     Where the tokenizer begins texts with a token of its own, each window does too; it is part of
-    the window and not scored.
+    the window and not scored. `before` is shown the ids of each batch before the model reads them.
     Raises InputError if the window is longer than the model allows or the text shorter than two
     tokens.
     """
@@ -58,11 +60,17 @@ def measure_perplexity(
     width = window - len(begin)
     whole = ids[: len(ids) // width * width].view(-1, width)
     rest = ids[len(whole) * width :]
+
+    def scored(batch: torch.Tensor) -> np.ndarray:
+        if before is not None:
+            before(batch)
+        return _losses(model, batch)
+
     losses, tokens = [], []
     for windows in (whole, rest[None]):
         windows = torch.cat([begin.expand(len(windows), -1), windows], dim=1)
         if windows.shape[1] > 1:
-            for _, summed in in_batches(windows, batch_size, lambda batch: _losses(model, batch)):
+            for _, summed in in_batches(windows, batch_size, scored):
                 losses.append(summed)
                 tokens.append(np.full(len(summed), windows.shape[1] - 1))
     return Perplexity(np.concatenate(losses), np.concatenate(tokens))

@@ -8,9 +8,22 @@ import pandas as pd
 from dpo_neurons.errors import InputError
 from dpo_neurons.output_files import whole_file
 
-ACTIVATION_OPERATIONS = ("set", "scale", "add")
-OPERATIONS = (*ACTIVATION_OPERATIONS, "scale_key")
+OWN_OPERATIONS = ("set_prompt_mean", "set_token")
+"""Each prompt's neurons take what the second model has there: its mean, or token by token."""
+ACTIVATION_OPERATIONS = ("set", "scale", "add", *OWN_OPERATIONS)
+DIRECTION_OPERATIONS = ("remove_direction", "subtract_direction")
+"""On a value vector, and on a layer's MLP output; the direction itself is not in the plan."""
+OPERATIONS = (*ACTIVATION_OPERATIONS, "scale_key", *DIRECTION_OPERATIONS)
 COLUMNS = ("layer", "neuron", "operation", "value")
+WHOLE_LAYER = -1
+"""Stands for the neuron where an operation is on a layer's MLP output."""
+TARGETS = {
+    **dict.fromkeys(ACTIVATION_OPERATIONS, "activation"),
+    "scale_key": "key vector",
+    "remove_direction": "value vector",
+    "subtract_direction": "MLP output",
+}
+"""What an operation changes; a plan changes the same thing once."""
 
 
 def make_plan(neurons: pd.DataFrame, operation: str, values: pd.Series | float) -> pd.DataFrame:
@@ -25,11 +38,17 @@ def empty_plan() -> pd.DataFrame:
     return make_plan(pd.DataFrame({"layer": [], "neuron": []}), "set", 0.0)
 
 
+def subtraction_plan(layer: int, scale: float) -> pd.DataFrame:
+    """Plan to subtract `scale` times the unit direction from a layer's MLP output."""
+    rows = pd.DataFrame({"layer": [layer], "neuron": [WHOLE_LAYER]})
+    return make_plan(rows, "subtract_direction", scale)
+
+
 def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
     """Check that a plan fits a model.
 
     Raises InputError for an unknown operation, a layer or neuron that the model has not, a value
-    that is no number, or two operations on the activation or the key vector of one neuron.
+    that is no number, or two operations on the same thing, such as a neuron's activation.
     """
     unknown = set(plan["operation"]) - set(OPERATIONS)
     if unknown:
@@ -42,14 +61,17 @@ def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
     values = pd.to_numeric(plan["value"], errors="coerce")
     if not np.isfinite(values.to_numpy(dtype=float)).all():
         raise InputError("plan: a value is missing or no finite number; write the plan again")
-    outside = plan[~plan["layer"].between(0, n_layers - 1) | ~plan["neuron"].between(0, d_mlp - 1)]
+    whole = plan["operation"].eq("subtract_direction")
+    neuron = plan["neuron"]
+    in_layer = (whole & neuron.eq(WHOLE_LAYER)) | (~whole & neuron.between(0, d_mlp - 1))
+    outside = plan[~plan["layer"].between(0, n_layers - 1) | ~in_layer]
     if len(outside):
         layer, neuron = outside.iloc[0][["layer", "neuron"]]
         raise InputError(
             f"plan: layer {layer}, neuron {neuron} is outside the model's {n_layers} layers of "
             f"{d_mlp} neurons; was the plan written for another model?"
         )
-    target = plan["operation"].eq("scale_key")
+    target = plan["operation"].map(TARGETS)
     twice = plan[plan.assign(target=target).duplicated(["layer", "neuron", "target"])]
     if len(twice):
         layer, neuron = twice.iloc[0][["layer", "neuron"]]

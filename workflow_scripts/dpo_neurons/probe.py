@@ -66,19 +66,23 @@ class Probe:
 
 
 def train_probe(
-    states: np.ndarray, labels: np.ndarray, validation_share: float, seed: int
+    states: np.ndarray,
+    labels: np.ndarray,
+    validation_share: float,
+    seed: int,
+    label: str = "toxic",
 ) -> Probe:
     """Fit a logistic regression of labels, (n,) 0 or 1, on states, (n, d_model).
 
-    The held-out share is stratified by label.
+    The held-out share is stratified by label. `label` is what 1 means, for the error.
     Raises InputError if one of the labels is missing or too rare to be split.
     """
     counts = np.bincount(labels.astype(int), minlength=2)
     held_out = int(np.ceil(validation_share * len(labels)))
     if counts.min() < 2 or held_out < 2 or len(labels) - held_out < 2:
         raise InputError(
-            f"data.labelled_comments: {counts[1]} toxic and {counts[0]} other comments, of which "
-            f"{held_out} are held out, are too few for a probe; give more of each"
+            f"data.labelled_comments: {counts[1]} {label} and {counts[0]} other comments, of "
+            f"which {held_out} are held out, are too few for a probe; give more of each"
         )
     train_x, test_x, train_y, test_y = train_test_split(
         states, labels, test_size=validation_share, random_state=seed, stratify=labels

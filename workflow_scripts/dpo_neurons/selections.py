@@ -1,8 +1,30 @@
-"""Choosing neurons from a table of contributions."""
+"""Choosing neurons from a table of them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
+
+from dpo_neurons.errors import InputError
+
+NEURON_COLUMNS = ("layer", "neuron", "cosine", "activation_pre")
+
+
+def read_neurons(path: Path) -> pd.DataFrame:
+    """Read a table of a model's neurons by cosine and mean activation, a row a neuron.
+
+    Raises InputError if the file is none.
+    """
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: cannot be read as parquet ({error}); delete it and run again"
+        ) from error
+    missing = [column for column in NEURON_COLUMNS if column not in table.columns]
+    if missing:
+        raise InputError(f"{path}: a table of neurons needs the column {missing[0]!r}")
+    return table
 
 
 def neurons_in_groups(table: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
@@ -18,3 +40,26 @@ def most_toxic(table: pd.DataFrame, top: int, only_positive: bool = False) -> pd
     """
     candidates = table[table["activation_pre"] > 0] if only_positive else table
     return candidates.sort_values("cosine", ascending=False, kind="stable").head(top)
+
+
+def edited_neurons(table: pd.DataFrame, share: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The neurons that v3's activation editing weakens and strengthens, without a second model.
+
+    table: a row a neuron with cosine and activation_pre. Neurons are split by the signs of both
+    alone into TP, AN, TN and AP and ranked by |cosine| in each. Weakened is the `share` (β) of TP
+    and AN that is closest to the direction's line, strengthened the share of TN and AP that is
+    farthest from it.
+    """
+    toxic, positive = table["cosine"] > 0, table["activation_pre"] >= 0
+    aligned = table["cosine"] != 0
+    weakened, strengthened = [], []
+    for chosen, into, ascending in (
+        (toxic & positive, weakened, False),
+        (~toxic & ~positive, weakened, False),
+        (toxic & ~positive, strengthened, True),
+        (~toxic & positive, strengthened, True),
+    ):
+        group = table[chosen & aligned]
+        order = group["cosine"].abs().sort_values(ascending=ascending, kind="stable")
+        into.append(group.loc[order.index[: round(share * len(group))]])
+    return pd.concat(weakened), pd.concat(strengthened)

@@ -13,6 +13,9 @@ NUMBER_FORMATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 """Formats whose numbers are weights; anything else, 8-bit floats too, needs a scale to be one."""
 
 
+INDEX = "model.safetensors.index.json"
+
+
 class StoredWeights:
     """The tensors of a checkpoint directory, by name, read one at a time.
 
@@ -36,7 +39,7 @@ class StoredWeights:
 
         Raises InputError if it holds no floating-point numbers: quantised codes are no weights.
         """
-        with _opened(self._files[stored_name]) as tensors:
+        with self._file_of(stored_name) as tensors:
             return self._numbers(stored_name, tensors.get_tensor(stored_name), torch.float64)
 
     def read_rows(self, stored_name: str, first: int, last: int) -> np.ndarray:
@@ -44,14 +47,24 @@ class StoredWeights:
 
         Raises InputError if it holds no floating-point numbers.
         """
-        with _opened(self._files[stored_name]) as tensors:
+        with self._file_of(stored_name) as tensors:
             rows = tensors.get_slice(stored_name)[first:last]
         return self._numbers(stored_name, rows, torch.float32)
 
     def shape(self, stored_name: str) -> tuple[int, ...]:
         """Shape of a tensor, which is not read for it."""
-        with _opened(self._files[stored_name]) as tensors:
+        with self._file_of(stored_name) as tensors:
             return tuple(tensors.get_slice(stored_name).get_shape())
+
+    def _file_of(self, stored_name: str) -> safe_open:
+        file = self._files[stored_name]
+        tensors = _opened(file)
+        if stored_name not in set(tensors.keys()):
+            raise InputError(
+                f"{file}: lacks {stored_name}, which {INDEX} says is there; fetch or make the "
+                "checkpoint again"
+            )
+        return tensors
 
     def _numbers(self, stored_name: str, tensor: torch.Tensor, dtype: torch.dtype) -> np.ndarray:
         if tensor.dtype not in NUMBER_FORMATS:
@@ -63,16 +76,16 @@ class StoredWeights:
 
 
 def _files_of_tensors(checkpoint: Path) -> dict[str, Path]:
-    index = checkpoint / "model.safetensors.index.json"
+    index = checkpoint / INDEX
     if index.is_file():
         try:
             names = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        except (ValueError, KeyError, TypeError) as error:
+            return {name: checkpoint / file for name, file in names.items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{index}: no index of weights can be read from it ({error!r}); fetch the "
                 "checkpoint again"
             ) from error
-        return {name: checkpoint / file for name, file in names.items()}
     single = checkpoint / "model.safetensors"
     if not single.is_file():
         raise InputError(

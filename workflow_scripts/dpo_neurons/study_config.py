@@ -7,15 +7,13 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
-from dpo_neurons.config_schema import check_schema, nearest
+from dpo_neurons.config_schema import check_schema
 from dpo_neurons.data_files import matching_paths
-from dpo_neurons.errors import InputError
-from dpo_neurons.groups import GROUPS
+from dpo_neurons.intervention_rows import plan_arguments, stage_of, table_rows
 from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
+from dpo_neurons.study_checks import check_study
 
 STAGES = ("pre", "post")
-UNPATCHED = {"none": "pre", "dpo": "post"}
-"""The interventions that leave a checkpoint as it is, and which checkpoint that is."""
 ALWAYS_READ = ("challenge_prompts", "reference_sentences", "perplexity_text")
 READ_BY_TRAINING = {
     "training_text": ("pre", "train_from_scratch"),
@@ -36,9 +34,7 @@ class Study:
         self.config = config
         self.source = source
         check_schema(config, source)
-        self._check_names()
-        self._check_needs()
-        self._check_paths()
+        check_study(self)
 
     @property
     def results(self) -> str:
@@ -47,13 +43,8 @@ class Study:
 
     @cached_property
     def interventions(self) -> dict[str, dict[str, Any]]:
-        """Every row of the tables by name: the two unpatched ones, the configured, the controls."""
-        rows: dict[str, dict[str, Any]] = {name: {"kind": "none"} for name in UNPATCHED}
-        for name, row in self.config["interventions"].items():
-            rows[name] = row
-            if row["kind"] == "patch":
-                rows[name.replace("patch_", "control_", 1)] = row | {"kind": "control"}
-        return rows
+        """Every row of the tables by name, controls included; see `table_rows`."""
+        return table_rows(self.config["interventions"])
 
     @cached_property
     def entries(self) -> dict[str, dict[str, Any]]:
@@ -137,22 +128,36 @@ class Study:
         return self.config["models"][model][stage]
 
     def stage(self, intervention: str) -> str:
-        """The checkpoint that an intervention runs on: keys are scaled in the second model."""
-        scales_keys = self.interventions[intervention]["kind"] == "scale_keys"
-        return UNPATCHED.get(intervention, "post" if scales_keys else "pre")
+        """The checkpoint that an intervention runs on."""
+        return stage_of(intervention, self.interventions[intervention])
 
     def direction(self, intervention: str) -> str:
-        """The direction that an intervention chooses its neurons by."""
+        """The direction that an intervention goes by."""
         return self.interventions[intervention].get("direction", self.config["direction"])
 
     def plan_options(self, intervention: str) -> str:
         """Command-line options of write_plan.py that describe an intervention's plan."""
         row = self.interventions[intervention]
-        described = {
-            key: value for key, value in row.items() if key not in ("direction", "activation")
-        }
         only_positive = " --only-positive" if "activation" in row else ""
-        return f"--kind {row['kind']} {options(described)}".strip() + only_positive
+        return f"--kind {row['kind']} {options(plan_arguments(row))}".strip() + only_positive
+
+    def edit_rows(self) -> list[str]:
+        """The rows of editing, as name=form,direction,alpha,beta."""
+        return [
+            f"{name}={row['form']},{self.direction(name)},{row['alpha']},{row['beta']}"
+            for name, row in self.rows_of_kind("edit").items()
+        ]
+
+    def key_scaling_rows(self) -> list[str]:
+        """The rows of key scaling, as name=top,factor."""
+        return [
+            f"{name}={row['top']},{row['factor']}"
+            for name, row in self.rows_of_kind("scale_keys").items()
+        ]
+
+    def rows_of_kind(self, kind: str) -> dict[str, dict[str, Any]]:
+        """The rows of the tables that are of one kind, by name."""
+        return {name: row for name, row in self.interventions.items() if row["kind"] == kind}
 
     def models_with(self, stage: str, kind: str) -> list[str]:
         """Names of the models whose checkpoint of that stage is of that kind."""
@@ -163,76 +168,6 @@ class Study:
         """Names of a section's entries of one kind."""
         return [name for name, entry in self.config[section].items() if entry["kind"] == kind]
 
-    def _check_names(self) -> None:
-        config, directions = self.config, self.config["directions"]
-        self._known("direction", config["direction"], directions, "directions")
-        for name, row in config["interventions"].items():
-            key = f"interventions.{name}"
-            if name in UNPATCHED or not name.startswith(f"{row['kind']}_"):
-                raise InputError(
-                    f"{self.source}: {key}: the name of a row of kind {row['kind']} must begin "
-                    f"with '{row['kind']}_'"
-                )
-            if "direction" in row:
-                self._known(f"{key}.direction", row["direction"], directions, "directions")
-            for group in row.get("groups", ()):
-                self._known(f"{key}.groups", group, GROUPS, "groups")
-        for name in self.names_with("directions", "svd"):
-            others = [other for other in directions if directions[other]["kind"] != "svd"]
-            self._known(f"directions.{name}.from", directions[name]["from"], others, "directions")
-        ablated = config["figures"]["1a_layer_projections"]["ablated"]
-        self._known(
-            "figures.1a_layer_projections.ablated", ablated, self.interventions, "interventions"
-        )
-
-    def _check_needs(self) -> None:
-        for dataset, why in self.needed_data.items():
-            if dataset not in self.config["data"]:
-                raise InputError(
-                    f"{self.source}: {why}, which needs data.{dataset}; add {dataset} to data"
-                )
-        scorer = self.config["scorer"]
-        known = KNOWN_CLASSIFIERS.get(scorer.get("repository", ""))
-        if scorer["kind"] == "classifier" and not known:
-            for key in ("label", "activation"):
-                if key not in scorer:
-                    raise InputError(
-                        f"{self.source}: scorer: {key!r} is missing; add it, since it is known "
-                        f"only for {', '.join(KNOWN_CLASSIFIERS)}"
-                    )
-        for name, entry in self.config["data"].items():
-            if entry["kind"] == "synthetic" and name != "lexicon" and "rows" not in entry:
-                raise InputError(f"{self.source}: data.{name}: the key 'rows' is missing; add it")
-            if "prompt_words" in entry and name != "reference_sentences":
-                raise InputError(
-                    f"{self.source}: data.{name}: prompt_words is for reference_sentences alone; "
-                    "leave it out"
-                )
-
-    def _check_paths(self) -> None:
-        described = {**self.entries}
-        described |= {f"directions.{name}": one for name, one in self.config["directions"].items()}
-        for key, entry in described.items():
-            for name in ("path", "like"):
-                if name in entry:
-                    self._there(f"{key}.{name}", entry[name])
-
-    def _there(self, key: str, path: str) -> None:
-        try:
-            matching_paths([path])
-        except InputError:
-            raise InputError(
-                f"{self.source}: {key}: {path} does not exist; give a path that does, relative to "
-                "where snakemake is started"
-            ) from None
-
-    def _known(self, key: str, name: str, known: Iterable[str], what: str) -> None:
-        if name not in known:
-            raise InputError(
-                f"{self.source}: {key}: {name!r} is not one of the {what} "
-                f"({', '.join(known)}){nearest(name, known)}"
-            )
-
 
 def one_of(names: Iterable[str]) -> str:
     """Regular expression that matches the names and nothing else, for a wildcard."""
@@ -242,12 +177,19 @@ def one_of(names: Iterable[str]) -> str:
 def options(entry: dict[str, Any]) -> str:
     """An entry of the configuration as command-line options, its kind left out.
 
-    A mapping becomes pairs name=value; true and false are written as in YAML.
+    A mapping becomes pairs name=value; true and false are written as in YAML. A single value may
+    begin with '-', one of several may not: argparse would take it for an option.
     """
     words = []
     for key, value in entry.items():
         if key != "kind":
-            words += [f"--{key.replace('_', '-')}", *map(shlex.quote, _words(value))]
+            option = f"--{key.replace('_', '-')}"
+            first, *others = _words(value)
+            if first.startswith("-"):
+                words.append(shlex.quote(f"{option}={first}"))
+            else:
+                words += [option, shlex.quote(first)]
+            words += map(shlex.quote, others)
     return " ".join(words)
 
 

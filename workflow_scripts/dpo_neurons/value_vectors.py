@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dpo_neurons.checkpoint_config import family_of_checkpoint
+from dpo_neurons.directions import check_width
 from dpo_neurons.errors import InputError
 from dpo_neurons.stored_weights import StoredWeights
 
@@ -33,23 +34,23 @@ def layers_of_values(checkpoint: Path) -> Iterator[tuple[np.ndarray, np.ndarray 
 
 
 def project_values(
-    checkpoint: Path, direction: np.ndarray, direction_file: Path
+    checkpoint: Path, directions: np.ndarray, directions_file: Path
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Project a checkpoint's value vectors on a unit direction, (d_model,), read from a file.
+    """Project a checkpoint's value vectors on unit directions, (k, d_model), read from a file.
 
-    Returns components along it, (n_layers, d_mlp); norms of the value vectors, (n_layers, d_mlp);
-    components of the down projections' biases, (n_layers,), zero where there are none.
-    Raises InputError if the direction has another width than the model's residual stream.
+    Returns components along them, (k, n_layers, d_mlp); norms of the value vectors, (n_layers,
+    d_mlp); components of the down projections' biases, (k, n_layers), zero where there are none. Of
+    one direction, (d_model,), the components are without their first axis.
+    Raises InputError if directions have another width than the model's residual stream.
     """
+    rows = np.atleast_2d(directions)
     along, norms, biases = [], [], []
     for values, bias in layers_of_values(checkpoint):
-        if values.shape[1] != len(direction):
-            raise InputError(
-                f"{direction_file}: the direction is {len(direction)} wide, but the residual "
-                f"stream of {checkpoint} is {values.shape[1]} wide; set directions.…: {{kind: "
-                "file, path: …} to one made for this model"
-            )
-        along.append(values @ direction)
+        check_width(rows, values.shape[1], directions_file, checkpoint)
+        along.append([values @ row for row in rows])
         norms.append(np.linalg.norm(values, axis=1))
-        biases.append(0.0 if bias is None else float(bias @ direction))
-    return np.stack(along), np.stack(norms), np.array(biases)
+        biases.append([0.0 if bias is None else float(bias @ row) for row in rows])
+    components, offsets = np.stack(along, axis=1), np.array(biases).T
+    if directions.ndim == 1:
+        components, offsets = components[0], offsets[0]
+    return components, np.stack(norms), offsets

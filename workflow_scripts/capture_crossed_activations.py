@@ -1,0 +1,60 @@
+"""Capture what the second checkpoint's neurons do on what the first one reads."""
+
+import argparse
+from pathlib import Path
+
+from dpo_neurons.datasets import read_dataset
+from dpo_neurons.program import library_versions, model_arguments, obey_threads, run_program
+from dpo_neurons.provenance import read_source
+
+
+def main() -> None:
+    """Parse, generate with the first checkpoint and capture, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for stage in ("pre", "post"):
+        parser.add_argument(f"--checkpoint-{stage}", type=Path, required=True)
+        parser.add_argument(f"--source-{stage}", type=Path, required=True, help="its origin, JSON")
+    parser.add_argument("--name", required=True, help="the model's name, for the attributes")
+    parser.add_argument("--prompts", type=Path, required=True)
+    parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
+    parser.add_argument("--positions", required=True, help="generated or predicting")
+    model_arguments(parser)
+    parser.add_argument("--output", type=Path, required=True, help="HDF5")
+    arguments = parser.parse_args()
+
+    obey_threads(arguments.threads)
+    from dpo_neurons.activation_cache import new_cache
+    from dpo_neurons.checkpoints import load_model, load_tokenizer
+    from dpo_neurons.crossed_capture import CrossedCapture
+    from dpo_neurons.devices import leased_devices
+    from dpo_neurons.generation import generate_greedily
+
+    prompts = [row["prompt"] for row in read_dataset(arguments.prompts, "challenge_prompts")]
+    tokenizer = load_tokenizer(arguments.checkpoint_pre)
+    attributes = {
+        "model": arguments.name,
+        "revision": read_source(arguments.source_post)["revision"],
+        "inputs_of": read_source(arguments.source_pre)["revision"],
+        "dtype": arguments.dtype,
+        "positions": arguments.positions,
+        "versions": library_versions(),
+    }
+    with leased_devices(arguments.device, arguments.gpus) as devices:
+        how = arguments.dtype, devices, arguments.attention
+        model = load_model(arguments.checkpoint_pre, *how)
+        other = load_model(arguments.checkpoint_post, *how)
+        size = (len(prompts), arguments.tokens, arguments.batch_size)
+        with (
+            new_cache(arguments.output, *size, attributes, means_only=True) as cache,
+            CrossedCapture(model, other, arguments.positions) as capture,
+        ):
+            for batch in generate_greedily(
+                model, tokenizer, prompts, arguments.tokens, arguments.batch_size, capture
+            ):
+                summed = {**capture.sums, "same_text": capture.sums_on_text(batch)}
+                sums = {name: each.cpu().numpy() for name, each in summed.items()}
+                cache.add(batch.start, batch.tokens, batch.mask, sums)
+
+
+if __name__ == "__main__":
+    run_program(main)

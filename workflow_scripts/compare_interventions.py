@@ -1,0 +1,38 @@
+"""Test interventions on a model against each other, paired by prompt and by window of text."""
+
+import argparse
+from pathlib import Path
+
+from dpo_neurons.comparison_table import comparison_table, readable_comparisons
+from dpo_neurons.intervention_table import AFTER, BEFORE, Bootstrap, to_markdown
+from dpo_neurons.measured import read_outcomes
+from dpo_neurons.output_files import whole_file
+from dpo_neurons.program import run_program
+
+
+def main() -> None:
+    """Parse, test, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, required=True, help="directory of the study")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--interventions", nargs="+", required=True, help="names, in order")
+    parser.add_argument("--resamples", type=int, required=True)
+    parser.add_argument("--level", type=float, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--csv", type=Path, required=True)
+    parser.add_argument("--markdown", type=Path, required=True)
+    arguments = parser.parse_args()
+
+    if not {BEFORE, AFTER} <= set(arguments.interventions):
+        parser.error(f"--interventions needs {BEFORE} and {AFTER}, which the others are held to")
+    outcomes = read_outcomes(arguments.results, arguments.model, arguments.interventions)
+    bootstrap = Bootstrap(arguments.resamples, arguments.level, arguments.seed)
+    table = comparison_table(outcomes, bootstrap)
+    with whole_file(arguments.csv) as partial:
+        table.to_csv(partial, index=False)
+    with whole_file(arguments.markdown) as partial:
+        partial.write_text(to_markdown(readable_comparisons(table)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run_program(main)

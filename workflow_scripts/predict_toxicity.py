@@ -1,0 +1,64 @@
+"""Predict every intervention's effect along the direction, beside the measured toxicity."""
+
+import argparse
+from pathlib import Path
+
+from dpo_neurons.contributions import read_contributions
+from dpo_neurons.directions import read_direction
+from dpo_neurons.errors import InputError
+from dpo_neurons.figure_style import read_csv_columns
+from dpo_neurons.output_files import whole_file
+from dpo_neurons.plans import read_plan
+from dpo_neurons.prediction import correlations, predictions
+from dpo_neurons.program import log, run_program
+from dpo_neurons.value_vectors import project_values
+
+COLUMNS = (
+    "intervention",
+    "checkpoint",
+    "neurons",
+    "toxicity",
+    "toxicity_low",
+    "toxicity_high",
+)
+
+
+def main() -> None:
+    """Parse, predict, correlate, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--table", type=Path, required=True, help="table csv")
+    parser.add_argument(
+        "--plans", type=Path, nargs="+", required=True, help="parquet, named as their rows"
+    )
+    parser.add_argument("--contributions", type=Path, required=True)
+    parser.add_argument("--checkpoint-pre", type=Path, required=True)
+    parser.add_argument("--direction", type=Path, required=True)
+    parser.add_argument("--resamples", type=int, required=True)
+    parser.add_argument("--level", type=float, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="csv, a row an intervention")
+    parser.add_argument("--correlations", type=Path, required=True, help="csv")
+    arguments = parser.parse_args()
+
+    contributions = read_contributions(arguments.contributions)
+    direction = read_direction(arguments.direction)[0]
+    along, _, _ = project_values(arguments.checkpoint_pre, direction, arguments.direction)
+    if along.size != len(contributions):
+        raise InputError(
+            f"{arguments.contributions}: {len(contributions)} neurons, but "
+            f"{arguments.checkpoint_pre} has {along.size}; delete it and run again"
+        )
+    table = read_csv_columns(arguments.table, COLUMNS)
+    if "none" not in set(table["intervention"]):
+        raise InputError(f"{arguments.table}: has no row 'none'; delete it and run again")
+    plans = {path.stem: read_plan(path) for path in arguments.plans}
+    data = predictions(table, plans, contributions, along)
+    found = correlations(data, arguments.resamples, arguments.level, arguments.seed)
+    for path, rows in ((arguments.output, data), (arguments.correlations, found)):
+        with whole_file(path) as partial:
+            rows.to_csv(partial, index=False)
+    log.info("\n%s", found.to_string(index=False))
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,60 @@
+"""Summarise how reducing and raising neurons cancel, how few carry the effect, the net curve."""
+
+import argparse
+from pathlib import Path
+
+from dpo_neurons.activation_cache import open_cache
+from dpo_neurons.cancellation import cancellation_by_layer, strongest_neurons
+from dpo_neurons.contributions import read_contributions
+from dpo_neurons.errors import InputError
+from dpo_neurons.output_files import whole_file
+from dpo_neurons.program import log, run_program
+from dpo_neurons.resampled_curve import curve_ranks, resampled_drops, with_intervals
+
+
+def main() -> None:
+    """Parse, summarise, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--contributions", type=Path, required=True)
+    parser.add_argument("--activations-pre", type=Path, required=True)
+    parser.add_argument("--activations-post", type=Path, required=True)
+    parser.add_argument("--resamples", type=int, required=True)
+    parser.add_argument("--level", type=float, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--strongest", type=int, required=True, help="neurons a layer and side")
+    parser.add_argument("--output", type=Path, required=True, help="csv, a row a layer")
+    parser.add_argument("--curve", type=Path, required=True, help="csv, the net curve")
+    parser.add_argument("--neurons", type=Path, required=True, help="csv, the strongest neurons")
+    arguments = parser.parse_args()
+
+    table = read_contributions(arguments.contributions)
+    falling = table.sort_values("rank")["reduction"].to_numpy()
+    ranks = curve_ranks(falling)
+    with (
+        open_cache(arguments.activations_pre) as pre,
+        open_cache(arguments.activations_post) as post,
+    ):
+        for path, cache in ((arguments.activations_pre, pre), (arguments.activations_post, post)):
+            n_prompts, n_layers, d_mlp = cache["per_prompt"].shape
+            if n_layers * d_mlp != len(table) or n_prompts != len(pre["mask"]):
+                raise InputError(
+                    f"{path}: activations of {n_prompts} prompts and {n_layers * d_mlp} neurons do "
+                    f"not fit {arguments.contributions}, which has {len(table)} neurons, and "
+                    f"{arguments.activations_pre}; capture them again"
+                )
+        drops = resampled_drops(table, pre, post, ranks, arguments.resamples, arguments.seed)
+        by_layer, curve = with_intervals(
+            cancellation_by_layer(table), drops, ranks, falling, arguments.level
+        )
+    for path, rows in (
+        (arguments.output, by_layer),
+        (arguments.curve, curve),
+        (arguments.neurons, strongest_neurons(table, arguments.strongest)),
+    ):
+        with whole_file(path) as partial:
+            rows.to_csv(partial, index=False)
+    log.info("\n%s", by_layer.iloc[-1].to_string())
+
+
+if __name__ == "__main__":
+    run_program(main)
