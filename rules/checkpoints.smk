@@ -117,6 +117,9 @@ rule link_checkpoint:
         checkpoint=one_of(STUDY.checkpoints_of_kind("directory", "hub")),
     conda:
         ENVIRONMENT
+    resources:
+        # Only old weights are read, to be converted.
+        mem_mb=lambda wildcards, input: 1000 + 3 * old_weights_mb(input.path),
     params:
         given=lambda wildcards, input: options(dict(input.items())),
         code=code_of("link_checkpoint"),
@@ -148,7 +151,7 @@ rule merge_adapter:
         code=code_of("merge_adapter"),
     shell:
         "python workflow_scripts/merge_adapter.py --checkpoint {input.checkpoint}"
-        " --adapter {input.adapter} --dtype {params.dtype} --threads {threads}"
+        " --adapter {input.adapter:q} --dtype {params.dtype} --threads {threads}"
         " --output {output.checkpoint} --source-output {output.source} 2> {log}"
 
 
@@ -175,6 +178,6 @@ rule import_state_dict:
     params:
         code=code_of("import_state_dict"),
     shell:
-        "python workflow_scripts/import_state_dict.py --path {input.path} --like {input.like}"
+        "python workflow_scripts/import_state_dict.py --path {input.path:q} --like {input.like:q}"
         " --threads {threads} --output {output.checkpoint} --source-output {output.source}"
         " 2> {log}"

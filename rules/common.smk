@@ -103,7 +103,7 @@ def given_path(entry):
 
 def given_checkpoint(wildcards):
     """The directory of a checkpoint that the study brings, and its source if it was fetched."""
-    entry = f"models.{wildcards.checkpoint.replace('/', '.')}"
+    entry = ".".join(["models", *Path(wildcards.checkpoint).parts])
     source = {"fetched": f"{FETCHED}/{entry}.source.json"} if entry in STUDY.on_hub else {}
     return {"path": given_path(entry), **source}
 
@@ -131,6 +131,11 @@ def model_resources(minutes):
         "device": config["compute"]["device"],
         "batch_size": config["compute"]["batch_size"],
     }
+
+
+def both_models_mb(wildcards, input):
+    """Memory of a job that holds both checkpoints at once."""
+    return 2000 + 3 * (checkpoint_mb(input.checkpoint) + checkpoint_mb(input.checkpoint_post))
 
 
 def training_resources():

@@ -26,16 +26,14 @@ rule train_probe:
     resources:
         **model_resources(minutes=20),
     params:
-        validation_share=lambda wildcards: config["directions"][wildcards.direction][
-            "validation_share"
-        ],
+        recipe=lambda wildcards: options(config["directions"][wildcards.direction]),
         dtype=dtype_of,
         attention=attention_of,
         seed=SEED,
         code=code_of("train_probe"),
     shell:
         "python workflow_scripts/train_probe.py --checkpoint {input.checkpoint}"
-        " --comments {input.comments} --validation-share {params.validation_share}"
+        " --comments {input.comments} {params.recipe}"
         " --seed {params.seed} --dtype {params.dtype} --attention {params.attention} --gpus {resources.gpus} --batch-size {resources.batch_size}"
         " --device {resources.device} --threads {threads} --output {output} 2> {log}"
 

@@ -1,8 +1,13 @@
-"""Evaluation: scores of the continuations, and the table of all interventions."""
+"""Evaluation: scores, the table of all interventions, their tests, and the models side by side."""
 
 TABLES = expand(
-    f"{RESULTS}/tables/{{model}}.{{extension}}", model=MODELS, extension=["csv", "md", "html"]
-)
+    f"{RESULTS}/tables/{{table}}.{{extension}}",
+    table=[*MODELS, "comparison"],
+    extension=["csv", "md", "html"],
+) + expand(f"{RESULTS}/tables/{{model}}.tests.{{extension}}", model=MODELS, extension=["csv", "md"])
+
+# What models are compared by: how far moving some neurons' activations goes.
+COMPARED = [name for name in STUDY.interventions if name.startswith(("patch_", "ablate_"))]
 
 
 rule score_continuations:
@@ -80,4 +85,91 @@ rule tabulate_interventions:
         " --model {wildcards.model} --interventions {params.interventions}"
         " --references {input.references} --resamples {params.resamples}"
         " --level {params.level} --seed {params.seed} --csv {output.csv}"
+        " --markdown {output.markdown} --page {output.page} 2> {log}"
+
+
+rule compare_interventions:
+    input:
+        scores=rules.tabulate_interventions.input.scores,
+        perplexities=rules.tabulate_interventions.input.perplexities,
+    output:
+        csv=f"{RESULTS}/tables/{{model}}.tests.csv",
+        markdown=f"{RESULTS}/tables/{{model}}.tests.md",
+    log:
+        f"{RESULTS}/logs/compare_interventions/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compare_interventions/{{model}}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        results=lambda wildcards, output: str(Path(output.csv).parents[1]),
+        interventions=list(STUDY.interventions),
+        resamples=config["bootstrap"]["resamples"],
+        level=config["bootstrap"]["level"],
+        seed=SEED,
+        code=code_of("compare_interventions"),
+    shell:
+        "python workflow_scripts/compare_interventions.py --results {params.results}"
+        " --model {wildcards.model} --interventions {params.interventions}"
+        " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
+        " --csv {output.csv} --markdown {output.markdown} 2> {log}"
+
+
+rule summarise_totals:
+    input:
+        contributions=f"{RESULTS}/contributions/{{model}}/{{direction}}.parquet",
+        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
+        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
+    output:
+        f"{RESULTS}/totals/{{model}}/{{direction}}.csv",
+    log:
+        f"{RESULTS}/logs/summarise_totals/{{model}}/{{direction}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/summarise_totals/{{model}}/{{direction}}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        resamples=config["bootstrap"]["resamples"],
+        level=config["bootstrap"]["level"],
+        seed=SEED,
+        code=code_of("summarise_totals"),
+    shell:
+        "python workflow_scripts/summarise_totals.py --contributions {input.contributions}"
+        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
+        " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
+        " --output {output} 2> {log}"
+
+
+rule compare_models:
+    input:
+        totals=expand(f"{RESULTS}/totals/{{model}}/{DIRECTION}.csv", model=MODELS),
+        groups=expand(f"{RESULTS}/groups/{{model}}/{DIRECTION}.csv", model=MODELS),
+        tables=expand(f"{RESULTS}/tables/{{model}}.csv", model=MODELS),
+        tests=expand(f"{RESULTS}/tables/{{model}}.tests.csv", model=MODELS),
+    output:
+        csv=f"{RESULTS}/tables/comparison.csv",
+        markdown=f"{RESULTS}/tables/comparison.md",
+        page=report(
+            f"{RESULTS}/tables/comparison.html",
+            caption="../report/comparison.rst",
+            category="comparison",
+            subcategory="tables",
+            labels={"figure": "models side by side"},
+        ),
+    log:
+        f"{RESULTS}/logs/compare_models.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compare_models.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        results=lambda wildcards, output: str(Path(output.csv).parents[1]),
+        models=MODELS,
+        direction=DIRECTION,
+        interventions=COMPARED,
+        code=code_of("compare_models"),
+    shell:
+        "python workflow_scripts/compare_models.py --results {params.results}"
+        " --models {params.models} --direction {params.direction}"
+        " --interventions {params.interventions} --csv {output.csv}"
         " --markdown {output.markdown} --page {output.page} 2> {log}"

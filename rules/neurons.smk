@@ -60,3 +60,30 @@ rule summarise_groups:
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
         " --output {output} 2> {log}"
+
+
+rule decompose_reductions:
+    input:
+        contributions=f"{RESULTS}/contributions/{{model}}/{{direction}}.parquet",
+        checkpoint_pre=f"{RESULTS}/checkpoints/{{model}}/pre",
+        checkpoint_post=f"{RESULTS}/checkpoints/{{model}}/post",
+        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
+        activations_crossed=f"{RESULTS}/activations/{{model}}/crossed.h5",
+        direction=f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
+    output:
+        neurons=f"{RESULTS}/decompositions/{{model}}/{{direction}}.parquet",
+        summary=f"{RESULTS}/decompositions/{{model}}/{{direction}}.csv",
+    log:
+        f"{RESULTS}/logs/decompose_reductions/{{model}}/{{direction}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/decompose_reductions/{{model}}/{{direction}}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        code=code_of("decompose_reductions"),
+    shell:
+        "python workflow_scripts/decompose_reductions.py --contributions {input.contributions}"
+        " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
+        " --activations-pre {input.activations_pre} --activations-crossed {input.activations_crossed}"
+        " --direction {input.direction} --output {output.neurons}"
+        " --summary-output {output.summary} 2> {log}"

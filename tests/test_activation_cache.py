@@ -7,9 +7,10 @@ import h5py
 import numpy as np
 import pytest
 
-from dpo_neurons.activation_cache import DATASETS, FLOAT16_MAX, new_cache, open_cache
+from dpo_neurons.activation_cache import CROSSED_DATASETS, DATASETS, new_cache, open_cache
 from dpo_neurons.errors import InputError
 
+FLOAT16_MAX = 65504.0
 N_PROMPTS, N_TOKENS, N_LAYERS, D_MLP, D_MODEL = 5, 4, 2, 3, 6
 random = np.random.default_rng(2)
 COUNTS = np.array([4, 1, 0, 3, 2])
@@ -18,16 +19,21 @@ TOKENS = random.integers(100, size=(N_PROMPTS, N_TOKENS))
 # Activations of every position; what is not counted is zero.
 POSITIONS = random.normal(size=(N_LAYERS, N_PROMPTS, N_TOKENS, D_MLP)) * MASK[..., None]
 OUTPUTS = random.normal(size=(N_LAYERS, N_PROMPTS, N_TOKENS, D_MODEL)) * MASK[..., None]
+STREAMS = random.normal(size=(N_LAYERS, N_PROMPTS, N_TOKENS, D_MODEL)) * MASK[..., None]
 
 
-def write(path, sums=None, batch_size=2, counts=COUNTS):
-    sums = POSITIONS.sum(axis=2).astype(np.float32) if sums is None else sums
-    outputs = OUTPUTS.sum(axis=2).astype(np.float32)
+def write(path, sums=None, batch_size=2, counts=COUNTS, residuals=None):
+    everything = {
+        "activations": POSITIONS.sum(axis=2).astype(np.float32) if sums is None else sums,
+        "outputs": OUTPUTS.sum(axis=2).astype(np.float32),
+        "residuals": STREAMS.sum(axis=2).astype(np.float32) if residuals is None else residuals,
+    }
     mask = np.arange(N_TOKENS) < counts[:, None]
     with new_cache(path, N_PROMPTS, N_TOKENS, batch_size, {"model": "m", "revision": "r"}) as cache:
         for start in range(0, N_PROMPTS, batch_size):
             rows = slice(start, start + batch_size)
-            cache.add(start, TOKENS[rows], mask[rows], sums[:, rows], outputs[:, rows])
+            part = {name: each[:, rows] for name, each in everything.items()}
+            cache.add(start, TOKENS[rows], mask[rows], part)
     return path
 
 
@@ -41,7 +47,10 @@ def test_means_are_over_tokens_and_not_over_prompts(tmp_path, batch_size):
         assert np.abs(of_prompts.mean(axis=0) - cache["mean"]).max() > 0.01
         counted = COUNTS > 0
         np.testing.assert_allclose(cache["per_prompt"][counted], of_prompts, atol=2e-3)
+        streams = [STREAMS[:, i, m].mean(axis=1) for i, m in enumerate(MASK) if m[0]]
+        np.testing.assert_allclose(cache["residual"][counted], streams, rtol=1e-5, atol=1e-6)
         assert (cache["per_prompt"][~counted] == 0).all()
+        assert (cache["residual"][~counted] == 0).all()
 
 
 def test_the_file_holds_what_the_contract_says(tmp_path):
@@ -51,10 +60,12 @@ def test_the_file_holds_what_the_contract_says(tmp_path):
         np.testing.assert_array_equal(cache["mask"], MASK)
         assert cache.attrs["model"] == "m"
         assert cache["per_prompt"].chunks == (2, 1, D_MLP)
-        assert cache["per_prompt"].compression is None
+        assert cache["residual"].chunks == (2, 1, D_MODEL)
+        assert cache["per_prompt"].compression is cache["residual"].compression is None
     assert found == {
         "mean": ((N_LAYERS, D_MLP), "float32"),
         "mlp_output": ((N_LAYERS, D_MODEL), "float32"),
+        "residual": ((N_PROMPTS, N_LAYERS, D_MODEL), "float32"),
         "per_prompt": ((N_PROMPTS, N_LAYERS, D_MLP), "float16"),
         "tokens": ((N_PROMPTS, N_TOKENS), "int32"),
         "mask": ((N_PROMPTS, N_TOKENS), "bool"),
@@ -79,13 +90,39 @@ def test_numbers_that_are_none_are_refused_naming_layer_and_prompt(tmp_path, val
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_residual_stream_that_is_no_number_is_refused_too(tmp_path):
+    residuals = STREAMS.sum(axis=2).astype(np.float32)
+    residuals[0, 4, 5] = np.inf
+    with pytest.raises(InputError, match="residuals of layer 0 are NaN or infinite for prompt 4"):
+        write(tmp_path / "a.h5", residuals=residuals)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_crossed_cache_holds_means_alone(tmp_path):
+    sums = {"activations": POSITIONS.sum(axis=2), "same_text": 2 * POSITIONS.sum(axis=2)}
+    attributes = {"model": "m", "revision": "r"}
+    with new_cache(
+        tmp_path / "a.h5", N_PROMPTS, N_TOKENS, N_PROMPTS, attributes, means_only=True
+    ) as cache:
+        cache.add(0, TOKENS, MASK, sums)
+    with open_cache(tmp_path / "a.h5", CROSSED_DATASETS) as cache:
+        assert set(cache) == set(CROSSED_DATASETS)
+        np.testing.assert_allclose(cache["mean"], POSITIONS[:, MASK].mean(axis=1), rtol=1e-5)
+        np.testing.assert_allclose(cache["mean_same_text"], 2 * cache["mean"][:], rtol=1e-5)
+    with (
+        pytest.raises(InputError, match="lacks the dataset 'per_prompt'"),
+        open_cache(tmp_path / "a.h5"),
+    ):
+        pass
+
+
 def test_means_beyond_float16_are_clipped_per_prompt_but_not_in_the_mean(tmp_path, caplog):
     sums = np.zeros((N_LAYERS, N_PROMPTS, D_MLP), np.float32)
     sums[0, 0, 0], sums[1, 0, 1] = 4e6, -4e6
     with caplog.at_level(logging.WARNING), open_cache(write(tmp_path / "a.h5", sums)) as cache:
         assert cache["per_prompt"][0, 0, 0] == -cache["per_prompt"][0, 1, 1] == FLOAT16_MAX
         assert cache["mean"][0, 0] == -cache["mean"][1, 1] == 4e5
-    assert "2 per-prompt means exceed float16" in caplog.text
+    assert "per_prompt: 2 means exceed float16" in caplog.text
 
 
 def test_prompts_that_all_end_at_once_are_refused(tmp_path):
@@ -124,7 +161,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_a_cache_larger_than_the_free_space_is_refused_before_it_is_written(tmp_path, monkeypatch):
     # HDF5 would crash the process when the disk fills up under a chunked data set.
-    free = N_PROMPTS * N_LAYERS * D_MLP * 2 - 1
+    free = N_PROMPTS * N_LAYERS * (D_MLP * 2 + D_MODEL * 4) - 1
     usage = shutil.disk_usage(tmp_path)._replace(free=free)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(InputError, match="the disk is full"):

@@ -10,6 +10,7 @@ from by_hand import continue_alone, hooks_left, mlp_of, output_by_algebra, sums_
 from conftest import PROMPTS
 
 from dpo_neurons.capture import POSITIONS, ActivationCapture
+from dpo_neurons.checkpoints import load_model
 from dpo_neurons.generation import end_tokens, generate_greedily
 from dpo_neurons.interventions import applied
 
@@ -21,7 +22,7 @@ def captured(model, tokenizer, positions, batch_size, prompts=PROMPTS):
     parts = []
     with ActivationCapture(model, positions) as capture:
         for batch in generate_greedily(model, tokenizer, prompts, N_TOKENS, batch_size, capture):
-            sums = capture.activation_sums, capture.output_sums
+            sums = capture.activation_sums, capture.sums["outputs"]
             parts.append((batch.tokens, batch.mask, *(s.numpy().swapaxes(0, 1) for s in sums)))
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
@@ -38,6 +39,58 @@ def assert_as_recomputed(model, tokenizer):
             assert tokens[row, mask[row]].tolist() == counted
             np.testing.assert_allclose(sums[row] / n, its_sums / n, atol=1e-5)
             np.testing.assert_allclose(outputs[row] / n, its_outputs / n, atol=2e-5)
+
+
+def streams_alone(model, ids, counted):
+    """Residual stream after each block, (n_layers, counted, d_model); the last one normed."""
+    with torch.no_grad():
+        read = model(input_ids=torch.tensor([ids]), use_cache=False, output_hidden_states=True)
+    return np.stack([states[0, counted].numpy() for states in read.hidden_states[1:]])
+
+
+def final_norm(model):
+    """The norm between the last block and the unembedding."""
+    inner = getattr(model.base_model, "decoder", model.base_model)
+    names = ("ln_f", "norm", "final_layernorm", "final_layer_norm")
+    return next(getattr(inner, name) for name in names if hasattr(inner, name))
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_the_residual_stream_is_that_after_each_block(checkpoints, family, tokenizer, positions):
+    # A model of its own: asking transformers for hidden states leaves hooks in it.
+    model = load_model(checkpoints[family, "pre"], "float32", "cpu")
+    for n_tokens, batch_size in ((1, 16), (4, 2)):
+        with ActivationCapture(model, positions) as capture:
+            batches = generate_greedily(model, tokenizer, PROMPTS, n_tokens, batch_size, capture)
+            found = [(batch.mask, capture.sums["residuals"].numpy()) for batch in batches]
+        counts = np.concatenate([mask for mask, _ in found]).sum(axis=1)
+        sums = np.concatenate([each for _, each in found], axis=1)
+        assert counts.max() == n_tokens
+        for row, prompt in enumerate(PROMPTS):
+            ids, written = continue_alone(model, tokenizer, prompt, n_tokens)
+            ids, n = ids + written[: counts[row]], counts[row]
+            stop = len(ids) - (positions == "predicting")
+            wanted = streams_alone(model, ids, slice(stop - n, stop))
+            np.testing.assert_allclose(sums[:-1, row], wanted[:-1].sum(axis=1), atol=5e-5)
+            if counts[row] == 1:
+                last = final_norm(model)(torch.tensor(sums[-1, row])).detach().numpy()
+                np.testing.assert_allclose(last, wanted[-1, 0], atol=5e-5)
+
+
+def test_blocks_that_return_a_tuple_are_read_too(gpt2, tokenizer):
+    def sums():
+        with ActivationCapture(gpt2, "generated") as capture:
+            list(generate_greedily(gpt2, tokenizer, PROMPTS[:1], 3, 16, capture))
+        return capture.sums["residuals"]
+
+    plain, block = sums(), gpt2.transformer.h[-1]
+    makes_tuple = block.register_forward_hook(lambda _, x, y: (y, "cache"))
+    reads_tuple = gpt2.transformer.ln_f.register_forward_pre_hook(lambda _, x: x[0][:1])
+    try:
+        torch.testing.assert_close(sums(), plain, rtol=0, atol=0)
+    finally:
+        makes_tuple.remove()
+        reads_tuple.remove()
 
 
 @pytest.fixture
@@ -95,7 +148,7 @@ def test_activations_under_an_intervention_are_the_patched_ones(model, tokenizer
 def test_hooks_are_gone_after_the_block_even_if_it_fails(model, tokenizer):
     capture = ActivationCapture(model, "generated")
     with capture:
-        assert hooks_left(model) == model.config.num_hidden_layers
+        assert hooks_left(model) == 2 * model.config.num_hidden_layers
     assert hooks_left(model) == 0
     with pytest.raises(KeyError), capture:
         raise KeyError

@@ -3,14 +3,22 @@
 import json
 import shutil
 
+import accelerate
+import pandas as pd
 import pytest
 import torch
-from by_hand import forward
+from by_hand import forward, same_state, state_of
+from conftest import PROMPTS
 from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
 
+from dpo_neurons import checkpoints as checkpoints_module
+from dpo_neurons.capture import ActivationCapture
 from dpo_neurons.checkpoint_config import read_config
 from dpo_neurons.checkpoints import load_model, load_tokenizer
 from dpo_neurons.errors import InputError
+from dpo_neurons.generation import generate_greedily
+from dpo_neurons.interventions import applied
 
 
 @pytest.fixture
@@ -143,3 +151,93 @@ def test_a_damaged_tokenizer_is_named(copied):
     (checkpoint / "tokenizer.json").write_text("{")
     with pytest.raises(InputError, match="cannot load a tokenizer"):
         load_tokenizer(checkpoint)
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_attention_implementations_agree(checkpoints, family, model, attention):
+    if (family, attention) == ("gemma2", "sdpa"):  # it caps scores, which sdpa cannot
+        with pytest.raises(InputError, match=r"models\.….attention: sdpa cannot be used"):
+            load_model(checkpoints[family, "pre"], "float32", "cpu", attention)
+        return
+    other = load_model(checkpoints[family, "pre"], "float32", "cpu", attention)
+    assert other.config._attn_implementation == attention
+    ids = [[5, 6, 7, 30, 12, 9]]
+    logits = [forward(one, ids)["logits"] for one in (model, other)]
+    torch.testing.assert_close(*logits, rtol=0, atol=1e-5)
+
+
+def test_attention_that_is_not_installed_is_named_with_its_key(checkpoints):
+    words = r"models\.….attention: flash_attention_2 cannot be used"
+    with pytest.raises(InputError, match=words) as caught:
+        load_model(checkpoints["llama", "pre"], "float32", "cpu", "flash_attention_2")
+    assert "set it to default" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_values_that_a_config_cannot_have_are_a_sentence(copied):
+    checkpoint = copied("llama")
+    config = json.loads((checkpoint / "config.json").read_text())
+    for change in ({"hidden_size": "wide"}, {"num_attention_heads": 5}):
+        (checkpoint / "config.json").write_text(json.dumps(config | change))
+        with pytest.raises(InputError, match="cannot load the model") as caught:
+            load_model(checkpoint, "float32", "cpu")
+        assert "\n" not in str(caught.value)
+
+
+def test_one_device_holds_the_whole_model():
+    assert checkpoints_module._placement(["cuda:0"]) == {"device_map": {"": "cuda:0"}}
+
+
+def test_several_gpus_are_filled_evenly_and_no_others(monkeypatch):
+    free = {"cuda:1": 7_000, "cuda:3": 5_000}
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda one: (free[one], 80_000))
+    placement = checkpoints_module._placement(["cuda:1", "cuda:3"])
+    assert placement == {"device_map": "balanced", "max_memory": {1: 7_000, 3: 5_000}}
+
+
+@pytest.mark.parametrize("spilled", ["disk", "cpu"])
+def test_a_model_that_gpus_have_no_room_for_is_refused(checkpoints, monkeypatch, spilled):
+    # transformers would put the rest elsewhere, where a change to a weight has no effect.
+    placement = {"device_map": {"": spilled}}
+    monkeypatch.setattr(checkpoints_module, "_placement", lambda devices: placement)
+    monkeypatch.setattr(PreTrainedModel, "hf_device_map", placement["device_map"], raising=False)
+    with pytest.raises(InputError, match=r"no room on 2 GPUs; raise models\.….gpus"):
+        load_model(checkpoints["llama", "pre"], "float32", ["cuda:0", "cuda:1"])
+
+
+@pytest.fixture
+def dispatched(checkpoints, family):
+    """The first checkpoint with accelerate's hooks on every module, as on several GPUs."""
+    model = load_model(checkpoints[family, "pre"], "float32", "cpu")
+    return accelerate.dispatch_model(
+        model, {name: "cpu" for name, _ in model.named_children()}, force_hooks=True
+    )
+
+
+def captured(model, tokenizer):
+    with ActivationCapture(model, "generated") as capture:
+        runs = list(generate_greedily(model, tokenizer, PROMPTS, 5, 5, capture))
+    return runs[0].tokens, capture.activation_sums
+
+
+def test_a_dispatched_model_gives_the_same_activations(model, dispatched, tokenizer):
+    assert any(hasattr(module, "_hf_hook") for module in dispatched.modules())
+    (tokens, sums), (tokens_there, sums_there) = (
+        captured(one, tokenizer) for one in (model, dispatched)
+    )
+    assert (tokens == tokens_there).all()
+    assert torch.equal(sums, sums_there)
+
+
+@pytest.mark.parametrize("positions", ["last", "all"])
+def test_a_dispatched_model_is_changed_alike(model, dispatched, tokenizer, positions):
+    rows = {"layer": [0, 1, 1], "neuron": [3, 0, 7], "operation": ["set", "scale", "scale_key"],
+            "value": [2.0, -1.5, 4.0]}  # fmt: skip
+    found = []
+    for one in (model, dispatched):
+        before = state_of(one)
+        with applied(one, pd.DataFrame(rows), positions):
+            found.append(forward(one, [[5, 6, 7, 30]])["logits"])
+        assert same_state(one, before)
+        assert not torch.equal(found[-1], forward(one, [[5, 6, 7, 30]])["logits"])
+    assert torch.equal(*found)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import PROMPTS
+from workflow import program
 
 from dpo_neurons.activation_cache import new_cache, open_cache
 from dpo_neurons.capture import POSITIONS, ActivationCapture
@@ -16,7 +17,9 @@ from dpo_neurons.contributions import (
     contributions,
     identity_error,
     read_contributions,
+    row_suffixes,
 )
+from dpo_neurons.directions import write_direction
 from dpo_neurons.errors import InputError
 from dpo_neurons.generation import generate_greedily
 from dpo_neurons.value_vectors import project_values
@@ -66,7 +69,7 @@ def test_ties_are_ranked_in_order_of_the_neurons():
 def capture_to_cache(model, tokenizer, path, positions):
     size = len(PROMPTS), 5, 2
     with (
-        new_cache(path, *size, {"revision": "r"}) as cache,
+        new_cache(path, *size, {"revision": "r", "dtype": "float32"}) as cache,
         ActivationCapture(model, positions) as capture,
     ):
         for batch in generate_greedily(model, tokenizer, PROMPTS, *size[1:], capture):
@@ -120,6 +123,130 @@ def test_the_tolerance_tells_another_checkpoint_apart_in_every_dtype(dtype):
             identity_error(contributions(mean, 0 * mean, along, along, abs(along), "v1"), drop)
         )
     assert errors[0] < IDENTITY_TOLERANCE[dtype] < errors[1]
+
+
+def table_of_two_rows(definition="v1", turn=None):
+    """Along both axes of the plane, or along those turned by an orthogonal matrix."""
+    turn = np.eye(2) if turn is None else turn
+    along = [np.moveaxis(values @ turn.T, 2, 0) for values in (V_PRE, V_POST)]
+    return contributions(M_PRE, M_POST, *along, np.linalg.norm(V_PRE, axis=2), definition)
+
+
+def test_two_rows_by_hand():
+    table = table_of_two_rows()
+    assert row_suffixes(table) == ("_1", "_2", "_total")
+    assert row_suffixes(table_by_package()) == ()
+    np.testing.assert_allclose(table["reduction_1"], [2, 1, -5, 0, 3, 4.5])
+    np.testing.assert_allclose(table["projection_pre_2"], [4, 0, 10, 0, 4, -4])
+    np.testing.assert_allclose(table["projection_post_2"], [2, 0, 10, 0, 0, 2])
+    np.testing.assert_allclose(table["reduction_2"], [2, 0, 0, 0, 4, -6])
+    # They drop by 5.5 along the first axis and by nothing along the second.
+    np.testing.assert_allclose(table.attrs["shift_direction"], [1, 0])
+    np.testing.assert_allclose(table["reduction_total"], table["reduction_1"])
+
+
+@pytest.mark.parametrize("definition", ["v1", "v3"])
+def test_all_but_the_further_columns_goes_by_the_first_row(definition):
+    several = table_of_two_rows(definition)[list(COLUMNS)]
+    pd.testing.assert_frame_equal(several, table_by_package(definition), check_exact=True)
+
+
+def test_the_total_is_along_the_shift_and_sums_to_its_length():
+    turn = np.array([[0.6, 0.8], [-0.8, 0.6]])
+    table = table_of_two_rows(turn=turn)
+    # The shift, 5.5 along the first axis, has the coordinates 3.3 and -4.4 in the turned basis.
+    np.testing.assert_allclose(table.attrs["shift_direction"], [0.6, -0.8])
+    rows = table[["reduction_1", "reduction_2"]].to_numpy()
+    total = table["reduction_total"]
+    np.testing.assert_allclose(total, rows @ [0.6, -0.8])
+    drops = table["projection_pre_total"] - table["projection_post_total"]
+    np.testing.assert_allclose(total, drops)
+    assert total.sum() == pytest.approx(np.linalg.norm(rows.sum(axis=0)))
+    # The subspace is the same, and so is the total.
+    np.testing.assert_allclose(total, table_of_two_rows()["reduction_total"], atol=1e-12)
+
+
+def test_the_total_does_not_depend_on_the_signs_of_later_rows():
+    turn = np.array([[0.6, 0.8], [-0.8, 0.6]])
+    one, other = (table_of_two_rows(turn=turn * [[1], [sign]]) for sign in (1, -1))
+    for column in ("reduction_total", "projection_pre_total"):
+        np.testing.assert_allclose(one[column], other[column], atol=1e-12)
+    np.testing.assert_allclose(one["reduction_2"], -other["reduction_2"])
+
+
+def test_a_rise_along_the_first_row_is_a_negative_total():
+    along = [np.moveaxis(values, 2, 0) for values in (V_POST, V_PRE)]
+    table = contributions(M_POST, M_PRE, *along, np.linalg.norm(V_POST, axis=2), "v1")
+    np.testing.assert_allclose(table.attrs["shift_direction"], [1, 0])
+    assert table["reduction_total"].sum() == pytest.approx(-5.5)
+
+
+def test_the_identity_holds_for_each_row_and_in_total():
+    table = table_of_two_rows()
+    drops = (M_PRE[..., None] * V_PRE).sum(axis=1) - (M_POST[..., None] * V_POST).sum(axis=1)
+    drops = np.vstack([drops.T, table.attrs["shift_direction"] @ drops.T])
+    for row, drop in zip(row_suffixes(table), drops, strict=True):
+        assert identity_error(table, drop, row) < 1e-15
+        assert identity_error(table, drop + 1, row) > 0.01
+
+
+@pytest.mark.parametrize("definition", ["v1", "v3"])
+def test_one_row_gives_the_same_table_with_and_without_its_axis(tmp_path, definition):
+    norms = np.linalg.norm(V_PRE, axis=2)
+    along = V_PRE[None, ..., 0], V_POST[None, ..., 0]
+    table = contributions(M_PRE, M_POST, *along, norms, definition)
+    table.to_parquet(tmp_path / "one.parquet", index=False)
+    table_by_package(definition).to_parquet(tmp_path / "other.parquet", index=False)
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "other.parquet").read_bytes()
+
+
+def test_the_shift_survives_writing_and_reading(tmp_path):
+    table = table_of_two_rows()
+    table.to_parquet(tmp_path / "c.parquet", index=False)
+    found = read_contributions(tmp_path / "c.parquet")
+    pd.testing.assert_frame_equal(found, table)
+    assert found.attrs == table.attrs
+
+
+@pytest.fixture
+def compute(checkpoints, loaded, tokenizer, tmp_path):
+    """Run the program on captures of a tiny Llama: compute(rows of a direction, captured stage)."""
+    for stage in ("pre", "post", "other"):
+        capture_to_cache(loaded("llama", stage), tokenizer, tmp_path / f"{stage}.h5", POSITIONS[0])
+
+    def run(rows, after="post"):
+        write_direction(tmp_path / "d.safetensors", rows, {})
+        return program(
+            "compute_contributions",
+            f"--checkpoint-pre {checkpoints['llama', 'pre']} --activations-pre {tmp_path}/pre.h5"
+            f" --checkpoint-post {checkpoints['llama', 'post']}"
+            f" --activations-post {tmp_path}/{after}.h5 --direction {tmp_path}/d.safetensors"
+            f" --definition v3 --output {tmp_path}/c.parquet",
+        )
+
+    return run
+
+
+def test_the_program_checks_each_row_of_a_direction(compute, tmp_path):
+    rows = np.random.default_rng(4).normal(size=(3, 16))
+    result = compute(rows)
+    assert result.returncode == 0, result.stdout
+    assert result.stdout.count("neurons add up to the drop") == 4
+    assert "together the neurons moved along" in result.stdout
+    several = read_contributions(tmp_path / "c.parquet")
+    assert row_suffixes(several) == ("_1", "_2", "_3", "_total")
+    assert compute(rows[:1]).returncode == 0
+    one = read_contributions(tmp_path / "c.parquet")
+    assert tuple(one.columns) == COLUMNS
+    pd.testing.assert_frame_equal(several[list(COLUMNS)], one, check_exact=True)
+    for column in ("reduction", "projection_pre", "projection_post"):
+        np.testing.assert_allclose(several[f"{column}_1"], one[column], atol=1e-15)
+
+    result = compute(rows, after="other")
+    assert result.returncode == 1
+    assert "the neurons do not add up to the MLP outputs" in result.stdout.splitlines()[-1]
+    result = compute(rows[[0, 1, 1]])
+    assert "row 3 of the direction lies in the span" in result.stdout.splitlines()[-1]
 
 
 def test_a_direction_of_another_width_is_refused_naming_both(checkpoints, family):

@@ -1,6 +1,7 @@
 """DPO with the KL term: both computed by hand on one batch, and what they do to a model."""
 
 import json
+import shutil
 import sys
 
 import pytest
@@ -88,7 +89,6 @@ def trainer_of(kind, first, tmp_path, **named):
 
 def loss_of(trainer):
     batch = next(iter(trainer.get_train_dataloader()))
-    trainer._metrics = {"train": trainer._metrics["train"], "eval": trainer._metrics["eval"]}
     return trainer.compute_loss(trainer.model, batch)
 
 
@@ -99,10 +99,8 @@ def answers(tokenizer, model, reference):
             prompt = tokenizer(pair["prompt"])["input_ids"]
             whole = tokenizer(pair["prompt"] + pair[kind])["input_ids"]
             whole.append(tokenizer.eos_token_id)  # as trl does
-            read = [
-                forward(one, [whole])["logits"][0, len(prompt) - 1 : -1]
-                for one in (model, reference)
-            ]
+            logits = [forward(one, [whole])["logits"][0, :-1] for one in (model, reference)]
+            read = [one[len(prompt) - 1 :] for one in logits]
             yield kind, *read, torch.tensor(whole[len(prompt) :])
 
 
@@ -152,7 +150,7 @@ def program(tmp_path, monkeypatch):
         (tmp_path / "pairs.jsonl").write_text(rows)
         settings = {
             "pairs": tmp_path / "pairs.jsonl", "checkpoint": first, "dtype": "float32",
-            "beta": BETA, "kl-weight": 0, "learning-rate": 1e-3, "warmup-steps": 0, "steps": 12,
+            "beta": BETA, "kl-weight": 0, "learning-rate": 1e-3, "warmup-steps": 0, "steps": 8,
             "batch-size": 4, "seed": 1, "device": "cpu", "threads": 1, "output": tmp_path / name,
             "source-output": tmp_path / f"{name}.json", **changes,
         }  # fmt: skip
@@ -168,10 +166,8 @@ def program(tmp_path, monkeypatch):
 def distance(first, tuned):
     """Mean divergence from the first model on prompts that were not trained on."""
     ids = [[4, 30, 12, 25, 7], [33, 14, 9, 21, 17], [20, 20, 5, 36, 10]]
-    logits = [
-        forward(load_trainable_model(one, "float32").eval(), ids)["logits"]
-        for one in (first, tuned)
-    ]
+    models = [load_trainable_model(one, "float32").eval() for one in (first, tuned)]
+    logits = [forward(one, ids)["logits"] for one in models]
     return divergence_by_hand(*(one.flatten(0, 1) for one in logits))
 
 
@@ -194,33 +190,25 @@ def test_the_chosen_answers_gain_on_the_rejected_ones(checkpoints, program):
     assert gains["chosen"] > gains["rejected"] + 1
 
 
-def test_bfloat16_weights_are_trained_in_float32(checkpoints, program):
-    first = checkpoints["llama", "pre"]
-    wide, narrow = (
-        load_file(
-            program(first, dtype, dtype=dtype, **{"learning-rate": 3e-5}) / "model.safetensors"
-        )
-        for dtype in ("float32", "bfloat16")
-    )
-    before = load_file(first / "model.safetensors")
-    assert {tensor.dtype for tensor in narrow.values()} == {torch.bfloat16}
-    moved = {"here": 0, "of": 0}
-    for name, tensor in narrow.items():
-        # Steps too small for bfloat16 have added up: rounding came last, not at every step.
-        torch.testing.assert_close(tensor.float(), wide[name], rtol=2**-8, atol=1e-4)
-        moved["here"] += int((tensor != before[name].bfloat16()).sum())
-        moved["of"] += tensor.numel()
-    assert moved["here"] > moved["of"] / 20
+def test_bfloat16_weights_are_trained_in_float32(checkpoints, program, tmp_path):
+    first = shutil.copytree(checkpoints["llama", "pre"], tmp_path / "first")
+    load_trainable_model(first, "bfloat16").save_pretrained(first)
+    tuned = program(first, "tuned", dtype="bfloat16", **{"learning-rate": 3e-5})
+    before, after = (load_file(one / "model.safetensors") for one in (first, tuned))
+    assert {tensor.dtype for tensor in after.values()} == {torch.bfloat16}
+    large = moved = 0
+    for name, tensor in after.items():
+        # In bfloat16 no step of 3e-5 could move these: the next number is 1e-3 away.
+        chosen = before[name].abs() > 0.25
+        large += int(chosen.sum())
+        moved += int((tensor != before[name])[chosen].sum())
+    assert moved > large / 20
 
 
 def test_all_but_the_weights_is_as_in_the_first_checkpoint(checkpoints, program, tmp_path):
     first = checkpoints["llama", "pre"]
     tuned = program(first, "tuned")
-    for name in (
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "generation_config.json",
-        "config.json",
-    ):
+    for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
         assert (tuned / name).read_bytes() == (first / name).read_bytes()
+    assert (tuned / "config.json").read_bytes() == (first / "config.json").read_bytes()
     assert json.loads((tmp_path / "tuned.json").read_text())["kind"] == "dpo"

@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 
 from dpo_neurons.contributions import contributions
-from dpo_neurons.group_shares import PromptProjections, prompt_projections, summarise_groups
+from dpo_neurons.group_shares import group_sets, summarise_groups
 from dpo_neurons.groups import GROUPS, RAISING, REDUCING
+from dpo_neurons.prompt_projections import PromptProjections, prompt_projections
+from dpo_neurons.totals import summarise_totals, total_sets
 
 # Two layers of two neurons; one member each of TP-, TN+, AP- and AN+.
 ALONG = np.array([[2.0, 1.0], [-1.0, -4.0]])
@@ -36,7 +38,7 @@ def case(tmp_path):
     sides = []
     for stage in ("pre", "post"):
         with cache_of(tmp_path / f"{stage}.h5", SUMS[stage], TOKENS[stage]) as cache:
-            sides.append(prompt_projections(table, cache, stage))
+            sides.append(prompt_projections(table, cache, stage, group_sets(table)))
     return table, *sides
 
 
@@ -76,9 +78,11 @@ def test_the_bootstrap_weights_prompts_by_their_tokens(case):
     drops = mean(pre) - mean(post)
     for columns in (slice(0, 4), slice(4, 8)):
         shares = drops[:, columns] / drops[:, columns].sum(axis=1, keepdims=True)
-        for bound, level in (("share_low", 0.05), ("share_high", 0.95)):
+        for bound, level in (("low", 0.05), ("high", 0.95)):
             wanted = np.quantile(shares, level, axis=0)
-            np.testing.assert_allclose(groups[bound][columns], wanted, atol=0.02)
+            np.testing.assert_allclose(groups[f"share_{bound}"][columns], wanted, atol=0.02)
+            wanted = np.quantile(drops[:, columns], level, axis=0)
+            np.testing.assert_allclose(groups[f"reduction_{bound}"][columns], wanted, atol=0.1)
 
 
 def synthetic(n_prompts, noise):
@@ -117,9 +121,7 @@ def test_an_empty_side_has_shares_of_zero():
         side.sums[:, 4:] = 0
     groups = summarise_groups(table[kept], pre, post, resamples=100, level=0.95, seed=2)
     assert groups["share"][:4].sum() == pytest.approx(1)
-    assert (groups.loc[4:, ["neurons", "reduction", "share", "share_low", "share_high"]] == 0).all(
-        axis=None
-    )
+    assert (groups.loc[4:].drop(columns="group") == 0).all(axis=None)
 
 
 def test_prompts_that_ended_at_once_do_not_spoil_the_interval():
@@ -129,3 +131,49 @@ def test_prompts_that_ended_at_once_do_not_spoil_the_interval():
         side.tokens[:2] = 0
     groups = summarise_groups(table, pre, post, resamples=500, level=0.95, seed=2)
     assert np.isfinite(groups[["share_low", "share_high"]]).all(axis=None)
+
+
+def test_every_share_and_sum_has_an_interval(case):
+    groups = summarise_groups(*case, resamples=100, level=0.9, seed=1)
+    for name in ("share", "reduction"):
+        assert (groups[f"{name}_low"] <= groups[f"{name}_high"]).all()
+        assert np.isfinite(groups[[f"{name}_low", f"{name}_high"]]).all(axis=None)
+
+
+def totals_of(table, tmp_path, **how):
+    sides = []
+    for stage in ("pre", "post"):
+        with cache_of(tmp_path / f"total_{stage}.h5", SUMS[stage], TOKENS[stage]) as cache:
+            sides.append(prompt_projections(table, cache, stage, total_sets(table)))
+    return summarise_totals(table, *sides, **how).set_index("quantity")
+
+
+def test_totals_by_hand(case, tmp_path):
+    # Reductions 2.4, 1.25, -0.425, -4 (above); activations before 2, -0.75, 1.125, -2.
+    totals = totals_of(case[0], tmp_path, resamples=3000, level=0.9, seed=3)
+    assert totals["value"].to_dict() == pytest.approx(
+        {
+            "neurons": 4,
+            "reducing": 0.5,
+            "active": 0.5,
+            "positive_reduction": 3.65,
+            "net_reduction": -0.775,
+        }
+    )
+    assert totals.loc[["neurons", "reducing", "active"], ["low", "high"]].isna().all(axis=None)
+    drawn = np.random.default_rng(0).integers(3, size=(4000, 3))
+    means = {
+        stage: SUMS[stage][drawn].sum(axis=1) / TOKENS[stage][drawn].sum(axis=1)[:, None, None]
+        for stage in SUMS
+    }
+    drops = ((means["pre"] - means["post"]) * ALONG).reshape(4000, 4)
+    for name, wanted in (("positive", drops[:, :2]), ("net", drops)):
+        bounds = np.quantile(wanted.sum(axis=1), [0.05, 0.95])
+        found = totals.loc[f"{name}_reduction", ["low", "high"]]
+        np.testing.assert_allclose(found.to_numpy(dtype=float), bounds, atol=0.15)
+
+
+def test_a_neuron_that_nothing_moved_does_not_reduce(case, tmp_path):
+    table = case[0].assign(reduction=[0.0, 1.0, -1.0, 0.0])
+    totals = totals_of(table, tmp_path, resamples=10, level=0.9, seed=3)
+    assert totals["value"]["reducing"] == 0.25

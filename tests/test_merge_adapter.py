@@ -104,9 +104,8 @@ def test_merged_weights_are_the_sum_computed_by_hand(
     adapted = trained_adapter(checkpoint, adapter, config)
     output, facts = program(checkpoint, adapter, "float32")
 
-    wanted, changed = by_hand(
-        checkpoint, adapter, 7 / 3 ** (0.5 if stabilised else 1), family == "gpt2"
-    )
+    scale = 7 / 3**0.5 if stabilised else 7 / 3
+    wanted, changed = by_hand(checkpoint, adapter, scale, family == "gpt2")
     assert changed == n
     found = load_file(output / "model.safetensors")
     assert found.keys() == wanted.keys()
@@ -173,10 +172,9 @@ def test_other_kinds_that_scale_weights_are_merged(checkpoints, tmp_path):
         target_modules=["k_proj", "down_proj"],
         feedforward_modules=["down_proj"],
     )
-    adapted = trained_adapter(checkpoints["llama", "pre"], tmp_path / "adapter", config)
-    model = merged(
-        load_trainable_model(checkpoints["llama", "pre"], "float32"), tmp_path / "adapter"
-    )
+    checkpoint = checkpoints["llama", "pre"]
+    adapted = trained_adapter(checkpoint, tmp_path / "adapter", config)
+    model = merged(load_trainable_model(checkpoint, "float32"), tmp_path / "adapter")
     with torch.no_grad():
         torch.testing.assert_close(model.eval()(IDS).logits, adapted(IDS).logits)
 

@@ -5,9 +5,12 @@ import pytest
 import torch
 from by_hand import hooks_left, stack
 from conftest import PROMPTS
+from safetensors import safe_open
+from workflow import program
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.generation import generate_greedily
+from dpo_neurons.jsonl import write_jsonl
 from dpo_neurons.probe import mean_last_states, train_probe
 
 
@@ -105,3 +108,33 @@ def test_the_label_that_is_rare_is_named():
 def test_too_few_comments_to_split_are_refused(n):
     with pytest.raises(InputError, match="labelled_comments"):
         train_probe(np.eye(n), np.arange(n) % 2, validation_share=0.1, seed=1)
+
+
+def test_a_probe_is_of_the_label_asked_for(checkpoints, tmp_path):
+    # Even comments insult and odd ones threaten.
+    comments = [
+        {"text": "w1 w2" if n % 2 else "w30 w11", "toxic": 1 if n < 9 else 0,
+         "insult": 1 - n % 2, "threat": n % 2}
+        for n in range(40)
+    ]  # fmt: skip
+    write_jsonl(tmp_path / "comments.jsonl", comments)
+
+    def direction(label):
+        result = program(
+            "train_probe",
+            f"--checkpoint {checkpoints['gpt2', 'pre']} --comments {tmp_path}/comments.jsonl"
+            f" --label {label} --validation-share 0.2 --seed 1 --dtype float32 --attention default"
+            f" --batch-size 8 --device cpu --threads 1 --output {tmp_path}/{label}.safetensors",
+        )
+        assert result.returncode == (label == "menace"), result.stdout
+        return result.stdout.splitlines()[-1]
+
+    directions = {}
+    for label in ("insult", "threat"):
+        direction(label)
+        with safe_open(tmp_path / f"{label}.safetensors", "np") as file:
+            directions[label] = file.get_tensor("direction")[0]
+            assert file.metadata()["label"] == label
+            assert file.metadata()["validation_accuracy"] == "1.000000"
+    np.testing.assert_allclose(directions["insult"], -directions["threat"], atol=1e-4)
+    assert 'line 1: needs the key "menace" with a number between 0 and 1' in direction("menace")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from workflow import (
+    BY_ONE_MODEL,
     CHANGED,
     CONFIG,
     DATASETS,
@@ -27,8 +28,16 @@ from workflow import (
 pytest_plugins = ["finished_study"]
 
 MEASURE = "run_intervention score_continuations"
-TABLE = {"tabulate_interventions", "draw_tradeoff"}
-GROUPS = {"summarise_groups", "draw_group_shares"}
+MODELS_COMPARED = {"compare_models", "draw_model_comparison"}
+PREDICTION = {"predict_toxicity", "draw_prediction"}
+TABLE = (
+    {"tabulate_interventions", "draw_tradeoff", "draw_edit_grid", "draw_key_scaling"}
+    | PREDICTION
+    | MODELS_COMPARED
+)
+TESTS = {"compare_interventions"} | MODELS_COMPARED
+GROUPS = {"summarise_groups", "draw_group_shares"} | MODELS_COMPARED
+INTERVALS = {"summarise_totals", "summarise_cancellation", "draw_cancellation", "draw_net_curve"}
 ABLATED_CAPTURE = {"capture_ablated_activations ablate_top_6", "draw_layer_projections"}
 FIGURES_OF_NEURONS = {
     "draw_cumulative_reduction",
@@ -38,23 +47,45 @@ FIGURES_OF_NEURONS = {
     "draw_top_activations",
     "draw_top_toxic_shifts",
     "draw_later_toxic_shifts",
+    "draw_activation_changes",
+    "decompose_reductions",
+    "draw_reduction_sources",
 }
 CONTRIBUTIONS = (
     {"compute_contributions"}
     | FIGURES_OF_NEURONS
     | GROUPS
+    | INTERVALS
     | each("write_plan", CHANGED)
     | each(MEASURE, CHANGED)
     | ABLATED_CAPTURE
     | TABLE
+    | TESTS
 )
 """What follows from the contributions: the plans chosen from them, and all that is measured."""
-CAPTURES = each("capture_activations", STAGES) | CONTRIBUTIONS
-SCORES = each("score_continuations", INTERVENTIONS) | TABLE
+RESIDUALS = {"compare_residuals", "draw_residual_shift", "draw_value_changes"}
+DESCRIBED = {"describe_neurons"} | each(f"write_plan {MEASURE}", BY_ONE_MODEL)
+"""What follows from the first model's neurons alone."""
+CAPTURES = (
+    each("capture_activations", STAGES)
+    | {"capture_crossed_activations"}
+    | RESIDUALS
+    | DESCRIBED
+    | CONTRIBUTIONS
+)
+SCORES = each("score_continuations", INTERVENTIONS) | TABLE | TESTS
 RUNS = each("run_intervention", INTERVENTIONS) | SCORES
+STEERED = each(MEASURE, {"steer_last"})
+"""Steering says itself where it acts."""
 SOURCES = {"tabulate_sources"}
-DPO = {"train_dpo", "capture_activations post"} | SOURCES | CONTRIBUTIONS | each(MEASURE, {"dpo"})
-PROBE = {"train_probe", "tabulate_logit_lens"} | CONTRIBUTIONS
+DPO = (
+    {"train_dpo", "capture_activations post", "capture_crossed_activations"}
+    | RESIDUALS
+    | SOURCES
+    | CONTRIBUTIONS
+    | each(MEASURE, {"dpo"})
+)
+PROBE = {"train_probe", "tabulate_logit_lens"} | DESCRIBED | STEERED | RESIDUALS | CONTRIBUTIONS
 IMPORTED = {"import_data lexicon"} | SOURCES | SCORES
 MODEL_RUNS = PROBE | CAPTURES | RUNS
 """What loads a model's weights and runs them, and what follows."""
@@ -73,18 +104,18 @@ CONFIGURATION = [
     ("data.lexicon", {"kind": "file", "path": CONFIG},
      {"import_data lexicon"} | SCORES | SOURCES),
     ("interventions.ablate_top_9", {"kind": "ablate", "top": 9},
-     each(f"write_plan {MEASURE}", {"ablate_top_9"}) | TABLE),
+     each(f"write_plan {MEASURE}", {"ablate_top_9"}) | TABLE | TESTS),
     ("interventions.patch_tn", {"kind": "patch", "groups": ["TN+"]},
-     each(f"write_plan {MEASURE}", {"patch_tn", "control_tn"}) | TABLE),
+     each(f"write_plan {MEASURE}", {"patch_tn", "control_tn"}) | TABLE | TESTS),
     ("interventions.scale_keys_x2.factor", 3,
-     each(f"write_plan {MEASURE}", {"scale_keys_x2"}) | TABLE),
+     each(f"write_plan {MEASURE}", {"scale_keys_x2"}) | TABLE | TESTS),
     ("generation.tokens", 4, CAPTURES | RUNS),
-    ("generation.positions", "all", RUNS | ABLATED_CAPTURE),
+    ("generation.positions", "all", (RUNS - STEERED) | ABLATED_CAPTURE),
     ("activations.positions", "predicting", CAPTURES),
     ("perplexity.positions", "first", RUNS),
     ("perplexity.window", 24, RUNS),
-    ("bootstrap.level", 0.9, GROUPS | TABLE),
-    ("bootstrap.resamples", 90, GROUPS | TABLE),
+    ("bootstrap.level", 0.9, GROUPS | TABLE | TESTS | INTERVALS),
+    ("bootstrap.resamples", 90, GROUPS | TABLE | TESTS | INTERVALS),
     ("directions.probe.validation_share", 0.3, PROBE),
     ("directions.words", {"kind": "embedding", "words": ["fool"], "neutral_words": ["friend"]},
      each("compute_embedding_direction compute_contributions summarise_groups tabulate_logit_lens",
@@ -195,7 +226,11 @@ def test_a_setting_of_another_study_rebuilds_what_it_enters_and_nothing_else(
         ("data/lexicon", SOURCES),
         (
             "checkpoints/toy/pre",
-            SOURCES | {"capture_activations pre"} | CONTRIBUTIONS,
+            SOURCES
+            | {"capture_activations pre", "capture_crossed_activations"}
+            | RESIDUALS
+            | DESCRIBED
+            | CONTRIBUTIONS,
         ),
     ],
 )

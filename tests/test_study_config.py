@@ -1,5 +1,6 @@
 """The configuration: every kind of mistake is a sentence that names file, key and remedy."""
 
+import argparse
 import copy
 import re
 import shlex
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from dpo_neurons.errors import InputError
 from dpo_neurons.study_config import Study, one_of, options
 
-EMBEDDED = yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text("utf-8"))
+PROJECT = Path(__file__).parents[1]
+EMBEDDED = yaml.safe_load((PROJECT / "config.yaml").read_text("utf-8"))
 EMBEDDED["figures"]["1a_layer_projections"]["ablated"] = "ablate_top_6"
 EMBEDDED["interventions"] = {
     "ablate_top_6": {"kind": "ablate", "top": 6},
@@ -44,6 +46,12 @@ def study():
     return Study(copy.deepcopy(EMBEDDED), "config.yaml")
 
 
+FILE = {"kind": "file", "path": "Snakefile"}
+SFT = {"kind": "sft", "learning_rate": 1e-5, "warmup_steps": 0, "steps": 1, "batch_size": 1}
+LLAMA = {**EMBEDDED["models"]["toy"]["pre"], "architecture": "llama"}
+PROBE = {"kind": "probe", "validation_share": 0.1}
+SVD = {"kind": "svd", "from": "probe", "neurons": 9, "components": 2}
+
 # A changed key, its value, and what the sentence must say.
 MISTAKES = [
     ("sead", 3, ["unknown key 'sead'", "did you mean 'seed'?"]),
@@ -65,16 +73,51 @@ MISTAKES = [
     ("scorer__kind", "perspektive", ["scorer.kind", "'perspektive' is not one of lexicon"]),
     ("data__training_text__kind", "fiel", ["data.training_text.kind", "did you mean 'file'?"]),
     ("models__toy__post__kind", "dpoo", ["models.toy.post.kind", "did you mean 'dpo'?"]),
-    ("study", "a b", ["study", "'a b' is no name"]),
-    ("study", "../elsewhere", ["study", "is no name"]),
+    ("study", "a b", ["study", "'a b' is not a name; use letters"]),
+    ("study", "../elsewhere", ["study", "is not a name"]),
     ("models", {}, ["models"]),
-    ("seed", ..., ["the key 'seed' is missing"]),
-    ("data__perplexity_text", ..., ["data", "the key 'perplexity_text' is missing"]),
+    ("study", ..., ["the key 'study' is missing; add it"]),
+    ("models__toy__post", ..., ["models.toy", "the key 'post' is missing; add it"]),
     ("models__toy__pre__steps", ..., ["models.toy.pre", "the key 'steps' is missing"]),
-    ("figures__4_top_activations__top", ..., ["figures.4_top_activations", "'top' is missing"]),
+    ("figures__5a_top_toxic_shifts__last", ..., ["figures.5a_top_toxic_shifts", "'last' is miss"]),
+    ("figures__5a_top_toxic_shifts", {"first": 9, "last": 3},
+     ["figures.5a_top_toxic_shifts: the first rank, 9, is beyond the last, 3; give a range"]),
     ("data__training_text", ..., ["models.toy.pre is of kind train_from_scratch",
                                   "add training_text to data"]),
     ("data__preference_pairs", ..., ["models.toy.post is of kind dpo", "preference_pairs"]),
+    ("models__toy__post", SFT, ["models.toy.post is of kind sft", "add demonstrations to data"]),
+    ("data__labelled_comments", ...,
+     ["directions.probe is of kind probe, which needs data.labelled_comments; add"]),
+    ("data__challenge_prompts__prompt_words", 3, ["data.challenge_prompts", "'prompt_words'"]),
+    ("data__challenge_prompts", FILE | {"prompt_words": 3},
+     ["data.challenge_prompts: prompt_words is for reference_sentences alone; leave it out"]),
+    ("data__challenge_prompts", {"kind": "file", "path": "nowhere/*.jsonl"},
+     ["data.challenge_prompts.path: nowhere/*.jsonl does not exist; give a path that does"]),
+    ("data__challenge_prompts", {"kind": "file", "path": "a**b"}, ["path: a**b does not exist"]),
+    ("data__challenge_prompts", {"kind": "synthetic"},
+     ["data.challenge_prompts: the key 'rows' is missing; add it"]),
+    ("models__toy__post", {"kind": "directory", "path": "workflow_script*"},
+     ["models.toy.post.path: workflow_script* does not exist"]),
+    ("models__toy__pre", {"kind": "state_dict", "path": "Snakefile"},
+     ["models.toy.pre: the key 'like' is missing; add it"]),
+    ("models__toy__pre", {"kind": "state_dict", "path": "Snakefile", "like": "nowhere"},
+     ["models.toy.pre.like: nowhere does not exist"]),
+    ("models__toy__pre__width", 98, ["models.toy.pre.width: 98 is no multiple of 4, which 4 he"]),
+    ("models__toy__pre", LLAMA | {"width": 12},
+     ["models.toy.pre.width: 12 is no multiple of 8, which 4 heads of llama need"]),
+    ("scorer", {"kind": "classifier", "path": "Snakefile"},
+     ["scorer: 'label' is missing; add it, since it is known only for unitary/toxic-bert"]),
+    ("scorer", {"kind": "classifier", "repository": "unitary/toxic-brt", "revision": "0" * 40},
+     ["scorer: 'label' is missing", "did you mean 'unitary/toxic-bert'?"]),
+    ("scorer", {"kind": "classifier", "repository": "a/b", "revision": "0" * 40, "label": "x"},
+     ["scorer: 'activation' is missing"]),
+    ("directions__s", SVD | {"from": "s"},
+     ["directions.s.from: 's' is not one of the directions but SVDs (probe)"]),
+    ("directions", {"probe": PROBE, "s": SVD, "t": SVD | {"from": "s"}},
+     ["directions.t.from: 's' is not one of the directions but SVDs (probe)"]),
+    ("directions", {"probe": SVD}, ["directions but SVDs (there are none); give one that is"]),
+    ("directions__s", SVD | {"components": 10},
+     ["directions.s.components: 9 value vectors (neurons) have no 10 components; ask for fewer"]),
     ("data__lexicon", ..., ["scorer is of kind lexicon", "add lexicon to data"]),
     ("direction", "prob", ["direction: 'prob'", "directions (probe)", "did you mean 'probe'?"]),
     ("figures__1a_layer_projections__ablated", "ablate_top_66",
@@ -100,7 +143,8 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("key", "value", "words"), MISTAKES, ids=lambda part: str(part)[:40])
-def test_a_mistake_is_a_sentence_naming_file_key_and_remedy(key, value, words):
+def test_a_mistake_is_a_sentence_naming_file_key_and_remedy(key, value, words, monkeypatch):
+    monkeypatch.chdir(PROJECT)
     with pytest.raises(InputError) as caught:
         Study(changed(**{key: value}), "my_study.yaml")
     sentence = str(caught.value)
@@ -154,8 +198,8 @@ def test_only_key_scaling_and_dpo_run_on_the_second_checkpoint(study, name, stag
         ("ablate_top_6", "--kind ablate --top 6"),
         ("ablate_positive", "--kind ablate --top 3 --only-positive"),
         ("scale_keys_x2", "--kind scale_keys --top 7 --factor 2"),
-        ("patch_tp_an", "--kind patch --groups TP- AN-"),
-        ("control_tp_an", "--kind control --groups TP- AN-"),
+        ("patch_tp_an", "--kind patch --groups TP- AN- --values mean"),
+        ("control_tp_an", "--kind control --groups TP- AN- --values mean"),
     ],
 )
 def test_plan_options_are_those_of_the_program(study, name, words):
@@ -189,10 +233,45 @@ def test_one_of_matches_the_names_and_nothing_else(names, other):
         assert bool(pattern.fullmatch(name)) == (name in names)
 
 
-@given(st.dictionaries(st.sampled_from(["path", "top_n"]), st.text() | st.integers()))
-def test_options_survive_the_shell(entry):
-    words = shlex.split(options({"kind": "x", **entry}))
-    assert words == [w for k, v in entry.items() for w in (f"--{k.replace('_', '-')}", str(v))]
+SINGLE = st.text() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+SEVERAL = st.lists(st.text().filter(lambda word: not word.startswith("-")), min_size=1)
+
+
+def parser():
+    found = argparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
+    for name in ("path", "top-n"):
+        found.add_argument(f"--{name}")
+    for name in ("words", "where"):
+        found.add_argument(f"--{name}", nargs="+")
+    return found
+
+
+@given(st.fixed_dictionaries({}, optional={"path": SINGLE, "top_n": SINGLE, "words": SEVERAL}))
+def test_options_survive_the_shell_and_the_programs_parser(entry):
+    found = vars(parser().parse_args(shlex.split(options({"kind": "x", **entry}))))
+    for key, value in entry.items():
+        assert found[key] == (value if isinstance(value, list) else str(value))
+    assert all(found[key] is None for key in found.keys() - entry.keys())
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"challenging": True, "n": 3}, ["challenging=true", "n=3"]),
+        ({"a b": " x"}, ["a b= x"]),
+        ({"a": "-x"}, ["a=-x"]),
+        ({"é": "“q” 'r' $HOME"}, ["é=“q” 'r' $HOME"]),
+        ({"a": ""}, ["a="]),
+        ({"a": False}, ["a=false"]),
+        ({"a": "True"}, ["a=True"]),
+    ],
+)
+def test_a_mapping_becomes_pairs(value, words):
+    assert parser().parse_args(shlex.split(options({"where": value}))).where == words
+
+
+def test_a_number_that_argparse_would_take_for_an_option_is_joined_to_its_own():
+    assert options({"factor": -1e-5, "top": 3}) == "--factor=-1e-05 --top 3"
 
 
 def test_a_path_that_does_not_exist_is_named_with_its_key():
@@ -203,3 +282,76 @@ def test_a_path_that_does_not_exist_is_named_with_its_key():
     assert str(caught.value).startswith(
         "s.yaml: directions.mine.path: nowhere/mine.safetensors does not exist"
     )
+
+
+@pytest.fixture
+def minimal(tmp_path, monkeypatch):
+    """The nine lines of a user with two checkpoints and Jigsaw's file."""
+    for name in ("before", "after", "data"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "data" / "train.csv").touch()
+    monkeypatch.chdir(tmp_path)
+    return {
+        "study": "mine",
+        "data": {
+            "labelled_comments": {
+                "kind": "file", "path": "data/train.csv", "columns": {"text": "comment_text"},
+            },
+        },
+        "models": {
+            "m": {
+                "pre": {"kind": "directory", "path": "before"},
+                "post": {"kind": "directory", "path": "after"},
+            },
+        },
+    }  # fmt: skip
+
+
+def test_nine_lines_are_a_study_and_nothing_of_the_embedded_one_is_in_it(minimal):
+    study = Study(minimal, "my.yaml")
+    assert set(study.config["data"]) == set(study.needed_data)
+    assert set(study.on_hub) == {
+        "data.challenge_prompts", "data.reference_sentences", "data.perplexity_text", "scorer",
+    }  # fmt: skip
+    assert study.config["scorer"]["repository"] == "unitary/toxic-bert"
+    assert study.scorer_options() == "--scorer classifier --label toxic --activation sigmoid"
+    assert {"ablate_top_1000", "patch_all_four", "control_all_four"} <= set(study.interventions)
+    assert "synthetic" not in str(study.config)
+    assert "toy" not in str(study.config)
+
+
+def test_options_for_the_hub_pin_the_commit(minimal):
+    study = Study(minimal, "my.yaml")
+    fetched = shlex.split(study.fetch_options("data.challenge_prompts"))
+    assert fetched[:2] == ["--repository", "allenai/real-toxicity-prompts"]
+    assert fetched[-4:] == ["--type", "dataset", "--patterns", "prompts.jsonl"]
+    assert re.fullmatch("[0-9a-f]{40}", fetched[fetched.index("--revision") + 1])
+    assert shlex.split(study.fetch_options("scorer"))[-2:] == ["--type", "model"]
+    selection = shlex.split(study.selection_options("challenge_prompts"))
+    assert selection[:4] == ["--columns", "prompt=prompt.text", "--where", "challenging=true"]
+    assert study.selection_options("labelled_comments") == "--columns text=comment_text"
+
+
+def test_a_pattern_may_match_several_files_of_data(minimal, tmp_path):
+    for name in ("b.jsonl", "a.jsonl"):
+        (tmp_path / "data" / name).touch()
+    minimal["data"]["challenge_prompts"] = {"kind": "file", "path": "data/*.jsonl"}
+    study = Study(minimal, "my.yaml")
+    assert study.data_paths("challenge_prompts") == ["data/a.jsonl", "data/b.jsonl"]
+
+
+def test_what_is_not_read_need_not_be_there(minimal):
+    minimal["directions"] = {"w": {"kind": "embedding", "words": ["a"], "neutral_words": ["b"]}}
+    del minimal["data"]
+    with pytest.raises(InputError, match="direction: 'probe' is not one of the directions"):
+        Study(copy.deepcopy(minimal), "my.yaml")
+    study = Study(minimal | {"direction": "w"}, "my.yaml")
+    assert "labelled_comments" not in study.needed_data
+
+
+def test_an_adapter_is_a_path_or_on_the_hub(minimal, tmp_path):
+    minimal["models"]["m"]["post"] = {"kind": "adapter", "path": "after"}
+    assert Study(copy.deepcopy(minimal), "s").checkpoints_of_kind("adapter") == ["m/post"]
+    pinned = {"kind": "adapter", "repository": "a/b", "revision": "0" * 40}
+    minimal["models"]["m"]["post"] = pinned
+    assert "models.m.post" in Study(minimal, "s").on_hub

@@ -75,6 +75,16 @@ def test_projections_are_dot_products_with_the_direction(checkpoints, family, mo
         assert biases[layer] == pytest.approx(0 if bias is None else bias @ direction, abs=1e-6)
 
 
+def test_several_directions_are_projected_on_as_each_alone(checkpoints, family):
+    directions = np.random.default_rng(3).normal(size=(3, 16))
+    along, norms, biases = project_values(checkpoints[family, "pre"], directions, Path("d"))
+    for row, direction in enumerate(directions):
+        alone = project_values(checkpoints[family, "pre"], direction, Path("d"))
+        np.testing.assert_array_equal(along[row], alone[0])
+        np.testing.assert_array_equal(norms, alone[1])
+        np.testing.assert_array_equal(biases[row], alone[2])
+
+
 @pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.float8_e4m3fn], ids=str)
 def test_codes_of_a_quantised_model_are_refused(checkpoints, tmp_path, dtype):
     def quantise(tensors):

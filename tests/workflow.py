@@ -37,9 +37,13 @@ CHANGED = (
     "patch_all_four",
     "control_all_four",
     "scale_keys_x2",
+    "patch_token_tp",
 )
-INTERVENTIONS = ("none", "dpo", *CHANGED)
-"""The micro study's rows in order; those in CHANGED have a plan that is not empty."""
+"""Those of the micro study's rows that are chosen by what fine-tuning did."""
+BY_ONE_MODEL = ("edit_assign", "strip_all")
+"""Those that are chosen by the first model's neurons alone."""
+INTERVENTIONS = ("none", "dpo", *CHANGED, "edit_assign", "steer_last", "strip_all")
+"""All of them in order; steering takes the direction alone."""
 ITS_ONLY = (("model", "toy"), ("direction", "probe"))
 FIGURES = (
     "1a_layer_projections",
@@ -52,6 +56,15 @@ FIGURES = (
     "5a_top_toxic_shifts",
     "5b_later_toxic_shifts",
     "6_tradeoff",
+    "7_cancellation",
+    "8_net_curve",
+    "9_prediction",
+    "10_activation_changes",
+    "11_edit_grid",
+    "12_key_scaling",
+    "13_reduction_sources",
+    "14_residual_shift",
+    "15_value_changes",
 )
 
 

@@ -58,7 +58,11 @@ def main() -> None:
         mean_pre, mean_post, along_pre, along_post, norm_pre, arguments.definition
     )
     drops = (outputs_pre - biases_pre) - (outputs_post - biases_post)
-    for row, drop in zip(row_suffixes(table) or ("",), drops, strict=True):
+    if suffixes := row_suffixes(table):
+        shift = table.attrs["shift_direction"]
+        log.info("together the neurons moved along %s of the direction's rows", shift)
+        drops = np.vstack([drops, shift @ drops])
+    for row, drop in zip(suffixes or ("",), drops, strict=True):
         error = identity_error(table, drop, row)
         log.info("neurons add up to the drop of each MLP output within %.2g (relative)", error)
         if not error <= tolerance:
@@ -67,8 +71,6 @@ def main() -> None:
                 f"add up to the MLP outputs (relative error {error:.2g}, allowed {tolerance:g}); "
                 "they were captured from other checkpoints than these, so capture them again"
             )
-    if "shift_direction" in table.attrs:
-        log.info("together they moved along %s of the rows", table.attrs["shift_direction"])
     with whole_file(arguments.output) as partial:
         table.to_parquet(partial, index=False)
 

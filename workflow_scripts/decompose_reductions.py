@@ -48,8 +48,8 @@ def main() -> None:
         again = table[f"activation_{stage}"].to_numpy() * along.ravel()
         if not np.allclose(again, table[f"projection_{stage}"], rtol=1e-6, atol=1e-12):
             raise InputError(
-                f"{arguments.contributions}: not those of {stage} checkpoint and direction given; "
-                "compute them again"
+                f"{arguments.contributions}: not those of the {stage} checkpoint and direction "
+                "given; compute them again"
             )
     if differ:
         log.warning(

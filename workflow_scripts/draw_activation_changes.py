@@ -21,6 +21,8 @@ from dpo_neurons.program import run_program
 
 PAIRS = tuple((group, next(m for m in RAISING if m[:2] == group[:2])) for group in REDUCING)
 """Each reducing group with the raising one that mirrors it."""
+BINS = 60
+"""Over the whole width of the figure."""
 
 
 def changes(contributions: pd.DataFrame) -> np.ndarray:
@@ -70,10 +72,10 @@ def chart(
         title=alt.Title(
             "Changes of activation by neuron group",
             subtitle=[
-                f"{model}, {direction_name} direction: each panel a reducing group and, paler, the "
-                "raising one that mirrors it;",
-                f"columns are equally wide on this scale. {every - grouped:,} of {every:,} neurons "
-                "are in no group: nothing moved them",
+                f"{model}: each panel a group that reduces along the {direction_name} direction "
+                "and, paler, its mirror;",
+                f"columns are equally wide on this scale; {every - grouped:,} of {every:,} neurons "
+                "are in no group",
             ],
         ),
     )
@@ -88,7 +90,7 @@ def _densities(data: pd.DataFrame, pair: tuple[str, str], every: int, x: alt.X) 
     columns = alt.Chart(data[data["group"].isin(pair)]).encode(
         x=x,
         x2="high:Q",
-        y=alt.Y("neurons:Q", title="neurons").axis(format=",d", tickCount=4, tickMinStep=1),
+        y=alt.Y("neurons:Q", title="neurons").axis(format=",~r", tickCount=4),
         y2=alt.datum(0),
         # One scale for all panels, or each would rename the others' colours.
         color=group_colour(GROUPS, None),
@@ -112,16 +114,13 @@ def main() -> None:
     """Read the contributions, draw, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--contributions", type=Path, required=True, help="contributions parquet")
-    parser.add_argument("--bins", type=int, required=True, help="bins over the whole width")
     parser.add_argument("--direction-name", required=True, help="its name, for the titles")
     figure_arguments(parser)
     arguments = parser.parse_args()
-    if arguments.bins < 1:
-        parser.error("--bins must be at least 1")
 
     contributions = read_contributions(arguments.contributions)
     constant = typical_size(changes(contributions))
-    data = aggregate(contributions, arguments.bins, constant)
+    data = aggregate(contributions, BINS, constant)
     every = len(contributions)
     figure = chart(data, every, constant, arguments.model, arguments.direction_name)
     write_figure(figure, arguments.output_stem)

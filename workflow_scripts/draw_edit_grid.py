@@ -34,10 +34,12 @@ def aggregate(rows: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataFra
 
     rows: of named_rows, a row an edit; table: a row an intervention, as in the table file at
     `path`. Returns them joined, in order of form, direction, alpha and beta, and: control (α = 0),
-    column and row (α and β as the axes name them).
+    column and row (α and β as the axes name them). Rows without a finite toxicity and perplexity
+    are left out.
     """
     data = as_numbers(rows, ("alpha", "beta"))
     data = measured_rows(data, table, path)
+    data = data[np.isfinite(data[[*MEASURES]]).all(axis=1)]
     data = data.sort_values(["form", "direction", "alpha", "beta"], ignore_index=True)
     data["control"] = data["alpha"] == 0
     data["column"] = [f"{alpha:g}" for alpha in data["alpha"]]
@@ -80,7 +82,7 @@ def _panel(cells: pd.DataFrame, data: pd.DataFrame, form: str, direction: str) -
     return alt.hconcat(
         *maps,
         spacing=30,
-        title=alt.Title(title, fontSize=13, fontWeight="normal", offset=6),
+        title=alt.Title(title, fontSize=13, offset=6),
     ).resolve_scale(color="independent")
 
 
@@ -102,9 +104,12 @@ def _map(cells: pd.DataFrame, data: pd.DataFrame, measure: str) -> alt.LayerChar
             labelAngle=0,
             ticks=False,
             grid=False,
+            domain=False,
             labelExpr="datum.label == '0' ? ['0', 'control'] : datum.label",
         ),
-        y=alt.Y("row:N", title="β", sort=betas).scale(domain=betas).axis(ticks=False, grid=False),
+        y=alt.Y("row:N", title="β", sort=betas)
+        .scale(domain=betas)
+        .axis(ticks=False, grid=False, domain=False),
         tooltip=[
             "intervention:N",
             "alpha:Q",
@@ -127,7 +132,12 @@ def _map(cells: pd.DataFrame, data: pd.DataFrame, measure: str) -> alt.LayerChar
                 f"datum.{measure} > {dark}", alt.value("white"), alt.value("#202020")
             ),
         ),
-        title=alt.Title(f"{measure}{', colours logarithmic' if log else ''}", fontSize=12),
+        title=alt.Title(
+            f"{measure}{', colours logarithmic' if log else ''}",
+            fontSize=12,
+            fontWeight="normal",
+            offset=4,
+        ),
     ).properties(width=alt.Step(58), height=alt.Step(34))
 
 

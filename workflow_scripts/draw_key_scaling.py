@@ -34,7 +34,8 @@ def aggregate(rows: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataFra
     """The curves: a row a number of neurons and factor, fine-tuning alone as factor 1 of each.
 
     rows: of named_rows, a row a scaling with its top (neurons) and factor; table: a row an
-    intervention, as in the table file at `path`. A missing interval shrinks to its point.
+    intervention, as in the table file at `path`. Rows without a finite toxicity and perplexity are
+    left out; a missing interval shrinks to its point.
     """
     data = as_numbers(rows, ("top", "factor"))
     unscaled = [
@@ -43,6 +44,7 @@ def aggregate(rows: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataFra
     ]
     data = pd.concat([pd.DataFrame(unscaled), data], ignore_index=True) if unscaled else data
     data = measured_rows(data, table, path).astype({"top": int})
+    data = data[np.isfinite(data[[*MEASURES]]).all(axis=1)]
     for measure in MEASURES:
         for end in ("low", "high"):
             data[f"{measure}_{end}"] = data[f"{measure}_{end}"].fillna(data[measure])
@@ -56,8 +58,9 @@ def chart(data: pd.DataFrame, references: pd.DataFrame, model: str) -> alt.TopLe
     """
     if data.empty:
         return nothing_to_draw(TITLE, f"{model}: no key scaling in this study.")
-    x = alt.X("factor:Q").scale(domain=[1, float(data["factor"].max()) * 1.02], nice=False)
     factors = sorted(data["factor"].unique().tolist())
+    end = factors[-1] + 0.02 * (factors[-1] - factors[0]) + (len(factors) == 1)
+    x = alt.X("factor:Q").scale(domain=[factors[0], end], nice=False, zero=False)
     x = x.axis(values=factors, grid=False, labelExpr="'×' + datum.value")
     last = MEASURES[-1]
     return alt.vconcat(

@@ -21,9 +21,11 @@ from dpo_neurons.groups import REDUCING
 from dpo_neurons.model_comparison import COLUMNS
 from dpo_neurons.program import run_program
 
-WIDEST = (-1.0, 2.0)
+WIDEST = (-1.5, 3.0)
 """Intervals are cut off beyond these shares, unless a share itself lies there."""
 WIDTH, ROW = 430, 22
+PALE = ["TN+", "AP+"]
+"""Groups whose colours need dark letters on them."""
 
 
 def aggregate(
@@ -31,12 +33,12 @@ def aggregate(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The shares of the effect of some interventions and their controls, and the group shares.
 
-    comparison: a row a number, as in the comparison file. Returns model, intervention, kind (control
-    or row), label, value, low and high, a control under the name of the row that it controls; and
-    model, group, share, low, high and start, where its part of the model's bar begins.
+    comparison: a row a number, as in the comparison file. Returns model, intervention, kind
+    (control or row), label, value, low and high, a control under the name of the row that it
+    controls; and model, group, share, low, high, and start and end of its part of the model's bar.
     """
     of_effect = comparison[comparison["quantity"] == "effect_share"]
-    parts = []
+    parts = [of_effect[:0].assign(intervention="", kind="", label="")]
     for name in interventions:
         control = f"control_{name.removeprefix('patch_')}"
         for kind, of in (("row", name), ("control", control)):
@@ -56,7 +58,7 @@ def chart(shares: pd.DataFrame, groups: pd.DataFrame, direction_name: str) -> al
     """Draw the shares of the effect, a block an intervention, and the models' groups beside."""
     models = list(dict.fromkeys(groups["model"]))
     return alt.hconcat(
-        _effects(shares, models),
+        *([_effects(shares, models)] if len(shares) else []),
         _groups(groups, models, direction_name),
         spacing=40,
         title=alt.Title(
@@ -107,14 +109,14 @@ def _effects(shares: pd.DataFrame, models: list[str]) -> alt.FacetChart:
         ),
         kinds["row"]
         .transform_filter("!isValid(datum.value)")
-        .mark_text(align="left", color="#707070", fontSize=11, text="no effect to have a share of")
+        .mark_text(align="left", color="#707070", fontSize=11, text="undefined")
         .encode(x=alt.value(6)),
     ]
     order = list(dict.fromkeys(shares["label"]))
-    header = alt.Header(labelAnchor="start", labelPadding=4, labelFontSize=13)
-    blocks = alt.Facet("label:N", title=None, sort=order, header=header)
+    header = alt.Header(labelAngle=0, labelAlign="left", labelFontSize=13, labelPadding=10)
+    blocks = alt.Row("label:N", title=None, sort=order, header=header)
     layered = alt.layer(*layers).properties(width=WIDTH, height=ROW * len(models))
-    return layered.facet(blocks, columns=1, spacing=12)
+    return layered.facet(row=blocks, spacing=8)
 
 
 def _groups(groups: pd.DataFrame, models: list[str], direction_name: str) -> alt.LayerChart:
@@ -129,9 +131,12 @@ def _groups(groups: pd.DataFrame, models: list[str], direction_name: str) -> alt
     labels = base.transform_calculate(
         middle="(datum.start + datum.end) / 2", label="format(datum.share, '.0%')"
     ).transform_filter("datum.share >= 0.06")
+    ink = alt.condition(
+        alt.FieldOneOfPredicate("group", PALE), alt.value("black"), alt.value("white")
+    )
     return alt.layer(
         base.mark_bar(height=24).encode(x=share, x2="end:Q", color=colour),
-        labels.mark_text(color="white", fontWeight="bold").encode(x="middle:Q", text="label:N"),
+        labels.mark_text(fontWeight="bold").encode(x="middle:Q", text="label:N", color=ink),
         title=alt.Title(
             f"Groups by the {direction_name} direction",
             fontSize=13,
@@ -145,7 +150,7 @@ def main() -> None:
     """Read the comparison, draw, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--comparison", type=Path, required=True, help="comparison csv")
-    parser.add_argument("--interventions", nargs="+", required=True, help="blocks, in order")
+    parser.add_argument("--interventions", nargs="*", required=True, help="blocks, in order")
     parser.add_argument("--direction-name", required=True, help="its name, for the titles")
     parser.add_argument(
         "--output-stem", type=Path, required=True, help="path of the four files less their endings"

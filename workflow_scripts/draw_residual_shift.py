@@ -41,9 +41,9 @@ def aggregate(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """What is drawn: prompts, evenly thinned; the means of all of them; measures of the shift.
 
-    prompts: a row a layer, prompt and stage (pre, post). layers: a row a layer. Returns a row a
-    layer and prompt with along and beside (before) and along_after and beside_after; means (a row a layer and stage: along, beside); measures (layer, measure,
-    value).
+    prompts: a row a layer, prompt and stage (pre, post). layers: a row a layer. Returns three
+    tables. Prompts: a row a layer and prompt, along and beside (before), along_after and
+    beside_after. Means: a row a layer and stage, along and beside. Measures: layer, measure, value.
     """
     prompts = prompts.rename(columns={"along_shift": "along", "beside_shift": "beside"})
     means = prompts.groupby(["layer", "stage"])[["along", "beside"]].mean().reset_index()

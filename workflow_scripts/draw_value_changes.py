@@ -42,7 +42,15 @@ def aggregate(changes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def chart(counts: pd.DataFrame, sums: pd.DataFrame, model: str) -> alt.VConcatChart:
-    """Draw a map of cosines by layer for either sign of the activation, and the sums below."""
+    """Draw a map of cosines by layer for either sign of the activation, and the sums below.
+
+    Where fine-tuning left all value vectors as they were, the chart says so.
+    """
+    title = "Changes of value vectors against the shift of the residual stream"
+    if sums.empty:
+        told = alt.Chart().mark_text(fontSize=14).encode(text=alt.value("no value vector changed"))
+        empty = told.properties(width=500, height=60, title=alt.Title(title, subtitle=model))
+        return alt.vconcat(empty)
     late = sums["shift_layer"].iloc[0]
     scale = alt.Scale(scheme="viridis", type="sqrt", domain=[0, float(counts["share"].max())])
     reach = float(counts[["cosine_low", "cosine_high"]].abs().max().max())
@@ -58,7 +66,7 @@ def chart(counts: pd.DataFrame, sums: pd.DataFrame, model: str) -> alt.VConcatCh
             y=alt.Y("layer:O", title="MLP layer").axis(labelOverlap=True, domain=False)
             .scale(domain=deepest_first),
             color=alt.Color("share:Q", title="share of the layer's changed neurons", scale=scale)
-            .legend(format=".0%", gradientLength=240),
+            .legend(format=".1%", gradientLength=240),
             tooltip=["layer:O", "cosine_low:Q", "cosine_high:Q", "neurons:Q",
                      alt.Tooltip("share:Q", format=".2%")],
         )
@@ -88,7 +96,7 @@ def chart(counts: pd.DataFrame, sums: pd.DataFrame, model: str) -> alt.VConcatCh
         alt.hconcat(*maps, spacing=20),
         alt.layer(bars, zero),
         title=alt.Title(
-            "Changes of value vectors against the shift of the residual stream",
+            title,
             subtitle=[
                 f"{model}: the shift is that after block {late}. A change against it (left) of a"
                 " neuron with a",

@@ -11,6 +11,9 @@ from dpo_neurons.output_files import whole_file
 from dpo_neurons.program import log, run_program
 from dpo_neurons.resampled_curve import curve_ranks, resampled_drops, with_intervals
 
+STRONGEST = 10
+"""Neurons listed a layer and side."""
+
 
 def main() -> None:
     """Parse, summarise, write."""
@@ -21,7 +24,6 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, required=True)
     parser.add_argument("--level", type=float, required=True)
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--strongest", type=int, required=True, help="neurons a layer and side")
     parser.add_argument("--output", type=Path, required=True, help="csv, a row a layer")
     parser.add_argument("--curve", type=Path, required=True, help="csv, the net curve")
     parser.add_argument("--neurons", type=Path, required=True, help="csv, the strongest neurons")
@@ -49,7 +51,7 @@ def main() -> None:
     for path, rows in (
         (arguments.output, by_layer),
         (arguments.curve, curve),
-        (arguments.neurons, strongest_neurons(table, arguments.strongest)),
+        (arguments.neurons, strongest_neurons(table, STRONGEST)),
     ):
         with whole_file(path) as partial:
             rows.to_csv(partial, index=False)

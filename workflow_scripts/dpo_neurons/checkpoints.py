@@ -44,7 +44,7 @@ def load_model(
 def load_trainable_model(
     checkpoint: Path, dtype: str, attention: str = "default", devices: Sequence[str] = ("cpu",)
 ) -> PreTrainedModel:
-    """Load a causal language model as it is; dtype "auto" is that of its files.
+    """Load a causal language model as it is, in `dtype`.
 
     Raises InputError as `load_model` does.
     """
@@ -53,7 +53,7 @@ def load_trainable_model(
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             checkpoint,
-            dtype=dtype if dtype == "auto" else getattr(torch, dtype),
+            dtype=getattr(torch, dtype),
             local_files_only=True,
             output_loading_info=True,
             **asked,
@@ -94,7 +94,7 @@ def _placement(devices: Sequence[str]) -> dict[str, Any]:
 
 
 def _check_placed(model: PreTrainedModel, checkpoint: Path, devices: Sequence[str]) -> None:
-    # What has no room on the GPUs goes to memory or to disk, and a change to it there has no effect.
+    # What has no room on the GPUs goes to memory or disk, where a change to it has no effect.
     places = {str(place) for place in getattr(model, "hf_device_map", {}).values()}
     if {"cpu", "disk"} & places - set(devices):
         raise InputError(

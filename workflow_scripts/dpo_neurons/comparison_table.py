@@ -1,5 +1,6 @@
 """The table of paired tests: a row a comparison of two interventions."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,14 +25,22 @@ COLUMNS = (
 
 
 def comparisons(interventions: Sequence[str]) -> list[tuple[str, str]]:
-    """What is compared with what: each row with none, with dpo, and a patch with its control."""
+    """What is compared with what: each row with none, with dpo, and with its control if it has one.
+
+    The control of an edit is the row of the same β and α = 0.
+    """
     pairs = []
     for name in interventions:
-        control = f"control_{name.removeprefix('patch_')}"
-        for against in (BEFORE, AFTER, control):
+        for against in (BEFORE, AFTER, _control_of(name)):
             if against in interventions and name not in (BEFORE, against):
                 pairs.append((name, against))
     return pairs
+
+
+def _control_of(name: str) -> str:
+    if name.startswith("edit_"):
+        return re.sub(r"_a[^_]+(_b[^_]+)$", r"_a0\1", name)
+    return f"control_{name.removeprefix('patch_')}"
 
 
 def comparison_table(outcomes: Outcomes, bootstrap: Bootstrap) -> pd.DataFrame:

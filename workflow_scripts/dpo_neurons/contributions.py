@@ -43,18 +43,16 @@ def contributions(
     neuron writes less along the direction after fine-tuning; rank 1 is the largest reduction.
 
     Of a direction with several rows, along_… are (k, n_layers, d_mlp), components along an
-    orthonormal basis. The table then has projections and reductions along each row too, with the
-    suffixes _1 to _k; those without are along the direction, within the subspace, in which all
-    neurons together moved (`shift_direction`). Its coordinates are the table's attribute
-    `shift_direction`. Cosines, and so toxic and anti-toxic, are by the first row.
+    orthonormal basis whose first row is that direction's. All of the above goes by the first row.
+    Projections and reductions along each row follow, with the suffixes _1 to _k, and in total,
+    _total: along the direction, within the subspace, in which all neurons together moved
+    (`shift_direction`). Its coordinates are the table's attribute `shift_direction`.
     """
     n_layers, d_mlp = activation_pre.shape
     activation_pre, activation_post = _wide(activation_pre), _wide(activation_post)
     along_pre = _wide(along_pre).reshape(-1, n_layers * d_mlp)
     along_post = _wide(along_post).reshape(-1, n_layers * d_mlp)
-    rows_pre, rows_post = activation_pre * along_pre, activation_post * along_post
-    shift = shift_direction((rows_pre - rows_post).sum(axis=1))
-    projection_pre, projection_post = _along(shift, rows_pre), _along(shift, rows_post)
+    projection_pre, projection_post = activation_pre * along_pre[0], activation_post * along_post[0]
     reduction = projection_pre - projection_post
     with np.errstate(invalid="ignore"):
         cosine = np.nan_to_num(along_pre[0] / _wide(norm_pre))
@@ -76,25 +74,27 @@ def contributions(
         "rank": rank,
     }
     table = pd.DataFrame(columns)[list(COLUMNS)]
-    if len(shift) == 1:
-        return table
-    for number, (before, after) in enumerate(zip(rows_pre, rows_post, strict=True), start=1):
-        table[f"projection_pre_{number}"] = before
-        table[f"projection_post_{number}"] = after
-        table[f"reduction_{number}"] = before - after
-    table.attrs["shift_direction"] = shift.tolist()
+    if len(along_pre) > 1:
+        _add_rows(table, activation_pre * along_pre, activation_post * along_post)
     return table
 
 
+def _add_rows(table: pd.DataFrame, before: np.ndarray, after: np.ndarray) -> None:
+    """Add the projections of a subspace, (k, n), along each of its rows and in total."""
+    shift = shift_direction((before - after).sum(axis=1))
+    names = [*map(str, range(1, len(shift) + 1)), "total"]
+    weights = np.vstack([np.eye(len(shift)), shift])
+    for name, row_before, row_after in zip(names, weights @ before, weights @ after, strict=True):
+        table[f"projection_pre_{name}"] = row_before
+        table[f"projection_post_{name}"] = row_after
+        table[f"reduction_{name}"] = row_before - row_after
+    table.attrs["shift_direction"] = shift.tolist()
+
+
 def row_suffixes(table: pd.DataFrame) -> tuple[str, ...]:
-    """Suffixes of the columns of each row of the direction, "_1" and on; none if it has but one."""
-    rows = sum(re.fullmatch(r"reduction_\d+", column) is not None for column in table.columns)
-    return tuple(f"_{number}" for number in range(1, rows + 1))
-
-
-def _along(shift: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Components along a unit vector of the subspace, (k,), of rows, (k, n)."""
-    return rows[0] if len(shift) == 1 else shift @ rows
+    """Suffixes of the columns of each row, "_1" and on, and "_total"; none if there is but one."""
+    found = (re.fullmatch(r"reduction(_\d+|_total)", column) for column in table.columns)
+    return tuple(match[1] for match in found if match)
 
 
 def _wide(values: np.ndarray) -> np.ndarray:

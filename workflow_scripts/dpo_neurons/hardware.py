@@ -15,5 +15,13 @@ def visible_gpus() -> int:
 
 def checkpoint_mb(checkpoint: str) -> int:
     """Size of a checkpoint's weights in MB; 0 as long as it has not been made or fetched."""
-    weights = Path(checkpoint).glob("*.safetensors")
-    return sum(file.stat().st_size for file in weights) // 1_000_000
+    return _size_mb(checkpoint, "*.safetensors")
+
+
+def old_weights_mb(checkpoint: str) -> int:
+    """Size of a checkpoint's weights in PyTorch's own format, in MB."""
+    return _size_mb(checkpoint, "pytorch_model*.bin")
+
+
+def _size_mb(checkpoint: str, pattern: str) -> int:
+    return sum(file.stat().st_size for file in Path(checkpoint).glob(pattern)) // 1_000_000

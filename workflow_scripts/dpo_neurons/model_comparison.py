@@ -50,7 +50,9 @@ def model_rows(
     )
     others = table[~table["intervention"].isin([BEFORE, AFTER])]
     renamed = dict(zip(TABLE_COLUMNS, ("of", "value", "low", "high"), strict=True))
-    parts.append(others[list(TABLE_COLUMNS)].rename(columns=renamed).assign(quantity="effect_share"))
+    parts.append(
+        others[list(TABLE_COLUMNS)].rename(columns=renamed).assign(quantity="effect_share")
+    )
     return pd.concat(parts, ignore_index=True).assign(model=model)[list(COLUMNS)]
 
 

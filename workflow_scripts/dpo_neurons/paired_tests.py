@@ -24,8 +24,8 @@ def sign_flip_p_values(differences: np.ndarray, seed: int, flips: int = FLIPS) -
     at_least = np.ones(differences.shape[1])
     rows = max(1, BLOCK // n)
     for start in range(0, flips, rows):
-        signs = random.integers(0, 2, size=(min(rows, flips - start), n), dtype=np.int8) * 2 - 1
-        sums = np.abs(signs.astype(np.float64) @ differences)
+        drawn = random.random((min(rows, flips - start), n))
+        sums = np.abs(np.where(drawn < 0.5, -1.0, 1.0) @ differences)
         at_least += (sums >= observed * (1 - TIE)).sum(axis=0)
     return at_least / (flips + 1)
 

@@ -47,8 +47,8 @@ def resampled_drops(
 ) -> np.ndarray:
     """Drops of the sets' mean projections, (resamples, n_sets), in resamples of the prompts.
 
-    The same prompts are drawn for both checkpoints, and each weighs by its counted tokens. Resamples
-    that draw only prompts that ended at once, which have no mean, are left out.
+    The same prompts are drawn for both checkpoints, and each weighs by its counted tokens.
+    Resamples that draw only prompts that ended at once have no mean and are left out.
     """
     columns = (pre.tokens, post.tokens, pre.sums, post.sums)
     drawn = resampled_sums(np.column_stack(columns), resamples, seed)

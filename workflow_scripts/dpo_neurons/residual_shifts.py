@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+FEW = 500
+"""Rows or columns up to which all components are computed at once."""
+
 
 @dataclass(frozen=True)
 class Shift:
@@ -64,16 +67,23 @@ def first_component(rows: np.ndarray, along: np.ndarray) -> tuple[np.ndarray, fl
     total = float((rows**2).sum())
     if total == 0:
         return np.zeros(rows.shape[1]), 0.0
-    if len(rows) < rows.shape[1]:
-        component = rows.T @ np.linalg.eigh(rows @ rows.T)[1][:, -1]
-        component /= np.linalg.norm(component)
+    if min(rows.shape) > FEW:
+        component = _by_iteration(rows)
     else:
-        component = np.linalg.eigh(rows.T @ rows)[1][:, -1]
+        component = np.linalg.svd(rows, full_matrices=False)[2][0]
     side = component @ along
     if side == 0:
         side = component[np.abs(component).argmax()]
     component = component * np.sign(side)
     return component, float(((rows @ component) ** 2).sum() / total)
+
+
+def _by_iteration(rows: np.ndarray) -> np.ndarray:
+    # To full precision, and without the other components: tens of times as fast for 2,400 × 4,096.
+    from sklearn.decomposition import TruncatedSVD
+
+    svd = TruncatedSVD(n_components=1, algorithm="arpack", random_state=0)
+    return svd.fit(rows).components_[0]
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:

@@ -38,15 +38,14 @@ def count_by_cosine(compared: pd.DataFrame) -> pd.DataFrame:
 
     Returns activation, cosine_low, cosine_high, neurons, written (their sum).
     """
-    edges = np.linspace(-1, 1, BINS + 1)
-    inner = edges[1:-1]
-    bins = np.searchsorted(inner, compared["cosine"].to_numpy(), side="right")
+    edges = np.arange(-BINS, BINS + 1, 2) / BINS
+    bins = np.searchsorted(edges[1:-1], compared["cosine"].to_numpy(), side="right")
     counted = (
         compared.assign(bin=bins)
         .groupby(["activation", "bin"])["written"]
         .agg(neurons="size", written="sum")
         .reset_index()
     )
-    counted.insert(1, "cosine_low", edges[counted["bin"]].round(6))
-    counted.insert(2, "cosine_high", edges[counted["bin"] + 1].round(6))
+    counted.insert(1, "cosine_low", edges[counted["bin"]])
+    counted.insert(2, "cosine_high", edges[counted["bin"] + 1])
     return counted.drop(columns="bin")
