@@ -151,7 +151,7 @@ def test_weights_that_are_no_numbers_are_told_with_their_layer(
     save_file(weights, mine / "model.safetensors", metadata={"format": "pt"})
     out = tmp_path / "out"
     result = capture(out / "pre.h5", checkpoint=mine)
-    assert_told(result, "layer 1", "NaN or infinite", "float32")
+    assert_told(result, "models.toy: ", "layer 1", "NaN or infinite", "float32")
     assert_nothing_left(out)
 
 

@@ -167,12 +167,11 @@ CODE = [
     ("groups", "assign_groups", CONTRIBUTIONS),
     ("perplexity", "measure_perplexity", RUNS),
     ("probe", "train_probe", PROBE),
-    ("capture", "ActivationCapture.see_tokens", CAPTURES),
+    ("capture", "CountedSums.see_tokens", CAPTURES | RUNS),
     ("logit_lens", "lens_table", {"tabulate_logit_lens"}),
     ("source_table", "source_table", SOURCES),
-    ("interventions", "applied", CAPTURES | RUNS),
-    ("figure_style", "write_figure",
-     FIGURES_OF_NEURONS | {"draw_layer_projections", "draw_group_shares", "draw_tradeoff"}),
+    ("interventions", "applied", (CAPTURES - {"capture_crossed_activations"}) | RUNS),
+    ("figure_style", "write_figure", {job for job in MODEL if job.startswith("draw_")}),
 ]  # fmt: skip
 
 

@@ -37,11 +37,11 @@ class CacheWriter:
         n_prompts: int,
         n_tokens: int,
         batch_size: int,
-        checkpoint: str,
+        owner: str,
         means_only: bool,
     ) -> None:
         self._file = file
-        self._checkpoint = checkpoint
+        self._owner = owner
         self._shape = (n_prompts, n_tokens, batch_size)
         self._per_prompt = {} if means_only else PER_PROMPT
         self._totals: dict[str, np.ndarray] = {}
@@ -63,7 +63,7 @@ class CacheWriter:
             if not finite.all():
                 layer, row = np.argwhere(~finite)[0]
                 raise InputError(
-                    f"{self._checkpoint}: {name} of layer {layer} are NaN or infinite for prompt "
+                    f"{self._owner}: {name} of layer {layer} are NaN or infinite for prompt "
                     f"{start + row}; the weights are damaged or overflow, so fetch the checkpoint "
                     "again or set models.….dtype to float32 or bfloat16"
                 )
@@ -85,7 +85,7 @@ class CacheWriter:
         """
         if self._count == 0:
             raise InputError(
-                f"{self._checkpoint}: the model ended every prompt at once, so there is nothing "
+                f"{self._owner}: the model ended every prompt at once, so there is nothing "
                 "to average; check that data.challenge_prompts holds unfinished texts and that "
                 "the tokenizer belongs to the model"
             )
@@ -140,8 +140,8 @@ def new_cache(
     versions. means_only: no prompt's own means, and no MLP outputs.
     """
     with whole_file(path) as partial, h5py.File(partial, "w") as file:
-        checkpoint = attributes["revision"]
-        writer = CacheWriter(file, n_prompts, n_tokens, batch_size, checkpoint, means_only)
+        model = f"models.{attributes['model']}"
+        writer = CacheWriter(file, n_prompts, n_tokens, batch_size, model, means_only)
         yield writer
         writer.close()
         file.attrs.update(attributes)
