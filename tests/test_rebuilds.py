@@ -89,7 +89,7 @@ PROBE = {"train_probe", "tabulate_logit_lens"} | DESCRIBED | STEERED | RESIDUALS
 IMPORTED = {"import_data lexicon"} | SOURCES | SCORES
 MODEL_RUNS = PROBE | CAPTURES | RUNS
 """What loads a model's weights and runs them, and what follows."""
-MODEL = {"train_language_model"} | DPO | MODEL_RUNS
+MODEL = {"train_language_model", "write_plan steer_last"} | DPO | MODEL_RUNS
 DATA = each("write_synthetic_data", DATASETS)
 
 CONFIGURATION = [

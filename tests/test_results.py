@@ -21,6 +21,8 @@ pytest_plugins = ["finished_study"]
 
 LAYERS, NEURONS, WIDTH, PROMPTS, TOKENS = 2, 128, 32, 24, 5
 GROUPS = ["TP-", "TN+", "AP+", "AN-", "TP+", "TN-", "AP-", "AN+"]
+LAST_LAYER = pd.DataFrame({"layer": [1], "neuron": [-1]})
+"""What steering changes: not a neuron but the last layer's output."""
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +87,7 @@ def test_activations_have_the_datasets_and_attributes_of_the_contract(results, n
         "tokens": ((PROMPTS, TOKENS), "int32"),
         "mask": ((PROMPTS, TOKENS), "bool"),
         "mlp_output": ((LAYERS, WIDTH), "float32"),
+        "residual": ((PROMPTS, LAYERS, WIDTH), "float32"),
     }
     assert set(attributes) >= {"model", "revision", "dtype", "positions", "versions"}
     assert (attributes["model"], attributes["dtype"]) == ("toy", "float32")
@@ -141,7 +144,8 @@ def test_reductions_add_up_to_the_drop_of_each_layers_output(results: Path, neur
 def test_groups_add_up_their_neurons_and_share_each_side(results: Path, neurons) -> None:
     groups = pd.read_csv(results / "groups/toy/probe.csv")
     columns = ["group", "neurons", "reduction", "share", "share_low", "share_high"]
-    assert list(groups.columns) == columns
+    assert list(groups.columns) == [*columns, "reduction_low", "reduction_high"]
+    assert groups["reduction"].between(groups["reduction_low"], groups["reduction_high"]).all()
     assert groups["group"].tolist() == GROUPS
     for row in groups.itertuples():
         members = neurons[neurons["group"] == row.group]
@@ -154,20 +158,23 @@ def test_groups_add_up_their_neurons_and_share_each_side(results: Path, neurons)
     assert (groups["share_low"] <= groups["share_high"]).all()
 
 
-@pytest.mark.parametrize("name", INTERVENTIONS)
+@pytest.mark.parametrize("name", [name for name in INTERVENTIONS if name != "edit_assign"])
 def test_a_plan_names_the_neurons_and_what_becomes_of_them(results, neurons, name) -> None:
     plan = pd.read_parquet(results / f"plans/toy/{name}.parquet")
     assert list(plan.columns) == ["layer", "neuron", "operation", "value"]
     groups = GROUPS[:4] if name.endswith("all_four") else ["TP-"]
     by_cosine = neurons.sort_values("cosine", ascending=False)
-    kind = name.partition("_")[0]
-    operation = "scale_key" if kind == "scale" else "set"
-    chosen, value = {
-        "patch": (neurons[neurons["group"].isin(groups)], "activation_post"),
-        "control": (neurons[neurons["group"].isin(groups)], "activation_pre"),
-        "ablate": (by_cosine[:6], 0.0),
-        "scale": (by_cosine[:3], 2.0),
-    }.get(kind, (neurons[:0], 0.0))
+    patched = neurons[neurons["group"].isin(groups)]
+    chosen, value, operation = {
+        "patch": (patched, "activation_post", "set"),
+        "patch_token": (patched, 0.0, "set_token"),
+        "control": (patched, "activation_pre", "set"),
+        "ablate": (by_cosine[:6], 0.0, "set"),
+        "scale": (by_cosine[:3], 2.0, "scale_key"),
+        "strip": (neurons, 1.0, "remove_direction"),
+        "steer": (LAST_LAYER, 2.0, "subtract_direction"),
+    }.get(name.removesuffix("_tp") if "token" in name else name.partition("_")[0],
+          (neurons[:0], 0.0, "set"))  # fmt: skip
     if "positive" in name:
         chosen = by_cosine[by_cosine["activation_pre"] > 0][:3]
     chosen = chosen.sort_values(["layer", "neuron"])
@@ -175,6 +182,18 @@ def test_a_plan_names_the_neurons_and_what_becomes_of_them(results, neurons, nam
     expected = [(*pair, operation) for pair in zip(chosen["layer"], chosen["neuron"], strict=True)]
     assert list(zip(plan["layer"], plan["neuron"], plan["operation"], strict=True)) == expected
     assert plan["value"].tolist() == list(values)
+
+
+def test_editing_halves_or_raises_by_half_the_means_of_half_of_each_kind(results, neurons) -> None:
+    plan = pd.read_parquet(results / "plans/toy/edit_assign.parquet")
+    assert set(plan["operation"]) == {"set"}
+    rows = plan.merge(neurons, on=["layer", "neuron"])
+    toxic, positive = rows["cosine"] > 0, rows["activation_pre"] >= 0
+    factor = np.where(toxic == positive, 0.5, 1.5)  # TP and AN are weakened
+    np.testing.assert_allclose(rows["value"], factor * rows["activation_pre"])
+    kinds = [neurons["cosine"] > 0, neurons["activation_pre"] >= 0]
+    sizes = neurons.groupby(kinds).size()
+    assert [*rows.groupby([toxic, positive]).size()] == [round(size / 2) for size in sizes]
 
 
 @pytest.mark.parametrize("name", INTERVENTIONS)
@@ -195,7 +214,8 @@ def test_what_is_measured_of_an_intervention_is_in_its_files_and_its_row(results
     assert perplexity["tokens"] > 500
     row = pd.read_csv(results / "tables/toy.csv").set_index("intervention").loc[name]
     assert row["checkpoint"] == ("post" if name in ("dpo", "scale_keys_x2") else "pre")
-    assert row["neurons"] == len(pd.read_parquet(results / f"plans/toy/{name}.parquet"))
+    plan = pd.read_parquet(results / f"plans/toy/{name}.parquet")
+    assert row["neurons"] == (plan["neuron"] >= 0).sum()  # steering changes none by itself
     assert row["toxicity"] == pytest.approx(scores["toxicity"].mean())
     assert row["perplexity"] == pytest.approx(perplexity["perplexity"])
     for metric in ("toxicity", "perplexity", "f1", "repetition"):

@@ -148,6 +148,7 @@ def test_the_report_holds_every_figure_and_the_table_with_captions(own_study: Pa
     shown = json.JSONDecoder().raw_decode(report, start.end())[0]
     pages = {f"figures/toy/{figure}.html" for figure in FIGURES}
     pages |= {"tables/toy.html", "logit_lens/toy/probe.html", "sources.html"}
+    pages |= {"tables/comparison.html", "figures/comparison/16_models.html"}
     assert set(shown) == {f"{RESULTS}/{page}" for page in pages}
     for path, entry in shown.items():
         page = base64.b64decode(entry["data_uri"].partition(";base64,")[2])

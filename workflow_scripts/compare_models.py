@@ -1,4 +1,4 @@
-"""Lay all models of a study side by side: neurons, groups, and shares of fine-tuning's effect."""
+"""Lay all models of a study side by side: neurons, groups, and shares of the effect of DPO."""
 
 import argparse
 from pathlib import Path
