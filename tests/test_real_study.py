@@ -311,7 +311,8 @@ def test_the_sources_name_repositories_commits_and_checksums(
 
 
 SCORES = each("score_continuations", (f"{m} {one}" for m in MODELS for one in INTERVENTIONS))
-TABLES = each("tabulate_interventions", MODELS) | {"draw_tradeoff adapted"}
+DRAWN_FROM_TABLE = "draw_tradeoff draw_edit_grid draw_key_scaling predict_toxicity draw_prediction"
+TABLES = each("tabulate_interventions", MODELS) | each(DRAWN_FROM_TABLE, {"adapted"})
 OTHER = "0" * 40
 
 
