@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.errors import InputError
 from dpo_neurons.groups import assign_groups
+from dpo_neurons.neuron_tables import read_neuron_table
 from dpo_neurons.subspaces import shift_direction
 
 IDENTITY_TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-3, "float16": 2e-4}
@@ -121,13 +121,4 @@ def read_contributions(path: Path) -> pd.DataFrame:
 
     Raises InputError if the file is none.
     """
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: cannot be read as parquet ({error}); delete it and run again"
-        ) from error
-    missing = [column for column in COLUMNS if column not in table.columns]
-    if missing:
-        raise InputError(f"{path}: contributions need the column {missing[0]!r}")
-    return table
+    return read_neuron_table(path, COLUMNS, "contributions need")

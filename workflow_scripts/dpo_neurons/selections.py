@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dpo_neurons.errors import InputError
+from dpo_neurons.neuron_tables import read_neuron_table
 
 NEURON_COLUMNS = ("layer", "neuron", "cosine", "activation_pre")
 
@@ -15,16 +15,7 @@ def read_neurons(path: Path) -> pd.DataFrame:
 
     Raises InputError if the file is none.
     """
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: cannot be read as parquet ({error}); delete it and run again"
-        ) from error
-    missing = [column for column in NEURON_COLUMNS if column not in table.columns]
-    if missing:
-        raise InputError(f"{path}: a table of neurons needs the column {missing[0]!r}")
-    return table
+    return read_neuron_table(path, NEURON_COLUMNS, "a table of neurons needs")
 
 
 def neurons_in_groups(table: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
