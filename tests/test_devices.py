@@ -98,6 +98,7 @@ def test_a_child_of_a_holder_does_not_hold_on(locks):
 def gpus(monkeypatch, tmp_path):
     """A machine with some GPUs by nvidia-smi: gpus("GPU-a", "GPU-b"); leases are the test's own."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setattr(devices.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(devices, "POLL_SECONDS", 0.01)
 
@@ -153,12 +154,26 @@ def test_a_model_spread_over_two_gpus_gets_two(gpus):
 @pytest.mark.parametrize(
     ("visible", "left"),
     [("2,0", ["GPU-c", "GPU-a"]), ("GPU-b", ["GPU-b"]), ("MIG-1", ["MIG-1"]), ("", []), ("-1", []),
-     ("7", [])],
+     ("7", []), ("NoDevFiles", [])],
 )  # fmt: skip
 def test_gpus_that_the_environment_hides_are_left_alone(gpus, monkeypatch, visible, left):
     gpus("GPU-a", "GPU-b", "GPU-c")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert visible_gpu_ids() == left
+
+
+@pytest.mark.parametrize(
+    ("given", "left"), [(None, []), ("1", ["GPU-b"]), ("2,1", ["GPU-c", "GPU-b"])]
+)
+def test_a_slurm_job_takes_only_the_gpus_that_it_was_given(gpus, monkeypatch, given, left):
+    gpus("GPU-a", "GPU-b", "GPU-c")  # all of the node's, where Slurm does not hide the others
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    if given is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert visible_gpu_ids() == left
+    with leased_devices("auto", max(1, len(left))) as names:
+        assert names == ([f"cuda:{number}" for number in range(len(left))] or ["cpu"])
+        assert os.environ.get("CUDA_VISIBLE_DEVICES") == (",".join(left) or None)
 
 
 def test_more_gpus_than_there_are_is_said(gpus):

@@ -62,8 +62,9 @@ def leased_devices(wanted: str, gpus: int) -> Iterator[list[str]]:
 
 
 def visible_gpu_ids() -> list[str]:
-    """Identifiers of the NVIDIA GPUs that CUDA_VISIBLE_DEVICES leaves, all where it is not set.
+    """Identifiers of the NVIDIA GPUs that CUDA_VISIBLE_DEVICES leaves.
 
+    Where it is not set, all of them, but none in a Slurm job: it was given none.
     They are read from nvidia-smi, for asking CUDA would settle which GPUs this process sees.
     """
     if shutil.which("nvidia-smi") is None:
@@ -75,9 +76,9 @@ def visible_gpu_ids() -> list[str]:
     ids = dict(line.split(", ") for line in listed.stdout.splitlines())
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is None:
-        return list(ids.values())
+        return [] if "SLURM_JOB_ID" in os.environ else list(ids.values())
     named = [one.strip() for one in allowed.split(",") if one.strip()]
-    return [ids.get(one, one) for one in named if one in ids or not one.lstrip("-").isdigit()]
+    return [ids.get(one, one) for one in named if one in ids or one.startswith(("GPU-", "MIG-"))]
 
 
 @contextmanager

@@ -5,11 +5,15 @@ from pathlib import Path
 
 
 def visible_gpus() -> int:
-    """Number of NVIDIA GPUs that jobs started here may use; CUDA_VISIBLE_DEVICES limits them."""
+    """Number of NVIDIA GPUs that jobs started here may use.
+
+    CUDA_VISIBLE_DEVICES limits them; in a Slurm job that has none of it there is none.
+    """
     present = len(list(Path("/dev").glob("nvidia[0-9]*")))
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is None:
-        return present
+        # Slurm names the GPUs of a job that asked for some; the node's others are not this job's.
+        return 0 if "SLURM_JOB_ID" in os.environ else present
     return min(present, len([one for one in allowed.split(",") if one.strip()]))
 
 
