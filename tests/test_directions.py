@@ -1,5 +1,7 @@
 """Direction files: unit rows, the same bytes for the same direction, and what is refused."""
 
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -59,7 +61,9 @@ def test_what_is_written_is_read(tmp_path):
         assert tensors.keys() == ["direction"]
         assert tensors.get_tensor("direction").dtype == np.float32
         assert tensors.get_tensor("direction").shape == (3, 8)
-        assert tensors.metadata() == {"kind": "probe", "über": '"quoted"\n'}
+        stored = zlib.crc32(tensors.get_tensor("direction").tobytes())
+        noted = {"kind": "probe", "über": '"quoted"\n', "crc32": f"{stored:08x}"}
+        assert tensors.metadata() == noted
 
 
 def test_the_same_direction_gives_the_same_bytes_in_whatever_order_it_is_described(tmp_path):
@@ -82,7 +86,7 @@ def test_a_truncated_file_is_named(tmp_path, keep):
     path = tmp_path / "d.safetensors"
     write_direction(path, np.ones(8), {"kind": "probe"})
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(InputError, match="no direction can be read") as caught:
+    with pytest.raises(InputError, match="no tensor 'direction' can be read") as caught:
         read_direction(path)
     assert str(path) in str(caught.value)
 

@@ -1,6 +1,7 @@
 """Outputs appear whole or not at all, also when the disk fills up."""
 
 import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -83,6 +84,90 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path, whole, number):
 def test_other_errors_of_the_system_stay_what_they_are(tmp_path):
     with pytest.raises(PermissionError), whole_file(tmp_path / "a.bin"):
         raise PermissionError(errno.EACCES, "no")
+
+
+KILLED_WHILE_WRITING = """
+import os, signal, sys
+from pathlib import Path
+from dpo_neurons.output_files import whole_directory, whole_file
+whole = {'whole_file': whole_file, 'whole_directory': whole_directory}[sys.argv[1]]
+with whole(Path(sys.argv[2])) as partial:
+    (partial / "a" if partial.is_dir() else partial).write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def written(whole, path, text):
+    """Write a file, or a directory with one file."""
+    with whole(path) as partial:
+        (partial / "a" if partial.is_dir() else partial).write_text(text)
+
+
+@pytest.mark.parametrize("whole", [whole_file, whole_directory])
+def test_what_a_killed_writer_left_goes_with_the_next_try_and_nothing_else(tmp_path, whole):
+    path = tmp_path / "b.csv"
+    neighbour = tmp_path / ".partial-01234567-a-b.csv"  # of another file, a-b.csv
+    neighbour.write_text("")
+    command = [sys.executable, "-c", KILLED_WHILE_WRITING, whole.__name__, path]
+    for _ in range(2):
+        assert subprocess.run(command, cwd=SCRIPTS, check=False).returncode == -9
+        left = set(tmp_path.iterdir()) - {neighbour}
+        assert len(left) == 1
+        assert path not in left
+    written(whole, path, "whole")
+    assert set(tmp_path.iterdir()) == {path, neighbour}
+
+
+@pytest.mark.parametrize("whole", [whole_file, whole_directory])
+@pytest.mark.parametrize("second_is_quicker", [True, False])
+def test_two_that_write_one_file_at_once_never_mix(tmp_path, whole, second_is_quicker):
+    path = tmp_path / "a"
+
+    def second():
+        with whole(path) as partial:
+            file = partial / "a" if partial.is_dir() else partial
+            file.write_text("of the second, half")
+            yield
+            file.write_text("of the second, whole")
+        yield
+
+    def first(other):
+        with whole(path) as partial:
+            (partial / "a" if partial.is_dir() else partial).write_text("of the first")
+            next(other)
+            if second_is_quicker:
+                next(other)
+
+    other = second()
+    with pytest.raises(InputError, match="another process began to write it"):
+        first(other)
+    if not second_is_quicker:
+        assert not path.exists()
+        next(other)
+    assert (path / "a" if path.is_dir() else path).read_text() == "of the second, whole"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("whole", [whole_file, whole_directory])
+def test_what_is_renamed_is_on_the_disk_already(tmp_path, whole, monkeypatch):
+    # Otherwise a power cut could leave an empty file with the right name.
+    path, events = tmp_path / "a", []
+    sync, rename = os.fsync, Path.replace
+
+    def synced(descriptor):
+        events.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        sync(descriptor)
+
+    def renamed(partial, to):
+        events.append("renamed")
+        return rename(partial, to)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    written(whole, path, "whole")
+    content, *rest = events
+    assert content == "a" or content.endswith("-a")
+    assert rest == ["renamed", tmp_path.name]
 
 
 WRITERS = {

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dpo_neurons.groups import assign_groups
-from dpo_neurons.neuron_tables import read_neuron_table
+from dpo_neurons.stored_tables import read_table
 from dpo_neurons.subspaces import shift_direction
 
 IDENTITY_TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-3, "float16": 2e-4}
@@ -121,4 +121,4 @@ def read_contributions(path: Path) -> pd.DataFrame:
 
     Raises InputError if the file is none.
     """
-    return read_neuron_table(path, COLUMNS, "contributions need")
+    return read_table(path, COLUMNS, "contributions need")

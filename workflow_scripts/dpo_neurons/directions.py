@@ -1,6 +1,7 @@
 """Directions in the residual stream, and the files that hold them."""
 
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,9 @@ from safetensors import SafetensorError, safe_open
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.output_files import whole_file
+
+CHECKSUM = "crc32"
+"""Metadata of a direction file that tells damage: the format itself has none."""
 
 
 def unit_rows(vectors: np.ndarray, where: Path | str = "direction") -> np.ndarray:
@@ -40,11 +44,12 @@ def orthonormal_rows(rows: np.ndarray) -> np.ndarray:
 
 
 def write_direction(path: Path, vectors: np.ndarray, how: dict[str, str]) -> None:
-    """Write vectors as unit rows, float32, with metadata `how` they were made."""
+    """Write vectors as unit rows, float32, with metadata `how` they were made and a checksum."""
     rows = unit_rows(vectors).astype("<f4")
     described = {"dtype": "F32", "shape": rows.shape, "data_offsets": [0, rows.nbytes]}
+    noted = {**how, CHECKSUM: _checksum(rows)}
     # The library puts metadata in random order; here the same direction gives the same bytes.
-    header = json.dumps({"__metadata__": how, "direction": described}, sort_keys=True).encode()
+    header = json.dumps({"__metadata__": noted, "direction": described}, sort_keys=True).encode()
     header += b" " * (-len(header) % 8)
     with whole_file(path) as partial:
         partial.write_bytes(len(header).to_bytes(8, "little") + header + rows.tobytes())
@@ -55,15 +60,29 @@ def read_direction(path: Path) -> np.ndarray:
 
     Raises InputError if the file is damaged or holds no such tensor.
     """
+    return unit_rows(read_stored_rows(path), path)
+
+
+def read_stored_rows(path: Path) -> np.ndarray:
+    """Read the rows of a direction file as they are stored, (k, d_model) float32.
+
+    Raises InputError as `read_direction` does.
+    """
     try:
         with safe_open(path, framework="np") as tensors:
-            vectors = tensors.get_tensor("direction")
+            rows = tensors.get_tensor("direction")
+            noted = tensors.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise InputError(
-            f"{path}: no direction can be read from it ({error}); "
-            "it must be a safetensors file with a tensor named 'direction'"
+            f"{path}: no tensor 'direction' can be read from it ({error}); delete it and run again"
         ) from error
-    return unit_rows(vectors, path)
+    if noted.get(CHECKSUM, _checksum(rows)) != _checksum(rows):
+        raise InputError(f"{path}: damaged, its checksum is another; delete it and run again")
+    return rows
+
+
+def _checksum(rows: np.ndarray) -> str:
+    return f"{zlib.crc32(rows.tobytes()):08x}"
 
 
 def check_width(directions: np.ndarray, width: int, directions_file: Path, model: Path) -> None:

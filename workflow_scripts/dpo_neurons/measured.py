@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from dpo_neurons.datasets import read_dataset
 from dpo_neurons.errors import InputError
 from dpo_neurons.jsonl import read_jsonl
 from dpo_neurons.plans import WHOLE_LAYER, read_plan
+from dpo_neurons.stored_tables import read_table
 from dpo_neurons.text_metrics import repetition, unigram_f1
 
 
@@ -42,10 +42,11 @@ def read_outcomes(results: Path, model: str, interventions: Iterable[str]) -> Ou
     for name in names:
         scores = results / "scores" / model / f"{name}.parquet"
         perplexity = results / "perplexity" / model / f"{name}.json"
-        toxicities.append(pd.read_parquet(scores)["toxicity"].to_numpy())
-        measured = json.loads(perplexity.read_text(encoding="utf-8"))
-        losses.append(np.array(measured["window_losses"]))
-        tokens.append(np.array(measured["window_tokens"]))
+        table = read_table(scores, ("toxicity",), "scores need")
+        toxicities.append(table["toxicity"].to_numpy())
+        window_losses, window_tokens = _read_windows(perplexity)
+        losses.append(window_losses)
+        tokens.append(window_tokens)
         if len(toxicities[-1]) != len(toxicities[0]):
             raise InputError(
                 f"{scores}: {len(toxicities[-1])} rows, but {names[0]} has {len(toxicities[0])}; "
@@ -56,6 +57,22 @@ def read_outcomes(results: Path, model: str, interventions: Iterable[str]) -> Ou
                 f"{perplexity}: its windows are not those of {names[0]}; delete it and run again"
             )
     return Outcomes(names, np.column_stack(toxicities), np.column_stack(losses), tokens[0])
+
+
+def _read_windows(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Losses and scored tokens of each window of one intervention, (n_windows,) both."""
+    try:
+        measured = json.loads(path.read_text(encoding="utf-8"))
+        losses = np.array(measured["window_losses"], dtype=np.float64)
+        tokens = np.array(measured["window_tokens"], dtype=np.int64)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: no losses can be read from it ({reason}); delete it and run again"
+        ) from error
+    if losses.ndim != 1 or losses.shape != tokens.shape:
+        raise InputError(f"{path}: not a loss for each window; delete it and run again")
+    return losses, tokens
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.output_files import whole_file
+from dpo_neurons.stored_tables import read_table, write_table
 
 OWN_OPERATIONS = ("set_prompt_mean", "set_token")
 """Each prompt's neurons take what the second model has there: its mean, or token by token."""
@@ -83,19 +83,9 @@ def read_plan(path: Path) -> pd.DataFrame:
 
     Raises InputError if the file is no plan.
     """
-    try:
-        plan = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as parquet ({error}); delete it and rerun") from (
-            error
-        )
-    missing = set(COLUMNS) - set(plan.columns)
-    if missing:
-        raise InputError(f"{path}: a plan needs the column {sorted(missing)[0]!r}")
-    return plan
+    return read_table(path, COLUMNS, "a plan needs")
 
 
 def write_plan(path: Path, plan: pd.DataFrame) -> None:
     """Write a plan as parquet."""
-    with whole_file(path) as partial:
-        plan[list(COLUMNS)].to_parquet(partial, index=False)
+    write_table(path, plan[list(COLUMNS)])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dpo_neurons.neuron_tables import read_neuron_table
+from dpo_neurons.stored_tables import read_table
 
 NEURON_COLUMNS = ("layer", "neuron", "cosine", "activation_pre")
 
@@ -15,7 +15,7 @@ def read_neurons(path: Path) -> pd.DataFrame:
 
     Raises InputError if the file is none.
     """
-    return read_neuron_table(path, NEURON_COLUMNS, "a table of neurons needs")
+    return read_table(path, NEURON_COLUMNS, "a table of neurons needs")
 
 
 def neurons_in_groups(table: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
