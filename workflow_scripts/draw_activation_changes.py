@@ -44,9 +44,10 @@ def aggregate(contributions: pd.DataFrame, bins: int, constant: float) -> pd.Dat
     which = np.floor(places / width).astype(int)
     # A change on the upper end of the last bin belongs into it.
     which = np.minimum(which, max(int(np.ceil(highest / width)) - 1, 0))
-    rows = pd.DataFrame({"group": contributions["group"].astype(str).to_numpy(), "bin": which})
-    data = rows[rows["group"] != UNCHANGED].groupby(["group", "bin"]).size()
-    data = data.reset_index(name="neurons")
+    rows = pd.DataFrame({"group": contributions["group"].astype("category").array, "bin": which})
+    data = rows.groupby(["group", "bin"], observed=True).size()
+    data = data.reset_index(name="neurons").astype({"group": str})
+    data = data[data["group"] != UNCHANGED].sort_values(["group", "bin"], ignore_index=True)
     for end, edge in (("low", data["bin"]), ("high", data["bin"] + 1)):
         data[end] = np.sign(edge) * np.expm1(np.abs(edge) * width) * constant
     data["share"] = data["neurons"] / data.groupby("group")["neurons"].transform("sum")

@@ -25,8 +25,9 @@ def aggregate(contributions: pd.DataFrame) -> pd.DataFrame:
     group, zero where a group has no neuron: layer, group, neurons, reduction, order (in the
     stack). Unchanged neurons have rows only if they reduce or raise anything.
     """
-    sums = contributions.assign(group=contributions["group"].astype(str))
-    sums = sums.groupby(["layer", "group"])["reduction"].agg(neurons="size", reduction="sum")
+    keys = [contributions["layer"], contributions["group"].astype("category")]
+    by_group = contributions["reduction"].groupby(keys, observed=True)
+    sums = by_group.agg(neurons="size", reduction="sum")
     unchanged = sums[sums.index.get_level_values("group") == UNCHANGED]
     groups = in_order([*GROUPS, UNCHANGED] if unchanged["reduction"].any() else GROUPS)
     layers = sorted(contributions["layer"].unique())

@@ -18,6 +18,7 @@ from dpo_neurons.figure_style import (
 )
 from dpo_neurons.groups import UNCHANGED
 from dpo_neurons.program import run_program
+from dpo_neurons.ranking import largest
 
 RANKINGS = {"reduction": "reduction", "cosine": "cosine with the direction"}
 QUANTITIES = ("projection", "activation")
@@ -32,8 +33,8 @@ def aggregate(
     `ranked_by`. Returns a row a neuron by rank: rank, layer, neuron, group; before and after, its
     `quantity` in the two models; reduction.
     """
-    ranked = contributions.sort_values(ranked_by, ascending=False, kind="stable")
-    chosen = ranked.iloc[first - 1 : last]
+    ranked = largest(contributions[ranked_by].to_numpy(), last)
+    chosen = contributions.iloc[ranked[first - 1 :]]
     return pd.DataFrame(
         {
             "rank": np.arange(first, first + len(chosen)),

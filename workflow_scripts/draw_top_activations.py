@@ -10,6 +10,7 @@ import pandas as pd
 from dpo_neurons.contributions import read_contributions
 from dpo_neurons.figure_style import AFTER, BEFORE, figure_arguments, signed_log_scale, write_figure
 from dpo_neurons.program import run_program
+from dpo_neurons.ranking import largest
 
 
 def aggregate(contributions: pd.DataFrame, top: int) -> pd.DataFrame:
@@ -19,8 +20,8 @@ def aggregate(contributions: pd.DataFrame, top: int) -> pd.DataFrame:
     is positive. Returns a row a neuron: rank (1 = largest cosine), layer, neuron, cosine, before
     and after, its mean activations.
     """
-    toxic = contributions[contributions["cosine"] > 0]
-    chosen = toxic.sort_values("cosine", ascending=False, kind="stable").head(top)
+    first = contributions.iloc[largest(contributions["cosine"].to_numpy(), top)]
+    chosen = first[first["cosine"] > 0]
     return pd.DataFrame(
         {
             "rank": np.arange(1, len(chosen) + 1),

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from dpo_neurons.ranking import largest
+
 SHARES = {"neurons_50": 0.5, "neurons_90": 0.9, "neurons_99": 0.99}
 """Column by column, the share of the reducing sum that so many neurons carry."""
 ALL_LAYERS = "all"
@@ -55,8 +57,8 @@ def cancellation(reduction: np.ndarray) -> dict[str, float]:
 def cancellation_by_layer(table: pd.DataFrame) -> pd.DataFrame:
     """A row a layer and, last, one for all of them: layer, then what `cancellation` gives."""
     rows = [
-        {"layer": str(layer), **cancellation(rows["reduction"].to_numpy())}
-        for layer, rows in table.groupby("layer")
+        {"layer": str(layer), **cancellation(reduction.to_numpy())}
+        for layer, reduction in table.groupby("layer")["reduction"]
     ]
     rows.append({"layer": ALL_LAYERS, **cancellation(table["reduction"].to_numpy())})
     return pd.DataFrame(rows)
@@ -68,15 +70,17 @@ def strongest_neurons(table: pd.DataFrame, count: int) -> pd.DataFrame:
     Columns: layer, side, place (1 = strongest), neuron, group, reduction, and share of what the
     layer's neurons of that side do together.
     """
-    sides = np.where(table["reduction"] > 0, "reducing", "raising")
-    moved = table.assign(side=sides)[table["reduction"] != 0]
-    size = moved["reduction"].abs()
-    keys = ["layer", "side"]
-    moved["share"] = size / size.groupby([moved[key] for key in keys]).transform("sum")
-    moved = moved.assign(size=size).sort_values(
-        ["layer", "side", "size"], ascending=[True, False, False], kind="stable"
-    )
-    moved["place"] = moved.groupby(keys).cumcount() + 1
-    chosen = moved[moved["place"] <= count]
+    reduction = table["reduction"].to_numpy()
+    size, reduces = np.abs(reduction), reduction > 0
+    whole = pd.Series(size).groupby([table["layer"].to_numpy(), reduces]).sum()
+    parts = [table[:0].assign(side="", place=0, share=0.0)]
+    for layer, places in table.groupby("layer").indices.items():
+        for side, of_side in (("reducing", reduces), ("raising", reduction < 0)):
+            places_here = places[of_side[places]]
+            chosen = places_here[largest(size[places_here], count)]
+            rows = table.iloc[chosen].assign(side=side, place=np.arange(1, len(chosen) + 1))
+            if len(chosen):
+                rows["share"] = size[chosen] / whole[layer, side == "reducing"]
+                parts.append(rows)
     columns = ["layer", "side", "place", "neuron", "group", "reduction", "share"]
-    return chosen[columns].reset_index(drop=True)
+    return pd.concat(parts, ignore_index=True)[columns]

@@ -10,7 +10,7 @@ from dpo_neurons.prompt_projections import PromptProjections, resampled_drops
 
 def group_sets(table: pd.DataFrame) -> np.ndarray:
     """Whether each neuron of a table of contributions is in each of GROUPS, (n_neurons, 8)."""
-    return table["group"].to_numpy()[:, None] == np.array(GROUPS, dtype=object)
+    return np.column_stack([table["group"] == group for group in GROUPS])
 
 
 def summarise_groups(

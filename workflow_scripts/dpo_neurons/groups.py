@@ -36,13 +36,7 @@ def assign_groups(
         effect = np.sign(cosine) * np.sign(activation_pre - activation_post)
     else:
         effect = np.abs(np.sign(cosine)) * np.sign(reduction)
-    toxic, positive = cosine > 0, activation_pre >= 0
-    names = np.full(len(cosine), UNCHANGED, dtype=object)
-    for wanted, members in ((1, REDUCING), (-1, RAISING)):
-        toxic_positive, toxic_negative, anti_positive, anti_negative = members
-        chosen = effect == wanted
-        names[chosen & toxic & positive] = toxic_positive
-        names[chosen & toxic & ~positive] = toxic_negative
-        names[chosen & ~toxic & positive] = anti_positive
-        names[chosen & ~toxic & ~positive] = anti_negative
-    return names
+    # Looked up by place: each side's four are toxic positive, toxic negative, and anti-toxic both.
+    place = 2 * ~(cosine > 0) + ~(activation_pre >= 0)
+    place = np.where(effect > 0, place, np.where(effect < 0, place + len(REDUCING), len(GROUPS)))
+    return np.array([*GROUPS, UNCHANGED], dtype=object)[place]

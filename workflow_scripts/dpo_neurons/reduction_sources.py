@@ -60,16 +60,16 @@ def sum_sources(split: pd.DataFrame) -> pd.DataFrame:
     but there is one of unchanged neurons only if there are any.
     """
     sums = ["reduction", *SOURCES, FROM_TEXT, VALUE_LAST]
-    names = split["group"].astype(str)
+    names = split["group"].astype("category")
     groups = [*GROUPS, UNCHANGED] if (names == UNCHANGED).any() else list(GROUPS)
     by = {
-        "all": pd.Series("all", index=split.index),
+        "all": pd.Series("all", index=split.index, dtype="category"),
         "group": names,
         "layer": split["layer"],
     }
     parts = []
     for kind, keys in by.items():
-        summed = split.groupby(keys)[sums].sum()
+        summed = split.groupby(keys, observed=True)[sums].sum()
         summed.insert(0, "neurons", keys.value_counts())
         if kind == "group":
             summed = summed.reindex(groups, fill_value=0)

@@ -1,0 +1,228 @@
+"""Capturing activations while generating, against generating alone and against other ways.
+
+All variants continue the same prompts greedily by the same number of tokens and, but for plain
+generation, write the same HDF5 file: mean and per-prompt activations, mean MLP outputs, and the
+residual stream after each block.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from made import (
+    Shape,
+    Work,
+    made_model,
+    made_prompts,
+    made_tokenizer,
+    shape_arguments,
+    shape_of,
+    work_of,
+)
+from measuring import (
+    Figure,
+    PeakMemory,
+    in_fresh_process,
+    machine,
+    measuring_arguments,
+    paired_seconds,
+    ratios,
+    report,
+)
+from running import cache_at, capture_ours, exhaust, generate_plainly
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+PLAIN, OURS, BEST = "plain generate", "ours", "ours, sorted, largest batch"
+ONE_MORE = "plain generate, one token more"
+AGAIN, NNSIGHT = "generate, then forward again", "nnsight"
+TIME_BARS = {OURS: 1.06, BEST: 1.0}
+MEMORY_BARS = {OURS: 300.0}
+"""In MB."""
+
+
+def main() -> None:
+    """Parse, build the model, time, measure memory in fresh processes, report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    shape_arguments(parser, Shape(), Work())
+    measuring_arguments(parser, rounds=5)
+    parser.add_argument(
+        "--best-batch-size", type=int, help="of ours at its best (default: all prompts)"
+    )
+    parser.add_argument("--memory-of", choices=(PLAIN, OURS, BEST), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+
+    from dpo_neurons.program import obey_threads
+
+    obey_threads(arguments.threads)
+    work = work_of(arguments)
+    model = made_model(shape_of(arguments), arguments.dtype, arguments.device)
+    tokenizer = made_tokenizer(arguments.vocabulary)
+    best = arguments.best_batch_size or work.prompts
+    with tempfile.TemporaryDirectory() as folder:
+        variants = all_variants(model, tokenizer, work, best, Path(folder))
+        if arguments.memory_of:
+            with PeakMemory(arguments.device) as peak:
+                variants[arguments.memory_of]()
+            print(json.dumps(peak.mb))
+            return
+        here = machine(arguments.device)
+        seconds = paired_seconds(variants, arguments.rounds, arguments.device)
+        written = Path(folder, "ours.h5").stat().st_size
+    del model, variants
+    memory = {
+        name: in_fresh_process(__file__, [*command_line(arguments), "--memory-of", name])
+        for name in (PLAIN, OURS, BEST)
+    }
+    settings = {**vars(shape_of(arguments)), **vars(work), "dtype": arguments.dtype}
+    report("capture", settings, here, figures(seconds, memory, written))
+
+
+def figures(
+    seconds: dict[str, list[float]], memory: dict[str, float], written: int
+) -> list[Figure]:
+    """Times as ratios to plain generation, and memory beyond the model's."""
+    against = [
+        Figure(f"{name} ÷ {PLAIN}", "×", ratios(seconds, name, PLAIN), TIME_BARS.get(name))
+        for name in seconds
+        if name != PLAIN
+    ]
+    beyond = [
+        Figure(f"{name}, memory beyond the model", "MB", [mb], MEMORY_BARS.get(name))
+        for name, mb in memory.items()
+    ]
+    return [
+        Figure(PLAIN, "s", seconds[PLAIN]),
+        *against,
+        *beyond,
+        Figure("written", "MB", [written / 1e6]),
+    ]
+
+
+def command_line(arguments: argparse.Namespace) -> list[str]:
+    """The same command line again."""
+    given = {name: value for name, value in vars(arguments).items() if value is not None}
+    return [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+
+
+def all_variants(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    work: Work,
+    best_batch_size: int,
+    folder: Path,
+) -> dict[str, Callable[[], None]]:
+    """What is compared, by name; each runs once when called."""
+    prompts = made_prompts(work.prompts, len(tokenizer))
+    same = (model, tokenizer, prompts, work.tokens)
+    size = work.batch_size
+    one_more = (model, tokenizer, prompts, work.tokens + 1)
+    variants = {
+        PLAIN: partial(exhaust, generate_plainly, *same, size),
+        ONE_MORE: partial(exhaust, generate_plainly, *one_more, size),
+        OURS: partial(capture_ours, *same, size, folder / "ours.h5"),
+        BEST: partial(capture_ours, *same, best_batch_size, folder / "best.h5", sort=True),
+        AGAIN: partial(forward_again, *same, size, folder / "again.h5"),
+    }
+    if importlib.util.find_spec("nnsight"):
+        variants[NNSIGHT] = partial(capture_by_nnsight, *same, size, folder / "nnsight.h5")
+    return variants
+
+
+def forward_again(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: list[str],
+    tokens: int,
+    batch_size: int,
+    path: Path,
+) -> None:
+    """Generate, then read everything in a second pass over prompt and continuation."""
+    import torch
+
+    with cache_at(path, range(len(prompts)), tokens, batch_size) as cache:
+        for start, batch, output in generate_plainly(model, tokenizer, prompts, tokens, batch_size):
+            prompt = batch["attention_mask"]
+            mask = torch.cat([prompt, prompt.new_ones(len(prompt), tokens)], dim=1)
+            positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+            with torch.inference_mode(), sums_by_hooks(model, tokens) as sums:
+                model(output, attention_mask=mask, position_ids=positions, logits_to_keep=1)
+            new = output[:, -tokens:].cpu().numpy()
+            read = {name: torch.stack(layers).cpu().numpy() for name, layers in sums.items()}
+            cache.add(start, new, new == new, read)
+
+
+@contextmanager
+def sums_by_hooks(model: PreTrainedModel, tokens: int) -> Iterator[dict[str, list[torch.Tensor]]]:
+    """Sum what a forward pass reads and writes at its last positions, a list entry a layer."""
+    sums: dict[str, list[torch.Tensor]] = {"activations": [], "outputs": [], "residuals": []}
+
+    def keep(name: str, states: torch.Tensor) -> None:
+        sums[name].append(states[:, -tokens:].float().sum(dim=1))
+
+    def at_projection(module: object, inputs: tuple[torch.Tensor, ...], output: object) -> None:
+        keep("activations", inputs[0])
+        keep("outputs", output)
+
+    def at_block(module: object, inputs: object, output: object) -> None:
+        keep("residuals", output if not isinstance(output, tuple) else output[0])
+
+    hooks = []
+    for block in model.transformer.h:
+        hooks.append(block.mlp.c_proj.register_forward_hook(at_projection))
+        hooks.append(block.register_forward_hook(at_block))
+    yield sums
+    for hook in hooks:
+        hook.remove()
+
+
+def capture_by_nnsight(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: list[str],
+    tokens: int,
+    batch_size: int,
+    path: Path,
+) -> None:
+    """The same through nnsight (0.8): one token more, read at every step but the first."""
+    import torch
+    from nnsight import TransformersModel
+
+    traced = TransformersModel(model, task="text-generation", tokenizer=tokenizer, dispatch=True)
+    with cache_at(path, range(len(prompts)), tokens, batch_size) as cache:
+        for start in range(0, len(prompts), batch_size):
+            batch = prompts[start : start + batch_size]
+            with traced.generate(batch, max_new_tokens=tokens + 1, do_sample=False) as tracer:
+                steps = list().save()
+                for _ in tracer.iter[: tokens + 1]:
+                    step = []
+                    for block in traced.transformer.h:
+                        read, wrote = block.mlp.c_proj.input, block.mlp.c_proj.output
+                        step.append((read[:, -1], wrote[:, -1], block.output[:, -1]))
+                    steps.append(step)
+                output = tracer.result.save()
+            read = {
+                name: torch.stack(
+                    [
+                        sum(step[layer][place].float() for step in steps[1:])
+                        for layer in range(len(model.transformer.h))
+                    ]
+                ).cpu().numpy()
+                for place, name in enumerate(("activations", "outputs", "residuals"))
+            }  # fmt: skip
+            new = output[:, -tokens - 1 : -1].cpu().numpy()
+            cache.add(start, new, new == new, read)
+
+
+if __name__ == "__main__":
+    main()

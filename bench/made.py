@@ -1,0 +1,93 @@
+"""What the benchmarks run on: models of a given shape with random weights, and made-up prompts."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+PROMPT_WORDS = (6, 24)
+"""Shortest and longest prompt in tokens, about those of real challenge prompts."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The shape of a GPT-2; these are GPT-2 medium's."""
+
+    layers: int = 24
+    width: int = 1024
+    heads: int = 16
+    vocabulary: int = 50257
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is generated: how many prompts, tokens each, and prompts at a time."""
+
+    prompts: int = 32
+    tokens: int = 20
+    batch_size: int = 16
+
+
+def shape_arguments(parser: argparse.ArgumentParser, shape: Shape, work: Work) -> None:
+    """Add the model's shape, its number format, and the work."""
+    for name, value in {**vars(shape), **vars(work)}.items():
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=int, default=value, help="%(default)s")
+    parser.add_argument("--dtype", default="float32", help="%(default)s")
+
+
+def shape_of(arguments: argparse.Namespace) -> Shape:
+    """The shape that a command line asks for."""
+    return Shape(*(getattr(arguments, name) for name in vars(Shape())))
+
+
+def work_of(arguments: argparse.Namespace) -> Work:
+    """The work that a command line asks for."""
+    return Work(*(getattr(arguments, name) for name in vars(Work())))
+
+
+def made_model(shape: Shape, dtype: str, device: str) -> PreTrainedModel:
+    """A GPT-2 with random weights and no end of sequence, so that every token is generated."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel, set_seed
+
+    set_seed(0)
+    config = GPT2Config(
+        vocab_size=shape.vocabulary,
+        n_embd=shape.width,
+        n_layer=shape.layers,
+        n_head=shape.heads,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    model = GPT2LMHeadModel(config).to(device=device, dtype=getattr(torch, dtype)).eval()
+    model.generation_config.eos_token_id = None
+    return model
+
+
+def made_tokenizer(vocabulary: int) -> PreTrainedTokenizerBase:
+    """A tokenizer with one token a word, padding on the left."""
+    from build_tokenizer import build_tokenizer
+
+    from dpo_neurons.synthetic_language import DOCUMENT_END, PADDING, UNKNOWN
+
+    words = [PADDING, UNKNOWN, DOCUMENT_END]
+    words += [f"w{number}" for number in range(vocabulary - len(words))]
+    tokenizer = build_tokenizer(words)
+    tokenizer.padding_side = "left"
+    return tokenizer
+
+
+def made_prompts(count: int, vocabulary: int) -> list[str]:
+    """Prompts of random words and lengths, the same ones each time."""
+    chosen = random.Random(0)
+    lengths = [chosen.randint(*PROMPT_WORDS) for _ in range(count)]
+    return [
+        " ".join(f"w{chosen.randrange(vocabulary - 3)}" for _ in range(length))
+        for length in lengths
+    ]

@@ -1,0 +1,196 @@
+"""Tables with a row a neuron at a large model's size: contributions, groups, figures' aggregates.
+
+Counted against the bar is what is computed per neuron, in memory. Reported beside it, without a
+bar: the bootstrap over prompts, which reads every prompt's activations; the dot products with
+value vectors, a layer at a time; and writing and reading the table. Nothing here needs a GPU.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from measuring import Figure, machine, paired_seconds, report
+
+# isort: split
+# Found because measuring puts workflow_scripts on the path.
+import draw_activation_changes
+import draw_cumulative_reduction
+import draw_layer_reduction
+import draw_projection_shifts
+import draw_rank_composition
+import draw_top_activations
+import h5py
+import numpy as np
+import pandas as pd
+
+from dpo_neurons.cancellation import cancellation_by_layer, strongest_neurons
+from dpo_neurons.contributions import contributions, identity_error, read_contributions
+from dpo_neurons.figure_style import typical_size
+from dpo_neurons.group_shares import group_sets, summarise_groups
+from dpo_neurons.prompt_projections import PromptProjections, prompt_projections
+from dpo_neurons.reduction_sources import split_reductions, sum_sources
+from dpo_neurons.resampled_curve import curve_ranks, resampled_drops, with_intervals
+from dpo_neurons.totals import summarise_totals, total_sets
+
+BAR_SECONDS = 1.0
+BOOTSTRAP = (2000, 0.95, 0)
+"""Resamples, level and seed."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """Two checkpoints' numbers, made up but as a model has them; (n_layers, d_mlp) each."""
+
+    activation_pre: np.ndarray
+    activation_post: np.ndarray
+    along_pre: np.ndarray
+    along_post: np.ndarray
+    norms: np.ndarray
+
+
+def main() -> None:
+    """Parse, make the numbers, time, report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, value in (("layers", 32), ("d-mlp", 14336), ("d-model", 4096), ("prompts", 64)):
+        parser.add_argument(f"--{name}", type=int, default=value, help="%(default)s")
+    parser.add_argument("--rounds", type=int, default=5, help="after a warm-up (%(default)s)")
+    arguments = parser.parse_args()
+
+    made = made_numbers(arguments.layers, arguments.d_mlp)
+    table = contributions(*vars(made).values(), "v1")
+    with tempfile.TemporaryDirectory() as folder:
+        counted = counted_steps(made, table)
+        beside = steps_beside(table, made, arguments.prompts, arguments.d_model, Path(folder))
+        here = machine()
+        seconds = paired_seconds({**counted, **beside}, arguments.rounds)
+    report("neuron_tables", vars(arguments), here, figures(seconds, counted, len(table)))
+
+
+def figures(
+    seconds: dict[str, list[float]], counted: dict[str, Callable[[], object]], neurons: int
+) -> list[Figure]:
+    """All counted steps together, then each step by itself."""
+    together = [sum(each) for each in zip(*(seconds[name] for name in counted), strict=True)]
+    return [
+        Figure(f"in all, {neurons:,} neurons", "s", together, BAR_SECONDS),
+        *(Figure(f"counted: {name}", "s", seconds[name]) for name in counted),
+        *(Figure(f"beside: {name}", "s", seconds[name]) for name in seconds if name not in counted),
+    ]
+
+
+def made_numbers(n_layers: int, d_mlp: int) -> Made:
+    """Activations mostly just below zero, few far above; value vectors that barely moved."""
+    rng = np.random.default_rng(0)
+    shape = (n_layers, d_mlp)
+    pre = np.where(rng.random(shape) < 0.1, rng.exponential(0.3, shape), -0.17 * rng.random(shape))
+    post = pre + 0.02 * rng.standard_t(2.5, shape)
+    norms = rng.uniform(0.5, 2, shape)
+    along = norms * rng.normal(0, 0.02, shape)
+    moved = along * (1 + 1e-4 * rng.normal(size=shape))
+    return Made(pre.astype(np.float32), post.astype(np.float32), along, moved, norms)
+
+
+def counted_steps(made: Made, table: pd.DataFrame) -> dict[str, Callable[[], object]]:
+    """What the programs compute per neuron, by name."""
+    drops = table.groupby("layer")["reduction"].sum().to_numpy()
+    few = PromptProjections(np.ones((8, 8)), np.full(8, 20))
+    ranks = draw_projection_shifts.aggregate
+    return {
+        "contributions": partial(contributions, *vars(made).values(), "v1"),
+        "identity check": partial(identity_error, table, drops),
+        "group sets and sums": lambda: (
+            group_sets(table),
+            summarise_groups(table, few, few, *BOOTSTRAP),
+        ),
+        "figure 1b": partial(draw_cumulative_reduction.aggregate, table),
+        "figure 2b": partial(draw_rank_composition.aggregate, table, 10000, 100),
+        "figure 2c": partial(ranks, table, "reduction", 1, 300, "projection"),
+        "figure 3": partial(draw_layer_reduction.aggregate, table),
+        "figure 4": partial(draw_top_activations.aggregate, table, 100),
+        "figure 5a": partial(ranks, table, "reduction", 1, 200, "activation"),
+        "figure 5b": partial(ranks, table, "reduction", 3001, 3200, "activation"),
+        "figure 7": lambda: (cancellation_by_layer(table), strongest_neurons(table, 10)),
+        "figure 10": partial(_figure_10, table),
+        "figure 13": partial(_figure_13, made, table),
+    }
+
+
+def _figure_10(table: pd.DataFrame) -> pd.DataFrame:
+    constant = typical_size(draw_activation_changes.changes(table))
+    return draw_activation_changes.aggregate(table, draw_activation_changes.BINS, constant)
+
+
+def _figure_13(made: Made, table: pd.DataFrame) -> pd.DataFrame:
+    between, reading = made.activation_post, made.activation_pre
+    return sum_sources(split_reductions(table, made.along_pre, made.along_post, between, reading))
+
+
+def steps_beside(
+    table: pd.DataFrame, made: Made, n_prompts: int, d_model: int, folder: Path
+) -> dict[str, Callable[[], object]]:
+    """What reads prompts, value vectors or files, by name."""
+    caches = {
+        stage: write_prompts(folder / f"{stage}.h5", n_prompts, means)
+        for stage, means in (("pre", made.activation_pre), ("post", made.activation_post))
+    }
+    values = np.random.default_rng(1).normal(size=(made.norms.shape[1], d_model))
+    values = values.astype(np.float32)
+    path = folder / "contributions.parquet"
+    table.to_parquet(path, index=False)
+    prompts = f"{n_prompts} prompts"
+    return {
+        f"groups, bootstrap over {prompts}": lambda: summarise_groups(
+            table, *_projections(table, caches, group_sets(table)), *BOOTSTRAP
+        ),
+        f"totals, bootstrap over {prompts}": lambda: summarise_totals(
+            table, *_projections(table, caches, total_sets(table)), *BOOTSTRAP
+        ),
+        f"figure 8, bootstrap over {prompts}": partial(_net_curve, table, caches),
+        "dot products and norms, a layer": partial(_project, values, np.ones(d_model)),
+        "writing the table": partial(table.to_parquet, folder / "again.parquet", index=False),
+        "reading the table": partial(read_contributions, path),
+    }
+
+
+def write_prompts(path: Path, n_prompts: int, means: np.ndarray) -> Path:
+    """A cache of what is read here alone: each prompt's activations, scattered around the means."""
+    rng = np.random.default_rng(2)
+    with h5py.File(path, "w") as file:
+        shape, chunks = (n_prompts, *means.shape), (min(n_prompts, 16), 1, means.shape[1])
+        each = file.create_dataset("per_prompt", shape, np.float16, chunks=chunks)
+        for layer, mean in enumerate(means):
+            each[:, layer] = mean * rng.uniform(0, 2, (n_prompts, 1))
+        file["mask"] = np.ones((n_prompts, 20), dtype=bool)
+    return path
+
+
+def _projections(
+    table: pd.DataFrame, caches: dict[str, Path], sets: np.ndarray
+) -> list[PromptProjections]:
+    found = []
+    for stage, path in caches.items():
+        with h5py.File(path) as cache:
+            found.append(prompt_projections(table, cache, stage, sets))
+    return found
+
+
+def _net_curve(table: pd.DataFrame, caches: dict[str, Path]) -> object:
+    resamples, level, seed = BOOTSTRAP
+    falling = table.sort_values("rank")["reduction"].to_numpy()
+    ranks = curve_ranks(falling)
+    with h5py.File(caches["pre"]) as pre, h5py.File(caches["post"]) as post:
+        drops = resampled_drops(table, pre, post, ranks, resamples, seed)
+        return with_intervals(cancellation_by_layer(table), drops, ranks, falling, level)
+
+
+def _project(values: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As project_values does to a layer that it has read."""
+    wide = values.astype(np.float64)
+    return wide @ direction, np.linalg.norm(wide, axis=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Generating with most neurons assigned a value, against generating with none."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from made import (
+    Shape,
+    Work,
+    made_model,
+    made_prompts,
+    made_tokenizer,
+    shape_arguments,
+    shape_of,
+    work_of,
+)
+from measuring import Figure, machine, measuring_arguments, paired_seconds, ratios, report
+from running import exhaust, generate_plainly
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+PLAIN, ENTERING = "plain generate", "entering and leaving the plan"
+TIME_BAR = 1.03
+
+
+def main() -> None:
+    """Parse, build the model and the plan, time, report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    shape_arguments(parser, Shape(), Work())
+    measuring_arguments(parser, rounds=5)
+    parser.add_argument("--share", type=float, default=0.6, help="of all neurons (%(default)s)")
+    arguments = parser.parse_args()
+
+    from dpo_neurons.program import obey_threads
+
+    obey_threads(arguments.threads)
+    shape, work = shape_of(arguments), work_of(arguments)
+    model = made_model(shape, arguments.dtype, arguments.device)
+    tokenizer = made_tokenizer(shape.vocabulary)
+    plan = made_plan(shape.layers, 4 * shape.width, arguments.share)
+    variants = all_variants(model, tokenizer, work, plan)
+    here = machine(arguments.device)
+    seconds = paired_seconds(variants, arguments.rounds, arguments.device)
+    settings = {**vars(shape), **vars(work), "dtype": arguments.dtype, "share": arguments.share}
+    report("patched_generation", settings, here, figures(seconds))
+
+
+def made_plan(n_layers: int, d_mlp: int, share: float) -> pd.DataFrame:
+    """A plan that assigns a random share of all neurons random values near zero."""
+    import numpy as np
+    import pandas as pd
+
+    from dpo_neurons.plans import make_plan
+
+    chosen = np.random.default_rng(0)
+    neurons = np.flatnonzero(chosen.random(n_layers * d_mlp) < share)
+    table = pd.DataFrame({"layer": neurons // d_mlp, "neuron": neurons % d_mlp})
+    return make_plan(table, "set", pd.Series(chosen.normal(0, 0.1, len(table))))
+
+
+def all_variants(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    work: Work,
+    plan: pd.DataFrame,
+) -> dict[str, Callable[[], None]]:
+    """Generation alone, under the plan at both kinds of positions, and what the plan takes once."""
+    from dpo_neurons.interventions import applied
+
+    prompts = made_prompts(work.prompts, len(tokenizer))
+    job = (model, tokenizer, prompts, work.tokens, work.batch_size)
+
+    def patched(positions: str) -> None:
+        with applied(model, plan, positions):
+            exhaust(generate_plainly, *job)
+
+    def entering() -> None:
+        with applied(model, plan, "last"):
+            pass
+
+    return {
+        PLAIN: lambda: exhaust(generate_plainly, *job),
+        "patched at the newest token": lambda: patched("last"),
+        "patched at every token": lambda: patched("all"),
+        ENTERING: entering,
+    }
+
+
+def figures(seconds: dict[str, list[float]]) -> list[Figure]:
+    """Times as ratios to plain generation."""
+    against = [
+        Figure(f"{name} ÷ {PLAIN}", "×", ratios(seconds, name, PLAIN), TIME_BAR)
+        for name in seconds
+        if name not in (PLAIN, ENTERING)
+    ]
+    return [
+        Figure(PLAIN, "s", seconds[PLAIN]),
+        *against,
+        Figure(f"{ENTERING}, in it", "s", seconds[ENTERING]),
+    ]
+
+
+if __name__ == "__main__":
+    main()
