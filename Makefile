@@ -5,7 +5,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: figures report dag test lint format clean
+.PHONY: figures report dag test test-slurm bench lint format clean
 
 figures: $(READY)  ## run the study to its last figure
 	snakemake --cores $(CORES) figures
@@ -19,6 +19,14 @@ dag: $(READY)  ## dag.dot: the jobs, for graphviz
 
 test: $(READY)  ## run every test
 	pytest -n 2
+
+test-slurm: $(READY)  ## the micro study through a Slurm of one node; on Debian, as root
+	python -m pip install --quiet --requirement requirements-slurm.txt
+	tests/slurm/with_slurm.sh pytest tests/slurm/check_slurm.py
+
+bench: $(READY)  ## every benchmark, one after the other; see docs/benchmarks.md
+	for each in capture capture_growth patched_generation neuron_tables scoring workflow_overhead; do \
+	  python bench/$$each.py || exit 1; done
 
 lint: $(READY)  ## ruff, snakefmt and snakemake's own lints
 	ruff check .

@@ -37,6 +37,13 @@ include: "rules/neurons.smk"
 include: "rules/interventions.smk"
 include: "rules/evaluation.smk"
 include: "rules/figures.smk"
+include: "rules/further_figures.smk"
+
+
+if CACHE:
+    # Snakemake refuses to cache what it benchmarks: a result from the cache took no time here.
+    for cached in (one for one in workflow.rules if one.cache and one.cache.output):
+        cached._benchmark = None
 
 
 localrules:
@@ -70,3 +77,7 @@ rule activations:
 rule contributions:
     input:
         CONTRIBUTIONS,
+
+
+onsuccess:
+    print(where_results_are())

@@ -1,98 +1,114 @@
-"""Activation caches of both checkpoints, of the ablated and the crossed; the residual stream."""
+"""Activation caches of both checkpoints, of the ablated and the crossed; the residual stream.
+
+The prompts of a capture are cut into PIECES; SHARDS jobs share them, and one more gathers them. The
+pieces stay the same however many share them, so another number of shards makes nothing stale.
+"""
 
 ACTIVATIONS = expand(f"{RESULTS}/activations/{{model}}/{{stage}}.h5", model=MODELS, stage=STAGES)
 
 
-rule capture_activations:
-    input:
-        checkpoint=f"{RESULTS}/checkpoints/{{model}}/{{stage}}",
-        source=f"{RESULTS}/checkpoints/{{model}}/{{stage}}.source.json",
-        prompts=f"{DATA}/challenge_prompts.jsonl",
-    output:
-        f"{RESULTS}/activations/{{model}}/{{stage}}.h5",
-    log:
-        f"{RESULTS}/logs/capture_activations/{{model}}/{{stage}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/capture_activations/{{model}}/{{stage}}.tsv"
-    conda:
-        ENVIRONMENT
-    threads: config["compute"]["threads"]
-    resources:
-        **model_resources(minutes=30),
-    params:
-        tokens=config["generation"]["tokens"],
-        positions=config["activations"]["positions"],
-        plan="",
-        dtype=dtype_of,
-        attention=attention_of,
-        code=code_of("capture_activations"),
-    shell:
-        "python workflow_scripts/capture_activations.py --checkpoint {input.checkpoint} --source {input.source}"
-        " --name {wildcards.model} --prompts {input.prompts} --tokens {params.tokens}"
-        " --positions {params.positions} {params.plan} --dtype {params.dtype} --attention {params.attention} --gpus {resources.gpus}"
-        " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
-        " --output {output} 2> {log}"
+for shard in range(1, SHARDS + 1):
+
+    rule:
+        name:
+            name_of_shard("capture_activations", shard)
+        input:
+            unpack(captured_files),
+        output:
+            **pieces_of(shard, "{capture}"),
+        log:
+            f"{RESULTS}/logs/capture_activations/{{model}}/{{capture}}.{shard}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/capture_activations/{{model}}/{{capture}}.{shard}.tsv"
+        cache: CACHE
+        conda:
+            ENVIRONMENT
+        threads: config["compute"]["threads"]
+        resources:
+            **model_resources(minutes=30),
+            shard=shard,
+            shards=SHARDS,
+        params:
+            model="{model}",
+            tokens=config["generation"]["tokens"],
+            positions=config["activations"]["positions"],
+            plan=captured_under,
+            dtype=dtype_of,
+            attention=attention_of,
+            pieces=PIECES,
+            code=code_of("capture_activations"),
+        shell:
+            "python workflow_scripts/capture_activations.py --checkpoint {input.checkpoint}"
+            " --source {input.source} --name {params.model} --prompts {input.prompts}"
+            " --tokens {params.tokens} --positions {params.positions} {params.plan}"
+            " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
+            " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
+            " --pieces {params.pieces} --shard {resources.shard} --shards {resources.shards}"
+            " --output {output} 2> {log}"
+
+    rule:
+        name:
+            name_of_shard("capture_crossed_activations", shard)
+        input:
+            checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+            checkpoint_post=f"{RESULTS}/checkpoints/{{model}}/post",
+            source_pre=f"{RESULTS}/checkpoints/{{model}}/pre.source.json",
+            source_post=f"{RESULTS}/checkpoints/{{model}}/post.source.json",
+            prompts=f"{DATA}/challenge_prompts.jsonl",
+        output:
+            **pieces_of(shard, "crossed"),
+        log:
+            f"{RESULTS}/logs/capture_crossed_activations/{{model}}.{shard}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/capture_crossed_activations/{{model}}.{shard}.tsv"
+        cache: CACHE
+        conda:
+            ENVIRONMENT
+        threads: config["compute"]["threads"]
+        resources:
+            **(model_resources(minutes=40) | {"mem_mb": both_models_mb}),
+            shard=shard,
+            shards=SHARDS,
+        params:
+            model="{model}",
+            tokens=config["generation"]["tokens"],
+            positions=config["activations"]["positions"],
+            dtype=dtype_of,
+            attention=attention_of,
+            pieces=PIECES,
+            code=code_of("capture_crossed_activations"),
+        shell:
+            "python workflow_scripts/capture_crossed_activations.py"
+            " --checkpoint-pre {input.checkpoint} --checkpoint-post {input.checkpoint_post}"
+            " --source-pre {input.source_pre} --source-post {input.source_post}"
+            " --name {params.model} --prompts {input.prompts} --tokens {params.tokens}"
+            " --positions {params.positions} --dtype {params.dtype}"
+            " --attention {params.attention} --gpus {resources.model_gpus}"
+            " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
+            " --pieces {params.pieces} --shard {resources.shard} --shards {resources.shards}"
+            " --output {output} 2> {log}"
 
 
-use rule capture_activations as capture_ablated_activations with:
+rule gather_activations:
     input:
-        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
-        source=f"{RESULTS}/checkpoints/{{model}}/pre.source.json",
-        prompts=f"{DATA}/challenge_prompts.jsonl",
-        plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
-    output:
-        f"{RESULTS}/activations/{{model}}/{{intervention}}.h5",
-    log:
-        f"{RESULTS}/logs/capture_activations/{{model}}/{{intervention}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/capture_activations/{{model}}/{{intervention}}.tsv"
-    params:
-        tokens=config["generation"]["tokens"],
-        positions=config["activations"]["positions"],
-        plan=lambda wildcards: options(
-            {
-                "plan": f"{RESULTS}/plans/{wildcards.model}/{wildcards.intervention}.parquet",
-                "plan_positions": config["generation"]["positions"],
-            }
+        expand(
+            f"{RESULTS}/activations/{{{{model}}}}/{{{{capture}}}}.piece-{{piece}}.h5",
+            piece=range(1, PIECES + 1),
         ),
-        dtype=dtype_of,
-        attention=attention_of,
-        code=code_of("capture_activations"),
-
-
-rule capture_crossed_activations:
-    input:
-        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
-        checkpoint_post=f"{RESULTS}/checkpoints/{{model}}/post",
-        source_pre=f"{RESULTS}/checkpoints/{{model}}/pre.source.json",
-        source_post=f"{RESULTS}/checkpoints/{{model}}/post.source.json",
-        prompts=f"{DATA}/challenge_prompts.jsonl",
     output:
-        f"{RESULTS}/activations/{{model}}/crossed.h5",
+        f"{RESULTS}/activations/{{model}}/{{capture}}.h5",
     log:
-        f"{RESULTS}/logs/capture_crossed_activations/{{model}}.log",
+        f"{RESULTS}/logs/gather_activations/{{model}}/{{capture}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/capture_crossed_activations/{{model}}.tsv"
+        f"{RESULTS}/benchmarks/gather_activations/{{model}}/{{capture}}.tsv"
+    wildcard_constraints:
+        capture=one_of([*STAGES, *STUDY.interventions, "crossed"]),
     conda:
         ENVIRONMENT
-    threads: config["compute"]["threads"]
-    resources:
-        **(model_resources(minutes=40) | {"mem_mb": both_models_mb}),
     params:
-        tokens=config["generation"]["tokens"],
-        positions=config["activations"]["positions"],
-        dtype=dtype_of,
-        attention=attention_of,
-        code=code_of("capture_crossed_activations"),
+        code=code_of("gather_activations"),
     shell:
-        "python workflow_scripts/capture_crossed_activations.py"
-        " --checkpoint-pre {input.checkpoint} --checkpoint-post {input.checkpoint_post}"
-        " --source-pre {input.source_pre} --source-post {input.source_post}"
-        " --name {wildcards.model} --prompts {input.prompts} --tokens {params.tokens}"
-        " --positions {params.positions} --dtype {params.dtype}"
-        " --attention {params.attention} --gpus {resources.gpus}"
-        " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
-        " --output {output} 2> {log}"
+        "python workflow_scripts/gather_activations.py --pieces {input} --output {output} 2> {log}"
 
 
 rule compare_residuals:

@@ -29,6 +29,7 @@ rule train_language_model:
         f"{RESULTS}/benchmarks/train_language_model/{{model}}.tsv"
     wildcard_constraints:
         model=one_of(STUDY.models_with("pre", "train_from_scratch")),
+    cache: CACHE
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
@@ -56,6 +57,7 @@ rule train_dpo:
         f"{RESULTS}/benchmarks/train_dpo/{{model}}.tsv"
     wildcard_constraints:
         model=one_of(STUDY.models_with("post", "dpo")),
+    cache: CACHE
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
@@ -86,6 +88,7 @@ rule train_sft:
         f"{RESULTS}/benchmarks/train_sft/{{model}}.tsv"
     wildcard_constraints:
         model=one_of(STUDY.models_with("post", "sft")),
+    cache: CACHE
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
@@ -105,7 +108,7 @@ rule train_sft:
 
 rule link_checkpoint:
     input:
-        unpack(given_checkpoint),
+        given_files,
     output:
         checkpoint=directory(f"{RESULTS}/checkpoints/{{checkpoint}}"),
         source=f"{RESULTS}/checkpoints/{{checkpoint}}.source.json",
@@ -119,9 +122,10 @@ rule link_checkpoint:
         ENVIRONMENT
     resources:
         # Only old weights are read, to be converted.
-        mem_mb=lambda wildcards, input: 1000 + 3 * old_weights_mb(input.path),
+        mem_mb=lambda wildcards, input: 1000
+        + 3 * old_weights_mb(given_checkpoint(wildcards)["path"]),
     params:
-        given=lambda wildcards, input: options(dict(input.items())),
+        given=lambda wildcards: options(given_checkpoint(wildcards)),
         code=code_of("link_checkpoint"),
     shell:
         "python workflow_scripts/link_checkpoint.py {params.given} --output {output.checkpoint}"
@@ -131,7 +135,7 @@ rule link_checkpoint:
 rule merge_adapter:
     input:
         checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
-        adapter=lambda wildcards: given_path(f"models.{wildcards.model}.post"),
+        adapter=lambda wildcards: files_in(given_path(f"models.{wildcards.model}.post")),
     output:
         checkpoint=directory(f"{RESULTS}/checkpoints/{{model}}/post"),
         source=f"{RESULTS}/checkpoints/{{model}}/post.source.json",
@@ -141,26 +145,26 @@ rule merge_adapter:
         f"{RESULTS}/benchmarks/merge_adapter/{{model}}.tsv"
     wildcard_constraints:
         model=one_of(STUDY.models_with("post", "adapter")),
+    cache: CACHE
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
         mem_mb=lambda wildcards, input: 2000 + 5 * checkpoint_mb(input.checkpoint),
     params:
+        adapter=lambda wildcards: given_path(f"models.{wildcards.model}.post"),
         dtype=dtype_of,
         code=code_of("merge_adapter"),
     shell:
         "python workflow_scripts/merge_adapter.py --checkpoint {input.checkpoint}"
-        " --adapter {input.adapter:q} --dtype {params.dtype} --threads {threads}"
+        " --adapter {params.adapter:q} --dtype {params.dtype} --threads {threads}"
         " --output {output.checkpoint} --source-output {output.source} 2> {log}"
 
 
 rule import_state_dict:
     input:
         path=lambda wildcards: STUDY.checkpoint(wildcards.checkpoint)["path"],
-        like=lambda wildcards: STUDY.checkpoint(wildcards.checkpoint).get(
-            "like", f"{RESULTS}/checkpoints/{Path(wildcards.checkpoint).parent}/pre"
-        ),
+        like=lambda wildcards: files_in(architecture_of(wildcards)),
     output:
         checkpoint=directory(f"{RESULTS}/checkpoints/{{checkpoint}}"),
         source=f"{RESULTS}/checkpoints/{{checkpoint}}.source.json",
@@ -170,14 +174,16 @@ rule import_state_dict:
         f"{RESULTS}/benchmarks/import_state_dict/{{checkpoint}}.tsv"
     wildcard_constraints:
         checkpoint=one_of(STUDY.checkpoints_of_kind("state_dict")),
+    cache: CACHE
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
         mem_mb=lambda wildcards, input: 2000 + 3 * Path(input.path).stat().st_size // 1_000_000,
     params:
+        like=architecture_of,
         code=code_of("import_state_dict"),
     shell:
-        "python workflow_scripts/import_state_dict.py --path {input.path:q} --like {input.like:q}"
+        "python workflow_scripts/import_state_dict.py --path {input.path:q} --like {params.like:q}"
         " --threads {threads} --output {output.checkpoint} --source-output {output.source}"
         " 2> {log}"

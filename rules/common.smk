@@ -7,6 +7,9 @@ MODELS = list(config["models"])
 DIRECTION = config["direction"]
 SEED = config["seed"]
 ENVIRONMENT = "../environment.yml"
+PIECES = 8
+SHARDS = config["compute"]["shards"]
+CACHE = workflow.workflow_settings.cache is not None
 GPUS = visible_gpus() if config["compute"]["device"] != "cpu" else 0
 
 SOURCES = [
@@ -30,12 +33,50 @@ wildcard_constraints:
     model=one_of(MODELS),
     stage=one_of(STAGES),
     direction=one_of(config["directions"]),
+    capture=one_of([*STAGES, *STUDY.interventions]),
     intervention=one_of(STUDY.interventions),
 
 
 def code_of(program):
     """Digest of all the code that a program executes; a param of its rule, so that changes rerun."""
     return code_digest(Path(workflow.basedir) / "workflow_scripts" / f"{program}.py")
+
+
+def name_of_shard(capture, shard):
+    """Name of the rule that captures one shard's pieces."""
+    return capture if SHARDS == 1 else f"{capture}_{shard}_of_{SHARDS}"
+
+
+def pieces_of(shard, capture):
+    """The files, by name, of the pieces that fall to a shard; gone once they are gathered."""
+    return {
+        f"piece_{piece + 1}": temp(
+            f"{RESULTS}/activations/{{model}}/{capture}.piece-{piece + 1}.h5"
+        )
+        for piece in range(shard - 1, PIECES, SHARDS)
+    }
+
+
+def captured_files(wildcards):
+    """What a capture reads: of a checkpoint, or of the first one under an intervention."""
+    stage = "post" if wildcards.capture == "post" else "pre"
+    path = f"{RESULTS}/checkpoints/{wildcards.model}/{stage}"
+    files = {
+        "checkpoint": path,
+        "source": f"{path}.source.json",
+        "prompts": f"{DATA}/challenge_prompts.jsonl",
+    }
+    if wildcards.capture not in STAGES:
+        files["plan"] = f"{RESULTS}/plans/{wildcards.model}/{wildcards.capture}.parquet"
+    return files
+
+
+def captured_under(wildcards):
+    """Command-line options for the intervention that a capture is made under, if any."""
+    # Not asked of the input: Snakemake does not compare params that are derived from it.
+    plan = captured_files(wildcards).get("plan")
+    under = {"plan": plan, "plan_positions": config["generation"]["positions"]}
+    return options(under) if plan else ""
 
 
 def checkpoint_of(intervention):
@@ -101,11 +142,34 @@ def given_path(entry):
     return f"{FETCHED}/{entry}" if entry in STUDY.on_hub else STUDY.entries[entry]["path"]
 
 
+def files_in(path):
+    """A directory that a user brings, as its files; one that the workflow makes stays as it is.
+
+    Snakemake's cache needs checksums of what a user brings, and a directory has none.
+    """
+    if path.startswith(f"{RESULTS}/") or not Path(path).is_dir():
+        return path
+    files = (file for file in Path(path).iterdir() if not file.name.startswith("."))
+    return sorted(str(file) for file in files if file.is_file())
+
+
 def given_checkpoint(wildcards):
-    """The directory of a checkpoint that the study brings, and its source if it was fetched."""
+    """What there is of a checkpoint that the study brings: its directory, its source if fetched."""
     entry = ".".join(["models", *Path(wildcards.checkpoint).parts])
     source = {"fetched": f"{FETCHED}/{entry}.source.json"} if entry in STUDY.on_hub else {}
     return {"path": given_path(entry), **source}
+
+
+def given_files(wildcards):
+    """The files of a checkpoint that the study brings."""
+    found = [files_in(path) for path in given_checkpoint(wildcards).values()]
+    return [file for one in found for file in ([one] if isinstance(one, str) else one)]
+
+
+def architecture_of(wildcards):
+    """The checkpoint whose architecture and tokenizer a state dict belongs to."""
+    own = f"{RESULTS}/checkpoints/{Path(wildcards.checkpoint).parent}/pre"
+    return STUDY.checkpoint(wildcards.checkpoint).get("like", own)
 
 
 def scorer_files(wildcards):
@@ -125,7 +189,8 @@ def model_resources(minutes):
     """Resources of a rule that runs a model; none of them ever reruns a job."""
     return {
         "gpu": lambda wildcards: gpus_of(config["models"][wildcards.model]["gpus"]),
-        "gpus": lambda wildcards: config["models"][wildcards.model]["gpus"],
+        # Not `gpus`: Slurm's plugin takes that for a request, which a job on the CPU must not make.
+        "model_gpus": lambda wildcards: config["models"][wildcards.model]["gpus"],
         "mem_mb": lambda wildcards, input: 2000 + 3 * checkpoint_mb(input.checkpoint),
         "runtime": lambda wildcards, input: minutes + checkpoint_mb(input.checkpoint) // 200,
         "device": config["compute"]["device"],
@@ -148,12 +213,12 @@ def training_resources():
     }
 
 
-def figure_files(figure):
+def figure_files(figure, caption=None):
     """The four files of a figure; the page goes into the report, under its model."""
     stem = f"{RESULTS}/figures/{{model}}/{figure}"
     page = report(
         f"{stem}.html",
-        caption=f"../report/figures/{figure}.rst",
+        caption=f"../report/figures/{caption or figure}.rst",
         category="{model}",
         subcategory="figures",
         labels={"figure": figure},
@@ -164,3 +229,13 @@ def figure_files(figure):
 def stem_of(wildcards, output):
     """Path of a figure's files less their endings."""
     return str(Path(output.json).with_suffix(""))
+
+
+def where_results_are():
+    """The line that a run ends with: what there is of the results, and how to get the rest."""
+    tables = [f"{RESULTS}/tables/{table}.md" for table in [*MODELS, "comparison"]]
+    found = [path for path in [*tables, f"{RESULTS}/figures"] if Path(path).exists()]
+    return (
+        f"Results: {', '.join(found) or RESULTS}. "
+        "All in one page: snakemake --report report.html"
+    )

@@ -20,6 +20,7 @@ rule train_probe:
         f"{RESULTS}/benchmarks/train_probe/{{model}}/{{direction}}.tsv"
     wildcard_constraints:
         direction=one_of(STUDY.names_with("directions", "probe")),
+    cache: CACHE
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
@@ -34,7 +35,7 @@ rule train_probe:
     shell:
         "python workflow_scripts/train_probe.py --checkpoint {input.checkpoint}"
         " --comments {input.comments} {params.recipe}"
-        " --seed {params.seed} --dtype {params.dtype} --attention {params.attention} --gpus {resources.gpus} --batch-size {resources.batch_size}"
+        " --seed {params.seed} --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus} --batch-size {resources.batch_size}"
         " --device {resources.device} --threads {threads} --output {output} 2> {log}"
 
 
@@ -49,6 +50,7 @@ rule import_direction:
         f"{RESULTS}/benchmarks/import_direction/{{model}}/{{direction}}.tsv"
     wildcard_constraints:
         direction=one_of(STUDY.names_with("directions", "file")),
+    cache: CACHE
     conda:
         ENVIRONMENT
     params:
@@ -68,6 +70,7 @@ rule compute_embedding_direction:
         f"{RESULTS}/benchmarks/compute_embedding_direction/{{model}}/{{direction}}.tsv"
     wildcard_constraints:
         direction=one_of(STUDY.names_with("directions", "embedding")),
+    cache: CACHE
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
@@ -93,6 +96,7 @@ rule compute_svd_direction:
         f"{RESULTS}/benchmarks/compute_svd_direction/{{model}}/{{direction}}.tsv"
     wildcard_constraints:
         direction=one_of(STUDY.names_with("directions", "svd")),
+    cache: CACHE
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]

@@ -173,3 +173,36 @@ rule compare_models:
         " --models {params.models} --direction {params.direction}"
         " --interventions {params.interventions} --csv {output.csv}"
         " --markdown {output.markdown} --page {output.page} 2> {log}"
+
+
+rule predict_toxicity:
+    input:
+        table=f"{RESULTS}/tables/{{model}}.csv",
+        plans=expand(
+            f"{RESULTS}/plans/{{{{model}}}}/{{intervention}}.parquet",
+            intervention=[
+                name for name in STUDY.interventions if STUDY.direction(name) == DIRECTION
+            ],
+        ),
+        contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
+        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+        direction=direction_file(DIRECTION),
+    output:
+        rows=f"{RESULTS}/prediction/{{model}}.csv",
+        correlations=f"{RESULTS}/prediction/{{model}}.correlations.csv",
+    log:
+        f"{RESULTS}/logs/predict_toxicity/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/predict_toxicity/{{model}}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        resamples=config["bootstrap"]["resamples"],
+        level=config["bootstrap"]["level"],
+        seed=SEED,
+        code=code_of("predict_toxicity"),
+    shell:
+        "python workflow_scripts/predict_toxicity.py --table {input.table} --plans {input.plans}"
+        " --contributions {input.contributions} --checkpoint-pre {input.checkpoint}"
+        " --direction {input.direction} --resamples {params.resamples} --level {params.level}"
+        " --seed {params.seed} --output {output.rows} --correlations {output.correlations} 2> {log}"

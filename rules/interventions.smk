@@ -78,7 +78,7 @@ rule run_intervention:
         " --reference-sentences {input.references} --tokens {params.tokens}"
         " --generation-positions {params.generation_positions} --perplexity-text {input.text}"
         " --window {params.window} --perplexity-positions {params.perplexity_positions}"
-        " --dtype {params.dtype} --attention {params.attention} --gpus {resources.gpus} --batch-size {resources.batch_size}"
+        " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus} --batch-size {resources.batch_size}"
         " --device {resources.device} --threads {threads}"
         " {params.besides} --challenge-prompts-output {output.challenge}"
         " --reference-sentences-output {output.references}"

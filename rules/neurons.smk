@@ -87,3 +87,30 @@ rule decompose_reductions:
         " --activations-pre {input.activations_pre} --activations-crossed {input.activations_crossed}"
         " --direction {input.direction} --output {output.neurons}"
         " --summary-output {output.summary} 2> {log}"
+
+
+rule summarise_cancellation:
+    input:
+        contributions=f"{RESULTS}/contributions/{{model}}/{{direction}}.parquet",
+        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
+        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
+    output:
+        layers=f"{RESULTS}/cancellation/{{model}}/{{direction}}.csv",
+        curve=f"{RESULTS}/net_curve/{{model}}/{{direction}}.csv",
+        neurons=f"{RESULTS}/strongest_neurons/{{model}}/{{direction}}.csv",
+    log:
+        f"{RESULTS}/logs/summarise_cancellation/{{model}}/{{direction}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/summarise_cancellation/{{model}}/{{direction}}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        resamples=config["bootstrap"]["resamples"],
+        level=config["bootstrap"]["level"],
+        seed=SEED,
+        code=code_of("summarise_cancellation"),
+    shell:
+        "python workflow_scripts/summarise_cancellation.py --contributions {input.contributions}"
+        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
+        " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
+        " --output {output.layers} --curve {output.curve} --neurons {output.neurons} 2> {log}"

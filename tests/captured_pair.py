@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from conftest import PROMPTS
+from whole_cache import new_cache
 
-from dpo_neurons.activation_cache import new_cache
 from dpo_neurons.capture import ActivationCapture
 from dpo_neurons.crossed_capture import CrossedCapture
 from dpo_neurons.generation import generate_greedily
@@ -24,7 +24,7 @@ def capture_pair(pre, post, tokenizer, folder: Path) -> None:
         CrossedCapture(pre, post, "generated") as capture,
     ):
         for batch in generate_greedily(pre, tokenizer, PROMPTS, N_TOKENS, 16, capture):
-            add(cache, batch, {**capture.sums, "same_text": capture.sums_on_text(batch)})
+            add(cache, batch, capture.sums)
 
 
 def cache_in(folder: Path, name: str, means_only: bool = False):

@@ -1,13 +1,16 @@
 """Activation caches: means, precision, and what they refuse."""
 
 import logging
+import random as py_random
 import shutil
 
 import h5py
 import numpy as np
 import pytest
+from whole_cache import new_cache
 
-from dpo_neurons.activation_cache import CROSSED_DATASETS, DATASETS, new_cache, open_cache
+from dpo_neurons.activation_cache import CROSSED_DATASETS, DATASETS, open_cache
+from dpo_neurons.checked_hdf5 import noted
 from dpo_neurons.errors import InputError
 
 FLOAT16_MAX = 65504.0
@@ -58,7 +61,7 @@ def test_the_file_holds_what_the_contract_says(tmp_path):
         found = {name: (cache[name].shape, str(cache[name].dtype)) for name in cache}
         np.testing.assert_array_equal(cache["tokens"], TOKENS)
         np.testing.assert_array_equal(cache["mask"], MASK)
-        assert cache.attrs["model"] == "m"
+        assert noted(cache)["model"] == "m"
         assert cache["per_prompt"].chunks == (2, 1, D_MLP)
         assert cache["residual"].chunks == (2, 1, D_MODEL)
         assert cache["per_prompt"].compression is cache["residual"].compression is None
@@ -167,3 +170,48 @@ def test_a_cache_larger_than_the_free_space_is_refused_before_it_is_written(tmp_
     with pytest.raises(InputError, match="the disk is full"):
         write(tmp_path / "cache.h5")
     assert list(tmp_path.iterdir()) == []
+
+
+def everything_in(path):
+    with open_cache(path) as cache:
+        return {name: cache[name][:].tobytes() for name in cache}, noted(cache)
+
+
+def test_a_bit_that_is_flipped_anywhere_is_named_or_changes_nothing(tmp_path):
+    # HDF5 has no checksums unless it is asked for them, and hangs on some damage without.
+    path = write(tmp_path / "a.h5")
+    whole, undamaged, named = path.read_bytes(), everything_in(path), 0
+    draw = py_random.Random(8)
+    places = [place for place in range(len(whole)) if whole[place]]
+    for place in draw.sample(places, 500):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            found = everything_in(path)
+        except InputError as error:
+            named += str(error).startswith(f"{path}: ")
+        else:
+            assert found == undamaged, place
+    assert named > 300
+
+
+def test_of_two_open_caches_the_damaged_one_is_named(tmp_path):
+    paths = [write(tmp_path / name) for name in ("a.h5", "b.h5")]
+    content = bytearray(paths[0].read_bytes())
+    with open_cache(paths[0]) as cache:
+        start = cache["per_prompt"].id.get_chunk_info(0).byte_offset
+    content[start] ^= 1
+    paths[0].write_bytes(content)
+    with (
+        pytest.raises(InputError, match="cannot be read as HDF5") as caught,
+        open_cache(paths[0]) as one,
+        open_cache(paths[1]) as two,
+    ):
+        one["per_prompt"][:] + two["per_prompt"][:]
+    assert str(caught.value).startswith(str(paths[0]))
+
+
+def test_an_error_that_is_not_of_the_cache_stays_what_it_is(tmp_path):
+    with pytest.raises(PermissionError), open_cache(write(tmp_path / "a.h5")):
+        raise PermissionError

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 import torch
 from conftest import PROMPTS
+from whole_cache import new_cache
 from workflow import program
 
-from dpo_neurons.activation_cache import new_cache, open_cache
+from dpo_neurons.activation_cache import open_cache
 from dpo_neurons.capture import POSITIONS, ActivationCapture
 from dpo_neurons.contributions import (
     COLUMNS,

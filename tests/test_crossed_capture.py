@@ -28,7 +28,7 @@ def captured(model, other, tokenizer, positions, batch_size):
     parts = []
     with CrossedCapture(model, other, positions) as capture:
         for batch in generate_greedily(model, tokenizer, PROMPTS, N_TOKENS, batch_size, capture):
-            sums = capture.sums["activations"], capture.sums_on_text(batch)
+            sums = capture.sums["activations"], capture.sums["same_text"]
             parts.append((batch.mask.sum(axis=1), *(s.numpy().swapaxes(0, 1) for s in sums)))
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
@@ -89,7 +89,6 @@ def test_both_models_and_the_generation_are_left_as_they_are(loaded, family, tok
     plain = list(generate_greedily(pre, tokenizer, PROMPTS, N_TOKENS, 2))
     with CrossedCapture(pre, post, "generated") as capture:
         crossed = list(generate_greedily(pre, tokenizer, PROMPTS, N_TOKENS, 2, capture))
-        capture.sums_on_text(crossed[-1])
     for one, other in zip(plain, crossed, strict=True):
         np.testing.assert_array_equal(one.tokens, other.tokens)
     assert hooks_left(pre) == hooks_left(post) == 0
@@ -103,9 +102,10 @@ def test_hooks_are_gone_even_if_the_block_or_the_reading_fails(loaded, tokenizer
     with capture:
         (batch,) = generate_greedily(pre, tokenizer, PROMPTS, N_TOKENS, 16, capture)
         hooks = hooks_left(post)
+        # Only the second pass, over the text, goes through the other model's forward.
         monkeypatch.setattr(type(post.base_model), "forward", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            capture.sums_on_text(batch)
+            capture.end_batch(batch.tokens, batch.mask)
         assert hooks_left(post) == hooks
         monkeypatch.undo()
     assert hooks_left(pre) == hooks_left(post) == 0

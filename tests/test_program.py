@@ -102,3 +102,41 @@ def test_every_program_is_documented_and_named_verb_noun(program):
     assert source.startswith('"""')
     assert "argparse.ArgumentParser(description=__doc__)" in source
     assert "_" in program
+
+
+WRITES_AFTER = """
+import sys, time
+from pathlib import Path
+from dpo_neurons.output_files import whole_file
+from dpo_neurons.program import run_program
+def main():
+    print("began", flush=True)
+    time.sleep(float(sys.argv[1]))
+    with whole_file(Path(sys.argv[2])) as partial:
+        partial.write_text(sys.argv[3])
+run_program(main)
+"""
+
+
+@pytest.mark.parametrize("ends", ["by itself", "killed"])
+def test_a_job_waits_for_that_of_a_killed_run_which_makes_the_same_files(tmp_path, ends):
+    def job(seconds, text):
+        with (tmp_path / "job.log").open("w") as log:
+            return subprocess.Popen(
+                [sys.executable, "-c", WRITES_AFTER, str(seconds), tmp_path / "out", text],
+                cwd=ROOT / "workflow_scripts", stdout=subprocess.PIPE, stderr=log, text=True,
+            )  # fmt: skip
+
+    orphan = job(2 if ends == "by itself" else 60, "old settings")
+    assert orphan.stdout.readline() == "began\n"
+    again = job(0, "new settings")
+    try:
+        while "waits for its end" not in (tmp_path / "job.log").read_text(errors="replace"):
+            assert again.poll() is None
+        if ends == "killed":
+            orphan.kill()
+        assert again.wait(timeout=60) == 0
+    finally:
+        orphan.kill()
+    assert (tmp_path / "out").read_text() == "new settings"
+    assert orphan.wait() == (0 if ends == "by itself" else -9)

@@ -20,6 +20,7 @@ from safetensors.numpy import load_file
 from workflow import FIGURES, copy_project, each, snakemake, stale_jobs
 from workflow import RESULTS as MICRO
 
+from dpo_neurons.checked_hdf5 import noted
 from dpo_neurons.datasets import synthetic_rows
 from dpo_neurons.synthetic_language import INSULT_NOUNS, KIND_NOUNS
 
@@ -225,7 +226,7 @@ def test_activations_say_which_commit_they_are_of(results: Path, commits: dict[s
     for model in MODELS:
         for stage in ("pre", "post"):
             with h5py.File(results / f"activations/{model}/{stage}.h5") as file:
-                revision = file.attrs["revision"]
+                revision = noted(file)["revision"]
             source = json.loads((results / f"checkpoints/{model}/{stage}.source.json").read_text())
             assert revision == source["revision"]
             assert revision == commits["base"] if stage == "pre" else revision[:7] == "sha256:"

@@ -38,7 +38,9 @@ TABLE = (
 TESTS = {"compare_interventions"} | MODELS_COMPARED
 GROUPS = {"summarise_groups", "draw_group_shares"} | MODELS_COMPARED
 INTERVALS = {"summarise_totals", "summarise_cancellation", "draw_cancellation", "draw_net_curve"}
-ABLATED_CAPTURE = {"capture_ablated_activations ablate_top_6", "draw_layer_projections"}
+CAPTURE = "capture_activations gather_activations"
+ABLATED_CAPTURE = each(CAPTURE, {"ablate_top_6"}) | {"draw_layer_projections"}
+CROSSED_CAPTURE = {"capture_crossed_activations", "gather_activations crossed"}
 FIGURES_OF_NEURONS = {
     "draw_cumulative_reduction",
     "draw_rank_composition",
@@ -66,20 +68,16 @@ CONTRIBUTIONS = (
 RESIDUALS = {"compare_residuals", "draw_residual_shift", "draw_value_changes"}
 DESCRIBED = {"describe_neurons"} | each(f"write_plan {MEASURE}", BY_ONE_MODEL)
 """What follows from the first model's neurons alone."""
-CAPTURES = (
-    each("capture_activations", STAGES)
-    | {"capture_crossed_activations"}
-    | RESIDUALS
-    | DESCRIBED
-    | CONTRIBUTIONS
-)
+CAPTURES = each(CAPTURE, STAGES) | CROSSED_CAPTURE | RESIDUALS | DESCRIBED | CONTRIBUTIONS
 SCORES = each("score_continuations", INTERVENTIONS) | TABLE | TESTS
 RUNS = each("run_intervention", INTERVENTIONS) | SCORES
 STEERED = each(MEASURE, {"steer_last"})
 """Steering says itself where it acts."""
 SOURCES = {"tabulate_sources"}
 DPO = (
-    {"train_dpo", "capture_activations post", "capture_crossed_activations"}
+    {"train_dpo"}
+    | each(CAPTURE, {"post"})
+    | CROSSED_CAPTURE
     | RESIDUALS
     | SOURCES
     | CONTRIBUTIONS
@@ -94,7 +92,7 @@ DATA = each("write_synthetic_data", DATASETS)
 
 CONFIGURATION = [
     ("figures.1a_layer_projections.ablated", "ablate_positive_top_3",
-     {"capture_ablated_activations ablate_positive_top_3", "draw_layer_projections"}),
+     each(CAPTURE, {"ablate_positive_top_3"}) | {"draw_layer_projections"}),
     ("figures.2b_rank_composition.bins", 4, {"draw_rank_composition"}),
     ("figures.2c_projection_shifts.last", 12, {"draw_projection_shifts"}),
     ("figures.4_top_activations.top", 9, {"draw_top_activations"}),
@@ -129,7 +127,7 @@ CONFIGURATION = [
     ("models.toy.post.steps", 4, DPO),
     ("models.toy.pre.steps", 90, MODEL),
     ("seed", 6, DATA | MODEL),
-    ("compute", {"device": "auto", "batch_size": 7, "threads": 2}, set()),
+    ("compute", {"device": "auto", "batch_size": 7, "threads": 2, "shards": 3}, set()),
 ]  # fmt: skip
 
 CLASSIFIER = {"kind": "classifier", "path": "rules", "label": "toxic", "activation": "sigmoid"}
@@ -163,6 +161,7 @@ SETTINGS_OF_OTHER_STUDIES = [
 
 CODE = [
     ("text_metrics", "unigram_f1", TABLE),
+    ("activation_cache", "gather_pieces", CAPTURES),
     ("scorers/lexicon", "score_by_lexicon", SCORES),
     ("groups", "assign_groups", CONTRIBUTIONS),
     ("perplexity", "measure_perplexity", RUNS),
@@ -170,7 +169,7 @@ CODE = [
     ("capture", "CountedSums.see_tokens", CAPTURES | RUNS),
     ("logit_lens", "lens_table", {"tabulate_logit_lens"}),
     ("source_table", "source_table", SOURCES),
-    ("interventions", "applied", (CAPTURES - {"capture_crossed_activations"}) | RUNS),
+    ("interventions", "applied", (CAPTURES - CROSSED_CAPTURE) | RUNS),
     ("figure_style", "write_figure", {job for job in MODEL if job.startswith("draw_")}),
 ]  # fmt: skip
 
@@ -226,7 +225,8 @@ def test_a_setting_of_another_study_rebuilds_what_it_enters_and_nothing_else(
         (
             "checkpoints/toy/pre",
             SOURCES
-            | {"capture_activations pre", "capture_crossed_activations"}
+            | each(CAPTURE, {"pre"})
+            | CROSSED_CAPTURE
             | RESIDUALS
             | DESCRIBED
             | CONTRIBUTIONS,

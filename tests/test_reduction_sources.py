@@ -81,7 +81,7 @@ def split_of(pre, post, tokenizer, same_text=True):
     with CrossedCapture(pre, post, "generated") as capture:
         (batch,) = generate_greedily(pre, tokenizer, PROMPTS, N_TOKENS, 16, capture)
         crossed = mean_of(capture.sums["activations"], batch)
-        text = mean_of(capture.sums_on_text(batch), batch)
+        text = mean_of(capture.sums["same_text"], batch)
     assert np.array_equal(means["pre tokens"], means["post tokens"]) == same_text
     along = [values_of(model) @ DIRECTION for model in (pre, post)]
     norms = np.linalg.norm(values_of(pre), axis=2)

@@ -15,6 +15,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 from workflow import DATASETS, FIGURES, INTERVENTIONS, RESULTS, STAGES
 
+from dpo_neurons.checked_hdf5 import noted
 from dpo_neurons.figure_style import MAX_JSON_BYTES
 
 pytest_plugins = ["finished_study"]
@@ -76,7 +77,7 @@ def test_the_direction_is_a_unit_row_that_says_how_it_was_made(results: Path) ->
 def test_activations_have_the_datasets_and_attributes_of_the_contract(results, name) -> None:
     with h5py.File(results / f"activations/toy/{name}.h5") as file:
         found = {key: (file[key].shape, file[key].dtype.name) for key in file}
-        attributes = dict(file.attrs)
+        attributes = noted(file)
         tokens, mask = file["tokens"][:], file["mask"][:]
         counts = mask.sum(axis=1)
         weighted = np.average(file["per_prompt"][:].astype(float), axis=0, weights=counts)

@@ -10,12 +10,14 @@ import shlex
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from function_trace import run_traced
 from hub_stand_in import NO_PROXY, HubStandIn
 from perspective_stand_in import KEY, standing_in
 from pyarrow import parquet as pq
+from test_draw_subspace import subspace_table
 from workflow import (
     CONFIG,
     FIGURES,
@@ -31,6 +33,8 @@ from workflow import (
 )
 
 from dpo_neurons.code_digest import reached_definitions
+from dpo_neurons.directions import write_direction
+from dpo_neurons.jsonl import write_jsonl
 
 pytest_plugins = ["finished_study"]
 
@@ -48,6 +52,15 @@ BROUGHT = [
     ("compute_svd_direction", "--checkpoint results/micro/checkpoints/toy/pre --neurons 9"
      " --components 2 --direction results/micro/directions/toy/probe.safetensors --threads 1"
      " --output out.safetensors"),
+    ("train_probe", "--checkpoint results/micro/checkpoints/toy/pre --label rude --dtype float32"
+     " --comments {here}/labelled.jsonl --validation-share 0.5 --seed 1 --attention default"
+     " --batch-size auto --device cpu --threads 1 --output out.safetensors"),
+    ("compute_contributions", "--checkpoint-pre results/micro/checkpoints/toy/pre"
+     " --checkpoint-post results/micro/checkpoints/toy/post --direction {here}/plane.safetensors"
+     " --activations-pre results/micro/activations/toy/pre.h5 --definition v3"
+     " --activations-post results/micro/activations/toy/post.h5 --output out.parquet"),
+    ("draw_subspace", "--contributions {here}/plane.parquet --direction-name plane --model toy"
+     " --output-stem out"),
     ("link_checkpoint", "--path results/micro/checkpoints/toy/pre --output out"
      " --source-output out.json"),
     ("link_checkpoint", "--path {brought}/old --output out --source-output out.json"),
@@ -70,8 +83,9 @@ BROUGHT = [
 TELLING = {
     "write_plan": "write_plan patch_tp",
     "run_intervention": "run_intervention scale_keys_x2",
-    "capture_activations": "capture_ablated_activations ablate_top_6",
+    "capture_activations": "capture_activations ablate_top_6",
     "write_synthetic_data": "write_synthetic_data preference_pairs",
+    "gather_activations": "gather_activations pre",
 }
 """Of a program's several jobs, the one that runs most of it."""
 
@@ -206,7 +220,11 @@ def test_no_function_runs_that_the_digest_does_not_cover(
     jobs = [job for job, one in commands.items() if f"workflow_scripts/{name}.py " in one]
     assert jobs, f"no job of the micro study runs {name}; give it a row in BROUGHT"
     command = commands[TELLING.get(name, jobs[0])]
-    arguments = command.partition(f"{name}.py ")[2].partition(" 2> ")[0]
+    if name == "gather_activations":
+        # The pieces are gone once they are gathered.
+        captured = program_arguments(commands["capture_activations pre"], "capture_activations")
+        assert program("capture_activations", captured, own_study).returncode == 0
+    arguments = program_arguments(command, name)
     assert_covered(name, traced(warm_processes, own_study, name, arguments))
 
 
@@ -223,6 +241,10 @@ def test_no_function_runs_that_the_digest_does_not_cover_with_what_a_user_brings
     (own_study / "comments.csv").write_text('comment_text,toxic\n"a, fool",1\nb,0\n')
     row = json.dumps({"prompt": "today the baker", "answer": "calmly then praised"})
     (own_study / "demonstrations.jsonl").write_text(f"{row}\n" * 4)
+    comments = [{"text": text, "toxic": 0, "rude": i % 2} for i, text in enumerate(texts * 4)]
+    write_jsonl(own_study / "labelled.jsonl", comments)
+    write_direction(own_study / "plane.safetensors", np.eye(2, 32), {"kind": "file"})
+    subspace_table(2).to_parquet(own_study / "plane.parquet")
     continuations = own_study / RESULTS / "generations/toy/none/challenge_prompts.jsonl"
     with standing_in() as service:
         places = {"here": own_study, "brought": brought, "continuations": continuations}
@@ -242,6 +264,11 @@ def test_no_function_runs_that_the_digest_does_not_cover_when_a_model_is_fetched
         result = run([*tracer, *arguments, *outputs], tmp_path, hub.environment(tmp_path / "cache"))
     assert result.returncode == 0, result.stdout
     assert_covered("fetch_from_hub", tmp_path / "out.json")
+
+
+def program_arguments(command: str, name: str) -> str:
+    """What a job's command line hands to its program."""
+    return command.partition(f"{name}.py ")[2].partition(" 2> ")[0]
 
 
 def traced(processes, directory: Path, name: str, arguments: str) -> Path:

@@ -1,11 +1,17 @@
-"""Capture a checkpoint's neuron activations while it continues the challenge prompts."""
+"""Capture a checkpoint's neuron activations while it continues pieces of the challenge prompts."""
 
 import argparse
 from contextlib import nullcontext
 from pathlib import Path
 
 from dpo_neurons.datasets import read_dataset
-from dpo_neurons.program import library_versions, model_arguments, obey_threads, run_program
+from dpo_neurons.program import (
+    library_versions,
+    model_arguments,
+    obey_threads,
+    piece_arguments,
+    run_program,
+)
 from dpo_neurons.provenance import read_source
 
 
@@ -21,16 +27,15 @@ def main() -> None:
     parser.add_argument("--plan", type=Path, help="an intervention to capture under")
     parser.add_argument("--plan-positions", choices=("last", "all"), help="needed with --plan")
     model_arguments(parser)
-    parser.add_argument("--output", type=Path, required=True, help="HDF5")
+    piece_arguments(parser)
     arguments = parser.parse_args()
 
     obey_threads(arguments.threads)
-    from dpo_neurons.activation_cache import new_cache
     from dpo_neurons.capture import ActivationCapture
     from dpo_neurons.checkpoints import load_model, load_tokenizer
     from dpo_neurons.devices import leased_devices
-    from dpo_neurons.generation import generate_greedily
     from dpo_neurons.interventions import applied
+    from dpo_neurons.piece_capture import capture_pieces
     from dpo_neurons.plans import read_plan
 
     prompts = [row["prompt"] for row in read_dataset(arguments.prompts, "challenge_prompts")]
@@ -48,18 +53,9 @@ def main() -> None:
         intervention = (
             applied(model, plan, arguments.plan_positions) if plan is not None else nullcontext()
         )
-        size = (len(prompts), arguments.tokens, arguments.batch_size)
         # The capture's hooks come after the intervention's, so it reads what was changed.
-        with (
-            new_cache(arguments.output, *size, attributes) as cache,
-            intervention,
-            ActivationCapture(model, arguments.positions) as capture,
-        ):
-            for batch in generate_greedily(
-                model, tokenizer, prompts, arguments.tokens, arguments.batch_size, capture
-            ):
-                sums = {name: each.cpu().numpy() for name, each in capture.sums.items()}
-                cache.add(batch.start, batch.tokens, batch.mask, sums)
+        with intervention, ActivationCapture(model, arguments.positions) as capture:
+            capture_pieces(model, tokenizer, prompts, capture, arguments, attributes)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,16 @@
-"""Capture what the second checkpoint's neurons do on what the first one reads."""
+"""Capture what the second checkpoint's neurons do on what the first one reads, in pieces."""
 
 import argparse
 from pathlib import Path
 
 from dpo_neurons.datasets import read_dataset
-from dpo_neurons.program import library_versions, model_arguments, obey_threads, run_program
+from dpo_neurons.program import (
+    library_versions,
+    model_arguments,
+    obey_threads,
+    piece_arguments,
+    run_program,
+)
 from dpo_neurons.provenance import read_source
 
 
@@ -19,15 +25,14 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
     parser.add_argument("--positions", required=True, help="generated or predicting")
     model_arguments(parser)
-    parser.add_argument("--output", type=Path, required=True, help="HDF5")
+    piece_arguments(parser)
     arguments = parser.parse_args()
 
     obey_threads(arguments.threads)
-    from dpo_neurons.activation_cache import new_cache
     from dpo_neurons.checkpoints import load_model, load_tokenizer
     from dpo_neurons.crossed_capture import CrossedCapture
     from dpo_neurons.devices import leased_devices
-    from dpo_neurons.generation import generate_greedily
+    from dpo_neurons.piece_capture import capture_pieces
 
     prompts = [row["prompt"] for row in read_dataset(arguments.prompts, "challenge_prompts")]
     tokenizer = load_tokenizer(arguments.checkpoint_pre)
@@ -43,17 +48,10 @@ def main() -> None:
         how = arguments.dtype, devices, arguments.attention
         model = load_model(arguments.checkpoint_pre, *how)
         other = load_model(arguments.checkpoint_post, *how)
-        size = (len(prompts), arguments.tokens, arguments.batch_size)
-        with (
-            new_cache(arguments.output, *size, attributes, means_only=True) as cache,
-            CrossedCapture(model, other, arguments.positions) as capture,
-        ):
-            for batch in generate_greedily(
-                model, tokenizer, prompts, arguments.tokens, arguments.batch_size, capture
-            ):
-                summed = {**capture.sums, "same_text": capture.sums_on_text(batch)}
-                sums = {name: each.cpu().numpy() for name, each in summed.items()}
-                cache.add(batch.start, batch.tokens, batch.mask, sums)
+        with CrossedCapture(model, other, arguments.positions) as capture:
+            capture_pieces(
+                model, tokenizer, prompts, capture, arguments, attributes, means_only=True
+            )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dpo_neurons.activation_cache import open_cache
+from dpo_neurons.checked_hdf5 import noted
 from dpo_neurons.contributions import (
     IDENTITY_TOLERANCE,
     contributions,
@@ -15,8 +16,8 @@ from dpo_neurons.contributions import (
 from dpo_neurons.directions import read_direction
 from dpo_neurons.errors import InputError
 from dpo_neurons.groups import DEFINITIONS
-from dpo_neurons.output_files import whole_file
 from dpo_neurons.program import log, run_program
+from dpo_neurons.stored_tables import write_table
 from dpo_neurons.subspaces import subspace_basis
 from dpo_neurons.value_vectors import project_values
 
@@ -47,7 +48,7 @@ def main() -> None:
         outputs_pre, outputs_post = (
             np.stack([cache["mlp_output"][:] @ row for row in basis]) for cache in (pre, post)
         )
-        tolerance = max(IDENTITY_TOLERANCE[cache.attrs["dtype"]] for cache in (pre, post))
+        tolerance = max(IDENTITY_TOLERANCE[noted(cache)["dtype"]] for cache in (pre, post))
     for stage, mean, along in (("pre", mean_pre, along_pre), ("post", mean_post, along_post)):
         if mean.shape != along.shape[1:]:
             raise InputError(
@@ -71,8 +72,7 @@ def main() -> None:
                 f"add up to the MLP outputs (relative error {error:.2g}, allowed {tolerance:g}); "
                 "they were captured from other checkpoints than these, so capture them again"
             )
-    with whole_file(arguments.output) as partial:
-        table.to_parquet(partial, index=False)
+    write_table(arguments.output, table)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.output_files import whole_file
 from dpo_neurons.program import log, run_program
 from dpo_neurons.reduction_sources import COLUMNS, split_reductions, sum_sources
+from dpo_neurons.stored_tables import write_table
 from dpo_neurons.value_vectors import project_values
 
 
@@ -59,8 +60,7 @@ def main() -> None:
         )  # fmt: skip
     split = split_reductions(table, along_pre, along_post, between, same_text)
     summary = sum_sources(split)
-    with whole_file(arguments.output) as partial:
-        split[list(COLUMNS)].to_parquet(partial, index=False)
+    write_table(arguments.output, split[list(COLUMNS)])
     with whole_file(arguments.summary_output) as partial:
         summary.to_csv(partial, index=False)
     log.info("\n%s", summary[summary["by"] != "layer"].to_string(index=False))

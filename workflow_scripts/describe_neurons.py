@@ -8,8 +8,8 @@ import pandas as pd
 
 from dpo_neurons.activation_cache import open_cache
 from dpo_neurons.directions import read_direction
-from dpo_neurons.output_files import whole_file
 from dpo_neurons.program import log, run_program
+from dpo_neurons.stored_tables import write_table
 from dpo_neurons.value_vectors import project_values
 
 
@@ -44,8 +44,7 @@ def main() -> None:
     along, norms, _ = project_values(arguments.checkpoint, direction, arguments.direction)
     with open_cache(arguments.activations) as cache:
         table = described(along, norms, cache["mean"][:])
-    with whole_file(arguments.output) as partial:
-        table.to_parquet(partial, index=False)
+    write_table(arguments.output, table)
     log.info("%d neurons", len(table))
 
 

@@ -10,9 +10,8 @@ import altair as alt
 import h5py
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
+from dpo_neurons.directions import read_stored_rows
 from dpo_neurons.errors import InputError
 from dpo_neurons.figure_style import ABLATED, AFTER, BEFORE, figure_arguments, write_figure
 from dpo_neurons.program import run_program
@@ -81,18 +80,6 @@ def read_mlp_output(path: Path) -> np.ndarray:
         ) from error
 
 
-def read_direction(path: Path) -> np.ndarray:
-    """Read the first row, (d_model,), of a direction file."""
-    try:
-        return load_file(path)["direction"][0]
-    except KeyError as error:
-        raise InputError(f"{path}: has no tensor 'direction'; delete it and rerun") from error
-    except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"{path}: cannot be read as safetensors ({error}); delete it and rerun"
-        ) from error
-
-
 def main() -> None:
     """Read the three activations files and the direction, draw, write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -104,7 +91,7 @@ def main() -> None:
     figure_arguments(parser)
     arguments = parser.parse_args()
 
-    direction = read_direction(arguments.direction)
+    direction = read_stored_rows(arguments.direction)[0]
     paths = (arguments.before, arguments.ablated, arguments.after)
     outputs = {state: read_mlp_output(path) for state, path in zip(STATES, paths, strict=True)}
     n_layers = len(outputs["before fine-tuning"])

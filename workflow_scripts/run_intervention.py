@@ -8,6 +8,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from dpo_neurons.batch_order import longest_first
 from dpo_neurons.datasets import read_dataset
 from dpo_neurons.directions import read_direction
 from dpo_neurons.jsonl import write_jsonl
@@ -86,9 +89,10 @@ def main() -> None:
     """Parse, generate, measure, write."""
     arguments = parsed()
     obey_threads(arguments.threads)
+    from dpo_neurons.batches import first_batch_size
     from dpo_neurons.checkpoints import load_model, load_tokenizer
     from dpo_neurons.devices import leased_devices
-    from dpo_neurons.generation import generate_greedily
+    from dpo_neurons.generation import generate_greedily, token_counts
     from dpo_neurons.interventions import applied
     from dpo_neurons.own_activations import OwnActivations
     from dpo_neurons.perplexity import measure_perplexity
@@ -99,27 +103,32 @@ def main() -> None:
     plan = read_plan(arguments.plan)
     direction = read_direction(arguments.direction) if arguments.direction else None
     tokenizer = load_tokenizer(arguments.checkpoint)
-    rows: dict[str, list[dict[str, object]]] = {name: [] for name in PROMPTS}
+    rows: dict[str, list[dict[str, object]]] = {}
     with leased_devices(arguments.device, arguments.gpus) as devices:
         run_as = (arguments.dtype, devices, arguments.attention)
         model = load_model(arguments.checkpoint, *run_as)
+        batch_size = first_batch_size(arguments.batch_size, model.device)
         own = None
         if arguments.own_checkpoint:
             other = load_model(arguments.own_checkpoint, *run_as)
             own = OwnActivations(other, plan, arguments.tokens, arguments.own_positions)
         with applied(model, plan, arguments.generation_positions, direction, own):
             for name, started in prompts.items():
+                order = longest_first(token_counts(tokenizer, started))
+                ordered = [started[index] for index in order]
+                found = []
                 for batch in generate_greedily(
-                    model, tokenizer, started, arguments.tokens, arguments.batch_size, own
+                    model, tokenizer, ordered, arguments.tokens, batch_size, own
                 ):
-                    rows[name] += continuation_rows(started, batch, tokenizer)
+                    found += continuation_rows(ordered, batch, tokenizer)
+                rows[name] = [found[place] for place in np.argsort(order)]
         with applied(model, plan, arguments.perplexity_positions, direction, own):
             measured = measure_perplexity(
                 model,
                 tokenizer,
                 texts,
                 arguments.window,
-                arguments.batch_size,
+                batch_size,
                 before=own.see_text if own else None,
             )
     for name in PROMPTS:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dpo_neurons.jsonl import read_jsonl
-from dpo_neurons.output_files import whole_file
-from dpo_neurons.program import log, obey_threads, run_program
+from dpo_neurons.program import batch_size, log, obey_threads, run_program
+from dpo_neurons.stored_tables import write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +87,7 @@ def parsed() -> argparse.Namespace:
     classifier.add_argument("--classifier", type=Path, help="directory of a sequence classifier")
     classifier.add_argument("--label", help="the label that is toxicity")
     classifier.add_argument("--activation", choices=("sigmoid", "softmax"))
-    classifier.add_argument("--batch-size", type=int, help="texts at a time")
+    classifier.add_argument("--batch-size", type=batch_size, help="texts at a time, or auto")
     classifier.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     classifier.add_argument("--threads", type=int, help="threads of torch and BLAS")
     perspective = parser.add_argument_group("perspective")
@@ -112,8 +112,7 @@ def main() -> None:
     rows = read_jsonl(arguments.continuations, ("prompt", "continuation"))
     texts = [encodable(row["continuation"]) for row in rows]
     scores = SCORERS[arguments.scorer](texts, arguments)
-    with whole_file(arguments.output) as partial:
-        scores.to_parquet(partial, index=False)
+    write_table(arguments.output, scores)
     log.info("mean toxicity %.4f over %d continuations", scores["toxicity"].mean(), len(scores))
 
 

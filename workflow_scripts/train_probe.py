@@ -23,6 +23,7 @@ def main() -> None:
     obey_threads(arguments.threads)
     import numpy as np
 
+    from dpo_neurons.batches import first_batch_size
     from dpo_neurons.checkpoints import load_model, load_tokenizer
     from dpo_neurons.devices import leased_devices
     from dpo_neurons.probe import mean_last_states, train_probe
@@ -32,7 +33,8 @@ def main() -> None:
     with leased_devices(arguments.device, arguments.gpus) as devices:
         model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
         texts = [comment["text"] for comment in comments]
-        states = mean_last_states(model, tokenizer, texts, arguments.batch_size)
+        batch_size = first_batch_size(arguments.batch_size, model.device)
+        states = mean_last_states(model, tokenizer, texts, batch_size)
     labels = np.array([comment[arguments.label] >= 0.5 for comment in comments], dtype=int)
     probe = train_probe(states, labels, arguments.validation_share, arguments.seed, arguments.label)
     log.info(

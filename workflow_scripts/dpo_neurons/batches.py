@@ -2,17 +2,31 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
+import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
-from tqdm import tqdm
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.progress import Progress
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 log = logging.getLogger("dpo_neurons")
+
+
+AUTOMATIC = {"cuda": 256, "cpu": 32}
+"""What batches begin with where the size is left to the program."""
+
+
+def first_batch_size(asked: int | Literal["auto"], device: torch.device) -> int:
+    """Items of the first batch: as many as asked for, or as the kind of device can make use of.
+
+    On a GPU that is more than large models leave room for; `in_batches` finds what fits. On the CPU
+    memory is not what limits it: more at a time are no faster.
+    """
+    return AUTOMATIC[device.type] if asked == "auto" else asked
 
 
 def in_batches(
@@ -28,7 +42,7 @@ def in_batches(
     Raises InputError if not even a single item fits.
     """
     start = 0
-    with tqdm(total=len(items), desc=progress, disable=progress is None, mininterval=5) as bar:
+    with Progress(total=len(items), desc=progress, disable=progress is None) as bar:
         while start < len(items):
             batch = items[start : start + batch_size]
             smaller = None

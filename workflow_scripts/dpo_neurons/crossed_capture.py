@@ -7,6 +7,7 @@ by the layers below. What is left to the second model's own activation is that i
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -15,11 +16,12 @@ from transformers import PreTrainedModel
 from dpo_neurons.capture import CountedSums
 from dpo_neurons.errors import InputError
 from dpo_neurons.families import Layers, by_prompt
-from dpo_neurons.generation import Continuations
 
 
 class CrossedCapture(CountedSums):
     """Sums the `activations` that another model's neurons give on the MLP inputs of this one.
+
+    And, as `same_text`, what they do when the other model reads the prompts and continuations.
 
     An MLP's input is what its key projection reads, this model's norm before it included. It goes
     through the other model's MLP of the same layer, up to the input of the down projection: key
@@ -44,18 +46,18 @@ class CrossedCapture(CountedSums):
             )
 
     def see_prompts(self, input_ids: Tensor, attention_mask: Tensor, pad: int) -> None:
-        """Keep the batch's prompts for `sums_on_text`."""
+        """Keep the batch's prompts, to be read by the other model."""
         self._prompts = input_ids, attention_mask
 
-    def sums_on_text(self, batch: Continuations) -> Tensor:
-        """What the other model's neurons do when it reads the prompts and their continuations.
+    def end_batch(self, tokens: np.ndarray, mask: np.ndarray) -> None:
+        """Let the other model read what this one wrote, and sum over the same positions."""
+        self.sums["same_text"] = self._sums_on_text(tokens, mask)
 
-        Returns (n_layers, batch, d_mlp) float32, summed over the same counted positions as `sums`.
-        """
+    def _sums_on_text(self, continuations: np.ndarray, continued: np.ndarray) -> Tensor:
         device = self._other_model.device
         ids, mask = (each.to(device) for each in self._prompts)
-        tokens = torch.tensor(batch.tokens, dtype=ids.dtype, device=device)
-        counted = torch.tensor(batch.mask, device=device)[..., None]
+        tokens = torch.tensor(continuations, dtype=ids.dtype, device=device)
+        counted = torch.tensor(continued, device=device)[..., None]
         read = torch.cat([mask, torch.ones_like(tokens)], dim=1)
         rows, start = len(ids), ids.shape[1] - (self._positions == "predicting")
         sums = torch.zeros((len(self._other.blocks), rows, self._other.d_mlp), device=device)

@@ -1,6 +1,7 @@
 """What the figures share: group colours and labels, the theme, scales, and writing the files."""
 
 import argparse
+import io
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -164,14 +165,21 @@ def nothing_to_draw(title: str, why: str) -> alt.LayerChart:
 
 
 def read_csv_columns(path: Path, columns: Iterable[str]) -> pd.DataFrame:
-    """Read the named columns of a CSV file.
+    """Read the named columns of a CSV file that the workflow made.
 
-    Raises InputError if the file cannot be read or lacks one of them.
+    Raises InputError if the file cannot be read, ends within a line or lacks one of them.
     """
     try:
-        table = pd.read_csv(path)
+        content = path.read_bytes()
+        table = pd.read_csv(io.BytesIO(content))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error}); delete it and rerun") from error
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: cannot be read as CSV ({reason}); delete it and rerun"
+        ) from error
+    if b"\0" in content or not content.endswith(b"\n"):
+        # pandas would read what is cut off as a shorter number.
+        raise InputError(f"{path}: damaged or cut off; delete it and rerun")
     wanted = list(columns)
     missing = [column for column in wanted if column not in table.columns]
     if missing:

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, Trainer
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.program import log
+from dpo_neurons.progress import Progress
 
 
 def with_space(prompt: str, answer: str) -> str:
@@ -56,6 +57,24 @@ def common_settings(
     model.config = configuration
 
 
+class TrainingProgress(TrainerCallback):
+    """Counts a trainer's steps."""
+
+    def on_train_begin(
+        self, args: object, state: TrainerState, control: object, **named: object
+    ) -> None:
+        """Begin to count."""
+        self._bar = Progress(total=state.max_steps, desc="tuning", unit="step")
+
+    def on_step_end(self, args: object, state: object, control: object, **named: object) -> None:
+        """Count a step."""
+        self._bar.update()
+
+    def on_train_end(self, args: object, state: object, control: object, **named: object) -> None:
+        """End with the last step."""
+        self._bar.close()
+
+
 def train(trainer: Trainer, rows: int, shown: Callable[[dict[str, float]], str | None]) -> None:
     """Train on what trl keeps of `rows` examples, and log what `shown` makes of each step's entry.
 
@@ -72,6 +91,7 @@ def train(trainer: Trainer, rows: int, shown: Callable[[dict[str, float]], str |
             "raise it, or shorten the prompts"
         )
     log.info("each answer ends with %r", trainer.processing_class.eos_token)
+    trainer.add_callback(TrainingProgress())
     trainer.train()
     for entry in trainer.state.log_history:
         text = shown(entry)

@@ -53,7 +53,7 @@ def generate_greedily(
     """
     extra = 1 if observer is not None and observer.needs_last_token else 0
 
-    def generated(batch_prompts: Sequence[str]) -> np.ndarray:
+    def generated(batch_prompts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         batch = tokenizer(list(batch_prompts), padding=True, return_tensors="pt").to(model.device)
         ids, mask = batch["input_ids"], batch["attention_mask"]
         _check_length(model, ids.shape[1] + n_tokens + extra)
@@ -63,10 +63,19 @@ def generate_greedily(
         tokens = generate_batch(
             model, ids, mask, tokenizer.pad_token_id, n_tokens + extra, observer
         )
-        return tokens[:, :n_tokens].cpu().numpy()
+        found = tokens[:, :n_tokens].cpu().numpy()
+        padded, counted = _padded(found, n_tokens, end_tokens(model), tokenizer.pad_token_id)
+        if observer is not None:
+            observer.end_batch(padded, counted)
+        return padded, counted
 
-    for start, tokens in in_batches(prompts, batch_size, generated, progress="generating"):
-        yield _padded(start, tokens, n_tokens, end_tokens(model), tokenizer.pad_token_id)
+    for start, found in in_batches(prompts, batch_size, generated, progress="generating"):
+        yield Continuations(start, *found)
+
+
+def token_counts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[int]:
+    """Length of each text in tokens."""
+    return [len(ids) for ids in tokenizer(list(texts), verbose=False)["input_ids"]]
 
 
 def generate_batch(
@@ -109,13 +118,13 @@ def _check_length(model: PreTrainedModel, n_positions: int) -> None:
 
 
 def _padded(
-    start: int, tokens: np.ndarray, n_tokens: int, ends: list[int], padding: int
-) -> Continuations:
+    tokens: np.ndarray, n_tokens: int, ends: list[int], padding: int
+) -> tuple[np.ndarray, np.ndarray]:
     width = n_tokens - tokens.shape[1]
     tokens = np.pad(tokens, ((0, 0), (0, width)), constant_values=padding).astype(np.int32)
     mask = np.logical_and.accumulate(~np.isin(tokens, ends), axis=1)
     mask[:, n_tokens - width :] = False
-    return Continuations(start=start, tokens=tokens, mask=mask)
+    return tokens, mask
 
 
 class TokenObserver(StoppingCriteria):
@@ -133,6 +142,9 @@ class TokenObserver(StoppingCriteria):
     def see_tokens(self, tokens: torch.Tensor) -> None:
         """See the tokens, (batch,), that the forward pass just made was used to choose."""
         raise NotImplementedError
+
+    def end_batch(self, tokens: np.ndarray, mask: np.ndarray) -> None:
+        """See the batch's continuations, as in `Continuations`, once they are whole."""
 
     def __call__(
         self, input_ids: torch.LongTensor, scores: torch.Tensor, **kwargs: object

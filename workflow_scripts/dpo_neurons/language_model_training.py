@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 from transformers import (
     CONFIG_MAPPING,
     AutoModelForCausalLM,
@@ -15,6 +14,7 @@ from transformers import (
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.families import Layers
+from dpo_neurons.progress import Progress
 
 KEY_SPREAD = 3.0
 KEY_BIAS = -1.0
@@ -118,7 +118,7 @@ def train_language_model(model: PreTrainedModel, ids: Tensor, recipe: Recipe, se
     model.train()
     windows = torch.arange(recipe.sequence_length)
     try:
-        for _ in tqdm(range(recipe.steps), desc="training", unit="step", mininterval=5):
+        for _ in Progress(range(recipe.steps), desc="training", unit="step"):
             starts = torch.randint(
                 len(ids) - recipe.sequence_length, (recipe.batch_size, 1), generator=generator
             )

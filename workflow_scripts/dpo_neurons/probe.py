@@ -9,9 +9,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from dpo_neurons.batch_order import longest_first
 from dpo_neurons.batches import in_batches
 from dpo_neurons.errors import InputError
 from dpo_neurons.families import Layers
+from dpo_neurons.generation import token_counts
 
 
 def mean_last_states(
@@ -47,12 +49,14 @@ def mean_last_states(
         mask = batch["attention_mask"][..., None].to(last.device)
         return ((last * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)).cpu().numpy()
 
+    order = longest_first(token_counts(tokenizer, texts))
+    ordered = [texts[index] for index in order]
     hook = Layers.of(model).blocks[-1].register_forward_hook(read)
     try:
-        batches = [one for _, one in in_batches(texts, batch_size, means, progress="reading")]
+        batches = [one for _, one in in_batches(ordered, batch_size, means, progress="reading")]
     finally:
         hook.remove()
-    return np.concatenate(batches).astype(np.float64)
+    return np.concatenate(batches)[np.argsort(order)].astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,17 @@
 """What every program does around its own work: logging, threads, and telling a user's mistake."""
 
 import argparse
+import fcntl
 import logging
 import os
 import platform
 import shlex
+import stat
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 from dpo_neurons.errors import InputError
 
@@ -26,10 +29,28 @@ def run_program(main: Callable[[], None]) -> None:
     if not {"-h", "--help"} & set(sys.argv):
         log.info("%s", shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
         log.info("python %s, %s", platform.python_version(), library_versions())
+    wait_for_forerunner()
     try:
         main()
     except InputError as error:
         sys.exit(f"Error: {error}")
+
+
+def wait_for_forerunner() -> None:
+    """Wait until no other process has standard error in the same file, which is a job's log.
+
+    A job outlives a Snakemake that is killed; it would write its files over those of the job that
+    a new run starts for them. The kernel drops the lock with the process.
+    """
+    if not stat.S_ISREG(os.fstat(2).st_mode):
+        return
+    try:
+        fcntl.flock(2, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.info("a job of an earlier run still makes the same files; this one waits for its end")
+        fcntl.flock(2, fcntl.LOCK_EX)
+    except OSError:  # a file system without locks
+        return
 
 
 def library_versions() -> str:
@@ -48,8 +69,23 @@ def model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", required=True, help="float32, bfloat16 or float16")
     parser.add_argument("--attention", required=True, help="default, eager, sdpa, …")
     parser.add_argument("--gpus", type=int, default=1, help="to spread the model over (default: 1)")
-    parser.add_argument("--batch-size", type=int, required=True, help="prompts at a time")
+    parser.add_argument(
+        "--batch-size", type=batch_size, required=True, help="prompts at a time, or auto"
+    )
     device_arguments(parser)
+
+
+def piece_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which pieces a job captures, and where to."""
+    parser.add_argument("--pieces", type=int, required=True, help="that the prompts are cut into")
+    parser.add_argument("--shard", type=int, default=1, help="which job this is, from 1 on")
+    parser.add_argument("--shards", type=int, default=1, help="jobs that share the pieces")
+    parser.add_argument("--output", type=Path, required=True, nargs="+", help="HDF5, one a piece")
+
+
+def batch_size(word: str) -> int | Literal["auto"]:
+    """A batch size on the command line: a number, or auto."""
+    return "auto" if word == "auto" else int(word)
 
 
 def tuning_arguments(parser: argparse.ArgumentParser) -> None:

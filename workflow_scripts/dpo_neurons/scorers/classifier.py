@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from dpo_neurons.batches import in_batches
+from dpo_neurons.batch_order import longest_first
+from dpo_neurons.batches import first_batch_size, in_batches
 from dpo_neurons.errors import InputError
 
 log = logging.getLogger("dpo_neurons")
@@ -103,7 +105,11 @@ def _load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
 
 
 def score_by_classifier(
-    texts: Sequence[str], classifier: Classifier, label: str, activation: str, batch_size: int
+    texts: Sequence[str],
+    classifier: Classifier,
+    label: str,
+    activation: str,
+    batch_size: int | Literal["auto"],
 ) -> pd.DataFrame:
     """Score texts by the probability, in [0, 1], of each of the classifier's labels.
 
@@ -113,12 +119,12 @@ def score_by_classifier(
     """
     _check_label(classifier, label, activation)
     rows = _encoded(texts, classifier)
-    # The longest come first: if they fit, all do.
-    order = sorted(rows, key=lambda index: -len(rows[index]["input_ids"]))
+    lengths = [len(row["input_ids"]) for row in rows.values()]
+    order = np.array(list(rows), dtype=int)[longest_first(lengths)]
     scores = np.zeros((len(texts), len(classifier.labels)))
     for start, batch in in_batches(
         [rows[index] for index in order],
-        batch_size,
+        first_batch_size(batch_size, classifier.model.device),
         lambda batch: _probabilities(classifier, batch, activation),
         progress="scoring",
     ):

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
-from tqdm import tqdm
 
 from dpo_neurons.backoff import Patience
 from dpo_neurons.errors import InputError
 from dpo_neurons.perspective_reply import KEY_VARIABLE, ServiceError
 from dpo_neurons.perspective_service import Answer, PerspectiveClient, Service
+from dpo_neurons.progress import Progress
 from dpo_neurons.score_store import ScoreStore
 
 log = logging.getLogger("dpo_neurons")
@@ -95,9 +95,7 @@ def _ask(
         )
     client = PerspectiveClient(kept.service, kept.store, key, patience)
     done = len(wanted) - len(missing)
-    progress = tqdm(
-        missing, desc="asking", unit="text", initial=done, total=len(wanted), mininterval=5
-    )
+    progress = Progress(missing, desc="asking", unit="text", initial=done, total=len(wanted))
     try:
         answers = list(_ask_each(progress, kept, client))
     except ServiceError as error:

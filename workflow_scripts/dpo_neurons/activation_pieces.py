@@ -1,0 +1,143 @@
+"""Pieces of an activation cache: what jobs capture, to be gathered into one file.
+
+The prompts are always cut into the same pieces, and a batch never crosses from one into the next,
+so that the number of jobs that share the pieces changes no number.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from dpo_neurons.batch_order import longest_first
+from dpo_neurons.checked_hdf5 import ask_for_room, create, new_hdf5, note, store
+from dpo_neurons.errors import InputError
+
+log = logging.getLogger("dpo_neurons")
+
+MEANS = {"activations": "mean", "outputs": "mlp_output", "same_text": "mean_same_text"}
+"""Dataset of a cache that the mean over all counted positions of what was summed goes to."""
+PER_PROMPT = {"activations": ("per_prompt", np.float16), "residuals": ("residual", np.float32)}
+"""Dataset that each prompt's own mean goes to, and its format."""
+
+
+def cut_into_pieces(lengths: Sequence[int], pieces: int) -> list[list[int]]:
+    """Cut prompts, given by their lengths in tokens, into pieces of nearly equal size.
+
+    Returns the prompts' indices by piece, the longest first. With few prompts, pieces are empty.
+    """
+    return [piece.tolist() for piece in np.array_split(longest_first(lengths), pieces)]
+
+
+class PieceWriter:
+    """Takes batches of sums and counts as they are captured; closes to totals."""
+
+    def __init__(
+        self,
+        file: h5py.File,
+        index: Sequence[int],
+        n_tokens: int,
+        batch_size: int,
+        owner: str,
+        means_only: bool,
+    ) -> None:
+        self._file = file
+        self._index = index
+        self._owner = owner
+        self._shape = (len(index), n_tokens, batch_size)
+        self._per_prompt = {} if means_only else PER_PROMPT
+        self._totals: dict[str, np.ndarray] = {}
+        self._count = 0
+
+    def add(
+        self, start: int, tokens: np.ndarray, mask: np.ndarray, sums: Mapping[str, np.ndarray]
+    ) -> None:
+        """Add the batch of prompts from the piece's row `start` on.
+
+        tokens, mask: (batch, n_tokens). sums: (n_layers, batch, width) each, over the positions
+        that `mask` counts, by name as in MEANS and PER_PROMPT.
+        Raises InputError for sums that are NaN or infinite.
+        """
+        if not self._totals:
+            self._create(sums)
+        for name, each in sums.items():
+            finite = np.isfinite(each).all(axis=2)
+            if not finite.all():
+                layer, row = np.argwhere(~finite)[0]
+                raise InputError(
+                    f"{self._owner}: {name} of layer {layer} are NaN or infinite for prompt "
+                    f"{self._index[start + row]}; the weights are damaged or overflow, so fetch "
+                    "the checkpoint again or set models.….dtype to float32 or bfloat16"
+                )
+        counts = mask.sum(axis=1)
+        self._file["tokens"][start : start + len(tokens)] = tokens
+        self._file["mask"][start : start + len(tokens)] = mask
+        for name, (dataset, number) in self._per_prompt.items():
+            means = sums[name] / np.maximum(counts, 1)[None, :, None]
+            means = _clipped(dataset, means, number)
+            self._file[dataset][start : start + len(tokens)] = means.transpose(1, 0, 2)
+        for name, total in self._totals.items():
+            total += sums[name].sum(axis=1, dtype=np.float64)
+        self._count += int(counts.sum())
+
+    def close(self) -> None:
+        """Write which prompts these are, and the sums over all counted positions."""
+        store(self._file, "index", np.asarray(self._index, dtype=np.int64))
+        for name, total in self._totals.items():
+            store(self._file, f"totals/{MEANS[name]}", total)
+        self._file.attrs["counted"] = self._count
+
+    def _create(self, sums: Mapping[str, np.ndarray]) -> None:
+        n_prompts, n_tokens, batch_size = self._shape
+        shapes = {name: (len(each), each.shape[2]) for name, each in sums.items()}
+        self._totals = {name: np.zeros(shapes[name]) for name in MEANS if name in shapes}
+        n_bytes = 5 * n_prompts * n_tokens + sum(each.nbytes for each in self._totals.values())
+        for name, (_, number) in self._per_prompt.items():
+            n_bytes += np.dtype(number).itemsize * n_prompts * np.prod(shapes[name])
+        ask_for_room(self._file, n_bytes)
+        # Plain chunks: float16 activations hardly compress and a layer is read in one sweep.
+        for name, (dataset, number) in self._per_prompt.items():
+            rows = min(batch_size, n_prompts)
+            create(
+                self._file, dataset, (n_prompts, *shapes[name]), number, (rows, 1, shapes[name][1])
+            )
+        for name, number in (("tokens", np.int32), ("mask", bool)):
+            create(self._file, name, (n_prompts, n_tokens), number, (n_prompts, n_tokens))
+
+
+def _clipped(dataset: str, means: np.ndarray, number: type[np.floating]) -> np.ndarray:
+    """Means, (n_layers, batch, width), in a narrower format; beyond its range, its largest."""
+    largest = float(np.finfo(number).max)
+    beyond = int((np.abs(means) > largest).sum())
+    if beyond:
+        log.warning(
+            "%s: %d means exceed %s and are stored as ±%g",
+            dataset, beyond, np.dtype(number).name, largest,
+        )  # fmt: skip
+        means = np.clip(means, -largest, largest)
+    return means.astype(number)
+
+
+@contextmanager
+def new_piece(
+    path: Path,
+    index: Sequence[int],
+    n_tokens: int,
+    batch_size: int,
+    attributes: dict[str, str],
+    means_only: bool = False,
+) -> Iterator[PieceWriter]:
+    """Write a piece, of the prompts `index`, in the block; it is at `path` when that ends well.
+
+    attributes: model, revision (the checkpoint that the activations are of), dtype, positions and
+    versions. means_only: no prompt's own means, and no MLP outputs.
+    """
+    with new_hdf5(path) as file:
+        model = f"models.{attributes['model']}"
+        writer = PieceWriter(file, index, n_tokens, batch_size, model, means_only)
+        yield writer
+        writer.close()
+        note(file, attributes)
