@@ -44,11 +44,12 @@ def generate_greedily(
     n_tokens: int,
     batch_size: int,
     observer: "TokenObserver | None" = None,
+    progress: str | None = "generating",
 ) -> Iterator[Continuations]:
     """Continue each prompt by up to `n_tokens` tokens, always taking the most likely one.
 
     An observer sees each batch begin and every token as it is chosen; it may ask for one more
-    forward pass, over the last token, whose prediction is dropped.
+    forward pass, over the last token, whose prediction is dropped. progress names a progress bar.
     Raises InputError for a prompt too long for the model.
     """
     extra = 1 if observer is not None and observer.needs_last_token else 0
@@ -69,7 +70,7 @@ def generate_greedily(
             observer.end_batch(padded, counted)
         return padded, counted
 
-    for start, found in in_batches(prompts, batch_size, generated, progress="generating"):
+    for start, found in in_batches(prompts, batch_size, generated, progress):
         yield Continuations(start, *found)
 
 

@@ -8,6 +8,7 @@ from dpo_neurons.activation_pieces import cut_into_pieces, new_piece
 from dpo_neurons.batches import first_batch_size
 from dpo_neurons.capture import CountedSums
 from dpo_neurons.generation import generate_greedily, token_counts
+from dpo_neurons.progress import Progress
 
 
 def pieces_of_shard(pieces: int, shard: int, shards: int) -> range:
@@ -32,17 +33,19 @@ def capture_pieces(
     """
     pieces = cut_into_pieces(token_counts(tokenizer, prompts), asked.pieces)
     batch_size = first_batch_size(asked.batch_size, model.device)
-    numbers = pieces_of_shard(asked.pieces, asked.shard, asked.shards)
-    for number, path in zip(numbers, asked.output, strict=True):
-        index = pieces[number]
-        with new_piece(path, index, asked.tokens, batch_size, attributes, means_only) as piece:
-            for batch in generate_greedily(
-                model,
-                tokenizer,
-                [prompts[each] for each in index],
-                asked.tokens,
-                batch_size,
-                capture,
-            ):
-                sums = {name: each.cpu().numpy() for name, each in capture.sums.items()}
-                piece.add(batch.start, batch.tokens, batch.mask, sums)
+    own = [pieces[number] for number in pieces_of_shard(asked.pieces, asked.shard, asked.shards)]
+    with Progress(total=sum(map(len, own)), desc="capturing", unit="prompt") as bar:
+        for index, path in zip(own, asked.output, strict=True):
+            with new_piece(path, index, asked.tokens, batch_size, attributes, means_only) as piece:
+                for batch in generate_greedily(
+                    model,
+                    tokenizer,
+                    [prompts[each] for each in index],
+                    asked.tokens,
+                    batch_size,
+                    capture,
+                    progress=None,
+                ):
+                    sums = {name: each.cpu().numpy() for name, each in capture.sums.items()}
+                    piece.add(batch.start, batch.tokens, batch.mask, sums)
+                    bar.update(len(batch.tokens))
