@@ -135,7 +135,7 @@ def capture(finished_study: Path) -> Callable[..., subprocess.CompletedProcess[s
             " --name toy --tokens 5 --positions generated"
             f" --prompts {RESULTS}/data/challenge_prompts.jsonl --dtype float32"
             " --attention default --gpus 1 --batch-size 8 --device cpu --threads 1"
-            f" --output {output}"
+            f" --pieces 1 --output {output}"
         )
         return program("capture_activations", arguments, finished_study)
 

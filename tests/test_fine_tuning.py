@@ -98,14 +98,24 @@ class Trainer:
         self.train_dataset = [{}] * kept
         self.args = argparse.Namespace(max_length=5)
         self.processing_class = argparse.Namespace(eos_token="<end>")
-        self.state = argparse.Namespace(log_history=[{"step": 1, "loss": 2.5}, {"step": 1}])
+        log_history = [{"step": 1, "loss": 2.5}, {"step": 1}]
+        self.state = argparse.Namespace(log_history=log_history, max_steps=2)
         self.trained = False
+        self.callbacks = []
+
+    def add_callback(self, callback):
+        self.callbacks.append(callback)
 
     def train(self):
+        for callback in self.callbacks:
+            callback.on_train_begin(self.args, self.state, None, model=None)
+            for _ in range(self.state.max_steps):
+                callback.on_step_end(self.args, self.state, None, model=None)
+            callback.on_train_end(self.args, self.state, None, model=None)
         self.trained = True
 
 
-def test_the_log_tells_what_was_kept_and_how_answers_end(caplog):
+def test_the_log_tells_what_was_kept_how_answers_end_and_how_far_it_is(caplog, capsys):
     trainer = Trainer(3)
     with caplog.at_level("INFO"):
         train(trainer, 4, lambda entry: f"loss {entry['loss']}" if "loss" in entry else None)
@@ -113,6 +123,7 @@ def test_the_log_tells_what_was_kept_and_how_answers_end(caplog):
     assert "3 of 4 examples have room for an answer in 5 tokens" in caplog.text
     assert "each answer ends with '<end>'" in caplog.text
     assert "step 1: loss 2.5" in caplog.text
+    assert "2/2" in capsys.readouterr().err
 
 
 def test_prompts_that_leave_no_room_are_a_sentence():

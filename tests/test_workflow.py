@@ -56,10 +56,10 @@ BROUGHT = [
      " --comments {here}/labelled.jsonl --validation-share 0.5 --seed 1 --attention default"
      " --batch-size auto --device cpu --threads 1 --output out.safetensors"),
     ("compute_contributions", "--checkpoint-pre results/micro/checkpoints/toy/pre"
-     " --checkpoint-post results/micro/checkpoints/toy/post --direction {here}/plane.safetensors"
+     " --checkpoint-post results/micro/checkpoints/toy/post --direction {here}/plane/direction.safetensors"
      " --activations-pre results/micro/activations/toy/pre.h5 --definition v3"
      " --activations-post results/micro/activations/toy/post.h5 --output out.parquet"),
-    ("draw_subspace", "--contributions {here}/plane.parquet --direction-name plane --model toy"
+    ("draw_subspace", "--contributions {here}/plane/contributions.parquet --direction-name plane --model toy"
      " --output-stem out"),
     ("link_checkpoint", "--path results/micro/checkpoints/toy/pre --output out"
      " --source-output out.json"),
@@ -243,8 +243,8 @@ def test_no_function_runs_that_the_digest_does_not_cover_with_what_a_user_brings
     (own_study / "demonstrations.jsonl").write_text(f"{row}\n" * 4)
     comments = [{"text": text, "toxic": 0, "rude": i % 2} for i, text in enumerate(texts * 4)]
     write_jsonl(own_study / "labelled.jsonl", comments)
-    write_direction(own_study / "plane.safetensors", np.eye(2, 32), {"kind": "file"})
-    subspace_table(2).to_parquet(own_study / "plane.parquet")
+    write_direction(own_study / "plane/direction.safetensors", np.eye(2, 32), {"kind": "file"})
+    subspace_table(2).to_parquet(own_study / "plane/contributions.parquet")
     continuations = own_study / RESULTS / "generations/toy/none/challenge_prompts.jsonl"
     with standing_in() as service:
         places = {"here": own_study, "brought": brought, "continuations": continuations}
