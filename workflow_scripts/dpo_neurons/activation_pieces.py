@@ -76,9 +76,17 @@ class PieceWriter:
         self._file["tokens"][start : start + len(tokens)] = tokens
         self._file["mask"][start : start + len(tokens)] = mask
         for name, (dataset, number) in self._per_prompt.items():
-            means = sums[name] / np.maximum(counts, 1)[None, :, None]
-            means = _clipped(dataset, means, number)
-            self._file[dataset][start : start + len(tokens)] = means.transpose(1, 0, 2)
+            beyond = 0
+            # Layer by layer, as the chunks lie: no copy of all layers is made.
+            for layer, summed in enumerate(sums[name]):
+                means = summed / np.maximum(counts, 1)[:, None]
+                beyond += _clip(means, number)
+                self._file[dataset][start : start + len(tokens), layer] = means.astype(number)
+            if beyond:
+                log.warning(
+                    "%s: %d means exceed %s and are stored as ±%g",
+                    dataset, beyond, np.dtype(number).name, np.finfo(number).max,
+                )  # fmt: skip
         for name, total in self._totals.items():
             total += sums[name].sum(axis=1, dtype=np.float64)
         self._count += int(counts.sum())
@@ -108,17 +116,13 @@ class PieceWriter:
             create(self._file, name, (n_prompts, n_tokens), number, (n_prompts, n_tokens))
 
 
-def _clipped(dataset: str, means: np.ndarray, number: type[np.floating]) -> np.ndarray:
-    """Means, (n_layers, batch, width), in a narrower format; beyond its range, its largest."""
+def _clip(means: np.ndarray, number: type[np.floating]) -> int:
+    """Clip means, (batch, width), to the range of a narrower format; returns how many that were."""
     largest = float(np.finfo(number).max)
     beyond = int((np.abs(means) > largest).sum())
     if beyond:
-        log.warning(
-            "%s: %d means exceed %s and are stored as ±%g",
-            dataset, beyond, np.dtype(number).name, largest,
-        )  # fmt: skip
-        means = np.clip(means, -largest, largest)
-    return means.astype(number)
+        np.clip(means, -largest, largest, out=means)
+    return beyond
 
 
 @contextmanager

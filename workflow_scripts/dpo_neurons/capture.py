@@ -80,10 +80,11 @@ class CountedSums(TokenObserver):
         self._seen_tokens += 1
 
     def _add(self, counted: Tensor) -> None:
-        # torch.where rather than a product: a NaN at a position left out must not spread.
-        rows = counted[None, :, None]
+        # Not a product: a NaN at a position left out must not spread. In place: the next pass
+        # overwrites what was read, and a copy would be needed while memory is fullest.
+        left_out = ~counted[None, :, None]
         for name, sums in self.sums.items():
-            sums += torch.where(rows, self._newest[name], 0)
+            sums += self._newest[name].masked_fill_(left_out, 0)
 
     def _keep(self, name: str, layer: int, states: Tensor) -> None:
         self._newest[name][layer].copy_(self._last(states))
