@@ -30,17 +30,19 @@ class Changes:
     """What a plan does to one layer's activations m, neuron by neuron: m · factor + offset.
 
     All three are (d_mlp,). Where `replaced` is True the offset takes the place of m altogether,
-    even if m is infinite.
+    even if m is infinite; `only_replaces` if no neuron is scaled or added to.
     """
 
     replaced: Tensor
     factor: Tensor
     offset: Tensor
+    only_replaces: bool
 
     def __call__(self, activations: Tensor) -> Tensor:
         """Apply to activations, (batch, positions, d_mlp)."""
-        changed = torch.addcmul(self.offset, activations, self.factor)
-        return torch.where(self.replaced, self.offset, changed)
+        if not self.only_replaces:
+            activations = torch.addcmul(self.offset, activations, self.factor)
+        return torch.where(self.replaced, self.offset, activations)
 
 
 @contextmanager
@@ -109,7 +111,7 @@ def _changes(rows: pd.DataFrame, like: Tensor) -> Changes:
         else:
             offset[neurons] = values
         replaced[neurons] = operation == "set"
-    return Changes(replaced, factor, offset)
+    return Changes(replaced, factor, offset, set(rows["operation"]) == {"set"})
 
 
 class _BatchSize:
