@@ -56,11 +56,12 @@ BROUGHT = [
      " --comments {here}/labelled.jsonl --validation-share 0.5 --seed 1 --attention default"
      " --batch-size auto --device cpu --threads 1 --output out.safetensors"),
     ("compute_contributions", "--checkpoint-pre results/micro/checkpoints/toy/pre"
-     " --checkpoint-post results/micro/checkpoints/toy/post --direction {here}/plane/direction.safetensors"
+     " --checkpoint-post results/micro/checkpoints/toy/post"
+     " --direction {here}/plane/direction.safetensors"
      " --activations-pre results/micro/activations/toy/pre.h5 --definition v3"
      " --activations-post results/micro/activations/toy/post.h5 --output out.parquet"),
-    ("draw_subspace", "--contributions {here}/plane/contributions.parquet --direction-name plane --model toy"
-     " --output-stem out"),
+    ("draw_subspace", "--contributions {here}/plane/contributions.parquet"
+     " --direction-name plane --model toy --output-stem out"),
     ("link_checkpoint", "--path results/micro/checkpoints/toy/pre --output out"
      " --source-output out.json"),
     ("link_checkpoint", "--path {brought}/old --output out --source-output out.json"),
