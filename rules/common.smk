@@ -53,7 +53,7 @@ def pieces_of(shard, capture):
         f"piece_{piece + 1}": temp(
             f"{RESULTS}/activations/{{model}}/{capture}.piece-{piece + 1}.h5"
         )
-        for piece in range(shard - 1, PIECES, SHARDS)
+        for piece in pieces_of_shard(PIECES, shard, SHARDS)
     }
 
 

@@ -15,7 +15,7 @@ from dpo_neurons.activation_pieces import cut_into_pieces, new_piece
 from dpo_neurons.checked_hdf5 import noted
 from dpo_neurons.errors import InputError
 from dpo_neurons.jsonl import write_jsonl
-from dpo_neurons.piece_capture import pieces_of_shard
+from dpo_neurons.shards import pieces_of_shard
 
 PIECES = 4
 random = np.random.default_rng(3)

@@ -7,10 +7,10 @@ import argparse
 from pathlib import Path
 
 import altair as alt
-import h5py
 import numpy as np
 import pandas as pd
 
+from dpo_neurons.activation_cache import open_cache
 from dpo_neurons.directions import read_stored_rows
 from dpo_neurons.errors import InputError
 from dpo_neurons.figure_style import ABLATED, AFTER, BEFORE, figure_arguments, write_figure
@@ -69,15 +69,8 @@ def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.LayerChart
 
 def read_mlp_output(path: Path) -> np.ndarray:
     """Read the mean MLP outputs, (n_layers, d_model), of an activations file."""
-    try:
-        with h5py.File(path) as file:
-            return file["mlp_output"][:]
-    except KeyError as error:
-        raise InputError(f"{path}: has no dataset 'mlp_output'; delete it and rerun") from error
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read as HDF5 ({error}); delete it and rerun"
-        ) from error
+    with open_cache(path, ("mlp_output",)) as cache:
+        return cache["mlp_output"][:]
 
 
 def main() -> None:

@@ -7,14 +7,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from dpo_neurons.activation_pieces import PER_PROMPT
 from dpo_neurons.checked_hdf5 import ask_for_room, create, new_hdf5, note, noted, store
 from dpo_neurons.errors import InputError
 
 DATASETS = ("mean", "per_prompt", "tokens", "mask", "mlp_output", "residual")
 CROSSED_DATASETS = ("mean", "mean_same_text", "tokens", "mask")
 """What a cache of crossed activations holds: means alone."""
-BY_LAYER = ("per_prompt", "residual")
-"""What is gathered a layer at a time, to be read so."""
 
 
 def gather_pieces(paths: Sequence[Path], path: Path) -> None:
@@ -44,7 +43,7 @@ def gather_pieces(paths: Sequence[Path], path: Path) -> None:
             ask_for_room(file, sum(Path(one).stat().st_size for one in paths))
             for name in ("tokens", "mask"):
                 store(file, name, _in_order([piece[name][:] for piece in pieces], index))
-            for name in BY_LAYER:
+            for name, _ in PER_PROMPT.values():
                 if name in pieces[0]:
                     _gather_layers(file, name, pieces, index)
             for name in pieces[0]["totals"]:

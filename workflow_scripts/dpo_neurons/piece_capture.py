@@ -9,11 +9,7 @@ from dpo_neurons.batches import first_batch_size
 from dpo_neurons.capture import CountedSums
 from dpo_neurons.generation import generate_greedily, token_counts
 from dpo_neurons.progress import Progress
-
-
-def pieces_of_shard(pieces: int, shard: int, shards: int) -> range:
-    """Numbers, from 0 on, of the pieces that fall to a shard, counted from 1."""
-    return range(shard - 1, pieces, shards)
+from dpo_neurons.shards import pieces_of_shard
 
 
 def capture_pieces(
