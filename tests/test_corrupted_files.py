@@ -10,16 +10,18 @@ import pandas as pd
 import pytest
 
 from dpo_neurons.activation_cache import open_cache
+from dpo_neurons.checkpoint_files import checksums
 from dpo_neurons.checkpoints import load_model, load_tokenizer
 from dpo_neurons.contributions import COLUMNS as CONTRIBUTIONS
 from dpo_neurons.contributions import read_contributions
+from dpo_neurons.datasets import read_dataset
 from dpo_neurons.directions import read_direction, read_stored_rows, write_direction
 from dpo_neurons.errors import InputError
 from dpo_neurons.figure_style import read_csv_columns
 from dpo_neurons.jsonl import read_jsonl, write_jsonl
 from dpo_neurons.measured import read_outcomes
 from dpo_neurons.plans import make_plan, read_plan, write_plan
-from dpo_neurons.provenance import read_source, write_source
+from dpo_neurons.provenance import read_source, sha256_of, write_source
 from dpo_neurons.selections import NEURON_COLUMNS, read_neurons
 from dpo_neurons.stored_tables import read_table, write_table
 from dpo_neurons.stored_weights import StoredWeights
@@ -193,6 +195,27 @@ def test_weights_that_are_cut_off_are_named_by_both_readers(checkpoint: Path, ke
     file.write_bytes(whole[: int(kept if kept > 1 else kept * len(whole))])
     assert_named(checkpoint, StoredWeights, where=file)
     assert_named(checkpoint, lambda path: load_model(path, "float32", "cpu"))
+
+
+@pytest.mark.parametrize("read", [StoredWeights, lambda path: load_model(path, "float32", "cpu")])
+def test_a_flipped_bit_of_a_weight_is_named_by_both_readers(checkpoint: Path, read) -> None:
+    files = checksums(checkpoint)
+    write_source(checkpoint.with_name("model.source.json"), {"kind": "sft", "files": files})
+    read(checkpoint)
+    file = checkpoint / "model.safetensors"
+    damaged = bytearray(file.read_bytes())
+    damaged[-100] ^= 1
+    file.write_bytes(damaged)
+    assert_named(checkpoint, read, where=file)
+
+
+def test_a_data_set_that_lost_its_last_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "challenge_prompts.jsonl"
+    write_jsonl(path, ROWS)
+    write_source(path.with_suffix(".source.json"), {"kind": "file", "sha256": sha256_of(path)})
+    assert len(read_dataset(path, "challenge_prompts")) == len(ROWS)
+    write_jsonl(path, ROWS[:-1])
+    assert_named(path, lambda one: read_dataset(one, "challenge_prompts"))
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "config.json"])

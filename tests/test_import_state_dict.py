@@ -9,6 +9,7 @@ import torch
 from by_hand import forward
 
 from dpo_neurons.checkpoints import load_model
+from dpo_neurons.provenance import sha256_of
 
 
 @pytest.mark.parametrize("family", ["gpt2", "gpt_neox"])
@@ -34,3 +35,4 @@ def test_the_checkpoint_has_the_weights_of_the_file_and_all_else_of_the_first(
     assert facts["kind"] == "state_dict"
     assert facts["path"] == str(tmp_path / "policy.pt")
     assert set(facts["files"]) == {file.name for file in output.iterdir()}
+    assert facts["given"] == {"policy.pt": sha256_of(tmp_path / "policy.pt")}

@@ -13,6 +13,7 @@ from conftest import WORDS, randomise, small_config
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from dpo_neurons.checkpoint_files import checksums
 from dpo_neurons.errors import InputError
 from dpo_neurons.provenance import write_source
 
@@ -111,7 +112,8 @@ def test_old_weights_become_safetensors_bit_for_bit(link, tmp_path, family, tied
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert facts["kind"] == "directory"
-    assert any(name.endswith(".bin") for name in facts["files"])
+    assert any(name.endswith(".bin") for name in facts["given"])
+    assert facts["files"] == checksums(output)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,8 @@ def test_what_was_fetched_keeps_repository_and_revision(link, tmp_path, checkpoi
     fetched = ("--fetched", str(tmp_path / "fetched.json"))
     assert link(checkpoints["gpt2", "pre"], *fetched)[1] == facts
     old_checkpoint(tmp_path / "old", "gpt2", False, False)
-    assert link(tmp_path / "old", *fetched)[1] == facts
+    output, converted = link(tmp_path / "old", *fetched)
+    assert converted == facts | {"given": facts["files"], "files": checksums(output)}
 
 
 @pytest.mark.parametrize(

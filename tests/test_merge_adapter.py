@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM
 from dpo_neurons.adapters import check_adapter, merged
 from dpo_neurons.checkpoints import load_trainable_model
 from dpo_neurons.errors import InputError
+from dpo_neurons.provenance import sha256_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 LLAMA = ["gate_proj", "up_proj", "down_proj", "q_proj", "v_proj"]
@@ -116,6 +117,7 @@ def test_merged_weights_are_the_sum_computed_by_hand(
         torch.testing.assert_close(logits, adapted(IDS).logits, rtol=0, atol=1e-4)
     assert facts["kind"] == "adapter"
     assert facts["path"] == str(adapter)
+    assert facts["given"] == {file.name: sha256_of(file) for file in adapter.iterdir()}
     for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
         assert (output / name).read_bytes() == (checkpoint / name).read_bytes()
 

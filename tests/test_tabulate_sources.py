@@ -21,7 +21,12 @@ SOURCES = {
         "sha256": "3" * 64,
     },
     "data/lexicon": {"kind": "synthetic", "seed": 1, "rows": 5, "sha256": "4" * 64},
-    "checkpoints/toy/pre": {"kind": "directory", "path": "mine/<b>"},
+    "checkpoints/toy/pre": {
+        "kind": "directory",
+        "path": "mine/<b>",
+        "given": {"weights.bin": "5" * 64},
+        "files": {"model.safetensors": "6" * 64},
+    },
 }
 
 
@@ -45,6 +50,7 @@ def test_every_source_and_each_of_its_files_has_a_row(tabulate, tmp_path):
     assert result.returncode == 0, result.stdout
     table = pd.read_csv(tmp_path / "sources.csv", dtype=str, keep_default_na=False)
     hub = ["data/challenge_prompts", "hub", "some/prompts", REVISION]
+    mine = ["checkpoints/toy/pre", "directory", "mine/<b>", "", "", ""]
     left_out = "2 blank prompt, 98 not challenging=true"
     assert table.to_numpy().tolist() == [
         [*hub, "1199", left_out, "", "3" * 64],
@@ -52,6 +58,8 @@ def test_every_source_and_each_of_its_files_has_a_row(tabulate, tmp_path):
         [*hub, "", "", "b.jsonl", "2" * 64],
         ["data/lexicon", "synthetic", "", "", "5", "", "", "4" * 64],
         ["checkpoints/toy/pre", "directory", "mine/<b>", "", "", "", "", ""],
+        [*mine, "given: weights.bin", "5" * 64],
+        [*mine, "model.safetensors", "6" * 64],
     ]
 
 
@@ -61,7 +69,7 @@ def test_the_page_needs_nothing_else_and_escapes_names(tabulate, tmp_path):
     assert not re.search(r"https?:|src=|@import|<script|<link", page)
     assert "mine/&lt;b&gt;" in page
     assert f"<td>{'1' * 12}</td>" in page
-    assert page.count("<tr") == 1 + 5
+    assert page.count("<tr") == 1 + 7
 
 
 def test_long_paths_are_not_cut_on_the_page():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dpo_neurons.checkpoint_files import save_checkpoint
 from dpo_neurons.program import obey_threads, run_program
+from dpo_neurons.provenance import sha256_of
 
 
 def main() -> None:
@@ -29,6 +30,7 @@ def main() -> None:
         arguments.source_output,
         kind="state_dict",
         path=str(arguments.path),
+        given={arguments.path.name: sha256_of(arguments.path)},
     )
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from dpo_neurons.checkpoint_config import check_tokenizer, family_of_checkpoint, old_weights
-from dpo_neurons.checkpoint_files import files_and_revision, write_checkpoint
+from dpo_neurons.checkpoint_files import checksums, files_and_revision, write_checkpoint
 from dpo_neurons.output_files import whole_file
 from dpo_neurons.program import log, run_program
 from dpo_neurons.provenance import read_source, write_source
@@ -41,6 +41,7 @@ def main() -> None:
         facts = {"kind": "directory", "path": str(arguments.path), **files_and_revision(path)}
     if old:
         convert(path, old, arguments.output)
+        facts |= {"given": facts["files"], "files": checksums(arguments.output)}
     else:
         with whole_file(arguments.output) as partial:
             partial.symlink_to(path, target_is_directory=True)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from dpo_neurons.checkpoint_files import save_checkpoint
+from dpo_neurons.checkpoint_files import checksums, save_checkpoint
 from dpo_neurons.program import obey_threads, run_program
 
 
@@ -35,6 +35,7 @@ def main() -> None:
         arguments.source_output,
         kind="adapter",
         path=str(arguments.adapter),
+        given=checksums(arguments.adapter),
     )
 
 

@@ -17,7 +17,7 @@ DECODING = "generation_config.json"
 
 
 def save_checkpoint(
-    model: "PreTrainedModel", like: Path, output: Path, source: Path, **facts: str
+    model: "PreTrainedModel", like: Path, output: Path, source: Path, **facts: str | dict[str, str]
 ) -> None:
     """Write a model as `write_checkpoint` does, and its source file."""
     write_checkpoint(model, like, output)
@@ -43,9 +43,14 @@ def write_checkpoint(model: "PreTrainedModel", like: Path, output: Path) -> None
 
 def files_and_revision(checkpoint: Path) -> dict[str, Any]:
     """Checksums of a checkpoint's files by name, and a revision that stands for all of them."""
-    files = {file.name: sha256_of(file) for file in _files(checkpoint)}
+    files = checksums(checkpoint)
     together = "\n".join(f"{name} {checksum}" for name, checksum in files.items())
     return {"files": files, "revision": f"sha256:{hashlib.sha256(together.encode()).hexdigest()}"}
+
+
+def checksums(directory: Path) -> dict[str, str]:
+    """sha256 of each of a directory's files by name, hidden ones left out."""
+    return {file.name: sha256_of(file) for file in _files(directory)}
 
 
 def _files(checkpoint: Path) -> list[Path]:

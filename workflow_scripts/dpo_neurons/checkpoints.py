@@ -17,6 +17,7 @@ from transformers import (
 
 from dpo_neurons.checkpoint_config import check_tokenizer, family_of_checkpoint
 from dpo_neurons.errors import InputError
+from dpo_neurons.provenance import check_as_recorded
 
 
 def load_model(
@@ -49,6 +50,7 @@ def load_trainable_model(
     Raises InputError as `load_model` does.
     """
     family_of_checkpoint(checkpoint)
+    check_as_recorded(checkpoint, torch.get_num_threads())
     asked = {} if attention == "default" else {"attn_implementation": attention}
     try:
         model, report = AutoModelForCausalLM.from_pretrained(

@@ -8,6 +8,7 @@ import numpy as np
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.jsonl import numbered_rows
+from dpo_neurons.provenance import check_as_recorded
 from dpo_neurons.synthetic_language import Sentence, Speaker, lexicon
 
 TEXT_KEYS: dict[str, tuple[str, ...]] = {
@@ -37,6 +38,7 @@ def read_dataset(
 
     Raises InputError, naming file and line, for a row that lacks a key or has a value out of range.
     """
+    check_as_recorded(path)
     rows = []
     for number, row in numbered_rows(path, TEXT_KEYS[dataset]):
         check_numbers(f"{path}, line {number}", row, (*number_keys(dataset), *further_numbers))

@@ -78,10 +78,11 @@ def applied(
         for layer, rows in plan.groupby("layer"):
             projection = layers.down_projections[layer]
             by_operation = dict(iter(rows.groupby("operation")))
-            on_activations = rows[rows["operation"].isin(ACTIVATION_OPERATIONS)]
-            if len(on_activations):
-                changes = _changes(on_activations, layers.value_vectors(layer))
-                its_own = own if rows["operation"].isin(OWN_OPERATIONS).any() else None
+            on_activations = by_operation.keys() & ACTIVATION_OPERATIONS
+            if on_activations:
+                given = {name: by_operation[name] for name in on_activations - set(OWN_OPERATIONS)}
+                changes = _changes(given, layers.value_vectors(layer))
+                its_own = own if on_activations & set(OWN_OPERATIONS) else None
                 changer = _changer(changes, where, batch, its_own, layer)
                 stack.callback(projection.register_forward_pre_hook(changer).remove)
             if "subtract_direction" in by_operation:
@@ -99,11 +100,11 @@ def applied(
         yield
 
 
-def _changes(rows: pd.DataFrame, like: Tensor) -> Changes:
+def _changes(by_operation: dict[str, pd.DataFrame], like: Tensor) -> Changes:
     """The operations of one layer, merged: a neuron is set, or is scaled and added to."""
     replaced = like.new_zeros(len(like), dtype=torch.bool)
     factor, offset = like.new_ones(len(like)), like.new_zeros(len(like))
-    for operation, group in rows[~rows["operation"].isin(OWN_OPERATIONS)].groupby("operation"):
+    for operation, group in by_operation.items():
         neurons = torch.tensor(group["neuron"].to_numpy(), device=like.device)
         values = torch.tensor(group["value"].to_numpy()).to(like)
         if operation == "scale":
@@ -111,7 +112,7 @@ def _changes(rows: pd.DataFrame, like: Tensor) -> Changes:
         else:
             offset[neurons] = values
         replaced[neurons] = operation == "set"
-    return Changes(replaced, factor, offset, set(rows["operation"]) == {"set"})
+    return Changes(replaced, factor, offset, set(by_operation) <= {"set"})
 
 
 class _BatchSize:

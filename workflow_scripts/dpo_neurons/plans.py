@@ -50,7 +50,7 @@ def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
     Raises InputError for an unknown operation, a layer or neuron that the model has not, a value
     that is no number, or two operations on the same thing, such as a neuron's activation.
     """
-    unknown = set(plan["operation"]) - set(OPERATIONS)
+    unknown = set(plan["operation"].unique()) - set(OPERATIONS)
     if unknown:
         raise InputError(
             f"plan: operation {sorted(unknown)[0]!r} is not one of {', '.join(OPERATIONS)}"

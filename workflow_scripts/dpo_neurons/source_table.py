@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from dpo_neurons.provenance import read_source
+from dpo_neurons.provenance import ENDING, read_source
 from dpo_neurons.table_page import table_page
 
 COLUMNS = ("what", "kind", "origin", "revision", "rows", "rows_left_out", "file", "sha256")
-ENDING = ".source.json"
 SHOWN_DIGITS = 12
 """Of a checksum or a revision, on the page; the CSV has all."""
 
@@ -37,7 +36,8 @@ def source_table(paths: Iterable[Path], results: Path) -> pd.DataFrame:
             "sha256": facts.get("sha256", ""),
         }
         rows.append(common | itself)
-        for file, sha256 in sorted(facts.get("files", {}).items()):
+        given = {f"given: {file}": sha256 for file, sha256 in facts.get("given", {}).items()}
+        for file, sha256 in sorted({**given, **facts.get("files", {})}.items()):
             rows.append(common | {"rows": "", "rows_left_out": "", "file": file, "sha256": sha256})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

@@ -8,6 +8,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.provenance import check_as_recorded
 
 NUMBER_FORMATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 """Formats whose numbers are weights; anything else, 8-bit floats too, needs a scale to be one."""
@@ -24,6 +25,7 @@ class StoredWeights:
 
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
+        check_as_recorded(checkpoint, torch.get_num_threads())
         self._files = _files_of_tensors(checkpoint)
 
     def stored_name(self, name: str) -> str | None:

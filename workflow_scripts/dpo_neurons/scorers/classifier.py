@@ -20,6 +20,7 @@ from transformers import (
 from dpo_neurons.batch_order import longest_first
 from dpo_neurons.batches import first_batch_size, in_batches
 from dpo_neurons.errors import InputError
+from dpo_neurons.provenance import check_as_recorded
 
 log = logging.getLogger("dpo_neurons")
 
@@ -48,6 +49,7 @@ def load_classifier(directory: Path, device: str) -> Classifier:
             f"{directory}: no config.json in it; set scorer.path to a directory as written by "
             "save_pretrained"
         )
+    check_as_recorded(directory, torch.get_num_threads())
     try:
         model, report = AutoModelForSequenceClassification.from_pretrained(
             directory,
