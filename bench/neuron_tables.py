@@ -34,6 +34,7 @@ from dpo_neurons.prompt_projections import PromptProjections, prompt_projections
 from dpo_neurons.reduction_sources import split_reductions, sum_sources
 from dpo_neurons.resampled_curve import curve_ranks, resampled_drops, with_intervals
 from dpo_neurons.totals import summarise_totals, total_sets
+from dpo_neurons.value_vectors import lengths
 
 BAR_SECONDS = 1.0
 BOOTSTRAP = (2000, 0.95, 0)
@@ -189,7 +190,7 @@ def _net_curve(table: pd.DataFrame, caches: dict[str, Path]) -> object:
 def _project(values: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """As project_values does to a layer that it has read."""
     wide = values.astype(np.float64)
-    return wide @ direction, np.linalg.norm(wide, axis=1)
+    return wide @ direction, lengths(wide)
 
 
 if __name__ == "__main__":

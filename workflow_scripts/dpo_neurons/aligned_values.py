@@ -10,7 +10,7 @@ import numpy as np
 from dpo_neurons.directions import check_width
 from dpo_neurons.errors import InputError
 from dpo_neurons.ranking import largest
-from dpo_neurons.value_vectors import layers_of_values
+from dpo_neurons.value_vectors import layers_of_values, lengths
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def most_aligned(
     found: list[AlignedValues] = []
     for layer, (values, _) in enumerate(layers_of_values(checkpoint)):
         check_width(directions, values.shape[1], directions_file, checkpoint)
-        norms = np.sqrt(np.einsum("nd,nd->n", values, values))
+        norms = lengths(values)
         if not np.isfinite(norms).all():
             raise InputError(
                 f"{checkpoint}: the value vector of layer {layer}, neuron "

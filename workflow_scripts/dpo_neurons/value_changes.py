@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from dpo_neurons.value_vectors import lengths
+
 BINS = 100
 """Bins of cosines from −1 to 1."""
 ACTIVE = {"negative": -1.0, "zero": 0.0, "positive": 1.0}
@@ -18,7 +20,7 @@ def compare_changes(change: np.ndarray, activation: np.ndarray, shift: np.ndarra
     Returns a row a neuron whose value vector changed: activation (negative, zero, positive), cosine
     (of the change with the shift), written (in units of the shift's length; 0 if there is none).
     """
-    sizes = np.linalg.norm(change, axis=1)
+    sizes = lengths(change)
     changed = sizes > 0
     length = np.linalg.norm(shift)
     along = change[changed] @ shift / (length or 1.0)
