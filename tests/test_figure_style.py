@@ -12,12 +12,10 @@ import pytest
 import vl_convert
 
 from dpo_neurons import figure_style
-from dpo_neurons.errors import InputError
 from dpo_neurons.figure_style import (
     GROUP_COLOURS,
     in_order,
     pretty_group,
-    read_csv_columns,
     signed_log_scale,
     write_figure,
 )
@@ -95,15 +93,6 @@ def test_signed_log_scale_of_nothing(values):
     scale, axis = signed_log_scale(np.array(values))
     assert scale["domain"][0] < 0 < scale["domain"][1]
     assert axis["values"] == [-1.0, -0.3, 0.0, 0.3, 1.0]
-
-
-def test_missing_column_is_named(tmp_path: Path):
-    path = tmp_path / "groups.csv"
-    path.write_text("group,share\nTP-,1\n")
-    with pytest.raises(InputError, match=r"groups\.csv.*'neurons'"):
-        read_csv_columns(path, ["group", "neurons", "share"])
-    with pytest.raises(InputError, match=r"absent\.csv"):
-        read_csv_columns(tmp_path / "absent.csv", ["group"])
 
 
 @pytest.fixture(scope="module")

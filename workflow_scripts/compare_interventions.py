@@ -6,8 +6,9 @@ from pathlib import Path
 from dpo_neurons.comparison_table import comparison_table, readable_comparisons
 from dpo_neurons.intervention_table import AFTER, BEFORE, Bootstrap, to_markdown
 from dpo_neurons.measured import read_outcomes
-from dpo_neurons.output_files import whole_file
-from dpo_neurons.program import run_program
+from dpo_neurons.output_files import write_text
+from dpo_neurons.program import bootstrap_arguments, run_program
+from dpo_neurons.stored_tables import write_csv
 
 
 def main() -> None:
@@ -16,9 +17,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True, help="directory of the study")
     parser.add_argument("--model", required=True)
     parser.add_argument("--interventions", nargs="+", required=True, help="names, in order")
-    parser.add_argument("--resamples", type=int, required=True)
-    parser.add_argument("--level", type=float, required=True)
-    parser.add_argument("--seed", type=int, required=True)
+    bootstrap_arguments(parser)
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--markdown", type=Path, required=True)
     arguments = parser.parse_args()
@@ -28,10 +27,8 @@ def main() -> None:
     outcomes = read_outcomes(arguments.results, arguments.model, arguments.interventions)
     bootstrap = Bootstrap(arguments.resamples, arguments.level, arguments.seed)
     table = comparison_table(outcomes, bootstrap)
-    with whole_file(arguments.csv) as partial:
-        table.to_csv(partial, index=False)
-    with whole_file(arguments.markdown) as partial:
-        partial.write_text(to_markdown(readable_comparisons(table)), encoding="utf-8")
+    write_csv(arguments.csv, table)
+    write_text(arguments.markdown, to_markdown(readable_comparisons(table)))
 
 
 if __name__ == "__main__":

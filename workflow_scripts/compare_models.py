@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from dpo_neurons.figure_style import read_csv_columns
 from dpo_neurons.intervention_table import to_markdown, to_page
 from dpo_neurons.model_comparison import (
     GROUPS_COLUMNS,
@@ -15,8 +14,9 @@ from dpo_neurons.model_comparison import (
     model_rows,
     readable_comparison,
 )
-from dpo_neurons.output_files import whole_file
+from dpo_neurons.output_files import write_text
 from dpo_neurons.program import run_program
+from dpo_neurons.stored_tables import read_csv, write_csv
 
 
 def main() -> None:
@@ -38,24 +38,22 @@ def main() -> None:
         [
             model_rows(
                 model,
-                read_csv_columns(results / f"totals/{model}/{direction}.csv", TOTALS_COLUMNS),
-                read_csv_columns(results / f"groups/{model}/{direction}.csv", GROUPS_COLUMNS),
-                read_csv_columns(results / f"tables/{model}.csv", TABLE_COLUMNS),
-                read_csv_columns(results / f"tables/{model}.tests.csv", TESTS_COLUMNS),
+                read_csv(results / f"totals/{model}/{direction}.csv", TOTALS_COLUMNS),
+                read_csv(results / f"groups/{model}/{direction}.csv", GROUPS_COLUMNS),
+                read_csv(results / f"tables/{model}.csv", TABLE_COLUMNS),
+                read_csv(results / f"tables/{model}.tests.csv", TESTS_COLUMNS),
             )
             for model in arguments.models
         ],
         ignore_index=True,
     )
-    with whole_file(arguments.csv) as partial:
-        comparison.to_csv(partial, index=False)
+    write_csv(arguments.csv, comparison)
     shown = readable_comparison(comparison, arguments.interventions)
     for path, text in (
         (arguments.markdown, to_markdown(shown)),
         (arguments.page, to_page(shown, "The models of the study")),
     ):
-        with whole_file(path) as partial:
-            partial.write_text(text, encoding="utf-8")
+        write_text(path, text)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.activation_cache import open_cache
+from dpo_neurons.activation_cache import open_pair
 from dpo_neurons.directions import check_width, read_direction
 from dpo_neurons.errors import InputError
-from dpo_neurons.output_files import whole_file
 from dpo_neurons.program import log, run_program
 from dpo_neurons.residual_shifts import Shift, cosine, late_layer, layers_shown, measure_shift
+from dpo_neurons.stored_tables import write_csv
 from dpo_neurons.value_changes import compare_changes, count_by_cosine
 from dpo_neurons.value_vectors import layers_of_values
 
@@ -30,10 +30,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     direction = read_direction(arguments.direction)[0]
-    with (
-        open_cache(arguments.activations_pre) as pre,
-        open_cache(arguments.activations_post) as post,
-    ):
+    with open_pair(arguments.activations_pre, arguments.activations_post) as (pre, post):
         continued = prompts_continued(pre, post)
         n_layers, width = pre["residual"].shape[1:]
         check_width(direction[None], width, arguments.direction, arguments.activations_pre)
@@ -59,8 +56,7 @@ def main() -> None:
         (changes, arguments.changes_output),
     )
     for table, path in tables:
-        with whole_file(path) as partial:
-            table.to_csv(partial, index=False)
+        write_csv(path, table)
     log.info("\n%s", pd.DataFrame(layers).to_string(index=False))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dpo_neurons.activation_cache import open_cache
+from dpo_neurons.activation_cache import open_pair
 from dpo_neurons.checked_hdf5 import noted
 from dpo_neurons.contributions import (
     IDENTITY_TOLERANCE,
@@ -40,10 +40,7 @@ def main() -> None:
     along_post, _, biases_post = project_values(
         arguments.checkpoint_post, basis, arguments.direction
     )
-    with (
-        open_cache(arguments.activations_pre) as pre,
-        open_cache(arguments.activations_post) as post,
-    ):
+    with open_pair(arguments.activations_pre, arguments.activations_post) as (pre, post):
         mean_pre, mean_post = pre["mean"][:], post["mean"][:]
         outputs_pre, outputs_post = (
             np.stack([cache["mlp_output"][:] @ row for row in basis]) for cache in (pre, post)

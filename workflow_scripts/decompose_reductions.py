@@ -10,10 +10,9 @@ from dpo_neurons.activation_cache import CROSSED_DATASETS, open_cache
 from dpo_neurons.contributions import read_contributions
 from dpo_neurons.directions import read_direction
 from dpo_neurons.errors import InputError
-from dpo_neurons.output_files import whole_file
 from dpo_neurons.program import log, run_program
 from dpo_neurons.reduction_sources import COLUMNS, split_reductions, sum_sources
-from dpo_neurons.stored_tables import write_table
+from dpo_neurons.stored_tables import write_csv, write_table
 from dpo_neurons.value_vectors import project_values
 
 
@@ -61,8 +60,7 @@ def main() -> None:
     split = split_reductions(table, along_pre, along_post, between, same_text)
     summary = sum_sources(split)
     write_table(arguments.output, split[list(COLUMNS)])
-    with whole_file(arguments.summary_output) as partial:
-        summary.to_csv(partial, index=False)
+    write_csv(arguments.summary_output, summary)
     log.info("\n%s", summary[summary["by"] != "layer"].to_string(index=False))
 
 

@@ -7,8 +7,9 @@ import altair as alt
 import pandas as pd
 
 from dpo_neurons.cancellation import ALL_LAYERS, SHARES
-from dpo_neurons.figure_style import figure_arguments, read_csv_columns, write_figure
+from dpo_neurons.figure_style import figure_arguments, write_figure
 from dpo_neurons.program import run_program
+from dpo_neurons.stored_tables import read_csv
 
 SUMS = ("reducing", "raising", "net", "cancelled")
 COLUMNS = (
@@ -161,7 +162,7 @@ def main() -> None:
     figure_arguments(parser)
     arguments = parser.parse_args()
 
-    data = aggregate(read_csv_columns(arguments.cancellation, COLUMNS))
+    data = aggregate(read_csv(arguments.cancellation, COLUMNS))
     write_figure(chart(data, arguments.model, arguments.direction_name), arguments.output_stem)
 
 

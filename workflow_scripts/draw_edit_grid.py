@@ -10,11 +10,11 @@ import pandas as pd
 from dpo_neurons.figure_style import (
     figure_arguments,
     nothing_to_draw,
-    read_csv_columns,
     write_figure,
 )
 from dpo_neurons.named_rows import as_numbers, measured_rows, named_rows
 from dpo_neurons.program import run_program
+from dpo_neurons.stored_tables import read_csv
 
 MEASURES = {"toxicity": "oranges", "perplexity": "blues"}
 """Each measure and the colours it has."""
@@ -151,7 +151,7 @@ def main() -> None:
     figure_arguments(parser)
     arguments = parser.parse_args()
 
-    table = read_csv_columns(arguments.table, COLUMNS)
+    table = read_csv(arguments.table, COLUMNS)
     rows = named_rows(arguments.rows, ("form", "direction", "alpha", "beta"))
     data = aggregate(rows, table, arguments.table)
     references = table[table["intervention"].isin(REFERENCES)]

@@ -10,11 +10,11 @@ from dpo_neurons.figure_style import (
     GROUP_LABEL_EXPR,
     figure_arguments,
     group_colour,
-    read_csv_columns,
     write_figure,
 )
 from dpo_neurons.groups import REDUCING
 from dpo_neurons.program import run_program
+from dpo_neurons.stored_tables import read_csv
 
 COLUMNS = ("group", "neurons", "reduction", "share", "share_low", "share_high")
 
@@ -75,7 +75,7 @@ def main() -> None:
     figure_arguments(parser)
     arguments = parser.parse_args()
 
-    data = aggregate(read_csv_columns(arguments.groups, COLUMNS))
+    data = aggregate(read_csv(arguments.groups, COLUMNS))
     write_figure(chart(data, arguments.model, arguments.direction_name), arguments.output_stem)
 
 

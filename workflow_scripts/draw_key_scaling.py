@@ -13,11 +13,11 @@ from dpo_neurons.figure_style import (
     BEFORE,
     figure_arguments,
     nothing_to_draw,
-    read_csv_columns,
     write_figure,
 )
 from dpo_neurons.named_rows import as_numbers, measured_rows, named_rows
 from dpo_neurons.program import run_program
+from dpo_neurons.stored_tables import read_csv
 
 MEASURES = ("toxicity", "perplexity")
 COLUMNS = (
@@ -142,7 +142,7 @@ def main() -> None:
     figure_arguments(parser)
     arguments = parser.parse_args()
 
-    table = read_csv_columns(arguments.table, COLUMNS)
+    table = read_csv(arguments.table, COLUMNS)
     data = aggregate(named_rows(arguments.rows, ("top", "factor")), table, arguments.table)
     references = table[table["intervention"].isin(REFERENCES)]
     write_figure(chart(data, references, arguments.model), arguments.output_stem)

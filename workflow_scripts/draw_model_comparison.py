@@ -14,12 +14,12 @@ from dpo_neurons.figure_style import (
     group_colour,
     group_legend,
     pretty_group,
-    read_csv_columns,
     write_figure,
 )
 from dpo_neurons.groups import REDUCING
 from dpo_neurons.model_comparison import COLUMNS
 from dpo_neurons.program import run_program
+from dpo_neurons.stored_tables import read_csv
 
 WIDEST = (-1.5, 3.0)
 """Intervals are cut off beyond these shares, unless a share itself lies there."""
@@ -157,7 +157,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    comparison = read_csv_columns(arguments.comparison, COLUMNS)
+    comparison = read_csv(arguments.comparison, COLUMNS)
     shares, groups = aggregate(comparison, arguments.interventions)
     write_figure(chart(shares, groups, arguments.direction_name), arguments.output_stem)
 

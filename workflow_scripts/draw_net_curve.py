@@ -6,8 +6,9 @@ from pathlib import Path
 import altair as alt
 import pandas as pd
 
-from dpo_neurons.figure_style import figure_arguments, read_csv_columns, write_figure
+from dpo_neurons.figure_style import figure_arguments, write_figure
 from dpo_neurons.program import run_program
+from dpo_neurons.stored_tables import read_csv
 
 COLUMNS = ("neurons", "cumulative", "low", "high", "mark")
 MARKS = {"neurons_50": "50 %", "neurons_90": "90 %", "neurons_99": "99 %", "peak": "peak"}
@@ -91,7 +92,7 @@ def main() -> None:
     figure_arguments(parser)
     arguments = parser.parse_args()
 
-    data = aggregate(read_csv_columns(arguments.curve, COLUMNS))
+    data = aggregate(read_csv(arguments.curve, COLUMNS))
     write_figure(chart(data, arguments.model, arguments.direction_name), arguments.output_stem)
 
 

@@ -14,12 +14,12 @@ from dpo_neurons.figure_style import (
     figure_arguments,
     nothing_to_draw,
     pretty_group,
-    read_csv_columns,
     signed_log_scale,
     typical_size,
     write_figure,
 )
 from dpo_neurons.program import run_program
+from dpo_neurons.stored_tables import read_csv
 
 MEASURED = ("measured", "measured_low", "measured_high")
 COLUMNS = ("intervention", "neurons", "predicted", *MEASURED)
@@ -148,8 +148,8 @@ def main() -> None:
     figure_arguments(parser)
     arguments = parser.parse_args()
 
-    prediction = read_csv_columns(arguments.prediction, COLUMNS)
-    correlations = read_csv_columns(arguments.correlations, CORRELATION_COLUMNS)
+    prediction = read_csv(arguments.prediction, COLUMNS)
+    correlations = read_csv(arguments.correlations, CORRELATION_COLUMNS)
     data = aggregate(prediction)
     left_out = len(prediction) - len(data)
     figure = chart(data, correlations, left_out, arguments.model, arguments.direction_name)

@@ -10,10 +10,10 @@ from dpo_neurons.figure_style import (
     GROUP_LABEL_EXPR,
     figure_arguments,
     in_order,
-    read_csv_columns,
     write_figure,
 )
 from dpo_neurons.program import run_program
+from dpo_neurons.stored_tables import read_csv
 
 COLUMNS = (
     "by",
@@ -112,7 +112,7 @@ def main() -> None:
     figure_arguments(parser)
     arguments = parser.parse_args()
 
-    data = aggregate(read_csv_columns(arguments.sources, COLUMNS))
+    data = aggregate(read_csv(arguments.sources, COLUMNS))
     write_figure(chart(data, arguments.model, arguments.direction_name), arguments.output_stem)
 
 

@@ -11,10 +11,10 @@ from dpo_neurons.figure_style import (
     AFTER,
     BEFORE,
     figure_arguments,
-    read_csv_columns,
     write_figure,
 )
 from dpo_neurons.program import run_program
+from dpo_neurons.stored_tables import read_csv
 
 PROMPT_COLUMNS = ("layer", "prompt", "stage", "along_shift", "beside_shift")
 LAYER_COLUMNS = (
@@ -149,8 +149,8 @@ def main() -> None:
     figure_arguments(parser)
     arguments = parser.parse_args()
 
-    prompts = read_csv_columns(arguments.prompts, PROMPT_COLUMNS)
-    layers = read_csv_columns(arguments.layers, LAYER_COLUMNS)
+    prompts = read_csv(arguments.prompts, PROMPT_COLUMNS)
+    layers = read_csv(arguments.layers, LAYER_COLUMNS)
     write_figure(chart(*aggregate(prompts, layers), arguments.model), arguments.output_stem)
 
 

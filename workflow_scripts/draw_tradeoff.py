@@ -13,10 +13,10 @@ from dpo_neurons.figure_style import (
     BEFORE,
     figure_arguments,
     pretty_group,
-    read_csv_columns,
     write_figure,
 )
 from dpo_neurons.program import run_program
+from dpo_neurons.stored_tables import read_csv
 
 MEASURES = ("toxicity", "perplexity")
 COLUMNS = (
@@ -154,7 +154,7 @@ def main() -> None:
     figure_arguments(parser)
     arguments = parser.parse_args()
 
-    data = aggregate(read_csv_columns(arguments.table, COLUMNS))
+    data = aggregate(read_csv(arguments.table, COLUMNS))
     write_figure(chart(data, arguments.model), arguments.output_stem)
 
 

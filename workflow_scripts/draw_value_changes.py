@@ -6,8 +6,9 @@ from pathlib import Path
 import altair as alt
 import pandas as pd
 
-from dpo_neurons.figure_style import figure_arguments, read_csv_columns, write_figure
+from dpo_neurons.figure_style import figure_arguments, write_figure
 from dpo_neurons.program import run_program
+from dpo_neurons.stored_tables import read_csv
 
 COLUMNS = (
     "layer",
@@ -115,7 +116,7 @@ def main() -> None:
     figure_arguments(parser)
     arguments = parser.parse_args()
 
-    changes = read_csv_columns(arguments.changes, COLUMNS)
+    changes = read_csv(arguments.changes, COLUMNS)
     write_figure(chart(*aggregate(changes), arguments.model), arguments.output_stem)
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from dpo_neurons.contributions import read_contributions
 from dpo_neurons.directions import read_direction
 from dpo_neurons.errors import InputError
-from dpo_neurons.figure_style import read_csv_columns
-from dpo_neurons.output_files import whole_file
 from dpo_neurons.plans import read_plan
 from dpo_neurons.prediction import correlations, predictions
-from dpo_neurons.program import log, run_program
+from dpo_neurons.program import bootstrap_arguments, log, run_program
+from dpo_neurons.stored_tables import read_csv, write_csv
 from dpo_neurons.value_vectors import project_values
 
 COLUMNS = (
@@ -33,9 +32,7 @@ def main() -> None:
     parser.add_argument("--contributions", type=Path, required=True)
     parser.add_argument("--checkpoint-pre", type=Path, required=True)
     parser.add_argument("--direction", type=Path, required=True)
-    parser.add_argument("--resamples", type=int, required=True)
-    parser.add_argument("--level", type=float, required=True)
-    parser.add_argument("--seed", type=int, required=True)
+    bootstrap_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="csv, a row an intervention")
     parser.add_argument("--correlations", type=Path, required=True, help="csv")
     arguments = parser.parse_args()
@@ -48,15 +45,14 @@ def main() -> None:
             f"{arguments.contributions}: {len(contributions)} neurons, but "
             f"{arguments.checkpoint_pre} has {along.size}; delete it and run again"
         )
-    table = read_csv_columns(arguments.table, COLUMNS)
+    table = read_csv(arguments.table, COLUMNS)
     if "none" not in set(table["intervention"]):
         raise InputError(f"{arguments.table}: has no row 'none'; delete it and run again")
     plans = {path.stem: read_plan(path) for path in arguments.plans}
     data = predictions(table, plans, contributions, along)
     found = correlations(data, arguments.resamples, arguments.level, arguments.seed)
     for path, rows in ((arguments.output, data), (arguments.correlations, found)):
-        with whole_file(path) as partial:
-            rows.to_csv(partial, index=False)
+        write_csv(path, rows)
     log.info("\n%s", found.to_string(index=False))
 
 

@@ -14,7 +14,7 @@ from dpo_neurons.batch_order import longest_first
 from dpo_neurons.datasets import read_dataset
 from dpo_neurons.directions import read_direction
 from dpo_neurons.jsonl import write_jsonl
-from dpo_neurons.output_files import whole_file
+from dpo_neurons.output_files import write_text
 from dpo_neurons.plans import read_plan
 from dpo_neurons.program import log, model_arguments, obey_threads, run_program
 
@@ -133,9 +133,8 @@ def main() -> None:
             )
     for name in PROMPTS:
         write_jsonl(paths[f"{name}_output"], rows[name])
-    with whole_file(arguments.perplexity_output) as partial:
-        entry = perplexity_entry(measured, arguments.perplexity_positions)
-        partial.write_text(json.dumps(entry) + "\n", encoding="utf-8")
+    entry = perplexity_entry(measured, arguments.perplexity_positions)
+    write_text(arguments.perplexity_output, json.dumps(entry) + "\n")
     log.info("perplexity %.4f over %d tokens", measured.perplexity, measured.tokens.sum())
 
 

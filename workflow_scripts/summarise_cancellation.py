@@ -3,13 +3,13 @@
 import argparse
 from pathlib import Path
 
-from dpo_neurons.activation_cache import open_cache
+from dpo_neurons.activation_cache import open_pair
 from dpo_neurons.cancellation import cancellation_by_layer, strongest_neurons
 from dpo_neurons.contributions import read_contributions
 from dpo_neurons.errors import InputError
-from dpo_neurons.output_files import whole_file
-from dpo_neurons.program import log, run_program
+from dpo_neurons.program import log, run_program, summary_arguments
 from dpo_neurons.resampled_curve import curve_ranks, resampled_drops, with_intervals
+from dpo_neurons.stored_tables import write_csv
 
 STRONGEST = 10
 """Neurons listed a layer and side."""
@@ -18,12 +18,7 @@ STRONGEST = 10
 def main() -> None:
     """Parse, summarise, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--contributions", type=Path, required=True)
-    parser.add_argument("--activations-pre", type=Path, required=True)
-    parser.add_argument("--activations-post", type=Path, required=True)
-    parser.add_argument("--resamples", type=int, required=True)
-    parser.add_argument("--level", type=float, required=True)
-    parser.add_argument("--seed", type=int, required=True)
+    summary_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="csv, a row a layer")
     parser.add_argument("--curve", type=Path, required=True, help="csv, the net curve")
     parser.add_argument("--neurons", type=Path, required=True, help="csv, the strongest neurons")
@@ -32,10 +27,7 @@ def main() -> None:
     table = read_contributions(arguments.contributions)
     falling = table.sort_values("rank")["reduction"].to_numpy()
     ranks = curve_ranks(falling)
-    with (
-        open_cache(arguments.activations_pre) as pre,
-        open_cache(arguments.activations_post) as post,
-    ):
+    with open_pair(arguments.activations_pre, arguments.activations_post) as (pre, post):
         for path, cache in ((arguments.activations_pre, pre), (arguments.activations_post, post)):
             n_prompts, n_layers, d_mlp = cache["per_prompt"].shape
             if n_layers * d_mlp != len(table) or n_prompts != len(pre["mask"]):
@@ -53,8 +45,7 @@ def main() -> None:
         (arguments.curve, curve),
         (arguments.neurons, strongest_neurons(table, STRONGEST)),
     ):
-        with whole_file(path) as partial:
-            rows.to_csv(partial, index=False)
+        write_csv(path, rows)
     log.info("\n%s", by_layer.iloc[-1].to_string())
 
 

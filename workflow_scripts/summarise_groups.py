@@ -3,23 +3,18 @@
 import argparse
 from pathlib import Path
 
-from dpo_neurons.activation_cache import open_cache
+from dpo_neurons.activation_cache import open_pair
 from dpo_neurons.contributions import read_contributions, row_suffixes
 from dpo_neurons.group_shares import group_sets, summarise_groups
-from dpo_neurons.output_files import whole_file
-from dpo_neurons.program import log, run_program
+from dpo_neurons.program import log, run_program, summary_arguments
 from dpo_neurons.prompt_projections import prompt_projections
+from dpo_neurons.stored_tables import write_csv
 
 
 def main() -> None:
     """Parse, summarise, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--contributions", type=Path, required=True)
-    parser.add_argument("--activations-pre", type=Path, required=True)
-    parser.add_argument("--activations-post", type=Path, required=True)
-    parser.add_argument("--resamples", type=int, required=True)
-    parser.add_argument("--level", type=float, required=True)
-    parser.add_argument("--seed", type=int, required=True)
+    summary_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="csv")
     arguments = parser.parse_args()
 
@@ -27,10 +22,7 @@ def main() -> None:
     table = read_contributions(arguments.contributions)
     sets = group_sets(table)
     summaries = {}
-    with (
-        open_cache(arguments.activations_pre) as pre,
-        open_cache(arguments.activations_post) as post,
-    ):
+    with open_pair(arguments.activations_pre, arguments.activations_post) as (pre, post):
         for row in ("", *row_suffixes(table)):
             sides = (
                 prompt_projections(table, pre, "pre", sets, row),
@@ -41,8 +33,7 @@ def main() -> None:
     for row, summary in summaries.items():
         for end in ("", "_low", "_high"):
             groups[f"reduction{row}{end}"] = summary[f"reduction{end}"]
-    with whole_file(arguments.output) as partial:
-        groups.to_csv(partial, index=False)
+    write_csv(arguments.output, groups)
     log.info("\n%s", groups.to_string(index=False))
 
 

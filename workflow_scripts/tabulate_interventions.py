@@ -13,8 +13,9 @@ from dpo_neurons.intervention_table import (
     to_page,
 )
 from dpo_neurons.measured import read_outcomes, read_writing
-from dpo_neurons.output_files import whole_file
-from dpo_neurons.program import run_program
+from dpo_neurons.output_files import write_text
+from dpo_neurons.program import bootstrap_arguments, run_program
+from dpo_neurons.stored_tables import write_csv
 
 
 def main() -> None:
@@ -26,9 +27,7 @@ def main() -> None:
         "--interventions", nargs="+", required=True, help="rows in order, as name=checkpoint"
     )
     parser.add_argument("--references", type=Path, required=True, help="prompt, gold")
-    parser.add_argument("--resamples", type=int, required=True)
-    parser.add_argument("--level", type=float, required=True)
-    parser.add_argument("--seed", type=int, required=True)
+    bootstrap_arguments(parser)
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--markdown", type=Path, required=True)
     parser.add_argument("--page", type=Path, required=True, help="html")
@@ -44,15 +43,13 @@ def main() -> None:
         [read_writing(*study, name, arguments.references) for name in checkpoints],
         Bootstrap(arguments.resamples, arguments.level, arguments.seed),
     )
-    with whole_file(arguments.csv) as partial:
-        table.to_csv(partial, index=False)
+    write_csv(arguments.csv, table)
     shown = readable(table)
     for path, text in (
         (arguments.markdown, to_markdown(shown)),
         (arguments.page, to_page(shown, f"Interventions on {arguments.model}")),
     ):
-        with whole_file(path) as partial:
-            partial.write_text(text, encoding="utf-8")
+        write_text(path, text)
 
 
 if __name__ == "__main__":

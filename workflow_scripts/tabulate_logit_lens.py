@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 
 from dpo_neurons.directions import read_direction
-from dpo_neurons.output_files import whole_file
+from dpo_neurons.output_files import write_text
 from dpo_neurons.program import obey_threads, run_program
+from dpo_neurons.stored_tables import write_csv
 
 
 def main() -> None:
@@ -40,14 +41,12 @@ def main() -> None:
         arguments.direction,
     )
     table = lens_table(names, vectors, unembedding, texts, arguments.tokens)
-    with whole_file(arguments.csv) as partial:
-        table.to_csv(partial, index=False)
+    write_csv(arguments.csv, table)
     for path, text in (
         (arguments.markdown, to_markdown(table)),
         (arguments.page, to_page(table, arguments.title)),
     ):
-        with whole_file(path) as partial:
-            partial.write_text(text, encoding="utf-8")
+        write_text(path, text)
 
 
 if __name__ == "__main__":

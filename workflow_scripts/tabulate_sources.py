@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from dpo_neurons.output_files import whole_file
+from dpo_neurons.output_files import write_text
 from dpo_neurons.program import run_program
 from dpo_neurons.source_table import source_table, to_page
+from dpo_neurons.stored_tables import write_csv
 
 
 def main() -> None:
@@ -18,10 +19,8 @@ def main() -> None:
     arguments = parser.parse_args()
 
     table = source_table(arguments.sources, arguments.results)
-    with whole_file(arguments.csv) as partial:
-        table.to_csv(partial, index=False)
-    with whole_file(arguments.page) as partial:
-        partial.write_text(to_page(table, "What this study used"), encoding="utf-8")
+    write_csv(arguments.csv, table)
+    write_text(arguments.page, to_page(table, "What this study used"))
 
 
 if __name__ == "__main__":

@@ -109,6 +109,13 @@ def open_cache(path: Path, datasets: Sequence[str] = DATASETS) -> Iterator[h5py.
             raise _damaged(path, damage) from error
 
 
+@contextmanager
+def open_pair(pre: Path, post: Path) -> Iterator[tuple[h5py.File, h5py.File]]:
+    """Open the caches of both checkpoints, as `open_cache` does."""
+    with open_cache(pre) as before, open_cache(post) as after:
+        yield before, after
+
+
 def _first_damage(file: h5py.File) -> Exception | None:
     """Read all of a file, a piece at a time; the first error is returned."""
     found: list[Exception] = []

@@ -1,17 +1,14 @@
 """What the figures share: group colours and labels, the theme, scales, and writing the files."""
 
 import argparse
-import io
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
 import altair as alt
 import numpy as np
-import pandas as pd
 import vl_convert
 
-from dpo_neurons.errors import InputError
 from dpo_neurons.groups import GROUPS, UNCHANGED
 from dpo_neurons.output_files import whole_file
 
@@ -162,29 +159,6 @@ def nothing_to_draw(title: str, why: str) -> alt.LayerChart:
     text = alt.Chart().mark_text(align="left", fontSize=13).encode(text=alt.value(why))
     text = text.encode(x=alt.value(0), y=alt.value(20))
     return alt.layer(text, title=alt.Title(title)).properties(width=520, height=40)
-
-
-def read_csv_columns(path: Path, columns: Iterable[str]) -> pd.DataFrame:
-    """Read the named columns of a CSV file that the workflow made.
-
-    Raises InputError if the file cannot be read, ends within a line or lacks one of them.
-    """
-    try:
-        content = path.read_bytes()
-        table = pd.read_csv(io.BytesIO(content))
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{path}: cannot be read as CSV ({reason}); delete it and rerun"
-        ) from error
-    if b"\0" in content or not content.endswith(b"\n"):
-        # pandas would read what is cut off as a shorter number.
-        raise InputError(f"{path}: damaged or cut off; delete it and rerun")
-    wanted = list(columns)
-    missing = [column for column in wanted if column not in table.columns]
-    if missing:
-        raise InputError(f"{path}: needs the column {missing[0]!r}; delete it and rerun")
-    return table[wanted]
 
 
 def write_figure(chart: alt.TopLevelMixin, stem: Path) -> None:

@@ -27,6 +27,12 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield partial
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8, whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
 @contextmanager
 def whole_directory(path: Path) -> Iterator[Path]:
     """Yield an empty directory beside `path`; rename it to `path` if the block succeeds.

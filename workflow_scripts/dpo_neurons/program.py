@@ -83,6 +83,21 @@ def piece_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, nargs="+", help="HDF5, one a piece")
 
 
+def summary_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add a table of contributions, the two caches that it is of, and the bootstrap."""
+    parser.add_argument("--contributions", type=Path, required=True, help="parquet")
+    parser.add_argument("--activations-pre", type=Path, required=True, help="HDF5")
+    parser.add_argument("--activations-post", type=Path, required=True, help="HDF5")
+    bootstrap_arguments(parser)
+
+
+def bootstrap_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what intervals are made of."""
+    parser.add_argument("--resamples", type=int, required=True)
+    parser.add_argument("--level", type=float, required=True, help="share inside, such as 0.95")
+    parser.add_argument("--seed", type=int, required=True)
+
+
 def batch_size(word: str) -> int | Literal["auto"]:
     """A batch size on the command line: a number, or auto."""
     return "auto" if word == "auto" else int(word)

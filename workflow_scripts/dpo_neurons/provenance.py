@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.output_files import whole_file
+from dpo_neurons.output_files import write_text
 
 ENDING = ".source.json"
 
@@ -27,8 +27,7 @@ def write_source(path: Path, facts: dict[str, Any]) -> None:
     rows} and sha256, that of the data set's file.
     """
     text = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)
-    with whole_file(path) as partial:
-        partial.write_text(text + "\n", encoding="utf-8")
+    write_text(path, text + "\n")
 
 
 def read_source(path: Path) -> dict[str, Any]:

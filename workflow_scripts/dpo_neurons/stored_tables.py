@@ -1,6 +1,7 @@
-"""Tables in parquet files, written with checksums and read by them."""
+"""Tables in files: parquet, written with checksums and read by them, and CSV."""
 
-from collections.abc import Sequence
+import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -41,3 +42,32 @@ def _check_rows(path: Path, found: int) -> None:
     groups = sum(said.row_group(number).num_rows for number in range(said.num_row_groups))
     if not found == said.num_rows == groups:
         raise ValueError(f"{found} rows instead of {said.num_rows}")
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV, without its index."""
+    with whole_file(path) as partial:
+        table.to_csv(partial, index=False)
+
+
+def read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
+    """Read the named columns of a CSV file that the workflow made.
+
+    Raises InputError if the file cannot be read, ends within a line or lacks one of them.
+    """
+    try:
+        content = path.read_bytes()
+        table = pd.read_csv(io.BytesIO(content), float_precision="round_trip")
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: cannot be read as CSV ({reason}); delete it and rerun"
+        ) from error
+    if b"\0" in content or not content.endswith(b"\n"):
+        # pandas would read what is cut off as a shorter number.
+        raise InputError(f"{path}: damaged or cut off; delete it and rerun")
+    wanted = list(columns)
+    missing = [column for column in wanted if column not in table.columns]
+    if missing:
+        raise InputError(f"{path}: needs the column {missing[0]!r}; delete it and rerun")
+    return table[wanted]
