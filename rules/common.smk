@@ -1,5 +1,8 @@
 """What the rules share: names of the study, closed sets of wildcards, and how a job is run."""
 
+import os
+import shlex
+
 RESULTS = STUDY.results
 DATA = f"{RESULTS}/data"
 FETCHED = f"{RESULTS}/fetched"
@@ -235,7 +238,10 @@ def where_results_are():
     """The line that a run ends with: what there is of the results, and how to get the rest."""
     tables = [f"{RESULTS}/tables/{table}.md" for table in [*MODELS, "comparison"]]
     found = [path for path in [*tables, f"{RESULTS}/figures"] if Path(path).exists()]
-    return (
-        f"Results: {', '.join(found) or RESULTS}. "
-        "All in one page: snakemake --report report.html"
-    )
+    command = ["snakemake", "--report", "report.html"]
+    if workflow.overwrite_configfiles:
+        command += ["--configfile", *map(os.path.relpath, workflow.overwrite_configfiles)]
+    if workflow.config_settings.config:
+        command.append("--config")
+        command += [f"{key}={value}" for key, value in workflow.config_settings.config.items()]
+    return f"Results: {', '.join(found) or RESULTS}. All in one page: {shlex.join(command)}"

@@ -1,6 +1,6 @@
 """The figures of the paper, 1a to 5b, and the trade-off it tabulates: one program a kind of figure."""
 
-ABLATED = config["figures"]["1a_layer_projections"]["ablated"]
+ABLATED = STUDY.drawn_ablation
 FIGURE_EXTENSIONS = ["json", "html", "svg", "png"]
 FIGURES = expand(
     f"{RESULTS}/figures/{{model}}/{{figure}}.{{extension}}",
@@ -23,8 +23,8 @@ FIGURES = expand(
 
 rule draw_layer_projections:
     input:
+        **({"ablated": f"{RESULTS}/activations/{{model}}/{ABLATED}.h5"} if ABLATED else {}),
         before=f"{RESULTS}/activations/{{model}}/pre.h5",
-        ablated=f"{RESULTS}/activations/{{model}}/{ABLATED}.h5",
         after=f"{RESULTS}/activations/{{model}}/post.h5",
         direction=f"{RESULTS}/directions/{{model}}/{DIRECTION}.safetensors",
     output:
@@ -36,13 +36,15 @@ rule draw_layer_projections:
     conda:
         ENVIRONMENT
     params:
+        ablated=lambda wildcards, input: (options({"ablated": input.ablated}) if ABLATED else ""),
         direction_name=DIRECTION,
         stem=stem_of,
         code=code_of("draw_layer_projections"),
     shell:
         "python workflow_scripts/draw_layer_projections.py --before {input.before}"
-        " --ablated {input.ablated} --after {input.after} --direction {input.direction} --direction-name {params.direction_name}"
-        " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
+        " {params.ablated} --after {input.after} --direction {input.direction}"
+        " --direction-name {params.direction_name} --model {wildcards.model}"
+        " --output-stem {params.stem} 2> {log}"
 
 
 rule draw_cumulative_reduction:

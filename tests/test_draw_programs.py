@@ -69,6 +69,11 @@ PROGRAMS: list[tuple[ModuleType, str]] = [
         "--before before.h5 --ablated ablated.h5 --after after.h5 "
         "--direction direction.safetensors --direction-name probe",
     ),
+    (
+        draw_layer_projections,
+        "--before before.h5 --after after.h5 "
+        "--direction direction.safetensors --direction-name probe",
+    ),
     (draw_cumulative_reduction, "--contributions contributions.parquet --direction-name probe"),
     (draw_group_shares, "--groups groups.csv --direction-name probe"),
     (
@@ -133,6 +138,13 @@ def test_layer_projections_of_the_files(study, run, tmp_path):
     run(*PROGRAMS[0][:1], f"{PROGRAMS[0][1]} --output-stem {tmp_path / '1a'}")
     (rows,) = rows_in((tmp_path / "1a.json").read_text())
     assert rows["projection"].tolist() == [3.0] * 3 + [2.0] * 3 + [1.0] * 3
+
+
+def test_layer_projections_of_a_study_without_an_ablation(study, run, tmp_path):
+    run(*PROGRAMS[1][:1], f"{PROGRAMS[1][1]} --output-stem {tmp_path / '1a'}")
+    (rows,) = rows_in((tmp_path / "1a.json").read_text())
+    assert rows["projection"].tolist() == [3.0] * 3 + [1.0] * 3
+    assert "ablated" not in (tmp_path / "1a.svg").read_text()
 
 
 @pytest.mark.parametrize(

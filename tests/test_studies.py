@@ -50,6 +50,21 @@ def test_a_study_is_planned_to_its_last_figure(project, name):
         assert f"results/{study['study']}/" in command
 
 
+def test_the_four_models_of_the_later_version_are_one_study(project):
+    text = (PROJECT / "docs/reproducing.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"( {4}snakemake figures .*?yaml)\n\n", text, re.DOTALL)
+    words = command.replace("\\\n", " ").split()
+    result = run([*words, "-n", "-p"], project)
+    assert result.returncode == 0, result.stdout[-2000:]
+    jobs = [job.partition(" ") for job in job_commands(result.stdout)]
+    tables = [which for rule, _, which in jobs if rule == "tabulate_interventions"]
+    for model in ("gpt2-medium", "llama-3.1-8b", "gemma-2-2b", "mistral-7b"):
+        assert any(model in which for which in tables)
+    assert "compare_models" in {rule for rule, _, _ in jobs}
+    assert "--definition v3" in result.stdout
+    assert "--definition v1" not in result.stdout
+
+
 @pytest.mark.parametrize("name", REAL)
 def test_a_real_study_says_what_it_needs_and_what_a_user_brings(name):
     text = (PROJECT / "config" / name).read_text(encoding="utf-8")

@@ -355,3 +355,36 @@ def test_an_adapter_is_a_path_or_on_the_hub(minimal, tmp_path):
     pinned = {"kind": "adapter", "repository": "a/b", "revision": "0" * 40}
     minimal["models"]["m"]["post"] = pinned
     assert "models.m.post" in Study(minimal, "s").on_hub
+
+
+@pytest.mark.parametrize(
+    ("rows", "said", "drawn"),
+    [
+        (None, None, "ablate_top_200"),
+        (["patch_tp", "ablate_b", "ablate_a"], None, "ablate_b"),
+        (["ablate_a", "ablate_top_200"], None, "ablate_top_200"),
+        (["ablate_a", "patch_tp"], "patch_tp", "patch_tp"),
+        (["patch_tp"], None, None),
+        ([], None, None),
+    ],
+)
+def test_figure_1a_draws_an_ablation_that_there_is(minimal, rows, said, drawn):
+    kinds = {"patch": {"kind": "patch", "groups": ["TP-"]}, "ablate": {"kind": "ablate", "top": 3}}
+    if rows is not None:
+        minimal["interventions"] = {name: kinds[name.split("_")[0]] for name in rows}
+    if said is not None:
+        minimal["figures"] = {"1a_layer_projections": {"ablated": said}}
+    assert Study(minimal, "my.yaml").drawn_ablation == drawn
+
+
+def test_a_label_to_probe_is_a_column_that_was_named(minimal):
+    minimal["directions"] = {"rude": {"kind": "probe", "validation_share": 0.1, "label": "rude"}}
+    minimal["direction"] = "rude"
+    sentence = "directions.rude.label: 'rude' is no label of data.labelled_comments"
+    with pytest.raises(InputError, match=sentence):
+        Study(copy.deepcopy(minimal), "my.yaml")
+    minimal["data"]["labelled_comments"]["columns"]["rude"] = "is rude"
+    study = Study(minimal, "my.yaml")
+    assert study.selection_options("labelled_comments") == (
+        "--columns text=comment_text 'rude=is rude'"
+    )

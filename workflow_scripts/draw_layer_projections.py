@@ -1,6 +1,6 @@
 """Draw figure 1a: each MLP layer's output projected on the direction, in three models.
 
-Before fine-tuning, before fine-tuning with neurons ablated, and after fine-tuning.
+Before fine-tuning, before fine-tuning with neurons ablated (if the study has that), and after.
 """
 
 import argparse
@@ -44,8 +44,8 @@ def aggregate(mlp_outputs: dict[str, np.ndarray], direction: np.ndarray) -> pd.D
 
 def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.LayerChart:
     """Draw a line a model over the layers."""
-    colours, shapes, dashes = zip(*STATES.values(), strict=True)
-    states = list(STATES)
+    states = [state for state in STATES if state in set(data["state"])]
+    colours, shapes, dashes = zip(*(STATES[state] for state in states), strict=True)
     legend = alt.Legend(title=None, symbolSize=90, symbolStrokeWidth=0)
     lines = alt.Chart(data).encode(
         x=alt.X("layer:O", title="MLP layer (first = 0)").axis(labelAngle=0, labelOverlap=True),
@@ -74,10 +74,10 @@ def read_mlp_output(path: Path) -> np.ndarray:
 
 
 def main() -> None:
-    """Read the three activations files and the direction, draw, write."""
+    """Read the activations files and the direction, draw, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--before", type=Path, required=True, help="activations h5, first model")
-    parser.add_argument("--ablated", type=Path, required=True, help="the same under an ablation")
+    parser.add_argument("--ablated", type=Path, help="the same under an ablation")
     parser.add_argument("--after", type=Path, required=True, help="activations h5, second model")
     parser.add_argument("--direction", type=Path, required=True, help="direction safetensors")
     parser.add_argument("--direction-name", required=True, help="its name, for the titles")
@@ -85,14 +85,15 @@ def main() -> None:
     arguments = parser.parse_args()
 
     direction = read_stored_rows(arguments.direction)[0]
-    paths = (arguments.before, arguments.ablated, arguments.after)
-    outputs = {state: read_mlp_output(path) for state, path in zip(STATES, paths, strict=True)}
+    given = (arguments.before, arguments.ablated, arguments.after)
+    paths = {state: path for state, path in zip(STATES, given, strict=True) if path}
+    outputs = {state: read_mlp_output(path) for state, path in paths.items()}
     n_layers = len(outputs["before fine-tuning"])
-    for path, output in zip(paths, outputs.values(), strict=True):
+    for state, output in outputs.items():
         if output.shape != (n_layers, len(direction)):
             raise InputError(
-                f"{path}: MLP outputs of shape {output.shape} do not go with {n_layers} layers and "
-                f"a direction of {len(direction)} dimensions; are the files of one model?"
+                f"{paths[state]}: MLP outputs of shape {output.shape} do not go with {n_layers} "
+                f"layers and a direction of {len(direction)} dimensions; are all of one model?"
             )
     data = aggregate(outputs, direction)
     write_figure(chart(data, arguments.model, arguments.direction_name), arguments.output_stem)

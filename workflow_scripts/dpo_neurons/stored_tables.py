@@ -57,7 +57,7 @@ def read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     """
     try:
         content = path.read_bytes()
-        table = pd.read_csv(io.BytesIO(content), float_precision="round_trip")
+        table = pd.read_csv(io.BytesIO(content))
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(

@@ -48,9 +48,9 @@ def _check_names(study: Study) -> None:
         source = directions[name]["from"]
         others = [other for other in directions if directions[other]["kind"] != "svd"]
         _known(study, f"directions.{name}.from", source, others, "directions but SVDs")
-    ablated = config["figures"]["1a_layer_projections"]["ablated"]
-    key = "figures.1a_layer_projections.ablated"
-    _known(study, key, ablated, study.interventions, "interventions")
+    if study.drawn_ablation:
+        key = "figures.1a_layer_projections.ablated"
+        _known(study, key, study.drawn_ablation, study.interventions, "interventions")
 
 
 def _check_expanded_names(study: Study) -> None:
@@ -105,6 +105,14 @@ def _check_needs(study: Study) -> None:
         if dataset not in study.config["data"]:
             raise InputError(
                 f"{study.source}: {why}, which needs data.{dataset}; add {dataset} to data"
+            )
+    for name in study.names_with("directions", "probe"):
+        label = study.config["directions"][name].get("label", "toxic")
+        if label not in ("toxic", *study.config["data"]["labelled_comments"].get("columns", ())):
+            raise InputError(
+                f"{study.source}: directions.{name}.label: {label!r} is no label of "
+                "data.labelled_comments; say in its columns which column holds it, as in "
+                f"columns: {{{label}: {label}}}"
             )
     scorer = study.config["scorer"]
     repository = scorer.get("repository", "")

@@ -14,6 +14,7 @@ from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
 from dpo_neurons.study_checks import check_study
 
 STAGES = ("pre", "post")
+PUBLISHED_ABLATION = "ablate_top_200"
 ALWAYS_READ = ("challenge_prompts", "reference_sentences", "perplexity_text")
 READ_BY_TRAINING = {
     "training_text": ("pre", "train_from_scratch"),
@@ -126,6 +127,17 @@ class Study:
         """Configuration of a checkpoint, given as model/stage."""
         model, stage = model_and_stage.split("/")
         return self.config["models"][model][stage]
+
+    @property
+    def drawn_ablation(self) -> str | None:
+        """The row that figure 1a draws beside the two checkpoints; None if there is none to draw.
+
+        Unless the study says which, it is the paper's, or else the study's first ablation.
+        """
+        ablations = [PUBLISHED_ABLATION, *self.rows_of_kind("ablate")]
+        found = [name for name in ablations if name in self.interventions]
+        chosen = self.config["figures"]["1a_layer_projections"].get("ablated")
+        return chosen or next(iter(found), None)
 
     def stage(self, intervention: str) -> str:
         """The checkpoint that an intervention runs on."""
