@@ -150,7 +150,7 @@ def forward_again(
     """Generate, then read everything in a second pass over prompt and continuation."""
     import torch
 
-    with cache_at(path, range(len(prompts)), tokens, batch_size) as cache:
+    with cache_at(path, len(prompts), tokens) as cache:
         for start, batch, output in generate_plainly(model, tokenizer, prompts, tokens, batch_size):
             prompt = batch["attention_mask"]
             mask = torch.cat([prompt, prompt.new_ones(len(prompt), tokens)], dim=1)
@@ -199,7 +199,7 @@ def capture_by_nnsight(
     from nnsight import TransformersModel
 
     traced = TransformersModel(model, task="text-generation", tokenizer=tokenizer, dispatch=True)
-    with cache_at(path, range(len(prompts)), tokens, batch_size) as cache:
+    with cache_at(path, len(prompts), tokens) as cache:
         for start in range(0, len(prompts), batch_size):
             batch = prompts[start : start + batch_size]
             with traced.generate(batch, max_new_tokens=tokens + 1, do_sample=False) as tracer:

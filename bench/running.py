@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from dpo_neurons.activation_pieces import PieceWriter
 
+PIECES = 8
 ATTRIBUTES = {"model": "bench", "revision": "", "dtype": "", "positions": "generated"}
 
 
@@ -65,36 +66,39 @@ def capture_ours(
 ) -> None:
     """What the workflow does once the model is loaded: generate, read, write the cache.
 
-    sort: the longest prompts first, as the workflow has them; else as they come.
+    sort: the longest prompts first and in pieces, as the workflow has them; else as they come.
     """
-    from dpo_neurons.activation_pieces import cut_into_pieces
+    from dpo_neurons.activation_cache import gather_pieces
+    from dpo_neurons.activation_pieces import cut_into_pieces, new_piece
     from dpo_neurons.capture import ActivationCapture
-    from dpo_neurons.generation import generate_greedily
+    from dpo_neurons.generation import generate_greedily, token_counts
 
-    index = list(range(len(prompts)))
+    cut = [list(range(len(prompts)))]
     if sort:
-        lengths = [len(ids) for ids in tokenizer(prompts)["input_ids"]]
-        (index,) = cut_into_pieces(lengths, 1)
-    chosen = [prompts[each] for each in index]
-    with (
-        cache_at(path, index, tokens, batch_size, means_only) as piece,
-        ActivationCapture(model, "generated") as capture,
-    ):
-        for batch in generate_greedily(model, tokenizer, chosen, tokens, batch_size, capture):
-            sums = {name: each.cpu().numpy() for name, each in capture.sums.items()}
-            piece.add(batch.start, batch.tokens, batch.mask, sums)
+        cut = [each for each in cut_into_pieces(token_counts(tokenizer, prompts), PIECES) if each]
+    paths = [path.with_suffix(f".piece-{number}.h5") for number in range(len(cut))]
+    with ActivationCapture(model, "generated") as capture:
+        for index, one in zip(cut, paths, strict=True):
+            chosen = [prompts[each] for each in index]
+            with new_piece(one, index, tokens, ATTRIBUTES, means_only) as piece:
+                for batch in generate_greedily(
+                    model, tokenizer, chosen, tokens, batch_size, capture
+                ):
+                    sums = {name: each.cpu().numpy() for name, each in capture.sums.items()}
+                    piece.add(batch.start, batch.tokens, batch.mask, sums)
+    gather_pieces(paths, path)
+    for one in paths:
+        one.unlink()
 
 
 @contextmanager
-def cache_at(
-    path: Path, index: Sequence[int], tokens: int, batch_size: int, means_only: bool = False
-) -> Iterator[PieceWriter]:
-    """The project's own cache file, whoever fills it: one piece, of the prompts `index`."""
+def cache_at(path: Path, n_prompts: int, tokens: int) -> Iterator[PieceWriter]:
+    """The project's own cache file for another way of capturing to fill, the prompts in order."""
     from dpo_neurons.activation_cache import gather_pieces
     from dpo_neurons.activation_pieces import new_piece
 
     piece = path.with_suffix(".piece.h5")
-    with new_piece(piece, index, tokens, batch_size, ATTRIBUTES, means_only) as writer:
+    with new_piece(piece, range(n_prompts), tokens, ATTRIBUTES) as writer:
         yield writer
     gather_pieces([piece], path)
     piece.unlink()

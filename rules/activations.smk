@@ -66,7 +66,7 @@ for shard in range(1, SHARDS + 1):
             ENVIRONMENT
         threads: config["compute"]["threads"]
         resources:
-            **(model_resources(minutes=40) | {"mem_mb": both_models_mb}),
+            **model_resources(minutes=40),
             shard=shard,
             shards=SHARDS,
         params:

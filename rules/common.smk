@@ -194,16 +194,17 @@ def model_resources(minutes):
         "gpu": lambda wildcards: gpus_of(config["models"][wildcards.model]["gpus"]),
         # Not `gpus`: Slurm's plugin takes that for a request, which a job on the CPU must not make.
         "model_gpus": lambda wildcards: config["models"][wildcards.model]["gpus"],
-        "mem_mb": lambda wildcards, input: 2000 + 3 * checkpoint_mb(input.checkpoint),
-        "runtime": lambda wildcards, input: minutes + checkpoint_mb(input.checkpoint) // 200,
+        "mem_mb": lambda wildcards, input: 2000 + 3 * models_mb(input),
+        "runtime": lambda wildcards, input: minutes + models_mb(input) // 200,
         "device": config["compute"]["device"],
         "batch_size": config["compute"]["batch_size"],
     }
 
 
-def both_models_mb(wildcards, input):
-    """Memory of a job that holds both checkpoints at once."""
-    return 2000 + 3 * (checkpoint_mb(input.checkpoint) + checkpoint_mb(input.checkpoint_post))
+def models_mb(input):
+    """Size of the checkpoints that a job holds at once: its own, and a second one if it has one."""
+    held = [input.get(name) for name in ("checkpoint", "checkpoint_post", "own_checkpoint")]
+    return sum(checkpoint_mb(one) for one in held if one)
 
 
 def training_resources():

@@ -56,7 +56,7 @@ rule import_direction:
     params:
         code=code_of("import_direction"),
     shell:
-        "python workflow_scripts/import_direction.py --path {input} --output {output} 2> {log}"
+        "python workflow_scripts/import_direction.py --path {input:q} --output {output} 2> {log}"
 
 
 rule compute_embedding_direction:

@@ -31,7 +31,7 @@ def cache_in(folder: Path, name: str, means_only: bool = False):
     """A new cache for all prompts."""
     attributes = {"model": "m", "revision": name, "dtype": "float32", "positions": "generated"}
     return new_cache(
-        folder / f"{name}.h5", len(PROMPTS), N_TOKENS, 16, attributes, means_only=means_only
+        folder / f"{name}.h5", len(PROMPTS), N_TOKENS, attributes, means_only=means_only
     )
 
 

@@ -32,7 +32,7 @@ def write(path, sums=None, batch_size=2, counts=COUNTS, residuals=None):
         "residuals": STREAMS.sum(axis=2).astype(np.float32) if residuals is None else residuals,
     }
     mask = np.arange(N_TOKENS) < counts[:, None]
-    with new_cache(path, N_PROMPTS, N_TOKENS, batch_size, {"model": "m", "revision": "r"}) as cache:
+    with new_cache(path, N_PROMPTS, N_TOKENS, {"model": "m", "revision": "r"}) as cache:
         for start in range(0, N_PROMPTS, batch_size):
             rows = slice(start, start + batch_size)
             part = {name: each[:, rows] for name, each in everything.items()}
@@ -104,9 +104,7 @@ def test_a_residual_stream_that_is_no_number_is_refused_too(tmp_path):
 def test_a_crossed_cache_holds_means_alone(tmp_path):
     sums = {"activations": POSITIONS.sum(axis=2), "same_text": 2 * POSITIONS.sum(axis=2)}
     attributes = {"model": "m", "revision": "r"}
-    with new_cache(
-        tmp_path / "a.h5", N_PROMPTS, N_TOKENS, N_PROMPTS, attributes, means_only=True
-    ) as cache:
+    with new_cache(tmp_path / "a.h5", N_PROMPTS, N_TOKENS, attributes, means_only=True) as cache:
         cache.add(0, TOKENS, MASK, sums)
     with open_cache(tmp_path / "a.h5", CROSSED_DATASETS) as cache:
         assert set(cache) == set(CROSSED_DATASETS)

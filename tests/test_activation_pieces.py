@@ -10,8 +10,9 @@ from conftest import PROMPTS
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dpo_neurons import activation_pieces
 from dpo_neurons.activation_cache import CROSSED_DATASETS, DATASETS, gather_pieces
-from dpo_neurons.activation_pieces import cut_into_pieces, new_piece
+from dpo_neurons.activation_pieces import WORTH_A_PIECE, cut_into_pieces, new_piece
 from dpo_neurons.checked_hdf5 import noted
 from dpo_neurons.errors import InputError
 from dpo_neurons.jsonl import write_jsonl
@@ -21,7 +22,7 @@ PIECES = 4
 random = np.random.default_rng(3)
 
 
-@given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 9))
+@given(st.lists(st.integers(0, 9), max_size=150), st.integers(1, 9))
 def test_every_prompt_is_in_one_piece_and_the_longest_come_first(lengths, pieces):
     cut = cut_into_pieces(lengths, pieces)
     together = [index for piece in cut for index in piece]
@@ -29,7 +30,11 @@ def test_every_prompt_is_in_one_piece_and_the_longest_come_first(lengths, pieces
     assert together == sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
     sizes = [len(piece) for piece in cut]
     assert len(cut) == pieces
-    assert max(sizes) - min(sizes) <= 1
+    filled = [size for size in sizes if size]
+    assert sizes[: len(filled)] == filled
+    assert max(filled, default=0) - min(filled, default=0) <= 1
+    assert len(filled) <= 1 or min(filled) >= WORTH_A_PIECE
+    assert len(filled) == pieces or sum(sizes) < WORTH_A_PIECE * (len(filled) + 1)
 
 
 @given(st.integers(1, 9), st.integers(1, 9))
@@ -66,6 +71,7 @@ def study(checkpoints, tmp_path):
 )
 def test_the_number_of_shards_changes_no_number(study, monkeypatch, program, datasets):
     folder, arguments = study
+    monkeypatch.setattr(activation_pieces, "WORTH_A_PIECE", 1)
     # Torch lets a process set its threads once only.
     monkeypatch.setattr(program, "obey_threads", lambda threads: None)
     caches = []
@@ -96,7 +102,7 @@ def write_pieces(folder, indices, **changes):
         paths.append(folder / f"a.piece-{number}.h5")
         attributes = {"model": "m", "revision": "r", "versions": "1"}
         attributes |= changes.get(f"piece_{number}", {})
-        with new_piece(paths[-1], index, 5, 2, attributes) as p:
+        with new_piece(paths[-1], index, 5, attributes) as p:
             for start in range(0, len(index), 2):
                 prompts = np.array(index[start : start + 2])
                 mask = np.arange(5) < prompts[:, None] + 1

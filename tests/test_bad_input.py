@@ -32,7 +32,7 @@ CONFIGURATION = [
      "interventions: 'patch x' is not a name; use letters, digits, '_', '-' and '.'"),
     ("direction", "mean", "direction: 'mean' is not one of the directions (probe)"),
     ("figures.1a_layer_projections.ablated", "ablate_top_7",
-     "figures.1a_layer_projections.ablated: 'ablate_top_7' is not one of the interventions"),
+     "figures.1a_layer_projections.ablated: 'ablate_top_7' is not one of the rows that"),
 ]  # fmt: skip
 
 

@@ -55,6 +55,24 @@ def test_a_failure_later_on_repeats_no_earlier_batch():
     assert seen == [[0, 1], [2, 3], [4, 5], [4], [5], [6], [7]]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory",
+    ],
+    ids=lambda words: words[:30],
+)
+def test_memory_that_others_than_torch_lack_halves_too(words):
+    def run(batch):
+        if len(batch) > 2:
+            raise RuntimeError(words)
+        return batch
+
+    assert [batch for _, batch in in_batches([1, 2, 3, 4], 4, run)] == [[1, 2], [3, 4]]
+
+
 def test_a_single_item_that_does_not_fit_is_one_sentence():
     with pytest.raises(InputError, match="a batch of one does not fit") as caught:
         list(in_batches([1, 2], 2, fitting(0, [])))

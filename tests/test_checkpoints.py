@@ -10,7 +10,7 @@ import torch
 from by_hand import forward, same_state, state_of
 from conftest import PROMPTS
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from dpo_neurons import checkpoints as checkpoints_module
 from dpo_neurons.capture import ActivationCapture
@@ -137,6 +137,25 @@ def test_a_tokenizer_without_padding_pads_with_the_end_of_text(copied):
     assert tokenizer.pad_token_id == tokenizer.eos_token_id == 2
 
 
+def test_a_tokenizer_with_nothing_to_pad_with_is_named(copied):
+    checkpoint = copied("gpt2")
+    path = checkpoint / "tokenizer_config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({k: v for k, v in config.items() if not k.endswith("_token")}))
+    with pytest.raises(InputError, match="neither a padding token nor one that ends") as caught:
+        load_tokenizer(checkpoint)
+    assert str(caught.value).startswith(str(checkpoint))
+
+
+def test_a_gpu_without_room_is_told_apart_from_a_damaged_checkpoint(copied, monkeypatch):
+    def full(*arguments, **named):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", full)
+    with pytest.raises(InputError, match=r"no room on 1 GPU\(s\); raise models.….gpus"):
+        load_model(copied("gpt2"), "float32", "cpu")
+
+
 def test_a_missing_tokenizer_is_named(copied, family):
     checkpoint = copied(family)
     for path in checkpoint.glob("token*"):
@@ -201,7 +220,7 @@ def test_a_model_that_gpus_have_no_room_for_is_refused(checkpoints, monkeypatch,
     placement = {"device_map": {"": spilled}}
     monkeypatch.setattr(checkpoints_module, "_placement", lambda devices: placement)
     monkeypatch.setattr(PreTrainedModel, "hf_device_map", placement["device_map"], raising=False)
-    with pytest.raises(InputError, match=r"no room on 2 GPUs; raise models\.….gpus"):
+    with pytest.raises(InputError, match=r"no room on 2 GPU\(s\); raise models\.….gpus"):
         load_model(checkpoints["llama", "pre"], "float32", ["cuda:0", "cuda:1"])
 
 

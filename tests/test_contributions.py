@@ -70,7 +70,7 @@ def test_ties_are_ranked_in_order_of_the_neurons():
 def capture_to_cache(model, tokenizer, path, positions):
     size = len(PROMPTS), 5, 2
     with (
-        new_cache(path, *size, {"model": "m", "revision": "r", "dtype": "float32"}) as cache,
+        new_cache(path, *size[:2], {"model": "m", "revision": "r", "dtype": "float32"}) as cache,
         ActivationCapture(model, positions) as capture,
     ):
         for batch in generate_greedily(model, tokenizer, PROMPTS, *size[1:], capture):

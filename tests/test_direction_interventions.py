@@ -1,5 +1,7 @@
 """Steering and stripping, against matrix algebra on the model's own weights."""
 
+import gc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -77,6 +79,18 @@ def test_stripping_in_bfloat16_rounds_once(checkpoints):
         found = values[3].clone()
     exact = wide - (wide @ basis.T) @ basis
     assert torch.equal(found, torch.tensor(exact).to(torch.bfloat16))
+
+
+def test_stripping_keeps_no_more_than_the_weights_that_were_there(gpt2):
+    def wide_tensors():
+        gc.collect()
+        tensors = (one for one in gc.get_objects() if isinstance(one, torch.Tensor))
+        return sum(one.numel() for one in tensors if one.dtype == torch.float64)
+
+    before = wide_tensors()
+    plan = plan_of(*((layer, n, "remove_direction", 1.0) for layer in (0, 1) for n in range(40)))
+    with applied(gpt2, plan, "all", DIRECTION):
+        assert wide_tensors() - before < Layers.of(gpt2).value_vectors(0).numel()
 
 
 def test_orthonormal_rows_span_the_same_and_keep_the_first():

@@ -3,6 +3,7 @@
 import pytest
 
 from dpo_neurons.intervention_rows import (
+    can_be_captured,
     needs_of_plan,
     own_stage,
     plan_arguments,
@@ -102,6 +103,24 @@ def test_what_a_row_runs_on_and_needs(row, stage, needed, directed):
     assert stage_of("some_row", row) == stage
     assert needs_of_plan(row) == needed
     assert runs_with_direction(row) is directed
+
+
+def test_what_activations_can_be_captured_under():
+    patch = {"kind": "patch", "groups": ["TP-"]}
+    rows = table_rows(
+        {
+            "ablate_a": {"kind": "ablate", "top": 3},
+            "patch_a": patch,
+            "patch_prompt": patch | {"values": "prompt"},
+            "patch_token": patch | {"values": "token"},
+            "edit_a": {"kind": "edit", "alpha": 0.1, "beta": 0.5},
+            "steer_a": {"kind": "steer", "layer": "last", "scale": 2},
+            "strip_a": {"kind": "strip"},
+            "scale_keys_a": {"kind": "scale_keys", "top": 3, "factor": 2},
+        }
+    )
+    found = [name for name, row in rows.items() if can_be_captured(name, row)]
+    assert found == ["ablate_a", "patch_a", "control_a", "edit_a"]
 
 
 def test_the_unpatched_rows_run_on_their_checkpoints():

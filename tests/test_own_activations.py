@@ -150,7 +150,8 @@ def test_perplexity_under_the_second_models_activations(endless, tokenizer, oper
 
         for layer, neuron in NEURONS:
             value = seen[layer][0, :, neuron]
-            value = value if operation == "set_token" else value.mean()
+            if operation == "set_prompt_mean":  # at each position over the tokens so far
+                value = torch.stack([value[: end + 1].mean() for end in range(len(window))])
             down = Layers.of(model).down_projections[layer]
             hooks.append(down.register_forward_pre_hook(setter([(neuron, value)], slice(None))))
         logits = forward(model, [window])["logits"]
@@ -179,6 +180,39 @@ def test_where_the_second_model_has_ended_the_first_goes_on_by_itself(
     first = by_layer({place: seen[place[0]][0, -1, place[1]] for place in NEURONS})
     steps = [first, *[{}] * (N_TOKENS - 1)]
     assert batch.tokens[0].tolist() == patched_alone(model, ids, steps)
+
+
+@pytest.mark.parametrize("operation", ["set_token", "set_prompt_mean"])
+def test_a_second_model_that_writes_nothing_changes_nothing(loaded, tokenizer, operation):
+    model, other = loaded("gpt2", "pre"), copy.deepcopy(loaded("gpt2", "post"))
+    free = np.concatenate(
+        [one.tokens for one in generate_greedily(model, tokenizer, PROMPTS, N_TOKENS, 16)]
+    )
+    # Whatever it would write first ends a text.
+    other.generation_config.eos_token_id = list(range(len(tokenizer)))
+    plan = plan_of(operation, [(layer, neuron) for layer in (0, 1) for neuron in range(20)])
+    own = OwnActivations(other, plan, N_TOKENS, "generated")
+    if operation == "set_prompt_mean":
+        np.testing.assert_array_equal(patched_tokens(model, tokenizer, plan, own, 16), free)
+    own.see_prompts(torch.tensor([[5, 6]]), torch.ones(1, 2, dtype=torch.long), 0)
+    activations = torch.randn(1, 1, 40)
+    own.see_tokens(torch.tensor([0]))  # past the pass over the prompt
+    assert torch.equal(own.put(0, activations, slice(-1, None)), activations)
+
+
+@pytest.mark.parametrize("operation", ["set_token", "set_prompt_mean"])
+def test_no_position_of_a_text_sees_a_later_one(loaded, operation):
+    model, other = loaded("gpt2", "pre"), loaded("gpt2", "post")
+    plan = plan_of(operation)
+    own = OwnActivations(other, plan, N_TOKENS, "generated")
+    read = []
+    for last in (7, 9):
+        ids = torch.tensor([[5, 6, 4, last]])
+        own.see_text(ids)
+        with applied(model, plan, "all", own=own), torch.inference_mode():
+            read.append(model(input_ids=ids).logits[0])
+    assert torch.equal(read[0][:3], read[1][:3])
+    assert not torch.equal(read[0][3], read[1][3])
 
 
 def test_neither_model_is_changed(loaded, tokenizer):

@@ -7,6 +7,7 @@ import torch
 from by_hand import forward
 from tokenizers.processors import TemplateProcessing
 
+from dpo_neurons import perplexity
 from dpo_neurons.errors import InputError
 from dpo_neurons.families import Layers
 from dpo_neurons.interventions import applied
@@ -120,3 +121,31 @@ def test_a_window_longer_than_the_model_reads_is_refused(model, tokenizer):
 def test_a_text_too_short_to_score_is_refused(gpt2, tokenizer):
     with pytest.raises(InputError, match="perplexity_text: shorter than two tokens"):
         measure_perplexity(gpt2, tokenizer, ["w1"], 8, 2)
+
+
+@pytest.mark.parametrize(("window", "most"), [(8, 4), (9, 3), (32, 1), (40, 1)])
+def test_long_windows_are_read_fewer_at_a_time(gpt2, tokenizer, monkeypatch, window, most):
+    monkeypatch.setattr(perplexity, "TOKENS_AT_ONCE", 32)
+    sizes = []
+    hook = gpt2.register_forward_pre_hook(
+        lambda module, inputs, named: sizes.append(len(named["input_ids"])), with_kwargs=True
+    )
+    try:
+        measured = measure_perplexity(gpt2, tokenizer, TEXTS * 9, window, 16)
+    finally:
+        hook.remove()
+    assert max(sizes) == most
+    assert sum(sizes) == len(measured.losses)
+
+
+def test_windows_share_no_copy_of_their_logits(gpt2, tokenizer, monkeypatch):
+    rows = []
+    plain = torch.nn.functional.cross_entropy
+
+    def seen(logits, targets, **how):
+        rows.append(tuple(logits.shape))
+        return plain(logits, targets, **how)
+
+    monkeypatch.setattr(torch.nn.functional, "cross_entropy", seen)
+    measure_perplexity(gpt2, tokenizer, TEXTS, 9, 16)
+    assert rows == [(8, 40)] * 3

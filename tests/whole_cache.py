@@ -13,16 +13,13 @@ def new_cache(
     path: Path,
     n_prompts: int,
     n_tokens: int,
-    batch_size: int,
     attributes: dict[str, str],
     means_only: bool = False,
 ) -> Iterator[PieceWriter]:
     """Take batches in the block; the cache is at `path` when the block ends well."""
     piece = path.with_name(f"{path.stem}.piece-1.h5")
     try:
-        with new_piece(
-            piece, range(n_prompts), n_tokens, batch_size, attributes, means_only
-        ) as writer:
+        with new_piece(piece, range(n_prompts), n_tokens, attributes, means_only) as writer:
             yield writer
         gather_pieces([piece], path)
     finally:

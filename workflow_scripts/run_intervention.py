@@ -15,7 +15,7 @@ from dpo_neurons.datasets import read_dataset
 from dpo_neurons.directions import read_direction
 from dpo_neurons.jsonl import write_jsonl
 from dpo_neurons.output_files import write_text
-from dpo_neurons.plans import read_plan
+from dpo_neurons.plans import OWN_OPERATIONS, read_plan
 from dpo_neurons.program import log, model_arguments, obey_threads, run_program
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def main() -> None:
         model = load_model(arguments.checkpoint, *run_as)
         batch_size = first_batch_size(arguments.batch_size, model.device)
         own = None
-        if arguments.own_checkpoint:
+        if plan["operation"].isin(OWN_OPERATIONS).any():
             other = load_model(arguments.own_checkpoint, *run_as)
             own = OwnActivations(other, plan, arguments.tokens, arguments.own_positions)
         with applied(model, plan, arguments.generation_positions, direction, own):

@@ -24,12 +24,18 @@ PER_PROMPT = {"activations": ("per_prompt", np.float16), "residuals": ("residual
 """Dataset that each prompt's own mean goes to, and its format."""
 
 
+WORTH_A_PIECE = 32
+"""Prompts below which another piece would cost more, in smaller batches, than sharing it saves."""
+
+
 def cut_into_pieces(lengths: Sequence[int], pieces: int) -> list[list[int]]:
     """Cut prompts, given by their lengths in tokens, into pieces of nearly equal size.
 
-    Returns the prompts' indices by piece, the longest first. With few prompts, pieces are empty.
+    Returns the prompts' indices by piece, the longest first. With few prompts the last are empty.
     """
-    return [piece.tolist() for piece in np.array_split(longest_first(lengths), pieces)]
+    filled = min(pieces, max(1, len(lengths) // WORTH_A_PIECE))
+    cut = [piece.tolist() for piece in np.array_split(longest_first(lengths), filled)]
+    return cut + [[] for _ in range(pieces - filled)]
 
 
 class PieceWriter:
@@ -40,14 +46,13 @@ class PieceWriter:
         file: h5py.File,
         index: Sequence[int],
         n_tokens: int,
-        batch_size: int,
         owner: str,
         means_only: bool,
     ) -> None:
         self._file = file
         self._index = index
         self._owner = owner
-        self._shape = (len(index), n_tokens, batch_size)
+        self._shape = (len(index), n_tokens)
         self._per_prompt = {} if means_only else PER_PROMPT
         self._totals: dict[str, np.ndarray] = {}
         self._count = 0
@@ -62,7 +67,7 @@ class PieceWriter:
         Raises InputError for sums that are NaN or infinite.
         """
         if not self._totals:
-            self._create(sums)
+            self._create(sums, len(tokens))
         for name, each in sums.items():
             finite = np.isfinite(each).all(axis=2)
             if not finite.all():
@@ -98,20 +103,19 @@ class PieceWriter:
             store(self._file, f"totals/{MEANS[name]}", total)
         self._file.attrs["counted"] = self._count
 
-    def _create(self, sums: Mapping[str, np.ndarray]) -> None:
-        n_prompts, n_tokens, batch_size = self._shape
+    def _create(self, sums: Mapping[str, np.ndarray], rows: int) -> None:
+        n_prompts, n_tokens = self._shape
         shapes = {name: (len(each), each.shape[2]) for name, each in sums.items()}
         self._totals = {name: np.zeros(shapes[name]) for name in MEANS if name in shapes}
         n_bytes = 5 * n_prompts * n_tokens + sum(each.nbytes for each in self._totals.values())
         for name, (_, number) in self._per_prompt.items():
             n_bytes += np.dtype(number).itemsize * n_prompts * np.prod(shapes[name])
         ask_for_room(self._file, n_bytes)
-        # Plain chunks: float16 activations hardly compress and a layer is read in one sweep.
+        # Plain chunks, since float16 activations hardly compress; a layer of the first batch, the
+        # largest, so that none is written twice.
         for name, (dataset, number) in self._per_prompt.items():
-            rows = min(batch_size, n_prompts)
-            create(
-                self._file, dataset, (n_prompts, *shapes[name]), number, (rows, 1, shapes[name][1])
-            )
+            n_layers, width = shapes[name]
+            create(self._file, dataset, (n_prompts, n_layers, width), number, (rows, 1, width))
         for name, number in (("tokens", np.int32), ("mask", bool)):
             create(self._file, name, (n_prompts, n_tokens), number, (n_prompts, n_tokens))
 
@@ -130,7 +134,6 @@ def new_piece(
     path: Path,
     index: Sequence[int],
     n_tokens: int,
-    batch_size: int,
     attributes: dict[str, str],
     means_only: bool = False,
 ) -> Iterator[PieceWriter]:
@@ -141,7 +144,7 @@ def new_piece(
     """
     with new_hdf5(path) as file:
         model = f"models.{attributes['model']}"
-        writer = PieceWriter(file, index, n_tokens, batch_size, model, means_only)
+        writer = PieceWriter(file, index, n_tokens, model, means_only)
         yield writer
         writer.close()
         note(file, attributes)

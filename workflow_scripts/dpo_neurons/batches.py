@@ -15,7 +15,8 @@ Result = TypeVar("Result")
 
 log = logging.getLogger("dpo_neurons")
 
-
+FULL = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What CUDA's libraries say of memory that torch did not ask for; accelerate knows the rest."""
 AUTOMATIC = {"cuda": 256, "cpu": 32}
 """What batches begin with where the size is left to the program."""
 
@@ -62,7 +63,7 @@ def in_batches(
 
 
 def _smaller(error: RuntimeError, size: int) -> int:
-    if not should_reduce_batch_size(error):
+    if not (should_reduce_batch_size(error) or any(text in str(error) for text in FULL)):
         raise error
     if size == 1:
         raise InputError(

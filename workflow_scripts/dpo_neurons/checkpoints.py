@@ -19,6 +19,11 @@ from dpo_neurons.checkpoint_config import check_tokenizer, family_of_checkpoint
 from dpo_neurons.errors import InputError
 from dpo_neurons.provenance import check_as_recorded
 
+NO_ROOM = (
+    "the model has no room on {} GPU(s); raise models.….gpus, set models.….dtype to bfloat16, or "
+    "run where GPUs are larger or free"
+)
+
 
 def load_model(
     checkpoint: Path, dtype: str, devices: str | list[str], attention: str = "default"
@@ -61,6 +66,8 @@ def load_trainable_model(
             **asked,
             **_placement(devices),
         )
+    except torch.OutOfMemoryError as error:
+        raise InputError(f"{checkpoint}: {NO_ROOM.format(len(devices))}") from error
     except (OSError, RuntimeError, SafetensorError, StrictDataclassError) as error:
         raise InputError(
             f"{checkpoint}: cannot load the model ({_reason(error)}); fetch or make the "
@@ -99,10 +106,7 @@ def _check_placed(model: PreTrainedModel, checkpoint: Path, devices: Sequence[st
     # What has no room on the GPUs goes to memory or disk, where a change to it has no effect.
     places = {str(place) for place in getattr(model, "hf_device_map", {}).values()}
     if {"cpu", "disk"} & places - set(devices):
-        raise InputError(
-            f"{checkpoint}: the model has no room on {len(devices)} GPUs; raise models.….gpus, set "
-            "models.….dtype to bfloat16, or run where GPUs are larger or free"
-        )
+        raise InputError(f"{checkpoint}: {NO_ROOM.format(len(devices))}")
 
 
 def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
@@ -121,4 +125,9 @@ def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token_id is None:
+        raise InputError(
+            f"{checkpoint}: the tokenizer has neither a padding token nor one that ends texts; "
+            "name one as pad_token in tokenizer_config.json"
+        )
     return tokenizer

@@ -57,7 +57,8 @@ def generate_greedily(
     def generated(batch_prompts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         batch = tokenizer(list(batch_prompts), padding=True, return_tensors="pt").to(model.device)
         ids, mask = batch["input_ids"], batch["attention_mask"]
-        _check_length(model, ids.shape[1] + n_tokens + extra)
+        # The last token is chosen and not read, unless the observer asks for it.
+        _check_length(model, ids.shape[1] + n_tokens - 1 + extra)
         if observer is not None:
             observer.see_prompts(ids, mask, tokenizer.pad_token_id)
             observer.begin_batch(len(ids))
@@ -112,8 +113,8 @@ def _check_length(model: PreTrainedModel, n_positions: int) -> None:
     longest = model.config.max_position_embeddings
     if n_positions > longest:
         raise InputError(
-            f"a prompt and its continuation take {n_positions} tokens, but the model reads at "
-            f"most {longest}; shorten the longest prompts of data.challenge_prompts and "
+            f"a prompt and its continuation have {n_positions} tokens to read, but the model reads "
+            f"at most {longest}; shorten the longest prompts of data.challenge_prompts and "
             "data.reference_sentences, or lower generation.tokens"
         )
 

@@ -93,6 +93,12 @@ def own_stage(row: Row) -> str | None:
     return "post" if row["kind"] == "patch" else "pre"
 
 
+def can_be_captured(name: str, row: Row) -> bool:
+    """Whether a row's plan alone says what the first model's neurons do, as a capture needs."""
+    changes_it = row["kind"] != "none" and stage_of(name, row) == "pre"
+    return changes_it and not runs_with_direction(row) and own_stage(row) is None
+
+
 def plan_arguments(row: Row) -> Row:
     """What write_plan.py is told of a row, its kind and switches left out."""
     return {key: value for key, value in row.items() if key not in NOT_IN_PLAN}

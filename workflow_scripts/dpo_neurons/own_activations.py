@@ -18,9 +18,10 @@ class OwnActivations(TokenObserver):
     """What the second model's neurons do on each prompt, to be put into the first model's.
 
     For "set_prompt_mean", the mean over the tokens that the second model generates after the
-    prompt, at `positions` (generated or predicting, as in the caches). For "set_token", its
+    prompt, at `positions` (generated or predicting, as in the caches); of a text that is read, the
+    mean over the tokens so far, so that no position sees a later one. For "set_token", its
     activation where it predicts the token of the same number, and on the prompt's own tokens;
-    where the second model has ended its text, the first model's activation stays as it is.
+    where the second model has ended its text, or wrote none, the first model's stays as it is.
 
     It costs one generation more, by the second model, of every batch.
     """
@@ -51,7 +52,9 @@ class OwnActivations(TokenObserver):
                 capture.begin_batch(len(input_ids))
                 extra = int(capture.needs_last_token)
                 tokens = generate_batch(self._model, *read, self._n_tokens + extra, capture)
-            counts = self._alive(tokens[:, : self._n_tokens]).sum(dim=1).clamp(min=1)
+            counts = self._alive(tokens[:, : self._n_tokens]).sum(dim=1)
+            self._going_on = [counts > 0]
+            counts = counts.clamp(min=1)
             for layer, neurons in self._neurons.items():
                 sums = capture.activation_sums[layer][:, neurons.to(counts.device)]
                 self._means[layer] = (sums / counts[:, None])[:, None]
@@ -68,8 +71,8 @@ class OwnActivations(TokenObserver):
         with self._recording(len(input_ids)), torch.inference_mode():
             self._model(input_ids=input_ids.to(self._model.device))
         if self._by_mean:
-            (recorded,) = self._passes
-            self._means = {layer: m.mean(dim=1, keepdim=True) for layer, m in recorded.items()}
+            recorded = self._passes.pop()
+            self._means = {layer: _running_mean(recorded.pop(layer)) for layer in self._neurons}
         self._going_on = [torch.ones(len(input_ids), dtype=torch.bool)]
 
     def begin_batch(self, batch_size: int) -> None:
@@ -83,15 +86,15 @@ class OwnActivations(TokenObserver):
         """Activations, (batch, positions, d_mlp) at `where`, with the second model's in place."""
         neurons = self._neurons[layer].to(activations.device)
         if self._by_mean:
-            given = self._means[layer].to(activations)
+            given, going_on = self._means[layer], self._going_on[0]
         elif self._step < len(self._passes):
-            given = self._passes[self._step][layer].to(activations)[:, where]
-            going_on = self._going_on[self._step].to(activations.device)
-            given = torch.where(going_on[:, None, None], given, activations[:, :, neurons])
+            given, going_on = self._passes[self._step][layer], self._going_on[self._step]
         else:
             return activations
+        going_on = going_on.to(activations.device)[:, None, None]
+        given = given[:, where].to(activations)
         changed = activations.clone()
-        changed[:, :, neurons] = given
+        changed[:, :, neurons] = torch.where(going_on, given, activations[:, :, neurons])
         return changed
 
     def _forget(self) -> None:
@@ -124,3 +127,9 @@ class OwnActivations(TokenObserver):
         finally:
             for hook in hooks:
                 hook.remove()
+
+
+def _running_mean(activations: Tensor) -> Tensor:
+    """At each position the mean over it and those before, (batch, positions, n), float32."""
+    counts = torch.arange(1, activations.shape[1] + 1, device=activations.device)
+    return activations.float().cumsum(dim=1) / counts[:, None]

@@ -10,6 +10,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from dpo_neurons.batches import in_batches
 from dpo_neurons.errors import InputError
 
+TOKENS_AT_ONCE = 4096
+"""What windows are read at a time: logits over a large vocabulary outgrow all else."""
+
 
 @dataclass(frozen=True)
 class Perplexity:
@@ -42,7 +45,8 @@ def measure_perplexity(
     """Score texts, joined by blank lines, in windows of `window` tokens that do not overlap.
 
     Where the tokenizer begins texts with a token of its own, each window does too; it is part of
-    the window and not scored. `before` is shown the ids of each batch before the model reads them.
+    the window and not scored. At most `batch_size` windows are read at a time, and fewer where
+    they are long. `before` is shown the ids of each batch before the model reads them.
     Raises InputError if the window is longer than the model allows or the text shorter than two
     tokens.
     """
@@ -66,6 +70,7 @@ def measure_perplexity(
             before(batch)
         return _losses(model, batch)
 
+    batch_size = max(1, min(batch_size, TOKENS_AT_ONCE // window))
     losses, tokens = [], []
     for windows in (whole, rest[None]):
         windows = torch.cat([begin.expand(len(windows), -1), windows], dim=1)
@@ -87,7 +92,11 @@ def beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 def _losses(model: PreTrainedModel, ids: torch.Tensor) -> np.ndarray:
     with torch.inference_mode():
-        logits = model(input_ids=ids.to(model.device)).logits[:, :-1].float()
-    ids = ids.to(logits.device)
-    losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
-    return losses.double().sum(dim=1).cpu().numpy()
+        logits = model(input_ids=ids.to(model.device)).logits
+        targets = ids[:, 1:].to(logits.device)
+        # Window by window: of all at once, several copies of the logits would be made.
+        losses = [
+            torch.nn.functional.cross_entropy(one[:-1].float(), target, reduction="none").double()
+            for one, target in zip(logits, targets, strict=True)
+        ]
+    return torch.stack(losses).sum(dim=1).cpu().numpy()

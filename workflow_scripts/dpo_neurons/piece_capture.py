@@ -32,7 +32,7 @@ def capture_pieces(
     own = [pieces[number] for number in pieces_of_shard(asked.pieces, asked.shard, asked.shards)]
     with Progress(total=sum(map(len, own)), desc="capturing", unit="prompt") as bar:
         for index, path in zip(own, asked.output, strict=True):
-            with new_piece(path, index, asked.tokens, batch_size, attributes, means_only) as piece:
+            with new_piece(path, index, asked.tokens, attributes, means_only) as piece:
                 for batch in generate_greedily(
                     model,
                     tokenizer,

@@ -10,7 +10,7 @@ from dpo_neurons.config_schema import nearest
 from dpo_neurons.data_files import matching_paths
 from dpo_neurons.errors import InputError
 from dpo_neurons.groups import GROUPS
-from dpo_neurons.intervention_rows import UNPATCHED, table_rows
+from dpo_neurons.intervention_rows import UNPATCHED, can_be_captured, table_rows
 from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def _check_names(study: Study) -> None:
         _known(study, f"directions.{name}.from", source, others, "directions but SVDs")
     if study.drawn_ablation:
         key = "figures.1a_layer_projections.ablated"
-        _known(study, key, study.drawn_ablation, study.interventions, "interventions")
+        rows = [name for name, row in study.interventions.items() if can_be_captured(name, row)]
+        _known(study, key, study.drawn_ablation, rows, "rows that set the first model's neurons")
 
 
 def _check_expanded_names(study: Study) -> None:

@@ -30,16 +30,20 @@ def stripped_values(
     basis = torch.tensor(directions, dtype=torch.float64, device=value_vectors.device)
     shares = torch.tensor(rows["value"].to_numpy(), device=value_vectors.device)[:, None]
     with _replaced(value_vectors, rows) as original:
-        wide = original.double()
-        stripped = wide - shares * (wide @ basis.T) @ basis
-        value_vectors[_neurons(value_vectors, rows)] = stripped.to(value_vectors)
+        # Nothing else is kept: a generator holds its locals while the block runs.
+        value_vectors[_neurons(value_vectors, rows)] = _stripped(original, basis, shares)
         yield
+
+
+def _stripped(vectors: Tensor, basis: Tensor, shares: Tensor) -> Tensor:
+    wide = vectors.double()
+    return (wide - shares * (wide @ basis.T) @ basis).to(vectors)
 
 
 @contextmanager
 def _replaced(vectors: Tensor, rows: pd.DataFrame) -> Iterator[Tensor]:
     neurons = _neurons(vectors, rows)
-    original = vectors[neurons].clone()
+    original = vectors[neurons]  # a copy
     with torch.no_grad():
         try:
             yield original
