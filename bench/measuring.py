@@ -1,7 +1,8 @@
 """Honest timing on machines that are noisy: what is compared is run in turn, in one process.
 
 A ratio is taken round by round, between neighbours in time, and its median is reported with its
-range; a single time says little. Memory is measured in a process of its own.
+range; a single time says little. Beside it may stand the ratio of the least times, which needs many
+rounds and is then hardly disturbed. Memory is measured in a process of its own.
 """
 
 import argparse
@@ -93,6 +94,11 @@ def paired_seconds(
 def ratios(seconds: Mapping[str, Sequence[float]], of: str, to: str) -> list[float]:
     """Time of one variant over that of another, round by round."""
     return [one / other for one, other in zip(seconds[of], seconds[to], strict=True)]
+
+
+def fastest(seconds: Mapping[str, Sequence[float]], of: str, to: str) -> list[float]:
+    """The least time of one variant over the least of another: what disturbs only adds."""
+    return [min(seconds[of]) / min(seconds[to])]
 
 
 def _wait_for(device: str) -> None:

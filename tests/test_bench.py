@@ -104,6 +104,12 @@ def test_memory_is_measured_in_a_process_of_its_own(bench):
     assert 0 < measuring.in_fresh_process(str(BENCH / "capture.py"), arguments) < 1000
 
 
+def test_the_fastest_runs_are_compared_whatever_their_rounds(bench):
+    seconds = {"a": [3.0, 2.0, 9.0], "b": [1.0, 8.0, 4.0]}
+    assert bench("measuring").fastest(seconds, of="a", to="b") == [2.0]
+    assert bench("measuring").ratios(seconds, of="a", to="b") == [3.0, 0.25, 2.25]
+
+
 def test_the_peak_of_memory_counts_what_was_freed_again(bench):
     measuring = bench("measuring")
     with measuring.PeakMemory("cpu") as peak:
