@@ -72,10 +72,12 @@ def test_the_page_needs_nothing_else_and_escapes_names(tabulate, tmp_path):
     assert page.count("<tr") == 1 + 7
 
 
-def test_long_paths_are_not_cut_on_the_page():
+def test_long_paths_are_not_cut_on_the_page_and_checksums_are():
     path = "folder/" * 40 + "end.jsonl"
-    table = pd.DataFrame([{"file": path, "revision": "", "sha256": "1" * 64}])
+    table = pd.DataFrame([{"file": path, "revision": f"sha256:{'2' * 64}", "sha256": "1" * 64}])
     assert f"<td>{path}</td>" in to_page(table, "<")
+    assert f"<td>sha256:{'2' * 12}</td>" in to_page(table, "<")
+    assert f"<td>{'1' * 12}</td>" in to_page(table, "<")
     assert "<h1>&lt;</h1>" in to_page(table, "<")
 
 

@@ -1,5 +1,6 @@
 """The table of everything that a study used: where it came from and the checksums."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,8 +10,8 @@ from dpo_neurons.provenance import ENDING, read_source
 from dpo_neurons.table_page import table_page
 
 COLUMNS = ("what", "kind", "origin", "revision", "rows", "rows_left_out", "file", "sha256")
-SHOWN_DIGITS = 12
-"""Of a checksum or a revision, on the page; the CSV has all."""
+LONG = re.compile("([0-9a-f]{12})[0-9a-f]+$")
+"""A checksum or a revision, and what the page shows of it; the CSV has all."""
 
 
 def source_table(paths: Iterable[Path], results: Path) -> pd.DataFrame:
@@ -46,7 +47,7 @@ def to_page(table: pd.DataFrame, title: str) -> str:
     """The table as an HTML page that needs nothing else; long checksums are cut for reading."""
     shown = table.copy()
     for column in ("revision", "sha256"):
-        shown[column] = shown[column].str[:SHOWN_DIGITS]
+        shown[column] = shown[column].str.replace(LONG, r"\1", regex=True)
     shown.columns = [column.replace("_", " ") for column in shown.columns]
     with pd.option_context("display.max_colwidth", None):
         return table_page(title, shown.to_html(index=False, border=0))
