@@ -20,14 +20,14 @@ from dpo_neurons.groups import REDUCING
 def test_layer_projection_is_on_the_unit_direction():
     data = draw_layer_projections.aggregate(
         {
-            "before": np.array([[3.0, 4.0], [5.0, 0.0]]),
-            "after": np.array([[0.0, 5.0], [-1.0, 7.0]]),
+            "before fine-tuning": np.array([[3.0, 4.0], [5.0, 0.0]]),
+            "after fine-tuning": np.array([[0.0, 5.0], [-1.0, 7.0]]),
         },
         np.array([6.0, 8.0]),
     )
     assert data["projection"].tolist() == pytest.approx([5.0, 3.0, 4.0, 5.0])
     assert data["layer"].tolist() == [0, 1, 0, 1]
-    assert data["state"].tolist() == ["before", "before", "after", "after"]
+    assert data["state"].tolist() == ["before fine-tuning"] * 2 + ["after fine-tuning"] * 2
     assert_holds_exactly(draw_layer_projections.chart(data, *NAMES), data)
 
 

@@ -112,7 +112,7 @@ class PieceWriter:
             n_bytes += np.dtype(number).itemsize * n_prompts * np.prod(shapes[name])
         ask_for_room(self._file, n_bytes)
         # Plain chunks, since float16 activations hardly compress; a layer of the first batch, the
-        # largest, so that none is written twice.
+        # largest, so that they are written once.
         for name, (dataset, number) in self._per_prompt.items():
             n_layers, width = shapes[name]
             create(self._file, dataset, (n_prompts, n_layers, width), number, (rows, 1, width))

@@ -11,7 +11,7 @@ from dpo_neurons.batches import in_batches
 from dpo_neurons.errors import InputError
 
 TOKENS_AT_ONCE = 4096
-"""What windows are read at a time: logits over a large vocabulary outgrow all else."""
+"""Tokens of text, in whole windows, that are read at once: logits outgrow all else."""
 
 
 @dataclass(frozen=True)
