@@ -12,7 +12,7 @@ from dpo_neurons.code_digest import code_digest
 from dpo_neurons.errors import InputError
 from dpo_neurons.hardware import checkpoint_mb, old_weights_mb, visible_gpus
 from dpo_neurons.intervention_rows import needs_of_plan, own_stage, runs_with_direction
-from dpo_neurons.shards import pieces_of_shard
+from dpo_neurons.shards import PIECES, pieces_of_shard
 from dpo_neurons.study_config import STAGES, Study, one_of, options
 
 min_version("9.0")

@@ -38,7 +38,7 @@ from measuring import (
     ratios,
     report,
 )
-from running import cache_at, capture_ours, exhaust, generate_plainly
+from running import cache_at, capture_as_the_workflow, capture_ours, exhaust, generate_plainly
 
 if TYPE_CHECKING:
     import torch
@@ -137,7 +137,7 @@ def all_variants(
         PLAIN: partial(exhaust, generate_plainly, *same, size),
         ONE_MORE: partial(exhaust, generate_plainly, *one_more, size),
         OURS: partial(capture_ours, *same, size, folder / "ours.h5"),
-        BEST: partial(capture_ours, *same, best_batch_size, folder / "best.h5", sort=True),
+        BEST: partial(capture_as_the_workflow, *same, best_batch_size, folder / "best.h5"),
         AGAIN: partial(forward_again, *same, size, folder / "again.h5"),
     }
     if importlib.util.find_spec("nnsight"):

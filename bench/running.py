@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from dpo_neurons.activation_pieces import PieceWriter
 
-PIECES = 8
 ATTRIBUTES = {"model": "bench", "revision": "", "dtype": "", "positions": "generated"}
 
 
@@ -61,44 +61,56 @@ def capture_ours(
     tokens: int,
     batch_size: int,
     path: Path,
-    sort: bool = False,
     means_only: bool = False,
 ) -> None:
-    """What the workflow does once the model is loaded: generate, read, write the cache.
-
-    sort: the longest prompts first and in pieces, as the workflow has them; else as they come.
-    """
-    from dpo_neurons.activation_cache import gather_pieces
-    from dpo_neurons.activation_pieces import cut_into_pieces, new_piece
+    """Generate, read and write as the workflow does, but with the prompts as they come."""
     from dpo_neurons.capture import ActivationCapture
-    from dpo_neurons.generation import generate_greedily, token_counts
+    from dpo_neurons.generation import generate_greedily
 
-    cut = [list(range(len(prompts)))]
-    if sort:
-        cut = [each for each in cut_into_pieces(token_counts(tokenizer, prompts), PIECES) if each]
-    paths = [path.with_suffix(f".piece-{number}.h5") for number in range(len(cut))]
+    with (
+        cache_at(path, len(prompts), tokens, means_only) as piece,
+        ActivationCapture(model, "generated") as capture,
+    ):
+        for batch in generate_greedily(model, tokenizer, prompts, tokens, batch_size, capture):
+            sums = {name: each.cpu().numpy() for name, each in capture.sums.items()}
+            piece.add(batch.start, batch.tokens, batch.mask, sums)
+
+
+def capture_as_the_workflow(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: list[str],
+    tokens: int,
+    batch_size: int,
+    path: Path,
+) -> None:
+    """All that the workflow does once the model is loaded: the longest prompts first, in pieces."""
+    from dpo_neurons.activation_cache import gather_pieces
+    from dpo_neurons.capture import ActivationCapture
+    from dpo_neurons.piece_capture import capture_pieces
+    from dpo_neurons.shards import PIECES
+
+    pieces = [path.with_suffix(f".piece-{number}.h5") for number in range(PIECES)]
+    asked = argparse.Namespace(
+        pieces=PIECES, shard=1, shards=1, output=pieces, tokens=tokens, batch_size=batch_size
+    )
     with ActivationCapture(model, "generated") as capture:
-        for index, one in zip(cut, paths, strict=True):
-            chosen = [prompts[each] for each in index]
-            with new_piece(one, index, tokens, ATTRIBUTES, means_only) as piece:
-                for batch in generate_greedily(
-                    model, tokenizer, chosen, tokens, batch_size, capture
-                ):
-                    sums = {name: each.cpu().numpy() for name, each in capture.sums.items()}
-                    piece.add(batch.start, batch.tokens, batch.mask, sums)
-    gather_pieces(paths, path)
-    for one in paths:
-        one.unlink()
+        capture_pieces(model, tokenizer, prompts, capture, asked, ATTRIBUTES)
+    gather_pieces(pieces, path)
+    for piece in pieces:
+        piece.unlink()
 
 
 @contextmanager
-def cache_at(path: Path, n_prompts: int, tokens: int) -> Iterator[PieceWriter]:
-    """The project's own cache file for another way of capturing to fill, the prompts in order."""
+def cache_at(
+    path: Path, n_prompts: int, tokens: int, means_only: bool = False
+) -> Iterator[PieceWriter]:
+    """The project's own cache file, whoever fills it, the prompts in order: a single piece."""
     from dpo_neurons.activation_cache import gather_pieces
     from dpo_neurons.activation_pieces import new_piece
 
     piece = path.with_suffix(".piece.h5")
-    with new_piece(piece, range(n_prompts), tokens, ATTRIBUTES) as writer:
+    with new_piece(piece, range(n_prompts), tokens, ATTRIBUTES, means_only) as writer:
         yield writer
     gather_pieces([piece], path)
     piece.unlink()

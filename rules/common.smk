@@ -10,7 +10,6 @@ MODELS = list(config["models"])
 DIRECTION = config["direction"]
 SEED = config["seed"]
 ENVIRONMENT = "../environment.yml"
-PIECES = 8  # the most shards that a study may ask for, in its schema
 SHARDS = config["compute"]["shards"]
 CACHE = workflow.workflow_settings.cache is not None
 GPUS = visible_gpus() if config["compute"]["device"] != "cpu" else 0

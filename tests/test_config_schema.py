@@ -8,7 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpo_neurons.config_schema import SCHEMA, check_schema, nearest
+from dpo_neurons.data_rows import CUT
+from dpo_neurons.datasets import FURTHER_NUMBERS, TEXT_KEYS, number_keys
 from dpo_neurons.errors import InputError
+from dpo_neurons.shards import PIECES
 
 DOCUMENTED = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -222,3 +225,20 @@ def test_whatever_yaml_can_hold_is_accepted_or_refused_in_words(key, value):
 def test_the_nearest_name_is_hinted_at_only_if_one_is_near():
     assert nearest("fiel", ["file", "hub"]) == "; did you mean 'file'?"
     assert nearest("zzz", ["file", "hub"]) == ""
+
+
+@pytest.mark.parametrize("dataset", TEXT_KEYS)
+def test_the_columns_of_a_data_set_are_named_for_the_keys_that_it_has(dataset):
+    keys = {*TEXT_KEYS[dataset], *number_keys(dataset)}
+    if dataset == CUT:
+        keys.add("text")
+    described = DOCUMENTED["properties"]["data"]["properties"][dataset]
+    if dataset == FURTHER_NUMBERS:
+        assert "properties" not in described
+    else:
+        assert set(described["properties"]["columns"]["propertyNames"]["enum"]) == keys
+
+
+def test_a_study_may_ask_for_as_many_shards_as_there_are_pieces():
+    shards = DOCUMENTED["properties"]["compute"]["properties"]["shards"]
+    assert shards["maximum"] == PIECES

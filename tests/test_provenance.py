@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from dpo_neurons import provenance
 from dpo_neurons.errors import InputError
 from dpo_neurons.provenance import check_as_recorded, read_source, sha256_of, write_source
 
@@ -97,6 +98,17 @@ def test_a_flipped_bit_of_a_checkpoint_is_named(recorded, name):
     with pytest.raises(InputError, match=r"damaged or was changed since .*pre\.v1\.source") as said:
         check_as_recorded(recorded[0], threads=2)
     assert str(said.value).startswith(str(file))
+
+
+def test_a_file_is_read_once_a_program_unless_it_is_changed(recorded, monkeypatch):
+    model, read = recorded[0], []
+    monkeypatch.setattr(provenance, "sha256_of", lambda file: read.append(file) or sha256_of(file))
+    check_as_recorded(model)
+    check_as_recorded(model)
+    assert sorted(read) == sorted(model.iterdir())
+    (model / "config.json").write_text("longer than it was: " * 9)
+    with pytest.raises(InputError, match=r"config\.json: damaged or was changed"):
+        check_as_recorded(model)
 
 
 def test_a_missing_file_of_a_checkpoint_is_named(recorded):

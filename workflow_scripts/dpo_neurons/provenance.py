@@ -3,6 +3,7 @@
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,4 +74,13 @@ def check_as_recorded(path: Path, threads: int = 1) -> None:
 
 
 def _checksum_or_none(file: Path) -> str | None:
-    return sha256_of(file) if file.is_file() else None
+    if not file.is_file():
+        return None
+    found = file.stat()
+    return _checksum(file, found.st_size, found.st_mtime_ns)
+
+
+@cache
+def _checksum(file: Path, size: int, modified: int) -> str:
+    # Kept while the program runs: some read a checkpoint twice, and gigabytes take seconds.
+    return sha256_of(file)
