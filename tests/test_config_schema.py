@@ -242,3 +242,10 @@ def test_the_columns_of_a_data_set_are_named_for_the_keys_that_it_has(dataset):
 def test_a_study_may_ask_for_as_many_shards_as_there_are_pieces():
     shards = DOCUMENTED["properties"]["compute"]["properties"]["shards"]
     assert shards["maximum"] == PIECES
+
+
+@pytest.mark.parametrize("value", [{0: None}, float("inf")])
+def test_a_key_with_a_line_break_is_quoted(value):
+    with pytest.raises(InputError, match=r"^my\.yaml: activations\.'a\\nb'") as caught:
+        filled(activations={"a\nb": value})
+    assert "\n" not in str(caught.value)

@@ -41,7 +41,7 @@ def check_schema(config: dict[str, Any], source: str) -> None:
 
 def _check_plain(source: str, path: tuple[str, ...], value: Any) -> None:  # noqa: ANN401
     """Check for what YAML allows and no schema can tell: keys that are no texts, infinities."""
-    where = f"{source}: {'.'.join(path)}" if path else source
+    where = _place(source, path)
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{where}: {value} is not a finite number; give one")
     if isinstance(value, list):
@@ -52,6 +52,12 @@ def _check_plain(source: str, path: tuple[str, ...], value: Any) -> None:  # noq
             if not isinstance(key, str):
                 raise InputError(f"{where}: the key {key!r} is no text; put it in quotes")
             _check_plain(source, (*path, key), one)
+
+
+def _place(source: str, path: Iterable[str | int]) -> str:
+    """The file and the dotted key; a part with a line break in it, say, is quoted."""
+    parts = [str(part) if str(part).isprintable() else repr(part) for part in path]
+    return f"{source}: {'.'.join(parts)}" if parts else source
 
 
 def _fill(
@@ -88,8 +94,7 @@ def _weight(error: ValidationError) -> tuple[Any, ...]:
 
 
 def _sentence(source: str, error: ValidationError) -> str:
-    key = ".".join(str(part) for part in error.absolute_path)
-    where = f"{source}: {key}" if key else source
+    where = _place(source, error.absolute_path)
     if error.validator == "additionalProperties":
         known = list(error.schema["properties"])
         unknown = next(name for name in error.instance if name not in known)
