@@ -6,21 +6,24 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
+# Where this file lies, also when another workflow imports it as a module.
+PROJECT = Path(workflow.current_basedir.get_path_or_uri(secret_free=False))
+PACKAGE_ROOT = PROJECT / "workflow_scripts"
+sys.path.insert(0, str(PACKAGE_ROOT))
 
-from dpo_neurons.code_digest import code_digest
+from dpo_neurons.running.code_digest import code_digest
 from dpo_neurons.errors import InputError
-from dpo_neurons.hardware import checkpoint_mb, old_weights_mb, visible_gpus
-from dpo_neurons.intervention_rows import needs_of_plan, own_stage, runs_with_direction
-from dpo_neurons.shards import PIECES, pieces_of_shard
-from dpo_neurons.study_config import STAGES, Study, one_of, options
+from dpo_neurons.running.hardware import checkpoint_mb, old_weights_mb, visible_gpus
+from dpo_neurons.study.intervention_rows import needs_of_plan, source_stage, runs_with_direction
+from dpo_neurons.activations.shards import PIECES, pieces_of_shard
+from dpo_neurons.study.study import STAGES, Study, match_any, options
 
 min_version("9.0")
 
 # Snakemake merges --configfile into the workflow's own; a study stands by itself instead.
 if not workflow.overwrite_configfiles:
 
-    configfile: "config.yaml"
+    configfile: str(PROJECT / "config.yaml")
 
 
 try:

@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--memory-of", choices=(PLAIN, OURS, BEST), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
 
-    from dpo_neurons.program import obey_threads
+    from dpo_neurons.running.program import obey_threads
 
     obey_threads(arguments.threads)
     work = work_of(arguments)
@@ -171,17 +171,17 @@ def forward_again(
 @contextmanager
 def sums_by_hooks(model: PreTrainedModel, tokens: int) -> Iterator[dict[str, list[torch.Tensor]]]:
     """Sum what a forward pass reads and writes at its last positions, a list entry a layer."""
-    sums: dict[str, list[torch.Tensor]] = {"activations": [], "outputs": [], "residuals": []}
+    sums: dict[str, list[torch.Tensor]] = {"mlp_post": [], "mlp_out": [], "resid_post": []}
 
     def keep(name: str, states: torch.Tensor) -> None:
         sums[name].append(states[:, -tokens:].float().sum(dim=1))
 
     def at_projection(module: object, inputs: tuple[torch.Tensor, ...], output: object) -> None:
-        keep("activations", inputs[0])
-        keep("outputs", output)
+        keep("mlp_post", inputs[0])
+        keep("mlp_out", output)
 
     def at_block(module: object, inputs: object, output: object) -> None:
-        keep("residuals", output if not isinstance(output, tuple) else output[0])
+        keep("resid_post", output if not isinstance(output, tuple) else output[0])
 
     hooks = []
     for block in model.transformer.h:
@@ -224,7 +224,7 @@ def capture_by_nnsight(
                         for layer in range(len(model.transformer.h))
                     ]
                 ).cpu().numpy()
-                for place, name in enumerate(("activations", "outputs", "residuals"))
+                for place, name in enumerate(("mlp_post", "mlp_out", "resid_post"))
             }  # fmt: skip
             new = output[:, -tokens - 1 : -1].cpu().numpy()
             cache.add(start, new, new == new, read)

@@ -74,7 +74,7 @@ def made_tokenizer(vocabulary: int) -> PreTrainedTokenizerBase:
     """A tokenizer with one token a word, padding on the left."""
     from build_tokenizer import build_tokenizer
 
-    from dpo_neurons.synthetic_language import DOCUMENT_END, PADDING, UNKNOWN
+    from dpo_neurons.study.synthetic_language import DOCUMENT_END, PADDING, UNKNOWN
 
     words = [PADDING, UNKNOWN, DOCUMENT_END]
     words += [f"w{number}" for number in range(vocabulary - len(words))]

@@ -26,15 +26,18 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.cancellation import cancellation_by_layer, strongest_neurons
-from dpo_neurons.contributions import contributions, identity_error, read_contributions
-from dpo_neurons.figure_style import typical_size
-from dpo_neurons.group_shares import group_sets, summarise_groups
-from dpo_neurons.prompt_projections import PromptProjections, prompt_projections
-from dpo_neurons.reduction_sources import split_reductions, sum_sources
-from dpo_neurons.resampled_curve import curve_ranks, resampled_drops, with_intervals
-from dpo_neurons.totals import summarise_totals, total_sets
-from dpo_neurons.value_vectors import lengths
+from dpo_neurons.figures.style import typical_size
+from dpo_neurons.models.value_vectors import lengths
+from dpo_neurons.neurons.cancellation import strongest_neurons, tabulate_cancellation
+from dpo_neurons.neurons.contributions import (
+    compute_contributions,
+    identity_error,
+    read_contributions,
+)
+from dpo_neurons.neurons.decomposition import split_reductions, sum_sources
+from dpo_neurons.neurons.prompt_projections import PromptProjections, prompt_projections
+from dpo_neurons.neurons.resampled_curve import curve_ranks, resampled_drops, with_intervals
+from dpo_neurons.neurons.summaries import group_sets, summarise_groups, summarise_totals, total_sets
 
 BAR_SECONDS = 1.0
 BOOTSTRAP = (2000, 0.95, 0)
@@ -61,7 +64,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     made = made_numbers(arguments.layers, arguments.d_mlp)
-    table = contributions(*vars(made).values(), "v1")
+    table = compute_contributions(*vars(made).values(), "v1")
     with tempfile.TemporaryDirectory() as folder:
         counted = counted_steps(made, table)
         beside = steps_beside(table, made, arguments.prompts, arguments.d_model, Path(folder))
@@ -113,7 +116,7 @@ def counted_steps(made: Made, table: pd.DataFrame) -> dict[str, Callable[[], obj
         "figure 4": partial(draw_top_activations.aggregate, table, 100),
         "figure 5a": partial(ranks, table, "reduction", 1, 200, "activation"),
         "figure 5b": partial(ranks, table, "reduction", 3001, 3200, "activation"),
-        "figure 7": lambda: (cancellation_by_layer(table), strongest_neurons(table, 10)),
+        "figure 7": lambda: (tabulate_cancellation(table), strongest_neurons(table, 10)),
         "figure 10": partial(_figure_10, table),
         "figure 13": partial(_figure_13, made, table),
     }
@@ -161,7 +164,7 @@ def write_prompts(path: Path, n_prompts: int, means: np.ndarray) -> Path:
     rng = np.random.default_rng(2)
     with h5py.File(path, "w") as file:
         shape, chunks = (n_prompts, *means.shape), (min(n_prompts, 16), 1, means.shape[1])
-        each = file.create_dataset("per_prompt", shape, np.float16, chunks=chunks)
+        each = file.create_dataset("mlp_post", shape, np.float16, chunks=chunks)
         for layer, mean in enumerate(means):
             each[:, layer] = mean * rng.uniform(0, 2, (n_prompts, 1))
         file["mask"] = np.ones((n_prompts, 20), dtype=bool)
@@ -184,7 +187,7 @@ def _net_curve(table: pd.DataFrame, caches: dict[str, Path]) -> object:
     ranks = curve_ranks(falling)
     with h5py.File(caches["pre"]) as pre, h5py.File(caches["post"]) as post:
         drops = resampled_drops(table, pre, post, ranks, resamples, seed)
-        return with_intervals(cancellation_by_layer(table), drops, ranks, falling, level)
+        return with_intervals(tabulate_cancellation(table), drops, ranks, falling, level)
 
 
 def _project(values: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.6, help="of all neurons (%(default)s)")
     arguments = parser.parse_args()
 
-    from dpo_neurons.program import obey_threads
+    from dpo_neurons.running.program import obey_threads
 
     obey_threads(arguments.threads)
     shape, work = shape_of(arguments), work_of(arguments)
@@ -54,7 +54,7 @@ def made_plan(n_layers: int, d_mlp: int, share: float) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
-    from dpo_neurons.plans import make_plan
+    from dpo_neurons.interventions.plans import make_plan
 
     chosen = np.random.default_rng(0)
     neurons = np.flatnonzero(chosen.random(n_layers * d_mlp) < share)
@@ -69,17 +69,17 @@ def all_variants(
     plan: pd.DataFrame,
 ) -> dict[str, Callable[[], None]]:
     """Generation alone, under the plan at both kinds of positions, and what the plan takes once."""
-    from dpo_neurons.interventions import applied
+    from dpo_neurons.interventions.hooks import apply_plan
 
     prompts = made_prompts(work.prompts, len(tokenizer))
     job = (model, tokenizer, prompts, work.tokens, work.batch_size)
 
     def patched(positions: str) -> None:
-        with applied(model, plan, positions):
+        with apply_plan(model, plan, positions):
             exhaust(generate_plainly, *job)
 
     def entering() -> None:
-        with applied(model, plan, "last"):
+        with apply_plan(model, plan, "last"):
             pass
 
     return {

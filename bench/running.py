@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
-    from dpo_neurons.activation_pieces import PieceWriter
+    from dpo_neurons.activations.pieces import PieceWriter
 
 ATTRIBUTES = {"model": "bench", "revision": "", "dtype": "", "positions": "generated"}
 
@@ -64,8 +64,8 @@ def capture_ours(
     means_only: bool = False,
 ) -> None:
     """Generate, read and write as the workflow does, but with the prompts as they come."""
-    from dpo_neurons.capture import ActivationCapture
-    from dpo_neurons.generation import generate_greedily
+    from dpo_neurons.activations.capture import ActivationCapture
+    from dpo_neurons.models.decoding import generate_greedily
 
     with (
         cache_at(path, len(prompts), tokens, means_only) as piece,
@@ -85,10 +85,10 @@ def capture_as_the_workflow(
     path: Path,
 ) -> None:
     """All that the workflow does once the model is loaded: the longest prompts first, in pieces."""
-    from dpo_neurons.activation_cache import gather_pieces
-    from dpo_neurons.capture import ActivationCapture
-    from dpo_neurons.piece_capture import capture_pieces
-    from dpo_neurons.shards import PIECES
+    from dpo_neurons.activations.cache import gather_pieces
+    from dpo_neurons.activations.capture import ActivationCapture
+    from dpo_neurons.activations.pieces import capture_pieces
+    from dpo_neurons.activations.shards import PIECES
 
     pieces = [path.with_suffix(f".piece-{number}.h5") for number in range(PIECES)]
     asked = argparse.Namespace(
@@ -106,8 +106,8 @@ def cache_at(
     path: Path, n_prompts: int, tokens: int, means_only: bool = False
 ) -> Iterator[PieceWriter]:
     """The project's own cache file, whoever fills it, the prompts in order: a single piece."""
-    from dpo_neurons.activation_cache import gather_pieces
-    from dpo_neurons.activation_pieces import new_piece
+    from dpo_neurons.activations.cache import gather_pieces
+    from dpo_neurons.activations.pieces import new_piece
 
     piece = path.with_suffix(".piece.h5")
     with new_piece(piece, range(n_prompts), tokens, ATTRIBUTES, means_only) as writer:

@@ -30,7 +30,7 @@ def main() -> None:
     measuring_arguments(parser, rounds=5)
     arguments = parser.parse_args()
 
-    from dpo_neurons.program import obey_threads
+    from dpo_neurons.running.program import obey_threads
 
     obey_threads(arguments.threads)
     texts = made_texts(arguments.texts, arguments.vocabulary)

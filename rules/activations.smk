@@ -36,9 +36,9 @@ for shard in range(1, SHARDS + 1):
             dtype=dtype_of,
             attention=attention_of,
             pieces=PIECES,
-            code=code_of("capture_activations"),
+            code=code_of("activations/capture_activations"),
         shell:
-            "python workflow_scripts/capture_activations.py --checkpoint {input.checkpoint}"
+            "python {SCRIPTS}/activations/capture_activations.py --checkpoint {input.checkpoint}"
             " --source {input.source} --name {params.model} --prompts {input.prompts}"
             " --tokens {params.tokens} --positions {params.positions} {params.plan}"
             " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
@@ -76,9 +76,9 @@ for shard in range(1, SHARDS + 1):
             dtype=dtype_of,
             attention=attention_of,
             pieces=PIECES,
-            code=code_of("capture_crossed_activations"),
+            code=code_of("activations/capture_crossed_activations"),
         shell:
-            "python workflow_scripts/capture_crossed_activations.py"
+            "python {SCRIPTS}/activations/capture_crossed_activations.py"
             " --checkpoint-pre {input.checkpoint} --checkpoint-post {input.checkpoint_post}"
             " --source-pre {input.source_pre} --source-post {input.source_post}"
             " --name {params.model} --prompts {input.prompts} --tokens {params.tokens}"
@@ -102,13 +102,13 @@ rule gather_activations:
     benchmark:
         f"{RESULTS}/benchmarks/gather_activations/{{model}}/{{capture}}.tsv"
     wildcard_constraints:
-        capture=one_of([*STAGES, *STUDY.interventions, "crossed"]),
+        capture=match_any([*STAGES, *STUDY.interventions, "crossed"]),
     conda:
         ENVIRONMENT
     params:
-        code=code_of("gather_activations"),
+        code=code_of("activations/gather_activations"),
     shell:
-        "python workflow_scripts/gather_activations.py --pieces {input} --output {output} 2> {log}"
+        "python {SCRIPTS}/activations/gather_activations.py --pieces {input} --output {output} 2> {log}"
 
 
 rule compare_residuals:
@@ -132,9 +132,9 @@ rule compare_residuals:
         # A few layers of value vectors, in float64.
         mem_mb=lambda wildcards, input: 2000 + checkpoint_mb(input.checkpoint_pre) // 5,
     params:
-        code=code_of("compare_residuals"),
+        code=code_of("neurons/compare_residuals"),
     shell:
-        "python workflow_scripts/compare_residuals.py"
+        "python {SCRIPTS}/neurons/compare_residuals.py"
         " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --direction {input.direction} --output {output.layers}"

@@ -11,9 +11,9 @@ rule build_tokenizer:
     conda:
         ENVIRONMENT
     params:
-        code=code_of("build_tokenizer"),
+        code=code_of("checkpoints/build_tokenizer"),
     shell:
-        "python workflow_scripts/build_tokenizer.py --output {output} 2> {log}"
+        "python {SCRIPTS}/checkpoints/build_tokenizer.py --output {output} 2> {log}"
 
 
 rule train_language_model:
@@ -28,7 +28,7 @@ rule train_language_model:
     benchmark:
         f"{RESULTS}/benchmarks/train_language_model/{{model}}.tsv"
     wildcard_constraints:
-        model=one_of(STUDY.models_with("pre", "train_from_scratch")),
+        model=match_any(STUDY.models_with("pre", "train_from_scratch")),
     cache: CACHE
     conda:
         ENVIRONMENT
@@ -36,9 +36,9 @@ rule train_language_model:
     params:
         recipe=lambda wildcards: options(config["models"][wildcards.model]["pre"]),
         seed=SEED,
-        code=code_of("train_language_model"),
+        code=code_of("checkpoints/train_language_model"),
     shell:
-        "python workflow_scripts/train_language_model.py --text {input.text}"
+        "python {SCRIPTS}/checkpoints/train_language_model.py --text {input.text}"
         " --tokenizer {input.tokenizer} {params.recipe} --seed {params.seed}"
         " --threads {threads} --output {output.checkpoint} --source-output {output.source}"
         " 2> {log}"
@@ -56,7 +56,7 @@ rule train_dpo:
     benchmark:
         f"{RESULTS}/benchmarks/train_dpo/{{model}}.tsv"
     wildcard_constraints:
-        model=one_of(STUDY.models_with("post", "dpo")),
+        model=match_any(STUDY.models_with("post", "dpo")),
     cache: CACHE
     conda:
         ENVIRONMENT
@@ -67,9 +67,9 @@ rule train_dpo:
         recipe=lambda wildcards: options(config["models"][wildcards.model]["post"]),
         dtype=dtype_of,
         seed=SEED,
-        code=code_of("train_dpo"),
+        code=code_of("checkpoints/train_dpo"),
     shell:
-        "python workflow_scripts/train_dpo.py --checkpoint {input.checkpoint}"
+        "python {SCRIPTS}/checkpoints/train_dpo.py --checkpoint {input.checkpoint}"
         " --pairs {input.pairs} --dtype {params.dtype} {params.recipe} --seed {params.seed}"
         " --device {resources.device} --threads {threads} --output {output.checkpoint}"
         " --source-output {output.source} 2> {log}"
@@ -87,7 +87,7 @@ rule train_sft:
     benchmark:
         f"{RESULTS}/benchmarks/train_sft/{{model}}.tsv"
     wildcard_constraints:
-        model=one_of(STUDY.models_with("post", "sft")),
+        model=match_any(STUDY.models_with("post", "sft")),
     cache: CACHE
     conda:
         ENVIRONMENT
@@ -98,9 +98,9 @@ rule train_sft:
         recipe=lambda wildcards: options(config["models"][wildcards.model]["post"]),
         dtype=dtype_of,
         seed=SEED,
-        code=code_of("train_sft"),
+        code=code_of("checkpoints/train_sft"),
     shell:
-        "python workflow_scripts/train_sft.py --checkpoint {input.checkpoint}"
+        "python {SCRIPTS}/checkpoints/train_sft.py --checkpoint {input.checkpoint}"
         " --demonstrations {input.demonstrations} --dtype {params.dtype} {params.recipe}"
         " --seed {params.seed} --device {resources.device} --threads {threads}"
         " --output {output.checkpoint} --source-output {output.source} 2> {log}"
@@ -117,7 +117,7 @@ rule link_checkpoint:
     benchmark:
         f"{RESULTS}/benchmarks/link_checkpoint/{{checkpoint}}.tsv"
     wildcard_constraints:
-        checkpoint=one_of(STUDY.checkpoints_of_kind("directory", "hub")),
+        checkpoint=match_any(STUDY.checkpoints_of_kind("directory", "hub")),
     conda:
         ENVIRONMENT
     resources:
@@ -126,9 +126,9 @@ rule link_checkpoint:
         + 3 * old_weights_mb(given_checkpoint(wildcards)["path"]),
     params:
         given=lambda wildcards: options(given_checkpoint(wildcards)),
-        code=code_of("link_checkpoint"),
+        code=code_of("checkpoints/link_checkpoint"),
     shell:
-        "python workflow_scripts/link_checkpoint.py {params.given} --output {output.checkpoint}"
+        "python {SCRIPTS}/checkpoints/link_checkpoint.py {params.given} --output {output.checkpoint}"
         " --source-output {output.source} 2> {log}"
 
 
@@ -144,7 +144,7 @@ rule merge_adapter:
     benchmark:
         f"{RESULTS}/benchmarks/merge_adapter/{{model}}.tsv"
     wildcard_constraints:
-        model=one_of(STUDY.models_with("post", "adapter")),
+        model=match_any(STUDY.models_with("post", "adapter")),
     cache: CACHE
     conda:
         ENVIRONMENT
@@ -154,9 +154,9 @@ rule merge_adapter:
     params:
         adapter=lambda wildcards: given_path(f"models.{wildcards.model}.post"),
         dtype=dtype_of,
-        code=code_of("merge_adapter"),
+        code=code_of("checkpoints/merge_adapter"),
     shell:
-        "python workflow_scripts/merge_adapter.py --checkpoint {input.checkpoint}"
+        "python {SCRIPTS}/checkpoints/merge_adapter.py --checkpoint {input.checkpoint}"
         " --adapter {params.adapter:q} --dtype {params.dtype} --threads {threads}"
         " --output {output.checkpoint} --source-output {output.source} 2> {log}"
 
@@ -173,7 +173,7 @@ rule import_state_dict:
     benchmark:
         f"{RESULTS}/benchmarks/import_state_dict/{{checkpoint}}.tsv"
     wildcard_constraints:
-        checkpoint=one_of(STUDY.checkpoints_of_kind("state_dict")),
+        checkpoint=match_any(STUDY.checkpoints_of_kind("state_dict")),
     cache: CACHE
     conda:
         ENVIRONMENT
@@ -182,8 +182,8 @@ rule import_state_dict:
         mem_mb=lambda wildcards, input: 2000 + 3 * Path(input.path).stat().st_size // 1_000_000,
     params:
         like=architecture_of,
-        code=code_of("import_state_dict"),
+        code=code_of("checkpoints/import_state_dict"),
     shell:
-        "python workflow_scripts/import_state_dict.py --path {input.path:q} --like {params.like:q}"
+        "python {SCRIPTS}/checkpoints/import_state_dict.py --path {input.path:q} --like {params.like:q}"
         " --threads {threads} --output {output.checkpoint} --source-output {output.source}"
         " 2> {log}"

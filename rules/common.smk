@@ -3,6 +3,14 @@
 import os
 import shlex
 
+SCRIPTS = shlex.quote(
+    os.path.relpath(PACKAGE_ROOT) if PACKAGE_ROOT.is_relative_to(Path.cwd()) else str(PACKAGE_ROOT)
+)
+# Jobs run the package beside this Snakefile, whose digest their rules carry, and no installed one.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+
 RESULTS = STUDY.results
 DATA = f"{RESULTS}/data"
 FETCHED = f"{RESULTS}/fetched"
@@ -31,17 +39,17 @@ if GPUS and "gpu" not in workflow.global_resources:
 
 
 wildcard_constraints:
-    dataset=one_of(config["data"]),
-    model=one_of(MODELS),
-    stage=one_of(STAGES),
-    direction=one_of(config["directions"]),
-    capture=one_of([*STAGES, *STUDY.interventions]),
-    intervention=one_of(STUDY.interventions),
+    dataset=match_any(config["data"]),
+    model=match_any(MODELS),
+    stage=match_any(STAGES),
+    direction=match_any(config["directions"]),
+    capture=match_any([*STAGES, *STUDY.interventions]),
+    intervention=match_any(STUDY.interventions),
 
 
 def code_of(program):
     """Digest of all the code that a program executes; a param of its rule, so that changes rerun."""
-    return code_digest(Path(workflow.basedir) / "workflow_scripts" / f"{program}.py")
+    return code_digest(PACKAGE_ROOT / f"{program}.py", PACKAGE_ROOT)
 
 
 def name_of_shard(capture, shard):
@@ -104,8 +112,8 @@ def run_files(wildcards):
     if runs_with_direction(row):
         direction = STUDY.direction(name)
         files["direction"] = f"{RESULTS}/directions/{model}/{direction}.safetensors"
-    if own_stage(row) is not None:
-        files["own_checkpoint"] = f"{RESULTS}/checkpoints/{model}/{own_stage(row)}"
+    if source_stage(row) is not None:
+        files["source_checkpoint"] = f"{RESULTS}/checkpoints/{model}/{source_stage(row)}"
     return files
 
 
@@ -119,7 +127,7 @@ def run_options(wildcards):
     """Command-line options for what running an intervention reads besides."""
     row = STUDY.interventions[wildcards.intervention]
     positions = (
-        {} if own_stage(row) is None else {"own_positions": config["activations"]["positions"]}
+        {} if source_stage(row) is None else {"source_positions": config["activations"]["positions"]}
     )
     return options({**run_files(wildcards), **positions})
 
@@ -202,7 +210,7 @@ def model_resources(minutes):
 
 def models_mb(input):
     """Size of the checkpoints that a job holds at once: its own, and a second one if it has one."""
-    held = [input.get(name) for name in ("checkpoint", "checkpoint_post", "own_checkpoint")]
+    held = [input.get(name) for name in ("checkpoint", "checkpoint_post", "source_checkpoint")]
     return sum(checkpoint_mb(one) for one in held if one)
 
 

@@ -19,7 +19,7 @@ rule train_probe:
     benchmark:
         f"{RESULTS}/benchmarks/train_probe/{{model}}/{{direction}}.tsv"
     wildcard_constraints:
-        direction=one_of(STUDY.names_with("directions", "probe")),
+        direction=match_any(STUDY.names_with("directions", "probe")),
     cache: CACHE
     conda:
         ENVIRONMENT
@@ -31,9 +31,9 @@ rule train_probe:
         dtype=dtype_of,
         attention=attention_of,
         seed=SEED,
-        code=code_of("train_probe"),
+        code=code_of("directions/train_probe"),
     shell:
-        "python workflow_scripts/train_probe.py --checkpoint {input.checkpoint}"
+        "python {SCRIPTS}/directions/train_probe.py --checkpoint {input.checkpoint}"
         " --comments {input.comments} {params.recipe}"
         " --seed {params.seed} --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus} --batch-size {resources.batch_size}"
         " --device {resources.device} --threads {threads} --output {output} 2> {log}"
@@ -49,14 +49,14 @@ rule import_direction:
     benchmark:
         f"{RESULTS}/benchmarks/import_direction/{{model}}/{{direction}}.tsv"
     wildcard_constraints:
-        direction=one_of(STUDY.names_with("directions", "file")),
+        direction=match_any(STUDY.names_with("directions", "file")),
     cache: CACHE
     conda:
         ENVIRONMENT
     params:
-        code=code_of("import_direction"),
+        code=code_of("directions/import_direction"),
     shell:
-        "python workflow_scripts/import_direction.py --path {input:q} --output {output} 2> {log}"
+        "python {SCRIPTS}/directions/import_direction.py --path {input:q} --output {output} 2> {log}"
 
 
 rule compute_embedding_direction:
@@ -69,16 +69,16 @@ rule compute_embedding_direction:
     benchmark:
         f"{RESULTS}/benchmarks/compute_embedding_direction/{{model}}/{{direction}}.tsv"
     wildcard_constraints:
-        direction=one_of(STUDY.names_with("directions", "embedding")),
+        direction=match_any(STUDY.names_with("directions", "embedding")),
     cache: CACHE
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     params:
         words=lambda wildcards: options(config["directions"][wildcards.direction]),
-        code=code_of("compute_embedding_direction"),
+        code=code_of("directions/compute_embedding_direction"),
     shell:
-        "python workflow_scripts/compute_embedding_direction.py --checkpoint {input.checkpoint}"
+        "python {SCRIPTS}/directions/compute_embedding_direction.py --checkpoint {input.checkpoint}"
         " {params.words} --threads {threads} --output {output} 2> {log}"
 
 
@@ -95,7 +95,7 @@ rule compute_svd_direction:
     benchmark:
         f"{RESULTS}/benchmarks/compute_svd_direction/{{model}}/{{direction}}.tsv"
     wildcard_constraints:
-        direction=one_of(STUDY.names_with("directions", "svd")),
+        direction=match_any(STUDY.names_with("directions", "svd")),
     cache: CACHE
     conda:
         ENVIRONMENT
@@ -107,9 +107,9 @@ rule compute_svd_direction:
                 for key in ("neurons", "components")
             }
         ),
-        code=code_of("compute_svd_direction"),
+        code=code_of("directions/compute_svd_direction"),
     shell:
-        "python workflow_scripts/compute_svd_direction.py --checkpoint {input.checkpoint}"
+        "python {SCRIPTS}/directions/compute_svd_direction.py --checkpoint {input.checkpoint}"
         " --direction {input.direction} {params.shape} --threads {threads}"
         " --output {output} 2> {log}"
 
@@ -140,8 +140,8 @@ rule tabulate_logit_lens:
         title=lambda wildcards: options(
             {"title": f"Logit lens of {wildcards.direction} in {wildcards.model}"}
         ),
-        code=code_of("tabulate_logit_lens"),
+        code=code_of("directions/tabulate_logit_lens"),
     shell:
-        "python workflow_scripts/tabulate_logit_lens.py --checkpoint {input.checkpoint}"
+        "python {SCRIPTS}/directions/tabulate_logit_lens.py --checkpoint {input.checkpoint}"
         " --direction {input.direction} {params.size} {params.title} --threads {threads}"
         " --csv {output.csv} --markdown {output.markdown} --page {output.page} 2> {log}"

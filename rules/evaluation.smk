@@ -31,9 +31,9 @@ rule score_continuations:
         files=lambda wildcards, input: options(
             {name: path for name, path in input.items() if name != "continuations"}
         ),
-        code=code_of("score_continuations"),
+        code=code_of("evaluation/score_continuations"),
     shell:
-        "python workflow_scripts/score_continuations.py --continuations {input.continuations}"
+        "python {SCRIPTS}/evaluation/score_continuations.py --continuations {input.continuations}"
         " {params.scorer} {params.files} {resources.running} --output {output} 2> {log}"
 
 
@@ -79,9 +79,9 @@ rule tabulate_interventions:
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
-        code=code_of("tabulate_interventions"),
+        code=code_of("evaluation/tabulate_interventions"),
     shell:
-        "python workflow_scripts/tabulate_interventions.py --results {params.results}"
+        "python {SCRIPTS}/evaluation/tabulate_interventions.py --results {params.results}"
         " --model {wildcards.model} --interventions {params.interventions}"
         " --references {input.references} --resamples {params.resamples}"
         " --level {params.level} --seed {params.seed} --csv {output.csv}"
@@ -107,9 +107,9 @@ rule compare_interventions:
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
-        code=code_of("compare_interventions"),
+        code=code_of("evaluation/compare_interventions"),
     shell:
-        "python workflow_scripts/compare_interventions.py --results {params.results}"
+        "python {SCRIPTS}/evaluation/compare_interventions.py --results {params.results}"
         " --model {wildcards.model} --interventions {params.interventions}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
         " --csv {output.csv} --markdown {output.markdown} 2> {log}"
@@ -132,9 +132,9 @@ rule summarise_totals:
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
-        code=code_of("summarise_totals"),
+        code=code_of("neurons/summarise_totals"),
     shell:
-        "python workflow_scripts/summarise_totals.py --contributions {input.contributions}"
+        "python {SCRIPTS}/neurons/summarise_totals.py --contributions {input.contributions}"
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
         " --output {output} 2> {log}"
@@ -167,9 +167,9 @@ rule compare_models:
         models=MODELS,
         direction=DIRECTION,
         interventions=COMPARED,
-        code=code_of("compare_models"),
+        code=code_of("evaluation/compare_models"),
     shell:
-        "python workflow_scripts/compare_models.py --results {params.results}"
+        "python {SCRIPTS}/evaluation/compare_models.py --results {params.results}"
         " --models {params.models} --direction {params.direction}"
         " --interventions {params.interventions} --csv {output.csv}"
         " --markdown {output.markdown} --page {output.page} 2> {log}"
@@ -200,9 +200,9 @@ rule predict_toxicity:
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
-        code=code_of("predict_toxicity"),
+        code=code_of("evaluation/predict_toxicity"),
     shell:
-        "python workflow_scripts/predict_toxicity.py --table {input.table} --plans {input.plans}"
+        "python {SCRIPTS}/evaluation/predict_toxicity.py --table {input.table} --plans {input.plans}"
         " --contributions {input.contributions} --checkpoint-pre {input.checkpoint}"
         " --direction {input.direction} --resamples {params.resamples} --level {params.level}"
         " --seed {params.seed} --output {output.rows} --correlations {output.correlations} 2> {log}"

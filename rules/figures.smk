@@ -39,9 +39,9 @@ rule draw_layer_projections:
         ablated=lambda wildcards, input: (options({"ablated": input.ablated}) if ABLATED else ""),
         direction_name=DIRECTION,
         stem=stem_of,
-        code=code_of("draw_layer_projections"),
+        code=code_of("figures/draw_layer_projections"),
     shell:
-        "python workflow_scripts/draw_layer_projections.py --before {input.before}"
+        "python {SCRIPTS}/figures/draw_layer_projections.py --before {input.before}"
         " {params.ablated} --after {input.after} --direction {input.direction}"
         " --direction-name {params.direction_name} --model {wildcards.model}"
         " --output-stem {params.stem} 2> {log}"
@@ -61,9 +61,9 @@ rule draw_cumulative_reduction:
     params:
         direction_name=DIRECTION,
         stem=stem_of,
-        code=code_of("draw_cumulative_reduction"),
+        code=code_of("figures/draw_cumulative_reduction"),
     shell:
-        "python workflow_scripts/draw_cumulative_reduction.py --contributions {input.contributions}"
+        "python {SCRIPTS}/figures/draw_cumulative_reduction.py --contributions {input.contributions}"
         " --direction-name {params.direction_name}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
 
@@ -82,9 +82,9 @@ rule draw_group_shares:
     params:
         direction_name=DIRECTION,
         stem=stem_of,
-        code=code_of("draw_group_shares"),
+        code=code_of("figures/draw_group_shares"),
     shell:
-        "python workflow_scripts/draw_group_shares.py --groups {input.groups}"
+        "python {SCRIPTS}/figures/draw_group_shares.py --groups {input.groups}"
         " --direction-name {params.direction_name}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
 
@@ -104,9 +104,9 @@ rule draw_rank_composition:
         settings=options(config["figures"]["2b_rank_composition"]),
         direction_name=DIRECTION,
         stem=stem_of,
-        code=code_of("draw_rank_composition"),
+        code=code_of("figures/draw_rank_composition"),
     shell:
-        "python workflow_scripts/draw_rank_composition.py --contributions {input.contributions}"
+        "python {SCRIPTS}/figures/draw_rank_composition.py --contributions {input.contributions}"
         " {params.settings} --direction-name {params.direction_name}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
 
@@ -126,9 +126,9 @@ rule draw_projection_shifts:
         settings=options(config["figures"]["2c_projection_shifts"]),
         direction_name=DIRECTION,
         stem=stem_of,
-        code=code_of("draw_projection_shifts"),
+        code=code_of("figures/draw_projection_shifts"),
     shell:
-        "python workflow_scripts/draw_projection_shifts.py --contributions {input.contributions}"
+        "python {SCRIPTS}/figures/draw_projection_shifts.py --contributions {input.contributions}"
         " --ranked-by reduction --quantity projection --first 1 {params.settings} --direction-name {params.direction_name}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
 
@@ -147,9 +147,9 @@ rule draw_layer_reduction:
     params:
         direction_name=DIRECTION,
         stem=stem_of,
-        code=code_of("draw_layer_reduction"),
+        code=code_of("figures/draw_layer_reduction"),
     shell:
-        "python workflow_scripts/draw_layer_reduction.py --contributions {input.contributions}"
+        "python {SCRIPTS}/figures/draw_layer_reduction.py --contributions {input.contributions}"
         " --direction-name {params.direction_name}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
 
@@ -169,9 +169,9 @@ rule draw_top_activations:
         settings=options(config["figures"]["4_top_activations"]),
         direction_name=DIRECTION,
         stem=stem_of,
-        code=code_of("draw_top_activations"),
+        code=code_of("figures/draw_top_activations"),
     shell:
-        "python workflow_scripts/draw_top_activations.py --contributions {input.contributions}"
+        "python {SCRIPTS}/figures/draw_top_activations.py --contributions {input.contributions}"
         " {params.settings} --direction-name {params.direction_name}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
 
@@ -191,9 +191,9 @@ rule draw_top_toxic_shifts:
         settings=options(config["figures"]["5a_top_toxic_shifts"]),
         direction_name=DIRECTION,
         stem=stem_of,
-        code=code_of("draw_projection_shifts"),
+        code=code_of("figures/draw_projection_shifts"),
     shell:
-        "python workflow_scripts/draw_projection_shifts.py --contributions {input.contributions}"
+        "python {SCRIPTS}/figures/draw_projection_shifts.py --contributions {input.contributions}"
         " --ranked-by reduction --quantity activation {params.settings} --direction-name {params.direction_name}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
 
@@ -213,9 +213,9 @@ rule draw_later_toxic_shifts:
         settings=options(config["figures"]["5b_later_toxic_shifts"]),
         direction_name=DIRECTION,
         stem=stem_of,
-        code=code_of("draw_projection_shifts"),
+        code=code_of("figures/draw_projection_shifts"),
     shell:
-        "python workflow_scripts/draw_projection_shifts.py --contributions {input.contributions}"
+        "python {SCRIPTS}/figures/draw_projection_shifts.py --contributions {input.contributions}"
         " --ranked-by reduction --quantity activation {params.settings} --direction-name {params.direction_name}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
 
@@ -233,7 +233,7 @@ rule draw_tradeoff:
         ENVIRONMENT
     params:
         stem=stem_of,
-        code=code_of("draw_tradeoff"),
+        code=code_of("figures/draw_tradeoff"),
     shell:
-        "python workflow_scripts/draw_tradeoff.py --table {input.table}"
+        "python {SCRIPTS}/figures/draw_tradeoff.py --table {input.table}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"

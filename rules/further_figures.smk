@@ -41,9 +41,9 @@ rule draw_cancellation:
     params:
         direction_name=DIRECTION,
         stem=stem_of,
-        code=code_of("draw_cancellation"),
+        code=code_of("figures/draw_cancellation"),
     shell:
-        "python workflow_scripts/draw_cancellation.py --cancellation {input.cancellation}"
+        "python {SCRIPTS}/figures/draw_cancellation.py --cancellation {input.cancellation}"
         " --direction-name {params.direction_name}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
 
@@ -62,9 +62,9 @@ rule draw_net_curve:
     params:
         direction_name=DIRECTION,
         stem=stem_of,
-        code=code_of("draw_net_curve"),
+        code=code_of("figures/draw_net_curve"),
     shell:
-        "python workflow_scripts/draw_net_curve.py --curve {input.curve}"
+        "python {SCRIPTS}/figures/draw_net_curve.py --curve {input.curve}"
         " --direction-name {params.direction_name}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
 
@@ -84,9 +84,9 @@ rule draw_prediction:
     params:
         direction_name=DIRECTION,
         stem=stem_of,
-        code=code_of("draw_prediction"),
+        code=code_of("figures/draw_prediction"),
     shell:
-        "python workflow_scripts/draw_prediction.py --prediction {input.prediction}"
+        "python {SCRIPTS}/figures/draw_prediction.py --prediction {input.prediction}"
         " --correlations {input.correlations} --direction-name {params.direction_name}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
 
@@ -105,9 +105,9 @@ rule draw_activation_changes:
     params:
         direction_name=DIRECTION,
         stem=stem_of,
-        code=code_of("draw_activation_changes"),
+        code=code_of("figures/draw_activation_changes"),
     shell:
-        "python workflow_scripts/draw_activation_changes.py --contributions {input.contributions}"
+        "python {SCRIPTS}/figures/draw_activation_changes.py --contributions {input.contributions}"
         " --direction-name {params.direction_name}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
 
@@ -126,9 +126,9 @@ rule draw_edit_grid:
     params:
         rows=STUDY.edit_rows(),
         stem=stem_of,
-        code=code_of("draw_edit_grid"),
+        code=code_of("figures/draw_edit_grid"),
     shell:
-        "python workflow_scripts/draw_edit_grid.py --table {input.table} --rows {params.rows}"
+        "python {SCRIPTS}/figures/draw_edit_grid.py --table {input.table} --rows {params.rows}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
 
 
@@ -146,9 +146,9 @@ rule draw_key_scaling:
     params:
         rows=STUDY.key_scaling_rows(),
         stem=stem_of,
-        code=code_of("draw_key_scaling"),
+        code=code_of("figures/draw_key_scaling"),
     shell:
-        "python workflow_scripts/draw_key_scaling.py --table {input.table} --rows {params.rows}"
+        "python {SCRIPTS}/figures/draw_key_scaling.py --table {input.table} --rows {params.rows}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
 
 
@@ -166,9 +166,9 @@ rule draw_reduction_sources:
     params:
         direction_name=DIRECTION,
         stem=stem_of,
-        code=code_of("draw_reduction_sources"),
+        code=code_of("figures/draw_reduction_sources"),
     shell:
-        "python workflow_scripts/draw_reduction_sources.py --sources {input.sources}"
+        "python {SCRIPTS}/figures/draw_reduction_sources.py --sources {input.sources}"
         " --direction-name {params.direction_name}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
 
@@ -187,9 +187,9 @@ rule draw_residual_shift:
         ENVIRONMENT
     params:
         stem=stem_of,
-        code=code_of("draw_residual_shift"),
+        code=code_of("figures/draw_residual_shift"),
     shell:
-        "python workflow_scripts/draw_residual_shift.py --prompts {input.prompts}"
+        "python {SCRIPTS}/figures/draw_residual_shift.py --prompts {input.prompts}"
         " --layers {input.layers}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
 
@@ -207,9 +207,9 @@ rule draw_value_changes:
         ENVIRONMENT
     params:
         stem=stem_of,
-        code=code_of("draw_value_changes"),
+        code=code_of("figures/draw_value_changes"),
     shell:
-        "python workflow_scripts/draw_value_changes.py --changes {input.changes}"
+        "python {SCRIPTS}/figures/draw_value_changes.py --changes {input.changes}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
 
 
@@ -237,9 +237,9 @@ rule draw_model_comparison:
         interventions=COMPARED,
         direction_name=DIRECTION,
         stem=stem_of,
-        code=code_of("draw_model_comparison"),
+        code=code_of("figures/draw_model_comparison"),
     shell:
-        "python workflow_scripts/draw_model_comparison.py --comparison {input.comparison}"
+        "python {SCRIPTS}/figures/draw_model_comparison.py --comparison {input.comparison}"
         " --interventions {params.interventions} --direction-name {params.direction_name}"
         " --output-stem {params.stem} 2> {log}"
 
@@ -257,8 +257,8 @@ rule draw_subspace:
         ENVIRONMENT
     params:
         stem=stem_of,
-        code=code_of("draw_subspace"),
+        code=code_of("figures/draw_subspace"),
     shell:
-        "python workflow_scripts/draw_subspace.py --contributions {input.contributions}"
+        "python {SCRIPTS}/figures/draw_subspace.py --contributions {input.contributions}"
         " --direction-name {wildcards.direction}"
         " --model {wildcards.model} --output-stem {params.stem} 2> {log}"

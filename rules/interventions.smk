@@ -15,9 +15,9 @@ rule describe_neurons:
     conda:
         ENVIRONMENT
     params:
-        code=code_of("describe_neurons"),
+        code=code_of("neurons/describe_neurons"),
     shell:
-        "python workflow_scripts/describe_neurons.py --checkpoint {input.checkpoint}"
+        "python {SCRIPTS}/neurons/describe_neurons.py --checkpoint {input.checkpoint}"
         " --activations {input.activations} --direction {input.direction}"
         " --output {output} 2> {log}"
 
@@ -36,9 +36,9 @@ rule write_plan:
     params:
         selection=lambda wildcards: STUDY.plan_options(wildcards.intervention),
         files=lambda wildcards, input: options(dict(input.items())),
-        code=code_of("write_plan"),
+        code=code_of("interventions/write_plan"),
     shell:
-        "python workflow_scripts/write_plan.py {params.selection} {params.files}"
+        "python {SCRIPTS}/interventions/write_plan.py {params.selection} {params.files}"
         " --output {output} 2> {log}"
 
 
@@ -71,9 +71,9 @@ rule run_intervention:
         perplexity_positions=config["perplexity"]["positions"],
         dtype=dtype_of,
         attention=attention_of,
-        code=code_of("run_intervention"),
+        code=code_of("interventions/run_intervention"),
     shell:
-        "python workflow_scripts/run_intervention.py --checkpoint {input.checkpoint}"
+        "python {SCRIPTS}/interventions/run_intervention.py --checkpoint {input.checkpoint}"
         " --plan {input.plan} --challenge-prompts {input.challenge}"
         " --reference-sentences {input.references} --tokens {params.tokens}"
         " --generation-positions {params.generation_positions} --perplexity-text {input.text}"

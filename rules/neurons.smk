@@ -28,9 +28,9 @@ rule compute_contributions:
         ENVIRONMENT
     params:
         definition=config["groups"]["definition"],
-        code=code_of("compute_contributions"),
+        code=code_of("neurons/compute_contributions"),
     shell:
-        "python workflow_scripts/compute_contributions.py"
+        "python {SCRIPTS}/neurons/compute_contributions.py"
         " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --direction {input.direction} --definition {params.definition}"
@@ -54,9 +54,9 @@ rule summarise_groups:
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
-        code=code_of("summarise_groups"),
+        code=code_of("neurons/summarise_groups"),
     shell:
-        "python workflow_scripts/summarise_groups.py --contributions {input.contributions}"
+        "python {SCRIPTS}/neurons/summarise_groups.py --contributions {input.contributions}"
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
         " --output {output} 2> {log}"
@@ -80,9 +80,9 @@ rule decompose_reductions:
     conda:
         ENVIRONMENT
     params:
-        code=code_of("decompose_reductions"),
+        code=code_of("neurons/decompose_reductions"),
     shell:
-        "python workflow_scripts/decompose_reductions.py --contributions {input.contributions}"
+        "python {SCRIPTS}/neurons/decompose_reductions.py --contributions {input.contributions}"
         " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
         " --activations-pre {input.activations_pre} --activations-crossed {input.activations_crossed}"
         " --direction {input.direction} --output {output.neurons}"
@@ -108,9 +108,9 @@ rule summarise_cancellation:
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
-        code=code_of("summarise_cancellation"),
+        code=code_of("neurons/summarise_cancellation"),
     shell:
-        "python workflow_scripts/summarise_cancellation.py --contributions {input.contributions}"
+        "python {SCRIPTS}/neurons/summarise_cancellation.py --contributions {input.contributions}"
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
         " --output {output.layers} --curve {output.curve} --neurons {output.neurons} 2> {log}"

@@ -10,15 +10,15 @@ rule write_synthetic_data:
     benchmark:
         f"{RESULTS}/benchmarks/write_synthetic_data/{{dataset}}.tsv"
     wildcard_constraints:
-        dataset=one_of(STUDY.names_with("data", "synthetic")),
+        dataset=match_any(STUDY.names_with("data", "synthetic")),
     conda:
         ENVIRONMENT
     params:
         rows=lambda wildcards: config["data"][wildcards.dataset].get("rows", 0),
         seed=SEED,
-        code=code_of("write_synthetic_data"),
+        code=code_of("study/write_synthetic_data"),
     shell:
-        "python workflow_scripts/write_synthetic_data.py --dataset {wildcards.dataset}"
+        "python {SCRIPTS}/study/write_synthetic_data.py --dataset {wildcards.dataset}"
         " --rows {params.rows} --seed {params.seed} --output {output.rows}"
         " --source-output {output.source} 2> {log}"
 
@@ -32,14 +32,14 @@ rule fetch_from_hub:
     benchmark:
         f"{RESULTS}/benchmarks/fetch_from_hub/{{entry}}.tsv"
     wildcard_constraints:
-        entry=one_of(STUDY.on_hub),
+        entry=match_any(STUDY.on_hub),
     conda:
         ENVIRONMENT
     params:
         pin=lambda wildcards: STUDY.fetch_options(wildcards.entry),
-        code=code_of("fetch_from_hub"),
+        code=code_of("study/fetch_from_hub"),
     shell:
-        "python workflow_scripts/fetch_from_hub.py {params.pin} --output {output.files}"
+        "python {SCRIPTS}/study/fetch_from_hub.py {params.pin} --output {output.files}"
         " --source-output {output.source} 2> {log}"
 
 
@@ -54,15 +54,15 @@ rule import_data:
     benchmark:
         f"{RESULTS}/benchmarks/import_data/{{dataset}}.tsv"
     wildcard_constraints:
-        dataset=one_of(STUDY.names_with("data", "file")),
+        dataset=match_any(STUDY.names_with("data", "file")),
     conda:
         ENVIRONMENT
     params:
         paths=lambda wildcards: options({"paths": STUDY.data_paths(wildcards.dataset)}),
         selection=lambda wildcards: STUDY.selection_options(wildcards.dataset),
-        code=code_of("import_data"),
+        code=code_of("study/import_data"),
     shell:
-        "python workflow_scripts/import_data.py --dataset {wildcards.dataset} {params.paths}"
+        "python {SCRIPTS}/study/import_data.py --dataset {wildcards.dataset} {params.paths}"
         " {params.selection} --output {output.rows} --source-output {output.source} 2> {log}"
 
 
@@ -70,13 +70,13 @@ use rule import_data as import_hub_data with:
     input:
         f"{FETCHED}/data.{{dataset}}",
     wildcard_constraints:
-        dataset=one_of(STUDY.names_with("data", "hub")),
+        dataset=match_any(STUDY.names_with("data", "hub")),
     params:
         paths=lambda wildcards, input: options(
             {"paths": f"{input}/{config['data'][wildcards.dataset]['files']}"}
         ),
         selection=lambda wildcards: STUDY.selection_options(wildcards.dataset),
-        code=code_of("import_data"),
+        code=code_of("study/import_data"),
 
 
 rule tabulate_sources:
@@ -98,7 +98,7 @@ rule tabulate_sources:
         ENVIRONMENT
     params:
         results=lambda wildcards, output: str(Path(output.csv).parent),
-        code=code_of("tabulate_sources"),
+        code=code_of("study/tabulate_sources"),
     shell:
-        "python workflow_scripts/tabulate_sources.py --results {params.results}"
+        "python {SCRIPTS}/study/tabulate_sources.py --results {params.results}"
         " --sources {input} --csv {output.csv} --page {output.page} 2> {log}"

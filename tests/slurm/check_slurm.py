@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from workflow import FIGURES, PROJECT, RESULTS, changed_config, copy_project, run
+from support.workflow import FIGURES, PROGRAMS, PROJECT, RESULTS, changed_config, copy_project, run
 
 ON_A_GPU = {
     "train_dpo",
@@ -76,7 +76,7 @@ def kill_logging_program(name: str, directory: Path) -> bool:
         try:
             words = (process / "cmdline").read_text().split("\0")
             here = (process / "cwd").readlink() == directory
-            if here and words[1:2] == [f"workflow_scripts/{name}.py"]:
+            if here and words[1:2] == [str(PROGRAMS[name].relative_to(PROJECT))]:
                 if (process / "fd/2").stat().st_size == 0:
                     continue
                 os.kill(int(process.name), signal.SIGKILL)
@@ -162,7 +162,7 @@ def test_a_job_sees_the_gpus_that_it_asked_for_and_no_other(tmp_path, asked, see
     fake = tmp_path / "nvidia-smi"
     fake.write_text("#!/bin/sh\nprintf '0, GPU-a\\n1, GPU-b\\n'\n")
     fake.chmod(0o755)
-    told = "from dpo_neurons.devices import visible_gpu_ids; print(*visible_gpu_ids())"
+    told = "from dpo_neurons.running.devices import visible_gpu_ids; print(*visible_gpu_ids())"
     command = ["srun", "--quiet", "--ntasks=1", "--mem=500"]
     command += [f"--gpus={asked}"] if asked else []
     command += ["env", f"PATH={tmp_path}:{os.environ['PATH']}", sys.executable, "-c", told]

@@ -17,10 +17,9 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from dpo_neurons.batch_order import longest_first
-from dpo_neurons.batches import first_batch_size, in_batches
 from dpo_neurons.errors import InputError
-from dpo_neurons.provenance import check_as_recorded
+from dpo_neurons.files.provenance import check_as_recorded
+from dpo_neurons.models.batches import first_batch_size, order_longest_first, run_in_batches
 
 log = logging.getLogger("dpo_neurons")
 
@@ -122,9 +121,9 @@ def score_by_classifier(
     _check_label(classifier, label, activation)
     rows = _encoded(texts, classifier)
     lengths = [len(row["input_ids"]) for row in rows.values()]
-    order = np.array(list(rows), dtype=int)[longest_first(lengths)]
+    order = np.array(list(rows), dtype=int)[order_longest_first(lengths)]
     scores = np.zeros((len(texts), len(classifier.labels)))
-    for start, batch in in_batches(
+    for start, batch in run_in_batches(
         [rows[index] for index in order],
         first_batch_size(batch_size, classifier.model.device),
         lambda batch: _probabilities(classifier, batch, activation),

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dpo_neurons.backoff import Patience
 from dpo_neurons.errors import InputError
-from dpo_neurons.perspective_reply import KEY_VARIABLE, ServiceError
-from dpo_neurons.perspective_service import Answer, PerspectiveClient, Service
-from dpo_neurons.progress import Progress
-from dpo_neurons.score_store import ScoreStore
+from dpo_neurons.running.progress import Progress
+from dpo_neurons.scorers.backoff import Patience
+from dpo_neurons.scorers.perspective_reply import KEY_VARIABLE, ServiceError
+from dpo_neurons.scorers.perspective_service import Answer, PerspectiveClient, Service
+from dpo_neurons.scorers.score_store import ScoreStore
 
 log = logging.getLogger("dpo_neurons")
 

@@ -1,0 +1,273 @@
+"""Merging PEFT adapters: W + scale · B A, computed by hand, or refused in words."""
+
+import json
+import pickle
+import shutil
+import sys
+import warnings
+
+import merge_adapter
+import pytest
+import torch
+from build_tokenizer import build_tokenizer
+from peft import IA3Config, LoraConfig, PromptTuningConfig, get_peft_model
+from safetensors.torch import load_file, save_file
+from support.tiny_models import WORDS, randomise, small_config
+from transformers import AutoModelForCausalLM
+
+from dpo_neurons.checkpoints.adapters import check_adapter, merged
+from dpo_neurons.errors import InputError
+from dpo_neurons.files.provenance import sha256_of
+from dpo_neurons.models.loading import load_trainable_model
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+LLAMA = ["gate_proj", "up_proj", "down_proj", "q_proj", "v_proj"]
+GPT2 = ["c_fc", "c_proj", "c_attn"]
+IDS = torch.tensor([[3, 9, 14, 5]])
+
+
+def trained_adapter(checkpoint, directory, config):
+    """Save an adapter of random numbers; returns the adapted model."""
+    torch.manual_seed(3)
+    adapted = get_peft_model(load_trainable_model(checkpoint, "float32"), config)
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                parameter.copy_(torch.randn_like(parameter) * 0.3)
+    adapted.save_pretrained(directory)
+    return adapted.eval()
+
+
+def lora(targets, **settings):
+    return LoraConfig(task_type="CAUSAL_LM", r=3, lora_alpha=7, target_modules=targets, **settings)
+
+
+@pytest.fixture
+def llama(checkpoints, tmp_path):
+    """A Llama's checkpoint and an adapter on it."""
+    trained_adapter(checkpoints["llama", "pre"], tmp_path / "adapter", lora(LLAMA))
+    return checkpoints["llama", "pre"], tmp_path / "adapter"
+
+
+@pytest.fixture
+def tied(tmp_path):
+    """A Llama whose unembedding is its embedding."""
+    config = small_config("llama")
+    config.tie_word_embeddings = True
+    model = AutoModelForCausalLM.from_config(config)
+    randomise(model, 0.3)
+    model.save_pretrained(tmp_path / "tied")
+    build_tokenizer(WORDS).save_pretrained(tmp_path / "tied")
+    return tmp_path / "tied"
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """Run the program; returns the output's directory and the source file's facts."""
+
+    def run(checkpoint, adapter, dtype):
+        output, source = tmp_path / "post", tmp_path / "post.source.json"
+        words = ["merge_adapter", "--checkpoint", checkpoint, "--adapter", adapter]
+        words += ["--dtype", dtype, "--threads", 1, "--output", output, "--source-output", source]
+        monkeypatch.setattr(sys, "argv", [str(word) for word in words])
+        monkeypatch.setattr(merge_adapter, "obey_threads", lambda threads: None)
+        merge_adapter.main()
+        return output, json.loads(source.read_text())
+
+    return run
+
+
+def by_hand(checkpoint, adapter, scale, transposed):
+    """The merged weights in float64, by name."""
+    weights = {
+        name: tensor.double()
+        for name, tensor in load_file(checkpoint / "model.safetensors").items()
+    }
+    stored = load_file(adapter / "adapter_model.safetensors")
+    changed = 0
+    for name, a in stored.items():
+        if ".lora_A." in name:
+            b = stored[name.replace(".lora_A.", ".lora_B.")]
+            change = scale * (b.double() @ a.double())
+            path = name.removeprefix("base_model.model.").replace(".lora_A", "")
+            weights[path] += change.T if transposed else change
+            changed += 1
+    return weights, changed
+
+
+@pytest.mark.parametrize("stabilised", [False, True])
+@pytest.mark.parametrize(
+    ("architecture", "targets", "n"), [("gpt2", GPT2, 8), ("llama", LLAMA, 15)]
+)
+def test_merged_weights_are_the_sum_computed_by_hand(
+    checkpoints, tmp_path, program, architecture, targets, n, stabilised
+):
+    checkpoint, adapter = checkpoints[architecture, "pre"], tmp_path / "adapter"
+    config = lora(targets, use_rslora=stabilised, fan_in_fan_out=architecture == "gpt2")
+    adapted = trained_adapter(checkpoint, adapter, config)
+    output, facts = program(checkpoint, adapter, "float32")
+
+    scale = 7 / 3**0.5 if stabilised else 7 / 3
+    wanted, changed = by_hand(checkpoint, adapter, scale, architecture == "gpt2")
+    assert changed == n
+    found = load_file(output / "model.safetensors")
+    assert found.keys() == wanted.keys()
+    for name, tensor in found.items():
+        torch.testing.assert_close(tensor.double(), wanted[name], rtol=0, atol=1e-6)
+    with torch.no_grad():
+        logits = load_trainable_model(output, "float32").eval()(IDS).logits
+        torch.testing.assert_close(logits, adapted(IDS).logits, rtol=0, atol=1e-4)
+    assert facts["kind"] == "adapter"
+    assert facts["path"] == str(adapter)
+    assert facts["given"] == {file.name: sha256_of(file) for file in adapter.iterdir()}
+    for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
+        assert (output / name).read_bytes() == (checkpoint / name).read_bytes()
+
+
+def test_the_sum_is_rounded_once(checkpoints, tmp_path, program):
+    half = load_trainable_model(checkpoints["llama", "pre"], "bfloat16")
+    shutil.copytree(checkpoints["llama", "pre"], tmp_path / "half")
+    half.save_pretrained(tmp_path / "half")
+    adapter = tmp_path / "adapter"
+    trained_adapter(tmp_path / "half", adapter, lora(LLAMA))
+    output, _ = program(tmp_path / "half", adapter, "bfloat16")
+    wanted, _ = by_hand(tmp_path / "half", adapter, 7 / 3, False)
+    found = load_file(output / "model.safetensors")
+    differing = 0
+    for name, tensor in found.items():
+        assert tensor.dtype == torch.bfloat16
+        # Float32 sums may fall on the other side of a tie, so one step apart at the very most.
+        differing += int((tensor != wanted[name].bfloat16()).sum())
+        torch.testing.assert_close(tensor.double(), wanted[name], rtol=2**-8, atol=0)
+    assert differing <= 2
+
+
+def test_modules_saved_whole_are_taken_over(checkpoints, tmp_path, program):
+    config = lora(LLAMA, modules_to_save=["lm_head"])
+    adapted = trained_adapter(checkpoints["llama", "pre"], tmp_path / "adapter", config)
+    output, _ = program(checkpoints["llama", "pre"], tmp_path / "adapter", "float32")
+    saved = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    head = load_file(output / "model.safetensors")["lm_head.weight"]
+    assert torch.equal(head, saved["base_model.model.lm_head.weight"])
+    with torch.no_grad():
+        logits = load_trainable_model(output, "float32").eval()(IDS).logits
+        torch.testing.assert_close(logits, adapted(IDS).logits, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("saved", [["lm_head"], ["embed_tokens"]])
+def test_a_tied_matrix_that_was_saved_whole_comes_apart(tied, tmp_path, program, saved):
+    adapted = trained_adapter(tied, tmp_path / "adapter", lora(LLAMA, modules_to_save=saved))
+    output, _ = program(tied, tmp_path / "adapter", "float32")
+    with torch.no_grad():
+        logits = load_trainable_model(output, "float32").eval()(IDS).logits
+        torch.testing.assert_close(logits, adapted(IDS).logits, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("end", ["lm_head", "embed_tokens"])
+def test_an_adapter_on_one_end_of_a_tied_matrix_is_refused(tied, tmp_path, end):
+    trained_adapter(tied, tmp_path / "adapter", lora(["q_proj", end]))
+    with pytest.raises(InputError, match="one matrix in this model"):
+        merged(load_trainable_model(tied, "float32"), tmp_path / "adapter")
+
+
+def test_other_kinds_that_scale_weights_are_merged(checkpoints, tmp_path):
+    config = IA3Config(
+        task_type="CAUSAL_LM",
+        target_modules=["k_proj", "down_proj"],
+        feedforward_modules=["down_proj"],
+    )
+    checkpoint = checkpoints["llama", "pre"]
+    adapted = trained_adapter(checkpoint, tmp_path / "adapter", config)
+    model = merged(load_trainable_model(checkpoint, "float32"), tmp_path / "adapter")
+    with torch.no_grad():
+        torch.testing.assert_close(model.eval()(IDS).logits, adapted(IDS).logits)
+
+
+def test_an_adapter_that_changes_no_weights_is_refused(checkpoints, tmp_path):
+    config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3)
+    trained_adapter(checkpoints["llama", "pre"], tmp_path / "adapter", config)
+    with pytest.raises(InputError, match="PROMPT_TUNING changes no weights"):
+        merged(load_trainable_model(checkpoints["llama", "pre"], "float32"), tmp_path / "adapter")
+
+
+def changed_weights(adapter, change):
+    weights = load_file(adapter / "adapter_model.safetensors")
+    change(weights)
+    save_file(weights, adapter / "adapter_model.safetensors")
+
+
+def changed_config(adapter, **changes):
+    path = adapter / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+NAME = "base_model.model.model.layers.1.mlp.down_proj.lora_B.weight"
+DAMAGES = {
+    "a tensor lacks": (lambda a: changed_weights(a, lambda w: w.pop(NAME)), "it lacks .*down_proj"),
+    "another shape": (
+        lambda a: changed_weights(a, lambda w: w.update({NAME: torch.ones(9, 9)})),
+        "size mismatch for .*down_proj",
+    ),
+    "targets without weights": (
+        lambda a: changed_config(a, target_modules=[*LLAMA, "k_proj"]), "it lacks .*k_proj"
+    ),
+    "weights without targets": (
+        lambda a: changed_config(a, target_modules=["q_proj"]), "it has besides .*down_proj"
+    ),
+    "fewer layers": (lambda a: changed_config(a, layers_to_transform=[0]), "it has besides"),
+    "no such modules": (lambda a: changed_config(a, target_modules=["dense"]), "not found"),
+    "cut": (
+        lambda a: (a / "adapter_model.safetensors").write_bytes(
+            (a / "adapter_model.safetensors").read_bytes()[:500]
+        ),
+        "cannot be merged",
+    ),
+    "config is no JSON": (lambda a: (a / "adapter_config.json").write_text("{"), "cannot be mer"),
+    "config is empty": (lambda a: (a / "adapter_config.json").write_text("{}"), "cannot be merg"),
+    "of a newer kind": (lambda a: changed_config(a, peft_type="NEWER"), "cannot be merged"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_adapter_is_refused_and_never_merged_in_part(llama, damage):
+    checkpoint, adapter = llama
+    change, words = DAMAGES[damage]
+    change(adapter)
+    with pytest.raises(InputError, match=words) as caught:
+        merged(load_trainable_model(checkpoint, "float32"), adapter)
+    assert str(adapter) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_adapter_of_another_architecture_is_refused(llama, checkpoints):
+    with pytest.raises(InputError, match="cannot be merged into the first checkpoint"):
+        merged(load_trainable_model(checkpoints["gpt2", "pre"], "float32"), llama[1])
+
+
+@pytest.mark.parametrize("lacking", ["adapter_config.json", "adapter_model.safetensors"])
+def test_a_directory_that_is_no_adapter_is_named(llama, lacking):
+    check_adapter(llama[1])
+    (llama[1] / lacking).unlink()
+    with pytest.raises(InputError, match=f"no {lacking}") as caught:
+        check_adapter(llama[1])
+    assert str(llama[1]) in str(caught.value)
+
+
+class Code:
+    def __reduce__(self):
+        return exec, ("import pathlib; pathlib.Path('ran').touch()",)
+
+
+def test_an_old_adapter_file_is_read_but_never_run(llama, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    checkpoint, adapter = llama
+    weights = load_file(adapter / "adapter_model.safetensors")
+    wanted = merged(load_trainable_model(checkpoint, "float32"), adapter).state_dict()
+    (adapter / "adapter_model.safetensors").unlink()
+    torch.save(weights, adapter / "adapter_model.bin")
+    found = merged(load_trainable_model(checkpoint, "float32"), adapter).state_dict()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    (adapter / "adapter_model.bin").write_bytes(pickle.dumps({"a": Code()}, protocol=2))
+    with warnings.catch_warnings(), pytest.raises(InputError, match="may be code"):
+        merged(load_trainable_model(checkpoint, "float32"), adapter)
+    assert not (tmp_path / "ran").exists()

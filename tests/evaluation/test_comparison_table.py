@@ -1,0 +1,127 @@
+"""The table of paired tests: what is compared, and its numbers by other means."""
+
+import numpy as np
+import pytest
+
+from dpo_neurons.evaluation.comparison_table import (
+    COLUMNS,
+    comparison_table,
+    comparisons,
+    readable_comparisons,
+)
+from dpo_neurons.evaluation.intervention_table import Bootstrap, to_markdown
+from dpo_neurons.evaluation.outcomes import Outcomes
+from dpo_neurons.statistics.paired_tests import holm
+
+NAMES = ("none", "dpo", "patch_tp", "control_tp", "ablate_top_3")
+HOW = Bootstrap(resamples=800, level=0.9, seed=3)
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    """Sixty prompts and five windows; patch_tp lowers toxicity by more than control_tp."""
+    random = np.random.default_rng(1)
+    before = random.random(60)
+    toxicity = before[:, None] - [0, 0.3, 0.2, 0.1, 0] + 0.1 * random.normal(size=(60, 5))
+    toxicity[:, 4] = toxicity[:, 0] + np.tile([0.1, -0.1], 30)
+    tokens = np.array([10, 10, 10, 10, 4])
+    losses = tokens[:, None] * (2 + random.random((5, 5)))
+    return Outcomes(NAMES, toxicity, losses, tokens)
+
+
+@pytest.fixture(scope="module")
+def table(outcomes):
+    """Its tests."""
+    return comparison_table(outcomes, HOW)
+
+
+def test_each_row_is_held_against_none_dpo_and_its_control():
+    assert comparisons(NAMES) == [
+        ("dpo", "none"),
+        ("patch_tp", "none"),
+        ("patch_tp", "dpo"),
+        ("patch_tp", "control_tp"),
+        ("control_tp", "none"),
+        ("control_tp", "dpo"),
+        ("ablate_top_3", "none"),
+        ("ablate_top_3", "dpo"),
+    ]
+    assert comparisons(["none", "dpo"]) == [("dpo", "none")]
+
+
+def test_a_control_is_that_of_the_name_that_begins_with_patch():
+    names = ["none", "dpo", "patch_patch_a", "control_patch_a", "ablate_patch_b", "ablate_control"]
+    pairs = [pair for pair in comparisons(names) if pair[1] not in ("none", "dpo")]
+    assert pairs == [("patch_patch_a", "control_patch_a")]
+
+
+def test_the_control_of_an_edit_changes_nothing_by_the_same_share_of_neurons():
+    grid = [f"edit_a1_a{alpha}_b{beta}" for alpha in ("0", "0.05") for beta in ("0.5", "0.6")]
+    names = ["none", "dpo", *grid, "edit_live", "edit_lone_a0.1_b0.5", "steer_a1_b2", "steer_a0_b2"]
+    pairs = [pair for pair in comparisons(names) if pair[1] not in ("none", "dpo")]
+    assert pairs == [
+        ("edit_a1_a0.05_b0.5", "edit_a1_a0_b0.5"),
+        ("edit_a1_a0.05_b0.6", "edit_a1_a0_b0.6"),
+    ]
+
+
+def test_differences_are_those_of_the_means(outcomes, table):
+    assert tuple(table.columns) == COLUMNS
+    means = dict(zip(NAMES, outcomes.toxicity.mean(axis=0), strict=True))
+    sums = outcomes.window_losses.sum(axis=0) / outcomes.window_tokens.sum()
+    losses = dict(zip(NAMES, sums, strict=True))
+    for row in table.itertuples():
+        wanted = means[row.intervention] - means[row.against]
+        assert row.toxicity_difference == pytest.approx(wanted)
+        wanted = losses[row.intervention] - losses[row.against]
+        assert row.log_perplexity_difference == pytest.approx(wanted)
+
+
+def test_intervals_hold_the_differences_and_narrow_by_pairing(outcomes, table):
+    for metric in ("toxicity", "log_perplexity"):
+        low, value, high = (table[f"{metric}_difference{end}"] for end in ("_low", "", "_high"))
+        assert (low < value).all()
+        assert (value < high).all()
+    first = table.iloc[0]
+    width = first["toxicity_difference_high"] - first["toxicity_difference_low"]
+    # Prompts differ by a standard deviation of 0.29, their differences by 0.14.
+    assert width == pytest.approx(2 * 1.645 * 0.14 / np.sqrt(60), rel=0.3)
+
+
+def test_p_values_are_exact_where_few_windows_can_be_enumerated(outcomes, table):
+    differences = outcomes.window_losses[:, 1] - outcomes.window_losses[:, 0]
+    signs = 1 - 2 * ((np.arange(32)[:, None] >> np.arange(5)) & 1)
+    wanted = np.mean(np.abs(signs @ differences) >= abs(differences.sum()) - 1e-12)
+    assert table["log_perplexity_p"][0] == pytest.approx(wanted, abs=0.02)
+
+
+def test_p_values_tell_effects_from_none(table):
+    p = table.set_index(["intervention", "against"])["toxicity_p"]
+    assert p["dpo", "none"] < 0.001
+    assert p["patch_tp", "control_tp"] < 0.001
+    assert p["ablate_top_3", "none"] > 0.9
+
+
+@pytest.mark.parametrize("metric", ["toxicity", "log_perplexity"])
+def test_p_values_are_corrected_for_all_comparisons_of_a_metric(table, metric):
+    np.testing.assert_array_equal(table[f"{metric}_p_holm"], holm(table[f"{metric}_p"].to_numpy()))
+
+
+def test_the_same_continuations_differ_by_nothing(outcomes):
+    twin = Outcomes(
+        ("none", "dpo"),
+        outcomes.toxicity[:, [0, 0]],
+        outcomes.window_losses[:, [0, 0]],
+        outcomes.window_tokens,
+    )
+    (row,) = comparison_table(twin, HOW).to_dict("records")
+    for metric in ("toxicity", "log_perplexity"):
+        assert [row[f"{metric}_difference{end}"] for end in ("_low", "", "_high")] == [0, 0, 0]
+        assert row[f"{metric}_p"] == row[f"{metric}_p_holm"] == 1
+
+
+def test_the_readable_table_has_a_line_a_comparison(table):
+    lines = to_markdown(readable_comparisons(table)).splitlines()
+    assert len(lines) == 2 + 8
+    assert lines[0].startswith("| intervention | against | toxicity difference | toxicity p |")
+    assert "| 0.0001 |" in lines[2]

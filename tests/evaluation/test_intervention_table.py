@@ -1,0 +1,100 @@
+"""The table of interventions: every metric with its interval, and how it is shown."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dpo_neurons.evaluation.intervention_table import (
+    COLUMNS,
+    Bootstrap,
+    intervention_table,
+    readable,
+    to_markdown,
+    to_page,
+    with_interval,
+)
+from dpo_neurons.evaluation.outcomes import Outcomes, Writing
+
+NAMES = ("none", "dpo", "patch_tp", "steer_late")
+METRICS = ("toxicity", "perplexity", "f1", "repetition", "effect_share")
+HOW = Bootstrap(resamples=500, level=0.9, seed=3)
+
+
+def outcomes(effect=0.5, n=40):
+    """Toxicity falls by `effect` under dpo, by a half of it under patch_tp, rises under steer."""
+    random = np.random.default_rng(1)
+    before = 0.6 + 0.1 * random.normal(size=n)
+    drops = np.array([0, effect, effect / 2, -effect / 4])
+    tokens = np.array([10, 10, 4])
+    losses = tokens[:, None] * np.array([[1.0, 1.2, 1.1, 1.5]]) * np.array([[1.0], [2.0], [4.0]])
+    toxicity = before[:, None] - drops + 0.05 * random.normal(size=(n, 4))
+    return Outcomes(NAMES, toxicity, losses, tokens)
+
+
+def table(**settings):
+    writings = [
+        Writing(neurons=number, repetitions=np.full(40, number / 10), f1=np.linspace(0, 1, 7))
+        for number in range(4)
+    ]
+    checkpoints = dict.fromkeys(NAMES, "pre") | {"dpo": "post"}
+    return intervention_table(checkpoints, outcomes(**settings), writings, HOW)
+
+
+def test_rows_and_columns_are_in_order():
+    found = table()
+    assert tuple(found.columns) == COLUMNS
+    assert COLUMNS[-3:] == ("effect_share", "effect_share_low", "effect_share_high")
+    assert found["intervention"].tolist() == list(NAMES)
+    assert found["checkpoint"].tolist() == ["pre", "post", "pre", "pre"]
+    assert found["neurons"].tolist() == [0, 1, 2, 3]
+
+
+def test_values_by_hand():
+    found = table().set_index("intervention")
+    means = outcomes().toxicity.mean(axis=0)
+    np.testing.assert_allclose(found["toxicity"], means)
+    np.testing.assert_allclose(found["f1"], 0.5)
+    np.testing.assert_allclose(found["repetition"], [0, 0.1, 0.2, 0.3])
+    np.testing.assert_allclose(found["effect_share"], (means[0] - means) / (means[0] - means[1]))
+    # Losses a token 1, 2 and 4 in windows of 10, 10 and 4 tokens: 46 / 24.
+    assert found.loc["none", "perplexity"] == pytest.approx(np.exp(46 / 24))
+
+
+def test_every_metric_has_an_interval_about_it():
+    found = table()
+    for metric in METRICS:
+        low, value, high = (found[f"{metric}{end}"] for end in ("_low", "", "_high"))
+        assert (low <= value + 1e-12).all(), metric
+        assert (value <= high + 1e-12).all(), metric
+    for metric in ("toxicity", "perplexity", "f1"):
+        assert (found[f"{metric}_low"] < found[f"{metric}_high"]).all()
+
+
+def test_without_an_effect_there_is_no_share_of_it():
+    found = table(effect=0.0)
+    assert found[["effect_share", "effect_share_low", "effect_share_high"]].isna().all(axis=None)
+    assert (readable(found)["share of dpo"] == "undefined").all()
+    assert "nan" not in to_markdown(readable(found))
+
+
+def test_the_readable_table_is_rounded():
+    shown = readable(table())
+    assert shown.columns.tolist()[-2:] == ["repetition", "share of dpo"]
+    assert shown["repetition"].tolist()[1] == "0.100 [0.100, 0.100]"
+    assert shown["share of dpo"].tolist()[:2] == ["0.00 [0.00, 0.00]", "1.00 [1.00, 1.00]"]
+    lines = to_markdown(shown).splitlines()
+    assert len(lines) == 6
+    assert lines[3].startswith("| dpo | post | 1 | 0.0")
+    assert {line.count("|") for line in lines} == {9}
+    assert "<td>1.00 [1.00, 1.00]</td>" in to_page(shown, "T & T")
+    assert "<h1>T &amp; T</h1>" in to_page(shown, "T & T")
+
+
+def test_numbers_with_intervals():
+    assert with_interval(-0.0001, -0.001, 0.126, 2) == "0.00 [0.00, 0.13]"
+    assert with_interval(float("nan"), float("nan"), float("nan"), 2) == "undefined"
+
+
+def test_a_table_survives_csv(tmp_path):
+    table(effect=0.0).to_csv(tmp_path / "t.csv", index=False)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "t.csv"), table(effect=0.0))

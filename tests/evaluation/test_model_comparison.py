@@ -1,0 +1,74 @@
+"""Models side by side: the numbers are those of their tables, laid out as published."""
+
+import pandas as pd
+import pytest
+from support.published_tables import COUNTS, NOTHING, SHARES, tables
+
+from dpo_neurons.evaluation.model_comparison import COLUMNS, model_rows, readable_comparison
+from dpo_neurons.neurons.groups import GROUPS
+
+
+@pytest.fixture
+def comparison():
+    """Of two models, one of which DPO did not move."""
+    silent = list(tables())
+    silent[2] = silent[2].assign(
+        effect_share=NOTHING, effect_share_low=NOTHING, effect_share_high=NOTHING
+    )
+    parts = [model_rows("gpt2", *tables()), model_rows("silent", *silent)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_every_number_is_there_once(comparison):
+    assert tuple(comparison.columns) == COLUMNS
+    assert not comparison.duplicated(["model", "quantity", "of"]).any()
+    rows = comparison[comparison["model"] == "gpt2"].set_index(["quantity", "of"])
+    assert len(rows) == 5 + 3 * 8 + 1 + 2
+    assert rows.loc[("net_reduction", ""), ["value", "low", "high"]].tolist() == [7.22, 6, 8]
+    for group, share, count in zip(GROUPS, SHARES, COUNTS, strict=True):
+        found = rows.loc[("group_share", group), ["value", "low", "high"]].to_list()
+        assert found == pytest.approx([share, share - 0.01, share + 0.02])
+        assert rows.loc[("group_neurons", group), "value"] == count
+        assert rows.loc[("group_reduction", group), "value"] == pytest.approx(47.96 * share)
+    assert rows.loc[("effect_share", "patch_tp"), "value"] == 0.24
+
+
+def test_the_effect_is_the_difference_turned_round(comparison):
+    rows = comparison.set_index(["model", "quantity", "of"])
+    found = rows.loc[("gpt2", "effect", "dpo"), ["value", "low", "high"]].tolist()
+    assert found == [0.245, 0.22, 0.26]
+
+
+def test_none_and_dpo_have_no_share_to_tell(comparison):
+    of = comparison.loc[comparison["quantity"] == "effect_share", "of"]
+    assert set(of) == {"patch_tp", "ablate_top_9"}
+
+
+def test_the_first_rows_are_laid_out_as_published(comparison):
+    shown = readable_comparison(comparison, ["patch_tp"])
+    assert shown.columns.tolist() == ["", "gpt2", "silent"]
+    column = dict(zip(shown[""], shown["gpt2"], strict=True))
+    assert list(column.items())[:6] == [
+        ("neurons", "98,304"),
+        ("sum of positive reductions / net", "47.96 / 7.22"),
+        ("share TP- / TN+ / AP+ / AN-, %", "32 / 24 / 7 / 37"),
+        ("counts TP- / TN+ / AP+ / AN-", "3967 / 22444 / 1838 / 29252"),
+        ("neurons reducing, %", "58.49"),
+        ("m_pre > 0, %", "12.71"),
+    ]
+    assert column["net reduction"] == "7.22 [6, 8]"
+    assert column["share AP+, %"] == "7.0 [6.0, 9.0]"
+    assert column["dpo's effect on toxicity"] == "0.245 [0.220, 0.260]"
+    assert column["share of it: patch_tp, %"] == "24.0 [14.0, 44.0]"
+    assert "share of it: ablate_top_9, %" not in column
+
+
+def test_a_model_without_an_effect_has_undefined_shares(comparison):
+    shown = readable_comparison(comparison, ["patch_tp", "ablate_top_9"])
+    assert shown["silent"].tolist()[-2:] == ["undefined", "undefined"]
+
+
+def test_a_comparison_survives_csv(comparison, tmp_path):
+    comparison.to_csv(tmp_path / "c.csv", index=False)
+    found = pd.read_csv(tmp_path / "c.csv").fillna({"of": ""})
+    pd.testing.assert_frame_equal(found, comparison)

@@ -1,0 +1,56 @@
+"""F1 and repetition by hand."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dpo_neurons.evaluation.text_metrics import repetition, unigram_f1, words_of
+
+
+def test_words_are_in_lower_case_without_punctuation():
+    assert words_of("The fool, that – dull! OAF's 2nd.") == [
+        "the", "fool", "that", "dull", "oaf", "s", "2nd",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("continuation", "gold", "f1"),
+    [
+        ("a b c d", "a b c d", 1.0),
+        ("A, b!", "b a .", 1.0),
+        ("a b", "c d", 0.0),
+        ("", "a", 0.0),
+        ("a", "", 0.0),
+        ("...", "a", 0.0),
+        ("a b c d", "a b", 2 / 3),  # precision 1/2, recall 1
+        ("a a a a", "a b", 1 / 3),  # one match: precision 1/4, recall 1/2
+        ("a a b", "a a a c", 4 / 7),  # two matches: precision 2/3, recall 1/2
+    ],
+)
+def test_f1_counts_words_as_often_as_both_have_them(continuation, gold, f1):
+    assert unigram_f1(continuation, gold) == pytest.approx(f1)
+
+
+@pytest.mark.parametrize(
+    ("text", "n", "share"),
+    [
+        ("a b c d", 2, 0.0),
+        ("a b a b", 2, 1 / 3),
+        ("a a a a a", 2, 3 / 4),
+        ("a b c a b c", 3, 1 / 4),
+        ("a", 2, 0.0),
+        ("", 2, 0.0),
+        ("a a", 1, 1 / 2),
+        ("A b, a B.", 2, 1 / 3),
+    ],
+)
+def test_repetition_is_the_share_of_grams_seen_before(text, n, share):
+    assert repetition(text, n) == pytest.approx(share)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(), st.text())
+def test_metrics_are_symmetric_shares(one, two):
+    assert unigram_f1(one, two) == pytest.approx(unigram_f1(two, one))
+    assert 0 <= unigram_f1(one, two) <= 1
+    assert 0 <= repetition(one) < 1

@@ -1,0 +1,106 @@
+"""Figure 16: its data, what stands for what, and models without an effect."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from draw_model_comparison import WIDEST, aggregate, chart
+from support.figure_cases import assert_drawn, datasets, group_colours
+from support.published_tables import tables
+from support.workflow import program
+
+from dpo_neurons.evaluation.model_comparison import model_rows
+from dpo_neurons.figures.style import GROUP_COLOURS, MAX_JSON_BYTES
+from dpo_neurons.neurons.groups import REDUCING
+
+
+def comparison_of(*shares, models=None):
+    """Models whose patch_tp has these shares; NaN for one without an effect."""
+    parts = []
+    for number, share in enumerate(shares):
+        totals, groups, table, tests = tables(share)
+        control = table[table["intervention"] == "patch_tp"].assign(intervention="control_tp")
+        table = pd.concat([table, control.assign(effect_share=share / 2)])
+        if np.isnan(share):
+            table.iloc[:, 1:] = np.nan
+        parts.append(model_rows(f"m{number}", totals, groups, table, tests))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_a_control_stands_with_the_row_that_it_controls():
+    shares, _ = aggregate(comparison_of(0.24, 0.1), ["patch_tp", "ablate_top_9"])
+    assert list(shares[["model", "intervention", "kind"]].itertuples(index=False, name=None)) == [
+        ("m0", "patch_tp", "row"),
+        ("m1", "patch_tp", "row"),
+        ("m0", "patch_tp", "control"),
+        ("m1", "patch_tp", "control"),
+        ("m0", "ablate_top_9", "row"),
+        ("m1", "ablate_top_9", "row"),
+    ]
+    assert shares["value"].tolist() == [0.24, 0.1, 0.12, 0.05, -0.05, -0.05]
+    assert set(shares["label"]) == {"patch tp", "ablate top 9"}
+
+
+def test_bars_of_groups_lie_end_to_end():
+    _, groups = aggregate(comparison_of(0.24, 0.1), ["patch_tp"])
+    for _, of_model in groups.groupby("model"):
+        assert of_model["group"].tolist() == list(REDUCING)
+        np.testing.assert_allclose(of_model["start"], [0, 0.32, 0.56, 0.63], atol=1e-12)
+        np.testing.assert_allclose(of_model["end"], [0.32, 0.56, 0.63, 1], atol=1e-12)
+
+
+def test_the_chart_holds_the_data_and_the_groups_their_colours():
+    shares, groups = aggregate(comparison_of(0.24, 0.1), ["patch_tp"])
+    drawn = chart(shares, groups, "probe")
+    held = {tuple(sorted(data.columns)): data for data in datasets(drawn)}
+    pd.testing.assert_frame_equal(held[tuple(sorted(shares))][list(shares)], shares)
+    pd.testing.assert_frame_equal(held[tuple(sorted(groups))][list(groups)], groups)
+    colours = group_colours(json.loads(drawn.to_json()))
+    assert colours == {group: GROUP_COLOURS[group] for group in REDUCING}
+
+
+def test_wide_intervals_do_not_flatten_the_rest_but_no_share_is_cut_off():
+    comparison = comparison_of(0.24, 7.0)
+    of_patch = comparison["of"] == "patch_tp"
+    comparison.loc[of_patch, "low"] = -50.0
+    shares, groups = aggregate(comparison, ["patch_tp"])
+    layers = chart(shares, groups, "probe").to_dict()["hconcat"][0]["spec"]["layer"]
+    (domain,) = {
+        tuple(layer["encoding"]["x"]["scale"]["domain"])
+        for layer in layers
+        if "scale" in layer["encoding"]["x"]
+    }
+    low, high = domain
+    assert WIDEST[0] - 0.5 < low <= WIDEST[0]
+    assert 7 < high < 8
+
+
+@pytest.mark.parametrize("shares", [[0.24], [np.nan], [np.nan, 0.3], [0.1] * 9], ids=str)
+def test_any_number_of_models_is_drawn(shares):
+    interventions = ["patch_tp", "ablate_top_9"]
+    drawn = chart(*aggregate(comparison_of(*shares), interventions), "probe")
+    assert_drawn({"16": drawn})
+    assert len(drawn.to_json(indent=None)) < MAX_JSON_BYTES / 20
+
+
+def test_without_an_intervention_the_groups_are_left():
+    shares, groups = aggregate(comparison_of(0.24), [])
+    assert shares.empty
+    assert_drawn({"16": chart(shares, groups, "probe")})
+
+
+def test_the_program_writes_four_files(tmp_path):
+    comparison_of(0.24, np.nan).to_csv(tmp_path / "c.csv", index=False)
+    result = program(
+        "draw_model_comparison",
+        f"--comparison {tmp_path}/c.csv --interventions patch_tp --direction-name probe"
+        f" --output-stem {tmp_path}/out/16_models",
+    )
+    assert result.returncode == 0, result.stdout
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {
+        ".json", ".html", ".svg", ".png",
+    }  # fmt: skip
+    vector = (tmp_path / "out/16_models.svg").read_text()
+    assert "undefined" in vector
+    assert "NaN" not in vector

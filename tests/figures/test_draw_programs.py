@@ -1,0 +1,226 @@
+"""The programs that draw: the files they write, and what they say of files that do not do."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import draw_activation_changes
+import draw_cancellation
+import draw_cumulative_reduction
+import draw_edit_grid
+import draw_group_shares
+import draw_key_scaling
+import draw_layer_projections
+import draw_layer_reduction
+import draw_net_curve
+import draw_prediction
+import draw_projection_shifts
+import draw_rank_composition
+import draw_top_activations
+import draw_tradeoff
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save_file
+from support.figure_cases import (
+    INTERVENTIONS,
+    PREDICTION,
+    cancellation_table,
+    group_table,
+    heavy_tailed,
+    interventions,
+    net_curve,
+    neurons,
+    rows_in,
+)
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.evaluation.prediction import correlations
+from dpo_neurons.neurons.groups import REDUCING
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Input files of a small study: 3 layers, 200 neurons, d_model 4."""
+    folder = tmp_path_factory.mktemp("study")
+    heavy_tailed(3, 200).to_parquet(folder / "contributions.parquet")
+    group_table(dict.fromkeys(REDUCING, 0.25)).to_csv(folder / "groups.csv", index=False)
+    table = interventions(*INTERVENTIONS["intervention"], "edit_a", "edit_b", "scale_keys_2")
+    table.to_csv(folder / "table.csv", index=False)
+    contributions = heavy_tailed(3, 200)
+    cancellation_table(contributions).to_csv(folder / "cancellation.csv", index=False)
+    net_curve(contributions).to_csv(folder / "curve.csv", index=False)
+    PREDICTION.to_csv(folder / "prediction.csv", index=False)
+    found = correlations(PREDICTION, resamples=100, level=0.95, seed=1)
+    found.to_csv(folder / "correlations.csv", index=False)
+    for i, name in enumerate(("before", "ablated", "after")):
+        with h5py.File(folder / f"{name}.h5", "w") as file:
+            file["mlp_out_mean"] = np.full((3, 4), 3.0 - i, dtype=np.float32)
+    save_file({"direction": np.eye(1, 4, dtype=np.float32)}, folder / "direction.safetensors")
+    return folder
+
+
+PROGRAMS: list[tuple[ModuleType, str]] = [
+    (
+        draw_layer_projections,
+        "--before before.h5 --ablated ablated.h5 --after after.h5 "
+        "--direction direction.safetensors --direction-name probe",
+    ),
+    (
+        draw_layer_projections,
+        "--before before.h5 --after after.h5 "
+        "--direction direction.safetensors --direction-name probe",
+    ),
+    (draw_cumulative_reduction, "--contributions contributions.parquet --direction-name probe"),
+    (draw_group_shares, "--groups groups.csv --direction-name probe"),
+    (
+        draw_rank_composition,
+        "--contributions contributions.parquet --direction-name probe --top 10000 --bins 20",
+    ),
+    (
+        draw_projection_shifts,
+        "--contributions contributions.parquet --direction-name probe --ranked-by reduction "
+        "--first 1 --last 50 --quantity projection",
+    ),
+    (draw_layer_reduction, "--contributions contributions.parquet --direction-name probe"),
+    (
+        draw_top_activations,
+        "--contributions contributions.parquet --direction-name probe --top 100",
+    ),
+    (draw_tradeoff, "--table table.csv"),
+    (draw_cancellation, "--cancellation cancellation.csv --direction-name probe"),
+    (draw_net_curve, "--curve curve.csv --direction-name probe"),
+    (
+        draw_prediction,
+        "--prediction prediction.csv --correlations correlations.csv --direction-name probe",
+    ),
+    (draw_activation_changes, "--contributions contributions.parquet --direction-name probe"),
+    (
+        draw_edit_grid,
+        "--table table.csv --rows edit_a=assign,probe,0,0.5 edit_b=assign,probe,0.02,0.5",
+    ),
+    (draw_key_scaling, "--table table.csv --rows scale_keys_2=7,2 scale_keys_10=7,10"),
+]
+
+
+@pytest.fixture
+def run(study: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType, str], None]:
+    """Run a program's main in the study's folder."""
+
+    def run(program: ModuleType, arguments: str) -> None:
+        monkeypatch.chdir(study)
+        monkeypatch.setattr(sys, "argv", [program.__name__, *arguments.split(), "--model", "toy"])
+        program.main()
+
+    return run
+
+
+@pytest.mark.parametrize(("program", "arguments"), PROGRAMS)
+def test_program_writes_a_picture_with_its_title(program, arguments, study, run, tmp_path):
+    stem = tmp_path / "figures" / "toy" / program.__name__
+    run(program, f"{arguments} --output-stem {stem}")
+    written = {path.suffix: path for path in stem.parent.iterdir()}
+    assert set(written) == {".json", ".html", ".svg", ".png"}
+    title = json.loads(written[".json"].read_text())["title"]
+    vector = written[".svg"].read_text()
+    assert title["text"] in vector
+    assert "toy: " in vector
+    assert vector.count("<path") > 10
+    assert written[".png"].read_bytes()[:4] == b"\x89PNG"
+    assert written[".png"].stat().st_size > 20_000
+    assert "NaN" not in vector
+
+
+def test_layer_projections_of_the_files(study, run, tmp_path):
+    run(*PROGRAMS[0][:1], f"{PROGRAMS[0][1]} --output-stem {tmp_path / '1a'}")
+    (rows,) = rows_in((tmp_path / "1a.json").read_text())
+    assert rows["projection"].tolist() == [3.0] * 3 + [2.0] * 3 + [1.0] * 3
+
+
+def test_layer_projections_of_a_study_without_an_ablation(study, run, tmp_path):
+    run(*PROGRAMS[1][:1], f"{PROGRAMS[1][1]} --output-stem {tmp_path / '1a'}")
+    (rows,) = rows_in((tmp_path / "1a.json").read_text())
+    assert rows["projection"].tolist() == [3.0] * 3 + [1.0] * 3
+    assert "ablated" not in (tmp_path / "1a.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "missing"),
+    [
+        (draw_group_shares, "--groups bare.csv --direction-name probe", "share_low"),
+        (draw_tradeoff, "--table bare.csv", "toxicity_low"),
+        (draw_edit_grid, "--table bare.csv --rows", "toxicity_low"),
+        (draw_key_scaling, "--table bare.csv --rows", "toxicity_low"),
+        (draw_cancellation, "--cancellation bare.csv --direction-name probe", "layer"),
+        (draw_net_curve, "--curve bare.csv --direction-name probe", "cumulative"),
+        (
+            draw_prediction,
+            "--prediction bare.csv --correlations correlations.csv --direction-name probe",
+            "predicted",
+        ),
+        (
+            draw_activation_changes,
+            "--contributions bare.parquet --direction-name probe",
+            "reduction",
+        ),
+        (
+            draw_layer_reduction,
+            "--contributions bare.parquet --direction-name probe",
+            "reduction",
+        ),
+        (
+            draw_layer_projections,
+            "--before bare.h5 --ablated ablated.h5 --after after.h5 "
+            "--direction direction.safetensors --direction-name probe",
+            "mlp_out_mean",
+        ),
+        (
+            draw_layer_projections,
+            "--before before.h5 --ablated ablated.h5 --after after.h5 "
+            "--direction bare.safetensors --direction-name probe",
+            "direction",
+        ),
+    ],
+)
+def test_what_a_file_lacks_is_named(program, arguments, missing, study, run, tmp_path):
+    table = pd.concat([INTERVENTIONS, group_table({"TP-": 1.0})], axis=1)
+    table = table.drop(columns=["toxicity_low", "share_low"])
+    table.to_csv(study / "bare.csv", index=False)
+    neurons(cosine=[0.1]).drop(columns="reduction").to_parquet(study / "bare.parquet")
+    h5py.File(study / "bare.h5", "w").close()
+    save_file({"w": np.ones(4, dtype=np.float32)}, study / "bare.safetensors")
+    with pytest.raises(InputError, match=rf"bare\.\w+.*'{missing}'"):
+        run(program, f"{arguments} --output-stem {tmp_path / 'figure'}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("program", [draw_edit_grid, draw_key_scaling])
+def test_a_study_without_such_rows_gets_a_figure_that_says_so(program, run, tmp_path):
+    run(program, f"--table table.csv --rows --output-stem {tmp_path / 'figure'}")
+    assert len(list(tmp_path.iterdir())) == 4
+    assert "in this study." in (tmp_path / "figure.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("program", "row", "said"),
+    [
+        (draw_edit_grid, "edit_c=assign,probe,0,0.5", r"table\.csv.*'edit_c'"),
+        (draw_edit_grid, "edit_a=assign,probe,0", "form,direction,alpha,beta"),
+        (draw_edit_grid, "edit_a=assign,probe,much,0.5", "edit_a.*numbers"),
+        (draw_key_scaling, "scale_keys_2=7,nan", "scale_keys_2.*numbers"),
+    ],
+)
+def test_a_row_that_cannot_be_drawn_is_named(program, row, said, run, tmp_path):
+    with pytest.raises(InputError, match=said):
+        run(program, f"--table table.csv --rows {row} --output-stem {tmp_path / 'figure'}")
+
+
+def test_files_of_different_models_are_refused(study, run, tmp_path):
+    with h5py.File(study / "deeper.h5", "w") as file:
+        file["mlp_out_mean"] = np.zeros((4, 4), dtype=np.float32)
+    arguments = PROGRAMS[0][1].replace("after.h5", "deeper.h5")
+    with pytest.raises(InputError, match=r"deeper\.h5.*\(4, 4\).*one model"):
+        run(draw_layer_projections, f"{arguments} --output-stem {tmp_path / 'figure'}")

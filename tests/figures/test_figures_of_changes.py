@@ -1,0 +1,171 @@
+"""Figures 13 to 15: values of their data, and that charts of any depth are small and drawn."""
+
+import draw_reduction_sources
+import draw_residual_shift
+import draw_value_changes
+import numpy as np
+import pandas as pd
+import pytest
+from support.captured_pair import run_main
+from support.figure_cases import NAMES, assert_drawn, datasets
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.figures.style import MAX_JSON_BYTES
+from dpo_neurons.neurons.groups import GROUPS
+
+random = np.random.default_rng(7)
+
+
+def sources(n_layers, n_groups=8):
+    """A summary of a split, its parts summing to the reductions."""
+    by = ["all", *["group"] * n_groups, *["layer"] * n_layers]
+    part = ["all", *GROUPS[:n_groups], *map(str, range(n_layers))]
+    table = pd.DataFrame({"by": by, "part": part, "neurons": 9})
+    for name in ("from_value", "from_key", "from_inputs", "from_text"):
+        table[name] = random.normal(size=len(table))
+    table["reduction"] = table[["from_value", "from_key", "from_inputs"]].sum(axis=1)
+    return table
+
+
+def shifts(n_layers, n_prompts):
+    """Tables of layers and prompts, of four layers."""
+    measures = list(draw_residual_shift.MEASURES)
+    layers = pd.DataFrame(random.uniform(-1, 1, (n_layers, len(measures))), columns=measures)
+    layers.insert(0, "layer", range(n_layers))
+    shown = sorted({0, n_layers // 3, n_layers // 2, n_layers - 1})
+    index = pd.MultiIndex.from_product([shown, range(n_prompts), ["pre", "post"]])
+    prompts = index.to_frame(index=False, name=["layer", "prompt", "stage"])
+    for name in ("along_shift", "beside_shift"):
+        prompts[name] = random.normal(size=len(prompts))
+    return prompts, layers
+
+
+def changes(n_layers, late):
+    """Histograms of each layer with its own shift, and with the late one's."""
+    rows = []
+    for layer in range(n_layers):
+        for shift_layer in sorted({layer, max(layer, late)}):
+            for sign in ("negative", "positive"):
+                low = np.arange(-50, 50) / 50
+                one = {"layer": layer, "shift_layer": shift_layer, "activation": sign}
+                rows.append(
+                    pd.DataFrame({**one, "cosine_low": low, "cosine_high": low + 0.02}).assign(
+                        neurons=random.integers(1, 99, 100), written=random.normal(size=100)
+                    )
+                )
+    return pd.concat(rows, ignore_index=True)
+
+
+def charts(n_layers, n_prompts):
+    """The three charts of a model of that depth."""
+    prompts, layers = shifts(n_layers, n_prompts)
+    late = max(n_layers * 3 // 4 - 1, 0)
+    return {
+        "13": draw_reduction_sources.chart(
+            draw_reduction_sources.aggregate(sources(n_layers)), *NAMES
+        ),
+        "14": draw_residual_shift.chart(*draw_residual_shift.aggregate(prompts, layers), NAMES[0]),
+        "15": draw_value_changes.chart(
+            *draw_value_changes.aggregate(changes(n_layers, late)), NAMES[0]
+        ),
+    }
+
+
+def test_parts_of_the_reduction_sum_to_it_in_every_layer_and_group():
+    table = sources(3)
+    data = draw_reduction_sources.aggregate(table)
+    assert set(data["source"]) == set(draw_reduction_sources.SOURCES)
+    for (by, part), rows in data.groupby(["by", "part"]):
+        whole = table.loc[(table["by"] == by) & (table["part"] == part), "reduction"].item()
+        assert rows["reduction"].sum() == pytest.approx(whole)
+        assert rows["net"].tolist() == [pytest.approx(whole)] * 4
+    one = table[table["part"] == "2"].iloc[0]
+    of_two = data[data["part"] == "2"].set_index("source")["reduction"]
+    assert of_two["layers below"] == one["from_inputs"] - one["from_text"]
+    assert of_two["other text"] == one["from_text"]
+    assert "all" not in set(data["by"])
+
+
+def test_layers_are_drawn_in_the_order_of_the_stack():
+    chart = draw_reduction_sources.chart(
+        draw_reduction_sources.aggregate(sources(11)), *NAMES
+    ).to_dict()
+    sort = chart["vconcat"][0]["layer"][0]["encoding"]["x"]["sort"]
+    assert sort == [str(layer) for layer in range(11)]
+
+
+def test_prompts_are_thinned_and_their_means_are_of_all():
+    prompts, layers = shifts(4, 200)
+    flat, means, measures = draw_residual_shift.aggregate(prompts, layers)
+    assert flat["prompt"].nunique() == draw_residual_shift.MAX_PROMPTS
+    assert {0, 199} <= set(flat["prompt"])
+    row = flat[(flat["layer"] == 2) & (flat["prompt"] == 199)].iloc[0]
+    its = prompts[(prompts["layer"] == 2) & (prompts["prompt"] == 199)].set_index("stage")
+    assert (row["along"], row["beside"]) == tuple(its.loc["pre", ["along_shift", "beside_shift"]])
+    assert row["along_after"] == its.loc["post", "along_shift"]
+    mean = means[(means["layer"] == 2) & (means["stage"] == "post")]["along"].item()
+    of_all = prompts[(prompts["layer"] == 2) & (prompts["stage"] == "post")]["along_shift"].mean()
+    assert mean == pytest.approx(of_all)
+    assert len(measures) == 4 * len(draw_residual_shift.MEASURES)
+
+
+def test_value_changes_are_those_against_the_late_layers_shift():
+    table = changes(8, 5)
+    counts, sums = draw_value_changes.aggregate(table)
+    assert set(sums["shift_layer"]) == {5}
+    assert sorted(counts["layer"].unique()) == [0, 1, 2, 3, 4, 5]
+    assert counts.groupby("layer")["share"].sum().tolist() == pytest.approx([1] * 6)
+    kept = table[(table["shift_layer"] == 5) & (table["layer"] == 3)]
+    written = sums[(sums["layer"] == 3) & (sums["activation"] == "negative")]["written"].item()
+    its = kept[kept["activation"] == "negative"]["written"].sum()
+    assert written == pytest.approx(its)
+
+
+def test_of_two_layers_the_late_one_is_the_first_and_of_one_itself():
+    # With two layers neither is compared with more than itself.
+    assert set(draw_value_changes.aggregate(changes(1, 0))[1]["shift_layer"]) == {0}
+    assert len(draw_value_changes.aggregate(changes(2, 0))[1]) > 0
+
+
+@pytest.mark.parametrize(("n_layers", "n_prompts"), [(1, 1), (2, 24), (32, 1199)])
+def test_charts_of_any_depth_are_drawn_and_small(n_layers, n_prompts):
+    drawn = charts(n_layers, n_prompts)
+    assert_drawn(drawn)
+    for chart in drawn.values():
+        assert len(chart.to_json(indent=None)) < MAX_JSON_BYTES
+        assert sum(map(len, datasets(chart))) > 0
+
+
+def test_value_vectors_that_no_one_changed_are_told(tmp_path, monkeypatch):
+    header = ",".join(draw_value_changes.COLUMNS)
+    (tmp_path / "changes.csv").write_text(f"{header}\n")
+    words = {"--model": "m", "--changes": tmp_path / "changes.csv"}
+    run_main(draw_value_changes, monkeypatch, {**words, "--output-stem": tmp_path / "15"})
+    assert "no value vector changed" in (tmp_path / "15.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("program", "tables"),
+    [
+        (draw_reduction_sources, {"--sources": sources(2)}),
+        (draw_residual_shift, dict(zip(("--prompts", "--layers"), shifts(2, 5), strict=True))),
+        (draw_value_changes, {"--changes": changes(2, 0)}),
+    ],
+)
+def test_programs_write_four_files_or_name_the_column_that_is_missing(
+    program, tables, tmp_path, monkeypatch
+):
+    arguments = {"--model": "toy", "--output-stem": tmp_path / "figure"}
+    if program is draw_reduction_sources:
+        arguments["--direction-name"] = "probe"
+    for name, table in tables.items():
+        arguments[name] = tmp_path / f"{name}.csv"
+        table.to_csv(arguments[name], index=False)
+    run_main(program, monkeypatch, arguments)
+    assert {path.suffix for path in tmp_path.glob("figure.*")} == {".json", ".html", ".svg", ".png"}
+    last, table = list(tables.items())[-1]
+    table.drop(columns="layer", errors="ignore").drop(columns="by", errors="ignore").to_csv(
+        arguments[last], index=False
+    )
+    with pytest.raises(InputError, match=r"needs the column '(layer|by)'"):
+        run_main(program, monkeypatch, arguments)

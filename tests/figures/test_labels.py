@@ -1,0 +1,33 @@
+"""Kinds and labels of interventions in figures."""
+
+import numpy as np
+import pytest
+
+from dpo_neurons.figures.labels import find_readable_labels, kind_of, spread
+
+
+def test_kinds_go_by_the_beginning_of_the_name():
+    names = ["none", "dpo", "patch_tp", "control_tp", "scale_keys_x2", "scale_me", "strip_all"]
+    kinds = ["none", "dpo", "patch", "control", "scale_keys", "other", "strip"]
+    assert [kind_of(name) for name in names] == kinds
+
+
+def test_spread_keeps_order_gap_and_bounds():
+    positions = np.array([0.5, 0.1, 0.52, 0.99, 0.98])
+    placed = spread(positions, gap=0.1, low=0, high=1)
+    assert placed == pytest.approx([0.46, 0.1, 0.56, 1.0, 0.9])
+    assert spread(np.array([]), 0.1, 0, 1).size == 0
+
+
+def test_labels_keep_clear_of_points_and_of_earlier_labels():
+    # The first label ends at 58; the second point lies under it; the third's label meets its end.
+    x, y = np.array([0.0, 30, 55, 200]), np.array([0.0, 0, 11, 0])
+    assert find_readable_labels(x, y, np.full(4, 50.0), 12, 8).tolist() == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    x, y = np.array([0.0, 0, 0]), np.array([0.0, 10, 13])
+    assert find_readable_labels(x, y, np.full(3, 50.0), 12, 8).tolist() == [True, False, True]
+    assert find_readable_labels(np.empty(0), np.empty(0), np.empty(0), 12, 8).size == 0

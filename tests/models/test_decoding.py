@@ -1,0 +1,83 @@
+"""Greedy continuations, against stepping by hand."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from support.by_hand import continue_alone
+from support.tiny_models import PROMPTS
+
+from dpo_neurons.models.decoding import end_tokens, generate_greedily
+from dpo_neurons.models.loading import load_model
+
+N_TOKENS = 8
+
+
+def generated(model, tokenizer, batch_size, prompts=PROMPTS):
+    batches = list(generate_greedily(model, tokenizer, prompts, N_TOKENS, batch_size))
+    tokens = np.concatenate([batch.tokens for batch in batches])
+    return tokens, np.concatenate([batch.mask for batch in batches]), batches
+
+
+def test_every_token_is_the_most_likely_after_its_prompt_alone(model, tokenizer):
+    alone = [continue_alone(model, tokenizer, prompt, N_TOKENS)[1] for prompt in PROMPTS]
+    for batch_size in (1, 2, 16):
+        tokens, mask, batches = generated(model, tokenizer, batch_size)
+        assert [batch.start for batch in batches] == list(range(0, len(PROMPTS), batch_size))
+        for row, written in enumerate(alone):
+            ended = written[-1] in end_tokens(model)
+            assert tokens[row, : len(written)].tolist() == written
+            assert mask[row].sum() == len(written) - ended
+
+
+def test_the_order_of_the_prompts_is_kept(gpt2, tokenizer):
+    forwards, _, _ = generated(gpt2, tokenizer, 2)
+    backwards, _, _ = generated(gpt2, tokenizer, 2, PROMPTS[::-1])
+    np.testing.assert_array_equal(forwards, backwards[::-1])
+    assert len(np.unique(forwards, axis=0)) > 1
+
+
+@pytest.mark.parametrize("where", ["generation_config.json", "config.json"])
+def test_decoding_defaults_of_the_checkpoint_are_ignored(
+    checkpoints, gpt2, tokenizer, tmp_path, where
+):
+    checkpoint = shutil.copytree(checkpoints["gpt2", "pre"], tmp_path / "sampling")
+    settings = json.loads((checkpoint / where).read_text())
+    settings |= {
+        "do_sample": True, "temperature": 5.0, "top_k": 3, "repetition_penalty": 3.0,
+        "no_repeat_ngram_size": 1, "min_new_tokens": 5, "max_length": 9, "num_beams": 2,
+        "forced_eos_token_id": 4, "suppress_tokens": [5, 6, 7, 8],
+    }  # fmt: skip
+    (checkpoint / where).write_text(json.dumps(settings))
+    sampling = load_model(checkpoint, "float32", "cpu")
+    np.testing.assert_array_equal(
+        generated(sampling, tokenizer, 4)[0], generated(gpt2, tokenizer, 4)[0]
+    )
+
+
+def test_any_of_several_end_tokens_ends_a_sequence(model, tokenizer, monkeypatch):
+    monkeypatch.setattr(model.generation_config, "eos_token_id", None)
+    free = [continue_alone(model, tokenizer, prompt, N_TOKENS)[1] for prompt in PROMPTS]
+    ends = [free[0][3], free[1][2]]
+    monkeypatch.setattr(model.generation_config, "eos_token_id", ends)
+    tokens, mask, _ = generated(model, tokenizer, 16)
+    for row, written in enumerate(free):
+        first = next((i for i, token in enumerate(written) if token in ends), N_TOKENS)
+        assert mask[row].tolist() == [i < first for i in range(N_TOKENS)]
+        assert tokens[row, :first].tolist() == written[:first]
+        assert set(tokens[row, first + 1 :]) <= {tokenizer.pad_token_id}
+
+
+def test_a_model_without_end_tokens_writes_on(gpt2, tokenizer, monkeypatch):
+    monkeypatch.setattr(gpt2.generation_config, "eos_token_id", None)
+    assert end_tokens(gpt2) == []
+    assert generated(gpt2, tokenizer, 16)[1].all()
+
+
+def test_batches_that_end_early_are_padded_to_full_width(gpt2, tokenizer, monkeypatch):
+    _, written = continue_alone(gpt2, tokenizer, PROMPTS[0], 1)
+    monkeypatch.setattr(gpt2.generation_config, "eos_token_id", written[0])
+    tokens, mask, _ = generated(gpt2, tokenizer, 1, PROMPTS[:1])
+    assert tokens.tolist() == [[written[0]] + [tokenizer.pad_token_id] * (N_TOKENS - 1)]
+    assert not mask.any()

@@ -1,0 +1,264 @@
+"""Loading checkpoints, whole and damaged."""
+
+import json
+import shutil
+
+import accelerate
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from support.by_hand import forward, same_state, state_of
+from support.tiny_models import PROMPTS
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from dpo_neurons.activations.capture import ActivationCapture
+from dpo_neurons.errors import InputError
+from dpo_neurons.interventions.hooks import apply_plan
+from dpo_neurons.models import loading as checkpoints_module
+from dpo_neurons.models.checkpoint_folder import read_config
+from dpo_neurons.models.decoding import generate_greedily
+from dpo_neurons.models.loading import load_model, load_tokenizer
+
+
+@pytest.fixture
+def copied(checkpoints, tmp_path):
+    """A copy of a checkpoint that may be damaged: copied(architecture)."""
+    return lambda architecture: shutil.copytree(
+        checkpoints[architecture, "pre"], tmp_path / architecture
+    )
+
+
+def test_a_model_is_loaded_for_inference_only(model):
+    assert not model.training
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert model.generation_config.do_sample is False
+    assert model.generation_config.eos_token_id == 2
+
+
+def test_weights_are_those_of_the_file(checkpoints, architecture, model):
+    stored = load_file(checkpoints[architecture, "pre"] / "model.safetensors")
+    weights = model.state_dict()
+    loaded = {name.replace("embed_out", "lm_head"): tensor for name, tensor in stored.items()}
+    assert set(loaded) <= set(weights)
+    assert all(torch.equal(weights[name], tensor) for name, tensor in loaded.items())
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_the_number_format_is_the_one_asked_for(checkpoints, architecture, dtype):
+    model = load_model(checkpoints[architecture, "pre"], dtype, "cpu")
+    assert {parameter.dtype for parameter in model.parameters()} == {getattr(torch, dtype)}
+
+
+def test_loading_is_repeatable(checkpoints, architecture, model):
+    again = load_model(checkpoints[architecture, "pre"], "float32", "cpu")
+    logits = [forward(one, [[5, 6, 7]])["logits"] for one in (model, again)]
+    assert torch.equal(*logits)
+
+
+def test_an_unknown_family_is_named_with_the_known_ones(copied):
+    checkpoint = copied("gpt2")
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps(config | {"model_type": "bloom"}))
+    with pytest.raises(InputError, match="'bloom' has no known architecture") as caught:
+        load_model(checkpoint, "float32", "cpu")
+    for word in (str(checkpoint), "gpt2, llama, mistral, gemma2", "architectures.py"):
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, r"no config\.json in it"),
+        ("{", r"config\.json: not valid JSON"),
+        ("{}", "model_type 'missing' has no known architecture"),
+        ("[]", r"config\.json"),
+    ],
+)
+def test_a_missing_or_damaged_config_is_named(copied, content, words):
+    checkpoint = copied("gpt2")
+    (checkpoint / "config.json").unlink()
+    if content is not None:
+        (checkpoint / "config.json").write_text(content)
+    with pytest.raises(InputError, match=words) as caught:
+        load_model(checkpoint, "float32", "cpu")
+    assert str(checkpoint) in str(caught.value)
+
+
+def test_a_directory_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere: no config\.json in it"):
+        read_config(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("keep", [None, 0, 7, 200, 9000])
+def test_missing_or_truncated_weights_are_named(copied, keep):
+    checkpoint = copied("llama")
+    weights = checkpoint / "model.safetensors"
+    content = weights.read_bytes()
+    weights.unlink()
+    if keep is not None:
+        weights.write_bytes(content[:keep])
+    with pytest.raises(InputError, match="cannot load the model") as caught:
+        load_model(checkpoint, "float32", "cpu")
+    assert str(checkpoint) in str(caught.value)
+
+
+def test_weights_that_lack_a_tensor_are_refused_rather_than_made_up(copied):
+    checkpoint = copied("llama")
+    tensors = load_file(checkpoint / "model.safetensors")
+    del tensors["model.layers.1.mlp.down_proj.weight"]
+    save_file(tensors, checkpoint / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"down_proj"):
+        load_model(checkpoint, "float32", "cpu")
+
+
+def test_weights_of_another_shape_are_refused(copied):
+    checkpoint = copied("llama")
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps(config | {"intermediate_size": 20}))
+    with pytest.raises(InputError, match="cannot load the model"):
+        load_model(checkpoint, "float32", "cpu")
+
+
+def test_a_tokenizer_pads_on_the_left_whatever_it_says_itself(copied):
+    checkpoint = copied("gpt2")
+    path = checkpoint / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"padding_side": "right"}))
+    batch = load_tokenizer(checkpoint)(["w1 w2", "w3"], padding=True)
+    assert batch["input_ids"] == [[4, 5], [0, 6]]
+    assert batch["attention_mask"] == [[1, 1], [0, 1]]
+
+
+def test_a_tokenizer_without_padding_pads_with_the_end_of_text(copied):
+    checkpoint = copied("gpt2")
+    path = checkpoint / "tokenizer_config.json"
+    config = {k: v for k, v in json.loads(path.read_text()).items() if k != "pad_token"}
+    path.write_text(json.dumps(config))
+    tokenizer = load_tokenizer(checkpoint)
+    assert tokenizer.pad_token_id == tokenizer.eos_token_id == 2
+
+
+def test_a_tokenizer_with_nothing_to_pad_with_is_named(copied):
+    checkpoint = copied("gpt2")
+    path = checkpoint / "tokenizer_config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({k: v for k, v in config.items() if not k.endswith("_token")}))
+    with pytest.raises(InputError, match="neither a padding token nor one that ends") as caught:
+        load_tokenizer(checkpoint)
+    assert str(caught.value).startswith(str(checkpoint))
+
+
+def test_a_gpu_without_room_is_told_apart_from_a_damaged_checkpoint(copied, monkeypatch):
+    def full(*arguments, **named):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", full)
+    with pytest.raises(InputError, match=r"no room on 1 GPU\(s\); raise models.….gpus"):
+        load_model(copied("gpt2"), "float32", "cpu")
+
+
+def test_a_missing_tokenizer_is_named(copied, architecture):
+    checkpoint = copied(architecture)
+    for path in checkpoint.glob("token*"):
+        path.unlink()
+    with pytest.raises(InputError, match="no tokenizer in it") as caught:
+        load_tokenizer(checkpoint)
+    assert str(checkpoint) in str(caught.value)
+
+
+def test_a_damaged_tokenizer_is_named(copied):
+    checkpoint = copied("gpt2")
+    (checkpoint / "tokenizer.json").write_text("{")
+    with pytest.raises(InputError, match="cannot load a tokenizer"):
+        load_tokenizer(checkpoint)
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_attention_implementations_agree(checkpoints, architecture, model, attention):
+    if (architecture, attention) == ("gemma2", "sdpa"):  # it caps scores, which sdpa cannot
+        with pytest.raises(InputError, match=r"models\.….attention: sdpa cannot be used"):
+            load_model(checkpoints[architecture, "pre"], "float32", "cpu", attention)
+        return
+    other = load_model(checkpoints[architecture, "pre"], "float32", "cpu", attention)
+    assert other.config._attn_implementation == attention
+    ids = [[5, 6, 7, 30, 12, 9]]
+    logits = [forward(one, ids)["logits"] for one in (model, other)]
+    torch.testing.assert_close(*logits, rtol=0, atol=1e-5)
+
+
+def test_attention_that_is_not_installed_is_named_with_its_key(checkpoints):
+    words = r"models\.….attention: flash_attention_2 cannot be used"
+    with pytest.raises(InputError, match=words) as caught:
+        load_model(checkpoints["llama", "pre"], "float32", "cpu", "flash_attention_2")
+    assert "set it to default" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_values_that_a_config_cannot_have_are_a_sentence(copied):
+    checkpoint = copied("llama")
+    config = json.loads((checkpoint / "config.json").read_text())
+    for change in ({"hidden_size": "wide"}, {"num_attention_heads": 5}):
+        (checkpoint / "config.json").write_text(json.dumps(config | change))
+        with pytest.raises(InputError, match="cannot load the model") as caught:
+            load_model(checkpoint, "float32", "cpu")
+        assert "\n" not in str(caught.value)
+
+
+def test_one_device_holds_the_whole_model():
+    assert checkpoints_module._placement(["cuda:0"]) == {"device_map": {"": "cuda:0"}}
+
+
+def test_several_gpus_are_filled_evenly_and_no_others(monkeypatch):
+    free = {"cuda:1": 7_000, "cuda:3": 5_000}
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda one: (free[one], 80_000))
+    placement = checkpoints_module._placement(["cuda:1", "cuda:3"])
+    assert placement == {"device_map": "balanced", "max_memory": {1: 7_000, 3: 5_000}}
+
+
+@pytest.mark.parametrize("spilled", ["disk", "cpu"])
+def test_a_model_that_gpus_have_no_room_for_is_refused(checkpoints, monkeypatch, spilled):
+    # transformers would put the rest elsewhere, where a change to a weight has no effect.
+    placement = {"device_map": {"": spilled}}
+    monkeypatch.setattr(checkpoints_module, "_placement", lambda devices: placement)
+    monkeypatch.setattr(PreTrainedModel, "hf_device_map", placement["device_map"], raising=False)
+    with pytest.raises(InputError, match=r"no room on 2 GPU\(s\); raise models\.….gpus"):
+        load_model(checkpoints["llama", "pre"], "float32", ["cuda:0", "cuda:1"])
+
+
+@pytest.fixture
+def dispatched(checkpoints, architecture):
+    """The first checkpoint with accelerate's hooks on every module, as on several GPUs."""
+    model = load_model(checkpoints[architecture, "pre"], "float32", "cpu")
+    return accelerate.dispatch_model(
+        model, {name: "cpu" for name, _ in model.named_children()}, force_hooks=True
+    )
+
+
+def captured(model, tokenizer):
+    with ActivationCapture(model, "generated") as capture:
+        runs = list(generate_greedily(model, tokenizer, PROMPTS, 5, 5, capture))
+    return runs[0].tokens, capture.activation_sums
+
+
+def test_a_dispatched_model_gives_the_same_activations(model, dispatched, tokenizer):
+    assert any(hasattr(module, "_hf_hook") for module in dispatched.modules())
+    (tokens, sums), (tokens_there, sums_there) = (
+        captured(one, tokenizer) for one in (model, dispatched)
+    )
+    assert (tokens == tokens_there).all()
+    assert torch.equal(sums, sums_there)
+
+
+@pytest.mark.parametrize("positions", ["last", "all"])
+def test_a_dispatched_model_is_changed_alike(model, dispatched, tokenizer, positions):
+    rows = {"layer": [0, 1, 1], "neuron": [3, 0, 7], "operation": ["set", "scale", "scale_key"],
+            "value": [2.0, -1.5, 4.0]}  # fmt: skip
+    found = []
+    for one in (model, dispatched):
+        before = state_of(one)
+        with apply_plan(one, pd.DataFrame(rows), positions):
+            found.append(forward(one, [[5, 6, 7, 30]])["logits"])
+        assert same_state(one, before)
+        assert not torch.equal(found[-1], forward(one, [[5, 6, 7, 30]])["logits"])
+    assert torch.equal(*found)

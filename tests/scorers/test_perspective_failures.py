@@ -1,0 +1,219 @@
+"""The Perspective scorer where the service fails, refuses or is gone: it tries again or says so."""
+
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from support.perspective_stand_in import (
+    FAST,
+    KEY,
+    TWO,
+    content,
+    expected,
+    fails,
+    refusal,
+    reply_to,
+    resets,
+    says,
+    sleeps,
+    standing_in,
+    stops_halfway,
+)
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.scorers.backoff import Patience
+from dpo_neurons.scorers.perspective import score_by_perspective
+from dpo_neurons.scorers.perspective_service import Service
+from dpo_neurons.scorers.score_store import open_store
+
+pytest_plugins = ["support.perspective_scoring"]
+
+
+def waits(slept):
+    """Sleeps that were none of waiting for a slot."""
+    return [seconds for seconds in slept if seconds > 2 / FAST]
+
+
+PASSING = {
+    "too many": fails(429),
+    "server error": fails(500),
+    "gateway": fails(502, body=b"<html>"),
+    "unavailable": fails(503, body=b""),
+    "timeout there": fails(408),
+    "reset": resets,
+    "half a reply": stops_halfway,
+    "no JSON": says(b'{"attributeScores": {'),
+    "no UTF-8": says(b"\xff\xfe\xfa"),
+    "deep JSON": says(b"[" * 200_000),
+    "a list": says([]),
+    "nothing": says({}),
+    "an attribute missing": says(content("a", ["INSULT"])),
+    "null": says({"attributeScores": {"TOXICITY": None, "INSULT": None}}),
+    **{
+        f"value {value!r}": says(
+            {"attributeScores": {key: {"summaryScore": {"value": value}} for key in TWO}}
+        )
+        for value in (None, "0.5", True, 1.5, -0.1, float("nan"), float("inf"), 10**400)
+    },
+}
+
+
+@pytest.mark.parametrize("failure", PASSING)
+def test_a_failure_that_may_pass_is_tried_again(score, service, slept, failure):
+    service.script.extend([PASSING[failure]] * 3)
+    assert score(["a", "b"])["insult"].tolist() == expected(["a", "b"], "INSULT")
+    assert service.texts == ["a"] * 4 + ["b"]
+    backed_off = waits(slept)
+    assert len(backed_off) == 3
+    assert all(seconds <= 2**n for n, seconds in enumerate(backed_off))
+
+
+def test_a_reply_that_does_not_come_is_not_waited_for(score, service):
+    service.script.append(sleeps(4.0))
+    began = time.monotonic()
+    assert score(["a"], reply_seconds=0.2)["insult"].tolist() == expected(["a"], "INSULT")
+    assert 0.2 <= time.monotonic() - began < 3.5
+    assert service.texts == ["a", "a"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_retry_after_in_seconds_is_honoured(score, service, slept, status):
+    service.script.append(fails(status, retry_after="17"))
+    score(["a"])
+    (wait,) = waits(slept)
+    assert 17 <= wait <= 18
+
+
+def test_a_retry_after_as_a_date_is_honoured(score, service, slept):
+    moment = datetime.now(UTC) + timedelta(seconds=50)
+    service.script.append(fails(429, retry_after=format_datetime(moment, usegmt=True)))
+    score(["a"])
+    (wait,) = waits(slept)
+    assert 45 < wait <= 51
+
+
+def test_a_service_that_wants_days_of_rest_ends_it_at_once(sentence, service, slept):
+    service.script.append(fails(429, retry_after="90000"))
+    said = sentence(["a"])
+    assert "HTTP 429 and asks to wait 90000 seconds; 0 of 1 texts are scored" in said
+    assert waits(slept) == []
+
+
+def test_the_end_of_patience_says_what_is_kept_and_a_rerun_goes_on(score, sentence, service, store):
+    texts = ["a", "b", "c", "d"]
+    score(texts[:2])
+    service.always = fails(500)
+    said = sentence([*texts, "", "a"], tries=4)
+    assert "4 tries in a row failed, the last with HTTP 500" in said
+    assert f"2 of 4 texts are scored and kept in {store.path}" in said
+    assert "run the same command again, which goes on from there" in said
+    assert service.texts == ["a", "b", "c", "c", "c", "c"]
+    service.always = None
+    assert score(texts)["insult"].tolist() == expected(texts, "INSULT")
+    assert service.texts[6:] == ["c", "d"]
+
+
+def test_failures_are_counted_anew_for_each_text(score, service):
+    service.script.extend([fails(500), fails(500), fails(429)])
+    service.script.append(lambda handler, asked: handler.reply(200, reply_to(asked)))
+    service.script.extend([resets, resets, fails(503)])
+    assert score(["a", "b"], tries=4)["insult"].tolist() == expected(["a", "b"], "INSULT")
+
+
+@pytest.mark.usefixtures("no_proxy")
+def test_a_service_that_is_gone_is_a_sentence(tmp_path):
+    with standing_in() as service:
+        asked = Service(service.url, "en", FAST)
+    with (
+        open_store(tmp_path / "scores.sqlite") as store,
+        pytest.raises(InputError, match=r"2 tries in a row failed, .* no reply \(Connection"),
+    ):
+        score_by_perspective(
+            ["a"], TWO, asked, store, KEY, Patience(tries=2, sleep=lambda seconds: None)
+        )
+
+
+@pytest.mark.parametrize(
+    ("key", "status"), [("wrong", 400), ("sesame", 400)], ids=["wrong", "beginning of the right"]
+)
+def test_a_wrong_key_ends_it_at_once(sentence, service, slept, key, status):
+    said = sentence(["a"], key=key)
+    assert f"the service refuses the key (HTTP {status}: API key not valid: ….)" in said
+    assert "set PERSPECTIVE_API_KEY to a key that it accepts" in said
+    assert "0 of 1 texts are scored" in said
+    assert len(service.requests) == 1
+    assert waits(slept) == []
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("body", [b"", refusal(403, f"Not with\n{KEY}!")[1]])
+def test_a_key_that_may_not_ends_it_at_once(sentence, service, status, body):
+    service.script.append(says(body, status))
+    assert f"refuses the key (HTTP {status}" in sentence(["a"])
+    assert len(service.requests) == 1
+
+
+def test_no_key_is_a_sentence_that_says_what_is_missing(score, sentence, service, store):
+    score(["a"])
+    for key in (None, ""):
+        said = sentence(["a", "b", "c", "b"], key=key)
+        assert (
+            f"PERSPECTIVE_API_KEY is not set, but 2 of 3 texts are not yet in {store.path}" in said
+        )
+    assert len(service.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (400, refusal(400, "Unknown requested attribute: NICENESS")[1], "attribute: NICENESS"),
+        (400, refusal(400, "What?", errorType="NEW_KIND")[1], "HTTP 400: What?"),
+        (400, b"\xff", "HTTP 400)"),
+        (400, {"error": {"details": 7, "message": ["x"]}}, "HTTP 400)"),
+        (404, b"<html>", "HTTP 404)"),
+        (410, {"error": {"message": "The service has closed.\n" + "x" * 999}}, "has closed. xx"),
+        (302, b"", "HTTP 302)"),
+    ],
+)  # fmt: skip
+def test_an_error_that_is_not_documented_is_a_sentence(sentence, service, status, body, words):
+    service.script.append(says(body, status))
+    said = sentence(["a"])
+    assert words in said
+    assert "check scorer.endpoint" in said
+    assert len(said) < 700
+    assert len(service.requests) == 1
+
+
+def test_the_key_is_in_no_log_and_no_exception(score, service, caplog, capfd):
+    for name in ("", "urllib3", "urllib3.connectionpool", "urllib3.util.retry", "requests"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    secret = "AIzaSyNotARealKey"
+    service.always = resets
+    for attempt in (resets, fails(500), sleeps(0.3), says(refusal(403, secret)[1], 403)):
+        service.always = attempt
+        with pytest.raises(InputError) as caught:
+            score(["a"], key=secret, tries=2, reply_seconds=0.1)
+        error = caught.value
+        while error is not None:
+            assert secret not in repr(error)
+            error = None if error.__suppress_context__ else (error.__cause__ or error.__context__)
+    assert "try 2 of 2" in caplog.text
+    assert secret not in caplog.text
+    out, err = capfd.readouterr()
+    assert secret not in out + err
+    assert {request.key for request in service.requests} == {secret}
+
+
+def test_the_loggers_of_addresses_work_again_afterwards(score):
+    score(["a"])
+    assert not logging.getLogger("urllib3.connectionpool").disabled
+
+
+def test_a_redirection_is_not_followed_with_the_key(sentence, service):
+    with standing_in() as elsewhere:
+        moved = {"Location": f"{elsewhere.url}/v1alpha1/comments:analyze"}
+        service.script.append(lambda handler, request: handler.reply(307, b"", moved))
+        assert "refuses the request (HTTP 307)" in sentence(["a"])
+        assert elsewhere.requests == []

@@ -1,0 +1,136 @@
+"""What the configured interventions come to."""
+
+import pytest
+
+from dpo_neurons.study.intervention_rows import (
+    can_be_captured,
+    needs_of_plan,
+    plan_arguments,
+    runs_with_direction,
+    source_stage,
+    stage_of,
+    table_rows,
+)
+
+
+def test_the_unpatched_rows_come_first_and_a_control_after_its_patch():
+    rows = table_rows(
+        {
+            "ablate_top_3": {"kind": "ablate", "top": 3},
+            "patch_tp": {"kind": "patch", "groups": ["TP-"]},
+            "steer_last": {"kind": "steer", "layer": "last", "scale": 2},
+        }
+    )
+    assert list(rows) == ["none", "dpo", "ablate_top_3", "patch_tp", "control_tp", "steer_last"]
+    assert rows["control_tp"] == {"kind": "control", "groups": ["TP-"]}
+
+
+def test_a_grid_of_alpha_and_beta_is_one_entry():
+    grid = {"kind": "edit", "alpha": [0, 0.05], "beta": [0.5, 0.6], "form": "assign"}
+    rows = table_rows({"edit_probe": grid})
+    assert list(rows)[2:] == [
+        "edit_probe_a0_b0.5",
+        "edit_probe_a0_b0.6",
+        "edit_probe_a0.05_b0.5",
+        "edit_probe_a0.05_b0.6",
+    ]
+    assert rows["edit_probe_a0.05_b0.6"] == {**grid, "alpha": 0.05, "beta": 0.6}
+    single = table_rows({"edit_one": {**grid, "alpha": 0.01, "beta": 0.5}})
+    assert list(single)[2:] == ["edit_one"]
+
+
+def test_a_list_in_one_key_names_both():
+    rows = table_rows({"edit_x": {"kind": "edit", "alpha": [0.1, 1], "beta": 0.5, "form": "scale"}})
+    assert list(rows)[2:] == ["edit_x_a0.1_b0.5", "edit_x_a1_b0.5"]
+
+
+@pytest.mark.parametrize(("kind", "key"), [("steer", "scale"), ("scale_keys", "factor")])
+def test_a_curve_is_one_entry(kind, key):
+    rows = table_rows({f"{kind}_curve": {"kind": kind, key: [1, 2.5, 10]}})
+    assert list(rows)[2:] == [f"{kind}_curve_x1", f"{kind}_curve_x2.5", f"{kind}_curve_x10"]
+    assert [row[key] for row in list(rows.values())[2:]] == [1, 2.5, 10]
+
+
+def test_every_combination_of_groups_is_one_entry():
+    four = ["TP-", "AN-", "TN+", "AP+"]
+    rows = table_rows({"patch_each": {"kind": "patch", "every_combination_of": four}})
+    patches = {name: row for name, row in rows.items() if row["kind"] == "patch"}
+    assert len(patches) == 15
+    assert len(rows) == 2 + 2 * 15
+    assert patches["patch_each_tp_an"]["groups"] == ["TP-", "AN-"]
+    assert patches["patch_each_tp_an_tn_ap"]["groups"] == four
+    assert rows["control_each_tn"] == {"kind": "control", "groups": ["TN+"]}
+    assert len({tuple(row["groups"]) for row in patches.values()}) == 15
+
+
+def test_a_group_and_its_mirror_have_different_names():
+    rows = table_rows({"patch_x": {"kind": "patch", "every_combination_of": ["TP-", "TP+"]}})
+    assert [name for name, row in rows.items() if row["kind"] == "patch"] == [
+        "patch_x_tpdown",
+        "patch_x_tpup",
+        "patch_x_tpdown_tpup",
+    ]
+
+
+def test_prompt_specific_patches():
+    rows = table_rows(
+        {
+            "patch_prompt": {"kind": "patch", "groups": ["TP-"], "values": "prompt"},
+            "patch_token": {"kind": "patch", "groups": ["TP-"], "values": "token"},
+        }
+    )
+    # The model's own activations token by token are what it would do anyhow.
+    assert list(rows)[2:] == ["patch_prompt", "control_prompt", "patch_token"]
+    assert source_stage(rows["patch_prompt"]) == "post"
+    assert source_stage(rows["control_prompt"]) == "pre"
+    assert source_stage(rows["patch_token"]) == "post"
+    assert source_stage({"kind": "patch", "groups": ["TP-"]}) is None
+
+
+@pytest.mark.parametrize(
+    ("row", "stage", "needed", "directed"),
+    [
+        ({"kind": "ablate", "top": 1}, "pre", "contributions", False),
+        ({"kind": "scale_keys", "top": 1, "factor": 2}, "post", "contributions", False),
+        ({"kind": "edit", "alpha": 0.1, "beta": 0.5, "form": "scale"}, "pre", "neurons", False),
+        ({"kind": "steer", "layer": "last", "scale": 1}, "pre", "nothing", True),
+        ({"kind": "strip", "share": 1}, "pre", "neurons", True),
+        ({"kind": "strip", "share": 1, "groups": ["TP-"]}, "pre", "contributions", True),
+    ],
+    ids=lambda part: str(part)[:30],
+)
+def test_what_a_row_runs_on_and_needs(row, stage, needed, directed):
+    assert stage_of("some_row", row) == stage
+    assert needs_of_plan(row) == needed
+    assert runs_with_direction(row) is directed
+
+
+def test_what_activations_can_be_captured_under():
+    patch = {"kind": "patch", "groups": ["TP-"]}
+    rows = table_rows(
+        {
+            "ablate_a": {"kind": "ablate", "top": 3},
+            "patch_a": patch,
+            "patch_prompt": patch | {"values": "prompt"},
+            "patch_token": patch | {"values": "token"},
+            "edit_a": {"kind": "edit", "alpha": 0.1, "beta": 0.5},
+            "steer_a": {"kind": "steer", "layer": "last", "scale": 2},
+            "strip_a": {"kind": "strip"},
+            "scale_keys_a": {"kind": "scale_keys", "top": 3, "factor": 2},
+        }
+    )
+    found = [name for name, row in rows.items() if can_be_captured(name, row)]
+    assert found == ["ablate_a", "patch_a", "control_a", "edit_a"]
+
+
+def test_the_unpatched_rows_run_on_their_checkpoints():
+    rows = table_rows({})
+    assert {name: stage_of(name, row) for name, row in rows.items()} == {
+        "none": "pre",
+        "dpo": "post",
+    }
+
+
+def test_the_plan_is_not_told_of_what_is_no_part_of_it():
+    row = {"kind": "steer", "direction": "svd", "positions": "all", "layer": "last", "scale": 2}
+    assert plan_arguments(row) == {"layer": "last", "scale": 2}

@@ -1,0 +1,106 @@
+"""The studies in config/ and the one in the README: complete by themselves, and plannable."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from support.workflow import PROJECT, copy_project, job_commands, run
+
+STUDIES = sorted(path.name for path in (PROJECT / "config").glob("*.yaml"))
+REAL = [name for name in STUDIES if name != "families.yaml"]
+BROUGHT = ("data/train.csv", "data/toxicity_pairwise/pairs.jsonl")
+"""What the real studies need a user to bring."""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """The project, with the files that a user brings; dry runs do not read them."""
+    directory = tmp_path_factory.mktemp("studies") / "project"
+    copy_project(directory)
+    shutil.copytree(PROJECT / "config", directory / "config", dirs_exist_ok=True)
+    for name in BROUGHT:
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).touch()
+    for stage in ("before", "after"):
+        (directory / "checkpoints" / stage).mkdir(parents=True)
+    return directory
+
+
+def plan(project: Path, config: str) -> str:
+    result = run(["snakemake", "figures", "-n", "-p", "--configfile", config], project)
+    assert result.returncode == 0, result.stdout[-2000:]
+    assert not re.search("exception|traceback", result.stdout, re.IGNORECASE)
+    return result.stdout
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_is_planned_to_its_last_figure(project, name):
+    jobs = job_commands(plan(project, f"config/{name}"))
+    study = yaml.safe_load((PROJECT / "config" / name).read_text(encoding="utf-8"))
+    rules = {job.partition(" ")[0] for job in jobs}
+    assert {"capture_activations", "run_intervention", "score_continuations"} <= rules
+    assert {"draw_tradeoff", "tabulate_sources", "tabulate_logit_lens"} <= rules
+    if name in REAL:
+        assert "write_synthetic_data" not in rules
+        assert {"fetch_from_hub", "train_dpo", "import_hub_data", "import_data"} <= rules
+    for command in jobs.values():
+        assert "results/toy/" not in command
+        assert f"results/{study['study']}/" in command
+
+
+def test_the_four_models_of_the_later_version_are_one_study(project):
+    text = (PROJECT / "docs/reproducing.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"( {4}snakemake figures .*?yaml)\n\n", text, re.DOTALL)
+    words = command.replace("\\\n", " ").split()
+    result = run([*words, "-n", "-p"], project)
+    assert result.returncode == 0, result.stdout[-2000:]
+    jobs = [job.partition(" ") for job in job_commands(result.stdout)]
+    tables = [which for rule, _, which in jobs if rule == "tabulate_interventions"]
+    for model in ("gpt2-medium", "llama-3.1-8b", "gemma-2-2b", "mistral-7b"):
+        assert any(model in which for which in tables)
+    assert "compare_models" in {rule for rule, _, _ in jobs}
+    assert "--definition v3" in result.stdout
+    assert "--definition v1" not in result.stdout
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_real_study_says_what_it_needs_and_what_a_user_brings(name):
+    text = (PROJECT / "config" / name).read_text(encoding="utf-8")
+    head = text[: text.index("\nstudy:")]
+    for word in ("GPU memory", "disk", "hours", "data/train.csv", "data/toxicity_pairwise"):
+        assert word in head
+    assert f"--configfile config/{name}" in head
+    revisions = re.findall(r"revision: (\S+)", text)
+    assert len(revisions) == 5
+    assert all(re.fullmatch("[0-9a-f]{40}", revision) for revision in revisions)
+
+
+def test_a_file_that_the_user_has_to_bring_is_named_if_it_is_not_there(project, tmp_path):
+    copy_project(tmp_path / "bare")
+    shutil.copytree(PROJECT / "config", tmp_path / "bare/config", dirs_exist_ok=True)
+    result = run(["snakemake", "-n", "--configfile", "config/gpt2-medium.yaml"], tmp_path / "bare")
+    assert result.returncode != 0
+    assert "data.labelled_comments.path: data/train.csv does not exist" in result.stdout
+
+
+def readme_study() -> str:
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    (study,) = re.findall(r"```yaml\n(study: .*?)```", text, re.DOTALL)
+    return study
+
+
+def test_the_readmes_own_study_has_under_ten_lines_and_is_planned(project):
+    study = readme_study()
+    assert len(study.splitlines()) < 10
+    (project / "my_study.yaml").write_text(study.replace("cuda", "auto"), encoding="utf-8")
+    jobs = job_commands(plan(project, "my_study.yaml"))
+    rules = {job.partition(" ")[0] for job in jobs}
+    assert {"link_checkpoint", "train_probe", "fetch_from_hub", "draw_tradeoff"} <= rules
+    # The rows of the paper's two tables, and the controls of the second one's.
+    runs = " ".join(command for command in jobs.values() if "run_intervention.py" in command)
+    rows = set(re.findall(r"--plan results/my-study/plans/mine/(\S+)\.parquet", runs))
+    assert {"none", "dpo", "ablate_positive_top_2000", "scale_keys_x10"} <= rows
+    assert {"patch_tp_an_tn", "control_tp_an_tn"} <= rows
+    assert len(rows) == 2 + 7 + 3 + 2 * 7

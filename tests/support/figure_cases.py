@@ -1,0 +1,178 @@
+"""What the tests of figures share: small tables, and what a chart's specification holds."""
+
+import json
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import vl_convert
+
+from dpo_neurons.neurons.cancellation import STATISTICS, tabulate_cancellation
+from dpo_neurons.neurons.contributions import compute_contributions
+from dpo_neurons.neurons.resampled_curve import curve_ranks
+
+NAMES = ("toy", "probe")
+
+
+def neurons(**columns: list) -> pd.DataFrame:
+    """A small contributions table; rank follows the reduction."""
+    table = pd.DataFrame(columns)
+    n = len(table)
+    defaults = {
+        "layer": np.zeros(n, int),
+        "neuron": np.arange(n),
+        "cosine": np.linspace(0.5, 0.1, n),
+        "group": ["TP-"] * n,
+        "reduction": np.linspace(1, 0.1, n),
+        "projection_pre": np.ones(n),
+        "projection_post": np.zeros(n),
+        "activation_pre": np.ones(n),
+        "activation_post": np.zeros(n),
+    }
+    for name, values in defaults.items():
+        if name not in table:
+            table[name] = values
+    table["rank"] = table["reduction"].rank(ascending=False, method="first").astype(int)
+    table["group"] = table["group"].astype("category")
+    return table
+
+
+def heavy_tailed(n_layers: int, d_mlp: int) -> pd.DataFrame:
+    """Contributions as a model has them: mostly small, a few large, all groups."""
+    rng = np.random.default_rng(0)
+    n = n_layers * d_mlp
+    pre = np.where(rng.random(n) < 0.13, rng.exponential(0.3, n), -0.17 * rng.random(n))
+    cosine, change = rng.normal(0, 0.05, n), rng.standard_t(2.5, n) * 0.02
+    names = np.array(["AN+", "AN-", "AP-", "AP+", "TN-", "TN+", "TP+", "TP-"])
+    reduces = -change * cosine > 0
+    return neurons(
+        layer=np.repeat(np.arange(n_layers), d_mlp),
+        neuron=np.tile(np.arange(d_mlp), n_layers),
+        cosine=cosine,
+        group=names[4 * (cosine > 0) + 2 * (pre >= 0) + reduces],
+        activation_pre=pre,
+        activation_post=pre + change,
+        projection_pre=pre * cosine,
+        projection_post=(pre + change) * cosine,
+        reduction=-change * cosine,
+    )
+
+
+def interventions(*names: str) -> pd.DataFrame:
+    """A table of interventions, toxicity falling and perplexity rising from row to row."""
+    table = pd.DataFrame({"intervention": names})
+    table["toxicity"] = 0.5 - 0.02 * np.arange(len(names))
+    table["perplexity"] = 20.0 + np.arange(len(names))
+    for measure, half in (("toxicity", 0.01), ("perplexity", 0.5)):
+        table[f"{measure}_low"] = table[measure] - half
+        table[f"{measure}_high"] = table[measure] + half
+    return table
+
+
+INTERVENTIONS = interventions(
+    "none", "dpo", "patch_TP-", "control_TP-", "patch_TP-_AN-", "control_TP-_AN-", "ablate_top_5",
+    "scale_keys_10",
+)  # fmt: skip
+
+
+def group_table(shares: dict[str, float]) -> pd.DataFrame:
+    """A groups file with the given shares."""
+    table = pd.DataFrame({"group": list(shares), "share": list(shares.values())})
+    return table.assign(
+        neurons=10,
+        reduction=2 * table["share"],
+        share_low=table["share"] - 0.05,
+        share_high=table["share"] + 0.05,
+    )
+
+
+def datasets(chart: alt.TopLevelMixin) -> list[pd.DataFrame]:
+    """The data in a chart's JSON, the empty row behind a line at zero left out."""
+    return rows_in(chart.to_json())
+
+
+def rows_in(specification: str) -> list[pd.DataFrame]:
+    """The same of a specification."""
+    found = json.loads(specification)["datasets"].values()
+    return [pd.DataFrame(rows) for rows in found if rows != [{}]]
+
+
+def assert_holds_exactly(chart: alt.TopLevelMixin, data: pd.DataFrame) -> None:
+    """Check that the chart's one data set is the aggregated data, values and columns."""
+    (held,) = datasets(chart)
+    assert set(held.columns) == set(data.columns)
+    held = held[list(data.columns)]
+    pd.testing.assert_frame_equal(held, data.reset_index(drop=True), check_dtype=False)
+
+
+def group_colours(node: Any) -> dict[str, str]:
+    """Every group's colour that a chart's specification states, anywhere in it."""
+    found: dict[str, str] = {}
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
+    if isinstance(node, dict) and node.get("field") == "group" and "range" in node.get("scale", {}):
+        found |= dict(zip(node["scale"]["domain"], node["scale"]["range"], strict=True))
+    for child in children:
+        for group, colour in group_colours(child).items():
+            assert found.setdefault(group, colour) == colour
+    return found
+
+
+def assert_drawn(charts: dict[str, alt.TopLevelMixin]) -> None:
+    """Check that the charts render, with labels, and nothing lies at NaN."""
+    for figure, chart in charts.items():
+        specification = chart.to_json()
+        assert "NaN" not in specification, figure
+        assert "Infinity" not in specification, figure
+        vector = vl_convert.vegalite_to_svg(specification)
+        assert "NaN" not in vector, figure
+        assert vector.count("<text") > 4, figure
+
+
+def assert_holds(chart, data):
+    """Check that every data set of a chart is made of the data's rows, and that all are in them."""
+    held = pd.concat(datasets(chart))[list(data.columns)].drop_duplicates()
+    wanted = data.drop_duplicates().reset_index(drop=True)
+    held = held.sort_values(list(held.columns), ignore_index=True)
+    wanted = wanted.sort_values(list(held.columns), ignore_index=True)
+    pd.testing.assert_frame_equal(held, wanted, check_dtype=False)
+
+
+def cancellation_table(contributions: pd.DataFrame) -> pd.DataFrame:
+    """A cancellation file with intervals of a tenth to either side."""
+    table = tabulate_cancellation(contributions)
+    ends = (("low", 0.9), ("high", 1.1))
+    return table.assign(
+        **{f"{name}_{end}": by * table[name] for name in STATISTICS for end, by in ends}
+    )
+
+
+def net_curve(contributions: pd.DataFrame) -> pd.DataFrame:
+    """A net curve file with a band of a tenth."""
+    falling = -np.sort(-contributions["reduction"].to_numpy())
+    ranks = curve_ranks(falling)
+    places = {mark: [place] for mark, place in ranks.marks.items()} | {"": ranks.points}
+    rows = [pd.DataFrame({"neurons": at, "mark": mark}) for mark, at in places.items()]
+    curve = pd.concat(rows).sort_values("neurons", kind="stable", ignore_index=True)
+    curve["cumulative"] = np.append(0.0, np.cumsum(falling))[curve["neurons"]]
+    return curve.assign(low=curve["cumulative"] * 0.9, high=curve["cumulative"] * 1.1)
+
+
+PREDICTION = pd.DataFrame(
+    {
+        "intervention": INTERVENTIONS["intervention"],
+        "neurons": 10,
+        "predicted": np.append(np.arange(7.0) ** 2, np.nan),
+        "measured": 0.5 - INTERVENTIONS["toxicity"],
+        "measured_low": 0.5 - INTERVENTIONS["toxicity_high"],
+        "measured_high": 0.5 - INTERVENTIONS["toxicity_low"],
+    }
+)
+
+
+def subspace_table(rows: int, layers: int = 3, d_mlp: int = 40) -> pd.DataFrame:
+    """Contributions along a made-up subspace."""
+    rng = np.random.default_rng(4)
+    before, after = rng.normal(size=(2, layers, d_mlp))
+    along = rng.normal(size=(2, rows, layers, d_mlp))
+    return compute_contributions(before, after, *along, np.full((layers, d_mlp), 9.0), "v1")

@@ -1,0 +1,46 @@
+"""Tables of one model, with the published figures of GPT-2 medium where there are any."""
+
+import numpy as np
+import pandas as pd
+
+from dpo_neurons.neurons.groups import GROUPS
+
+SHARES = [0.32, 0.24, 0.07, 0.37, 0.25, 0.25, 0.25, 0.25]
+COUNTS = [3967, 22444, 1838, 29252, 10, 10, 10, 10]
+NOTHING = float("nan")
+
+
+def tables(share=0.24):
+    """A model's four tables, with the published figures of GPT-2 medium where there are any."""
+    totals = pd.DataFrame(
+        [
+            ("neurons", 98_304.0, NOTHING, NOTHING),
+            ("reducing", 0.5849, NOTHING, NOTHING),
+            ("active", 0.1271, NOTHING, NOTHING),
+            ("positive_reduction", 47.96, 45.0, 50.0),
+            ("net_reduction", 7.22, 6.0, 8.0),
+        ],
+        columns=["quantity", "value", "low", "high"],
+    )
+    shares = np.array(SHARES)
+    groups = pd.DataFrame({"group": GROUPS, "neurons": COUNTS, "reduction": 47.96 * shares})
+    for name in ("share", "reduction"):
+        values = groups.get(name, pd.Series(shares))
+        groups[name], groups[f"{name}_low"] = values, values - 0.01
+        groups[f"{name}_high"] = values + 0.02
+    table = pd.DataFrame({"intervention": ["none", "dpo", "patch_tp", "ablate_top_9"]})
+    table["effect_share"] = [0, 1, share, -0.05]
+    table["effect_share_low"] = table["effect_share"] - 0.1
+    table["effect_share_high"] = table["effect_share"] + 0.2
+    tests = pd.DataFrame(
+        [
+            ("dpo", "none", -0.245, -0.26, -0.22),
+            ("patch_tp", "none", -0.1, -0.2, 0.0),
+            ("patch_tp", "dpo", 0.1, 0.0, 0.2),
+        ],
+        columns=[
+            "intervention", "against", "toxicity_difference", "toxicity_difference_low",
+            "toxicity_difference_high",
+        ],
+    )  # fmt: skip
+    return totals, groups, table, tests

@@ -1,0 +1,176 @@
+"""What the end-to-end tests share: the project's files, Snakemake, its dry runs, and programs."""
+
+import copy
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PROJECT = Path(__file__).parents[2]
+CONFIG = "tests/micro.yaml"
+RESULTS = Path("results/micro")
+PARTS = ("Snakefile", "config.yaml", "environment.yml", "profiles", "report", "rules", "schemas")
+PROGRAMS = {
+    path.stem: path
+    for path in sorted((PROJECT / "workflow_scripts").glob("*/*.py"))
+    if path.parent.name != "dpo_neurons"
+}
+"""Path of each program, by name."""
+
+STAGES = ("pre", "post")
+DATASETS = (
+    "training_text",
+    "preference_pairs",
+    "labelled_comments",
+    "challenge_prompts",
+    "reference_sentences",
+    "perplexity_text",
+    "lexicon",
+)
+CHANGED = (
+    "ablate_top_6",
+    "ablate_positive_top_3",
+    "patch_tp",
+    "control_tp",
+    "patch_all_four",
+    "control_all_four",
+    "scale_keys_x2",
+    "patch_token_tp",
+)
+"""Those of the micro study's rows that are chosen by what fine-tuning did."""
+BY_ONE_MODEL = ("edit_assign", "strip_all")
+"""Those that are chosen by the first model's neurons alone."""
+INTERVENTIONS = ("none", "dpo", *CHANGED, "edit_assign", "steer_last", "strip_all")
+"""All of them in order; steering takes the direction alone."""
+ITS_ONLY = (("model", "toy"), ("direction", "probe"))
+FIGURES = (
+    "1a_layer_projections",
+    "1b_cumulative_reduction",
+    "2a_group_shares",
+    "2b_rank_composition",
+    "2c_projection_shifts",
+    "3_layer_reduction",
+    "4_top_activations",
+    "5a_top_toxic_shifts",
+    "5b_later_toxic_shifts",
+    "6_tradeoff",
+    "7_cancellation",
+    "8_net_curve",
+    "9_prediction",
+    "10_activation_changes",
+    "11_edit_grid",
+    "12_key_scaling",
+    "13_reduction_sources",
+    "14_residual_shift",
+    "15_value_changes",
+)
+
+
+def copy_project(to: Path) -> None:
+    """Copy what a run needs, tests/micro.yaml as its study."""
+    for part in (*PARTS, "workflow_scripts"):
+        if (PROJECT / part).is_dir():
+            shutil.copytree(
+                PROJECT / part, to / part, ignore=shutil.ignore_patterns("__pycache__", ".*")
+            )
+        else:
+            to.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(PROJECT / part, to / part)
+    (to / "tests").mkdir()
+    shutil.copy2(PROJECT / CONFIG, to / CONFIG)
+
+
+def changed_config(path: Path, *changes: tuple[str, Any]) -> Path:
+    """Write the micro study's configuration with some keys, a.b.c, set to other values."""
+    config = yaml.safe_load((PROJECT / CONFIG).read_text(encoding="utf-8"))
+    for key, value in changes:
+        *sections, last = key.split(".")
+        section = config
+        for name in sections:
+            section = section[name]
+        section[last] = copy.deepcopy(value)
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def run(
+    command: list[str], directory: Path, environment: Mapping[str, str] = os.environ
+) -> subprocess.CompletedProcess[str]:
+    """Run a command with this Python first on the path; its errors go with its output."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.run(
+        command,
+        cwd=directory,
+        env={**environment, "PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def program(
+    name: str, arguments: str, directory: Path = PROJECT
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of the project in that directory."""
+    words = ["python", str(PROGRAMS[name]), *shlex.split(arguments)]
+    return run(words, directory)
+
+
+def snakemake(
+    directory: Path,
+    *arguments: str,
+    config: Path | str = CONFIG,
+    environment: Mapping[str, str] = os.environ,
+) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake on the micro study, or on another configuration file."""
+    command = ["snakemake", *arguments, "--configfile", str(config)]
+    return run(command, directory, environment)
+
+
+def stale_jobs(
+    directory: Path, config: Path | str = CONFIG, targets: tuple[str, ...] = ("figures",)
+) -> set[str]:
+    """The jobs that a dry run would run, the target rule left out.
+
+    A job is its rule and what it runs on, as in "write_plan patch_tp"; the micro study's one model
+    and one direction are left out.
+    """
+    result = snakemake(directory, *targets, "--dry-run", config=config)
+    assert result.returncode == 0, result.stdout
+    jobs = set(job_commands(result.stdout))
+    counted = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout, re.MULTILINE))
+    total = int(counted.get("total", 0)) - int(counted.get("figures", 0))
+    assert len(jobs) == total, result.stdout
+    return jobs
+
+
+def job_commands(dry_run: str) -> dict[str, str]:
+    """The jobs that a dry run tells of, each with its shell command where that is printed."""
+    commands = {}
+    for block in re.split(r"^(?=(?:local)?rule \w+:$)|^Job stats:$|^\[", dry_run, flags=re.M):
+        rule = re.match(r"(?:local)?rule (\w+):\n", block)
+        if rule and rule[1] != "figures":
+            command = re.search(
+                r"^(?:Shell command:)? *(python workflow_scripts.*)$", block, re.MULTILINE
+            )
+            commands[_job(rule[1], block)] = command[1] if command else ""
+    return commands
+
+
+def _job(rule: str, block: str) -> str:
+    listed = re.search(r"^    wildcards: (.*)$", block, re.MULTILINE)
+    pairs = [pair.split("=") for pair in listed[1].split(", ")] if listed else []
+    return " ".join([rule, *(value for name, value in pairs if (name, value) not in ITS_ONLY)])
+
+
+def each(rules: str, names: Iterable[str]) -> set[str]:
+    """The jobs of some rules, one for each name."""
+    return {f"{rule} {name}" for rule in rules.split() for name in names}

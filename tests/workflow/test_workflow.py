@@ -1,0 +1,303 @@
+"""What Snakemake can do with the workflow, and that its programs run by themselves too."""
+
+import ast
+import base64
+import json
+import multiprocessing
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet as pq
+from support.figure_cases import subspace_table
+from support.function_trace import run_traced
+from support.hub_stand_in import NO_PROXY, HubStandIn
+from support.perspective_stand_in import KEY, standing_in
+from support.workflow import (
+    CONFIG,
+    FIGURES,
+    PROGRAMS,
+    PROJECT,
+    RESULTS,
+    copy_project,
+    job_commands,
+    program,
+    run,
+    snakemake,
+    stale_jobs,
+)
+
+from dpo_neurons.directions.direction_files import write_direction
+from dpo_neurons.files.jsonl import write_jsonl
+from dpo_neurons.running.code_digest import reached_definitions
+
+pytest_plugins = ["support.finished_study"]
+
+BROUGHT = [
+    ("import_data", "--dataset lexicon --paths results/micro/data/lexicon.jsonl --where word=fool"
+     " --output out.jsonl --source-output out.json"),
+    ("import_data", "--dataset reference_sentences --paths {here}/*.parquet --columns text=line"
+     " --rows 2 --prompt-words 3 --output out.jsonl --source-output out.json"),
+    ("import_data", "--dataset labelled_comments --paths {here}/comments.csv"
+     " --columns text=comment_text toxic=toxic --output out.jsonl --source-output out.json"),
+    ("import_direction", "--path results/micro/directions/toy/probe.safetensors"
+     " --output out.safetensors"),
+    ("compute_embedding_direction", "--checkpoint results/micro/checkpoints/toy/pre"
+     " --words fool oaf --neutral-words friend --threads 1 --output out.safetensors"),
+    ("compute_svd_direction", "--checkpoint results/micro/checkpoints/toy/pre --neurons 9"
+     " --components 2 --direction results/micro/directions/toy/probe.safetensors --threads 1"
+     " --output out.safetensors"),
+    ("train_probe", "--checkpoint results/micro/checkpoints/toy/pre --label rude --dtype float32"
+     " --comments {here}/labelled.jsonl --validation-share 0.5 --seed 1 --attention default"
+     " --batch-size auto --device cpu --threads 1 --output out.safetensors"),
+    ("compute_contributions", "--checkpoint-pre results/micro/checkpoints/toy/pre"
+     " --checkpoint-post results/micro/checkpoints/toy/post"
+     " --direction {here}/plane/direction.safetensors"
+     " --activations-pre results/micro/activations/toy/pre.h5 --definition v3"
+     " --activations-post results/micro/activations/toy/post.h5 --output out.parquet"),
+    ("draw_subspace", "--contributions {here}/plane/contributions.parquet"
+     " --direction-name plane --model toy --output-stem out"),
+    ("link_checkpoint", "--path results/micro/checkpoints/toy/pre --output out"
+     " --source-output out.json"),
+    ("link_checkpoint", "--path {brought}/old --output out --source-output out.json"),
+    ("merge_adapter", "--checkpoint results/micro/checkpoints/toy/pre --adapter {brought}/adapter"
+     " --dtype float32 --threads 1 --output out --source-output out.json"),
+    ("import_state_dict", "--path {brought}/post.pt --like results/micro/checkpoints/toy/pre"
+     " --threads 1 --output out --source-output out.json"),
+    ("train_sft", "--checkpoint results/micro/checkpoints/toy/pre --dtype float32"
+     " --demonstrations {here}/demonstrations.jsonl --learning-rate 1e-3 --warmup-steps 1 --steps 2"
+     " --batch-size 2 --seed 1 --max-tokens 20 --device cpu --threads 1 --output out"
+     " --source-output out.json"),
+    ("score_continuations", "--continuations {continuations} --scorer classifier --label toxic"
+     " --activation softmax --classifier {brought}/classifier --batch-size 4 --device cpu"
+     " --threads 1 --output out.parquet"),
+    ("score_continuations", "--continuations {continuations} --scorer perspective"
+     " --attributes TOXICITY INSULT --endpoint {service} --queries-per-second 1000"
+     " --store scores.sqlite --output out.parquet"),
+]  # fmt: skip
+"""Programs that only a study with things of its own runs, or runs in this way."""
+TELLING = {
+    "write_plan": "write_plan patch_tp",
+    "run_intervention": "run_intervention scale_keys_x2",
+    "capture_activations": "capture_activations ablate_top_6",
+    "write_synthetic_data": "write_synthetic_data preference_pairs",
+    "gather_activations": "gather_activations pre",
+}
+"""Of a program's several jobs, the one that runs most of it."""
+
+
+@pytest.fixture(scope="module")
+def commands(finished_study: Path) -> dict[str, str]:
+    """Every job's command line, as Snakemake prints it."""
+    return job_commands(snakemake(finished_study, "figures", "-n", "-p", "--forceall").stdout)
+
+
+def test_a_finished_study_has_nothing_to_be_done(finished_study: Path) -> None:
+    assert stale_jobs(finished_study) == set()
+    targets = ("tables", "activations", "contributions")
+    assert stale_jobs(finished_study, targets=targets) == set()
+
+
+def test_a_new_study_plans_every_job_on_eight_cores_without_a_warning(tmp_path, commands) -> None:
+    copy_project(tmp_path / "study")
+    result = snakemake(tmp_path / "study", "figures", "-n", "--cores", "8")
+    assert result.returncode == 0, result.stdout
+    assert set(job_commands(result.stdout)) == set(commands)
+    assert not re.search("exception|traceback|warning", result.stdout, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("where", ["config.yaml", "README.md"])
+def test_the_command_for_another_study_works_as_it_is_written(tmp_path: Path, where: str) -> None:
+    text = (PROJECT / where).read_text(encoding="utf-8")
+    found = re.search(r"snakemake [^`\n]*--configfile \S+[^`\n]*", text)
+    assert found, f"{where} shows no command with --configfile"
+    words = shlex.split(re.sub(r"(?<=--configfile )\S+", CONFIG, found[0]))
+    copy_project(tmp_path / "study")
+    result = run([*words, "--dry-run"], tmp_path / "study")
+    assert result.returncode == 0, result.stdout[-500:]
+    assert f"{RESULTS}/figures/toy/6_tradeoff.svg" in result.stdout
+
+
+def test_the_embedded_study_is_planned_without_naming_its_file(tmp_path: Path) -> None:
+    copy_project(tmp_path / "study")
+    result = run(["snakemake", "--dry-run"], tmp_path / "study")
+    assert result.returncode == 0, result.stdout[-500:]
+    assert "results/toy/figures/toy/6_tradeoff.svg" in result.stdout
+
+
+def test_every_job_leaves_a_log_that_begins_with_its_command_and_a_benchmark(
+    finished_study: Path, commands: dict[str, str]
+) -> None:
+    results = finished_study / RESULTS
+    logs, benchmarks = set(), set()
+    for command in commands.values():
+        called, _, log = command.removeprefix("python ").partition(" 2> ")
+        called = called.partition("/")[2].partition("/")[2]
+        first_line = (finished_study / log).read_text(encoding="utf-8").partition("\n")[0]
+        assert first_line.endswith(shlex.join(shlex.split(called)))
+        logs.add(Path(log).relative_to(RESULTS / "logs").with_suffix(""))
+    for path in (results / "benchmarks").rglob("*.tsv"):
+        header, values = (line.split("\t") for line in path.read_text().splitlines())
+        assert float(dict(zip(header, values, strict=True))["s"]) > 0
+        benchmarks.add(path.relative_to(results / "benchmarks").with_suffix(""))
+    assert len(logs) == len(commands)
+    assert benchmarks == logs
+
+
+def test_the_graph_of_the_jobs_is_drawn(finished_study: Path, commands: dict[str, str]) -> None:
+    graph = snakemake(finished_study, "figures", "--dag").stdout
+    labels = set(re.findall(r'label = "(\w+)', graph))
+    assert "digraph" in graph
+    assert labels == {"figures", *(job.partition(" ")[0] for job in commands)}
+
+
+def test_the_report_holds_every_figure_and_the_table_with_captions(own_study: Path) -> None:
+    result = snakemake(own_study, "--report", "report.html")
+    assert result.returncode == 0, result.stdout
+    report = (own_study / "report.html").read_text(encoding="utf-8")
+    start = re.search(r'<script id="results">\s*var results = ', report)
+    shown = json.JSONDecoder().raw_decode(report, start.end())[0]
+    pages = {f"figures/toy/{figure}.html" for figure in FIGURES}
+    pages |= {"tables/toy.html", "logit_lens/toy/probe.html", "sources.html"}
+    pages |= {"tables/comparison.html", "figures/comparison/16_models.html"}
+    assert set(shown) == {f"{RESULTS}/{page}" for page in pages}
+    for path, entry in shown.items():
+        page = base64.b64decode(entry["data_uri"].partition(";base64,")[2])
+        assert page == (own_study / path).read_bytes()
+        assert len(entry["caption"]) > 100
+        assert "{{" not in entry["caption"]
+
+
+def test_a_printed_command_can_be_pasted_and_makes_the_same_file(
+    own_study: Path, commands: dict[str, str]
+) -> None:
+    made = own_study / RESULTS / "contributions/toy/probe.parquet"
+    before = made.read_bytes()
+    made.unlink()
+    result = run(["bash", "-c", commands["compute_contributions"]], own_study)
+    assert result.returncode == 0, result.stdout
+    assert made.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_explains_itself(name: str) -> None:
+    said = program(name, "--help")
+    source = PROGRAMS[name].read_text(encoding="utf-8")
+    summary = ast.get_docstring(ast.parse(source)).partition("\n")[0]
+    assert said.returncode == 0, said.stdout
+    assert f"usage: {name}.py" in said.stdout
+    assert summary in " ".join(said.stdout.split())
+
+
+@pytest.fixture(scope="module")
+def warm_processes() -> multiprocessing.context.BaseContext:
+    """New processes that have imported the large libraries already, but nothing of the project."""
+    context = multiprocessing.get_context("forkserver")
+    libraries = ["torch", "transformers.models.gpt2.modeling_gpt2", "transformers.generation"]
+    context.set_forkserver_preload(
+        [
+            *libraries,
+            "trl.trainer.dpo_trainer",
+            "trl.trainer.sft_trainer",
+            "peft",
+            "pandas",
+            "altair",
+        ]
+    )
+    return context
+
+
+OF_THE_STUDY = set(PROGRAMS) - {name for name, _ in BROUGHT} - {"fetch_from_hub"}
+
+
+@pytest.mark.parametrize("name", sorted(OF_THE_STUDY | {"score_continuations"}))
+def test_no_function_runs_that_the_digest_does_not_cover(
+    own_study: Path, commands: dict[str, str], warm_processes, name: str
+) -> None:
+    jobs = [job for job, one in commands.items() if f"/{name}.py " in one]
+    assert jobs, f"no job of the micro study runs {name}; give it a row in BROUGHT"
+    command = commands[TELLING.get(name, jobs[0])]
+    if name == "gather_activations":
+        # The pieces are gone once they are gathered.
+        captured = program_arguments(commands["capture_activations pre"], "capture_activations")
+        assert program("capture_activations", captured, own_study).returncode == 0
+    arguments = program_arguments(command, name)
+    assert_covered(name, traced(warm_processes, own_study, name, arguments))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    BROUGHT,
+    ids=[f"{number} {name}" for number, (name, _) in enumerate(BROUGHT)],
+)
+def test_no_function_runs_that_the_digest_does_not_cover_with_what_a_user_brings(
+    own_study: Path, brought: Path, warm_processes, name: str, arguments: str
+) -> None:
+    texts = ["today the baker calmly then praised", "later the clerk then", " "]
+    pq.write_table(pa.table({"line": texts}), own_study / "texts.parquet")
+    (own_study / "comments.csv").write_text('comment_text,toxic\n"a, fool",1\nb,0\n')
+    row = json.dumps({"prompt": "today the baker", "answer": "calmly then praised"})
+    (own_study / "demonstrations.jsonl").write_text(f"{row}\n" * 4)
+    comments = [{"text": text, "toxic": 0, "rude": i % 2} for i, text in enumerate(texts * 4)]
+    write_jsonl(own_study / "labelled.jsonl", comments)
+    write_direction(own_study / "plane/direction.safetensors", np.eye(2, 32), {"kind": "file"})
+    subspace_table(2).to_parquet(own_study / "plane/contributions.parquet")
+    continuations = own_study / RESULTS / "generations/toy/none/challenge_prompts.jsonl"
+    with standing_in() as service:
+        places = {"here": own_study, "brought": brought, "continuations": continuations}
+        filled = arguments.format(**places, service=service.url)
+        assert_covered(name, traced(warm_processes, own_study, name, filled))
+
+
+def test_no_function_runs_that_the_digest_does_not_cover_when_a_model_is_fetched(
+    brought: Path, tmp_path: Path
+) -> None:
+    with HubStandIn() as hub:
+        revision = hub.add("model", "some/adapter", brought / "adapter")
+        arguments = ["--repository", "some/adapter", "--revision", revision, "--type", "model"]
+        outputs = ["--output", "fetched", "--source-output", "fetched.source.json"]
+        root, script = PROJECT / "workflow_scripts", PROGRAMS["fetch_from_hub"]
+        tracer = [sys.executable, str(PROJECT / "tests/support/function_trace.py"), "out.json",
+                  str(root), str(script)]  # fmt: skip
+        result = run([*tracer, *arguments, *outputs], tmp_path, hub.environment(tmp_path / "cache"))
+    assert result.returncode == 0, result.stdout
+    assert_covered("fetch_from_hub", tmp_path / "out.json")
+
+
+def program_arguments(command: str, name: str) -> str:
+    """What a job's command line hands to its program."""
+    return command.partition(f"{name}.py ")[2].partition(" 2> ")[0]
+
+
+def traced(processes, directory: Path, name: str, arguments: str) -> Path:
+    """Run a program in a new process; returns the file that says which functions ran."""
+    out = directory / "trace.json"
+    process = processes.Process(target=trace, args=(directory, name, arguments, out))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    return out
+
+
+def assert_covered(name: str, trace_file: Path) -> None:
+    """All functions that ran are among those that the program's digest reaches."""
+    ran = {tuple(pair) for pair in json.loads(trace_file.read_text(encoding="utf-8"))}
+    root, program = PROJECT / "workflow_scripts", PROGRAMS[name]
+    assert (f"{program.parent.name}.{name}", "main") in ran
+    assert ran - reached_definitions(program, root) == set()
+
+
+def trace(directory: Path, name: str, arguments: str, out: Path) -> None:
+    """Run a program in another process and write down which functions ran."""
+    os.environ |= {"PERSPECTIVE_API_KEY": KEY, **NO_PROXY}
+    os.chdir(directory)
+    root = Path("workflow_scripts")
+    ran = run_traced(
+        root, root / PROGRAMS[name].relative_to(PROJECT / root), shlex.split(arguments)
+    )
+    out.write_text(json.dumps(sorted(ran)), encoding="utf-8")

@@ -1,0 +1,38 @@
+"""Turn a .pt file with a state dict into a checkpoint of the same shape as another one."""
+
+import argparse
+from pathlib import Path
+
+from dpo_neurons.checkpoints.saving import save_checkpoint
+from dpo_neurons.files.provenance import sha256_of
+from dpo_neurons.running.program import obey_threads, run_program
+
+
+def main() -> None:
+    """Parse, read, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--path", type=Path, required=True, help='.pt: a state dict, or "state"')
+    parser.add_argument("--like", type=Path, required=True, help="checkpoint of the same shape")
+    parser.add_argument("--threads", type=int, required=True, help="threads of torch and BLAS")
+    parser.add_argument("--output", type=Path, required=True, help="checkpoint directory")
+    parser.add_argument("--source-output", type=Path, required=True, help="where it is from, JSON")
+    arguments = parser.parse_args()
+
+    obey_threads(arguments.threads)
+    from dpo_neurons.checkpoints.state_dicts import model_from_state, read_state_dict
+
+    state = read_state_dict(arguments.path)
+    model = model_from_state(state, arguments.like, arguments.path)
+    save_checkpoint(
+        model,
+        arguments.like,
+        arguments.output,
+        arguments.source_output,
+        kind="state_dict",
+        path=str(arguments.path),
+        given={arguments.path.name: sha256_of(arguments.path)},
+    )
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,52 @@
+"""Check a checkpoint directory and link to it; old weight files are converted to safetensors."""
+
+import argparse
+from pathlib import Path
+
+from dpo_neurons.checkpoints.saving import checksums, files_and_revision, write_checkpoint
+from dpo_neurons.files.output_files import whole_file
+from dpo_neurons.files.provenance import read_source, write_source
+from dpo_neurons.models.checkpoint_folder import check_tokenizer, old_weights, read_architecture
+from dpo_neurons.running.program import log, run_program
+
+
+def convert(path: Path, old: list[Path], output: Path) -> None:
+    """Write a checkpoint's old weights as safetensors, every number as it was."""
+    from dpo_neurons.checkpoints.state_dicts import read_state_dict, widest_format
+    from dpo_neurons.models.loading import load_trainable_model
+
+    log.info("converting %s to safetensors", ", ".join(file.name for file in old))
+    # That of config.json may be a narrower one.
+    stored = (tensor for file in old for tensor in read_state_dict(file, "meta").values())
+    dtype = str(widest_format(stored)).removeprefix("torch.")
+    write_checkpoint(load_trainable_model(path, dtype), path, output)
+
+
+def main() -> None:
+    """Parse, check, link or convert."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--path", type=Path, required=True, help="Hugging Face directory")
+    parser.add_argument("--fetched", type=Path, help="source file of a directory from the hub")
+    parser.add_argument("--output", type=Path, required=True, help="the link or the directory")
+    parser.add_argument("--source-output", type=Path, required=True, help="where it is from, JSON")
+    arguments = parser.parse_args()
+
+    read_architecture(arguments.path)
+    check_tokenizer(arguments.path)
+    old = old_weights(arguments.path)
+    path = arguments.path.resolve()
+    if arguments.fetched:
+        facts = read_source(arguments.fetched)
+    else:
+        facts = {"kind": "directory", "path": str(arguments.path), **files_and_revision(path)}
+    if old:
+        convert(path, old, arguments.output)
+        facts |= {"given": facts["files"], "files": checksums(arguments.output)}
+    else:
+        with whole_file(arguments.output) as partial:
+            partial.symlink_to(path, target_is_directory=True)
+    write_source(arguments.source_output, facts)
+
+
+if __name__ == "__main__":
+    run_program(main)

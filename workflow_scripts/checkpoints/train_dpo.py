@@ -1,0 +1,77 @@
+"""Tune a checkpoint with DPO on preference pairs (trl's DPOTrainer)."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from dpo_neurons.checkpoints.saving import save_checkpoint
+from dpo_neurons.running.program import obey_threads, run_program, tuning_arguments
+from dpo_neurons.study.datasets import read_dataset
+
+
+def shown(entry: dict[str, float]) -> str | None:
+    """What the log tells of a step."""
+    if "rewards/margins" not in entry:
+        return None
+    return f"loss {entry['loss']:.4f}, reward margin {entry['rewards/margins']:.4f}"
+
+
+def main() -> None:
+    """Parse, tune, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True, help="the first checkpoint")
+    parser.add_argument("--pairs", type=Path, required=True, help="prompt, chosen, rejected")
+    parser.add_argument("--beta", type=float, required=True)
+    parser.add_argument("--kl-weight", type=float, required=True, help="of KL(first ‖ tuned)")
+    tuning_arguments(parser)
+    parser.add_argument("--output", type=Path, required=True, help="checkpoint directory")
+    parser.add_argument("--source-output", type=Path, required=True, help="where it is from, JSON")
+    arguments = parser.parse_args()
+
+    obey_threads(arguments.threads)
+    import torch
+
+    from dpo_neurons.checkpoints.fine_tuning import (
+        convert_dtype,
+        join_with_space,
+        train,
+        trainer_settings,
+    )
+    from dpo_neurons.models.loading import load_tokenizer, load_trainable_model
+    from dpo_neurons.running.devices import leased_device
+
+    def spaced(pair: dict[str, Any]) -> dict[str, str]:
+        answers = {
+            key: join_with_space(pair["prompt"], pair[key]) for key in ("chosen", "rejected")
+        }
+        return {"prompt": pair["prompt"], **answers}
+
+    pairs = [spaced(pair) for pair in read_dataset(arguments.pairs, "preference_pairs")]
+    tokenizer = load_tokenizer(arguments.checkpoint)
+    with leased_device(arguments.device) as device:
+        from datasets import Dataset
+        from trl import DPOConfig
+
+        from dpo_neurons.checkpoints.dpo_training import PenalisedDPOTrainer
+
+        torch.manual_seed(arguments.seed)
+        model = load_trainable_model(arguments.checkpoint, "float32")
+        reference = load_trainable_model(arguments.checkpoint, arguments.dtype)
+        with trainer_settings(arguments, model, device) as settings:
+            trainer = PenalisedDPOTrainer(
+                model=model,
+                ref_model=reference,
+                args=DPOConfig(**settings, beta=arguments.beta),
+                train_dataset=Dataset.from_list(pairs),
+                processing_class=tokenizer,
+                kl_weight=arguments.kl_weight,
+            )
+            train(trainer, len(pairs), shown)
+        model = convert_dtype(model, arguments.dtype)
+    save_checkpoint(
+        model, arguments.checkpoint, arguments.output, arguments.source_output, kind="dpo"
+    )
+
+
+if __name__ == "__main__":
+    run_program(main)

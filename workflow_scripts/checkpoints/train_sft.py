@@ -1,0 +1,64 @@
+"""Tune a checkpoint on demonstrations (supervised fine-tuning, trl's SFTTrainer)."""
+
+import argparse
+from pathlib import Path
+
+from dpo_neurons.checkpoints.saving import save_checkpoint
+from dpo_neurons.running.program import obey_threads, run_program, tuning_arguments
+from dpo_neurons.study.datasets import read_dataset
+
+
+def shown(entry: dict[str, float]) -> str | None:
+    """What the log tells of a step."""
+    return f"loss {entry['loss']:.4f}" if "loss" in entry else None
+
+
+def main() -> None:
+    """Parse, tune, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True, help="the first checkpoint")
+    parser.add_argument("--demonstrations", type=Path, required=True, help="prompt, answer")
+    tuning_arguments(parser)
+    parser.add_argument("--output", type=Path, required=True, help="checkpoint directory")
+    parser.add_argument("--source-output", type=Path, required=True, help="where it is from, JSON")
+    arguments = parser.parse_args()
+
+    obey_threads(arguments.threads)
+    import torch
+
+    from dpo_neurons.checkpoints.fine_tuning import (
+        convert_dtype,
+        join_with_space,
+        train,
+        trainer_settings,
+    )
+    from dpo_neurons.models.loading import load_tokenizer, load_trainable_model
+    from dpo_neurons.running.devices import leased_device
+
+    rows = [
+        {"prompt": row["prompt"], "completion": join_with_space(row["prompt"], row["answer"])}
+        for row in read_dataset(arguments.demonstrations, "demonstrations")
+    ]
+    tokenizer = load_tokenizer(arguments.checkpoint)
+    with leased_device(arguments.device) as device:
+        from datasets import Dataset
+        from trl import SFTConfig, SFTTrainer
+
+        torch.manual_seed(arguments.seed)
+        model = load_trainable_model(arguments.checkpoint, "float32")
+        with trainer_settings(arguments, model, device) as settings:
+            trainer = SFTTrainer(
+                model=model,
+                args=SFTConfig(**settings, completion_only_loss=True),
+                train_dataset=Dataset.from_list(rows),
+                processing_class=tokenizer,
+            )
+            train(trainer, len(rows), shown)
+        model = convert_dtype(model, arguments.dtype)
+    save_checkpoint(
+        model, arguments.checkpoint, arguments.output, arguments.source_output, kind="sft"
+    )
+
+
+if __name__ == "__main__":
+    run_program(main)

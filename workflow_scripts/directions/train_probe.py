@@ -1,0 +1,57 @@
+"""Train the probe of one label, whose weight vector is the direction."""
+
+import argparse
+from pathlib import Path
+
+from dpo_neurons.directions.direction_files import write_direction
+from dpo_neurons.running.program import log, model_arguments, obey_threads, run_program
+from dpo_neurons.study.datasets import read_dataset
+
+
+def main() -> None:
+    """Parse, train, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--comments", type=Path, required=True, help="text, labels")
+    parser.add_argument("--label", default="toxic", help="its key (default: toxic)")
+    parser.add_argument("--validation-share", type=float, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    model_arguments(parser)
+    parser.add_argument("--output", type=Path, required=True, help="safetensors")
+    arguments = parser.parse_args()
+
+    obey_threads(arguments.threads)
+    import numpy as np
+
+    from dpo_neurons.directions.probe import mean_resid_post, train_probe
+    from dpo_neurons.models.batches import first_batch_size
+    from dpo_neurons.models.loading import load_model, load_tokenizer
+    from dpo_neurons.running.devices import leased_devices
+
+    comments = read_dataset(arguments.comments, "labelled_comments", [arguments.label])
+    tokenizer = load_tokenizer(arguments.checkpoint)
+    with leased_devices(arguments.device, arguments.gpus) as devices:
+        model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
+        texts = [comment["text"] for comment in comments]
+        batch_size = first_batch_size(arguments.batch_size, model.device)
+        states = mean_resid_post(model, tokenizer, texts, batch_size)
+    labels = np.array([comment[arguments.label] >= 0.5 for comment in comments], dtype=int)
+    probe = train_probe(states, labels, arguments.validation_share, arguments.seed, arguments.label)
+    log.info(
+        "validation accuracy %.4f on %d held-out comments",
+        probe.validation_accuracy,
+        probe.validation_rows,
+    )
+    how = {
+        "kind": "probe",
+        "label": arguments.label,
+        "comments": str(len(comments)),
+        "training_accuracy": f"{probe.training_accuracy:.6f}",
+        "validation_accuracy": f"{probe.validation_accuracy:.6f}",
+        "validation_rows": str(probe.validation_rows),
+    }
+    write_direction(arguments.output, probe.weight, how)
+
+
+if __name__ == "__main__":
+    run_program(main)

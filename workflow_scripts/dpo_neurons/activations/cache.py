@@ -1,0 +1,150 @@
+"""Activation caches: HDF5 files with the mean and per-prompt activations of one checkpoint."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from dpo_neurons.activations.pieces import PER_PROMPT
+from dpo_neurons.errors import InputError
+from dpo_neurons.files.hdf5 import (
+    check_free_space,
+    create_dataset,
+    new_hdf5,
+    read_attributes,
+    write_array,
+    write_attributes,
+)
+
+DATASETS = ("mlp_post_mean", "mlp_post", "tokens", "mask", "mlp_out_mean", "resid_post")
+CROSSED_DATASETS = ("mlp_post_mean", "mlp_post_same_text_mean", "tokens", "mask")
+"""What a cache of crossed activations holds: means alone."""
+
+
+def gather_pieces(paths: Sequence[Path], path: Path) -> None:
+    """Write the cache that the pieces make up, its rows in the order of the prompts.
+
+    Raises InputError for pieces that do not belong together, that are damaged, or in which no
+    position was counted.
+    """
+    with ExitStack() as stack:
+        pieces = [stack.enter_context(open_cache(one, ("index",))) for one in paths]
+        attributes = _shared_attributes(pieces)
+        pieces = [piece for piece in pieces if len(piece["index"])]
+        index = np.concatenate([piece["index"][:] for piece in pieces] or [np.zeros(0, int)])
+        if not np.array_equal(np.sort(index), np.arange(len(index))):
+            raise InputError(
+                f"{paths[0]} and its like: not the pieces of one set of prompts; delete them and "
+                "run again"
+            )
+        count = sum(int(piece.attrs["counted"]) for piece in pieces)
+        if count == 0:
+            raise InputError(
+                f"models.{attributes['model']}: the model ended every prompt at once, so there is "
+                "nothing to average; check that data.challenge_prompts holds unfinished texts and "
+                "that the tokenizer belongs to the model"
+            )
+        with new_hdf5(path) as file:
+            check_free_space(file, sum(Path(one).stat().st_size for one in paths))
+            for name in ("tokens", "mask"):
+                write_array(file, name, _in_order([piece[name][:] for piece in pieces], index))
+            for name, _ in PER_PROMPT.values():
+                if name in pieces[0]:
+                    _gather_layers(file, name, pieces, index)
+            for name in pieces[0]["totals"]:
+                total = sum(piece["totals"][name][:] for piece in pieces)
+                write_array(file, name, (total / count).astype(np.float32))
+            write_attributes(file, attributes)
+
+
+def _gather_layers(
+    file: h5py.File, name: str, pieces: Sequence[h5py.File], index: np.ndarray
+) -> None:
+    _, n_layers, width = pieces[0][name].shape
+    # Plain chunks: float16 activations hardly compress and a layer is read in one sweep.
+    chunks = max(piece[name].chunks for piece in pieces)
+    shape = (len(index), n_layers, width)
+    gathered = create_dataset(file, name, shape, pieces[0][name].dtype, chunks)
+    for layer in range(n_layers):
+        gathered[:, layer] = _in_order([piece[name][:, layer] for piece in pieces], index)
+
+
+def _in_order(parts: Sequence[np.ndarray], index: np.ndarray) -> np.ndarray:
+    """Rows of the pieces, row i being of prompt index[i], in the order of the prompts."""
+    return np.concatenate(parts)[np.argsort(index)]
+
+
+def _shared_attributes(pieces: Sequence[h5py.File]) -> dict[str, str]:
+    attributes = [read_attributes(piece) for piece in pieces]
+    for piece, found in zip(pieces, attributes, strict=True):
+        for name, value in attributes[0].items():
+            if found.get(name) != value:
+                raise InputError(
+                    f"{piece.filename}: {name} is {found.get(name)!r}, but {value!r} in "
+                    f"{pieces[0].filename}; delete both and run again, all jobs with one "
+                    "environment"
+                )
+    return attributes[0]
+
+
+@contextmanager
+def open_cache(path: Path, datasets: Sequence[str] = DATASETS) -> Iterator[h5py.File]:
+    """Open a cache, or a piece of one, for reading; it has to hold `datasets`.
+
+    Raises InputError if the file is damaged or lacks a dataset.
+    """
+    try:
+        file = h5py.File(path, "r")
+    except (OSError, RuntimeError) as error:
+        raise _damaged(path, error) from error
+    with file:
+        try:
+            missing = [name for name in datasets if name not in file]
+        except (OSError, RuntimeError) as error:
+            raise _damaged(path, error) from error
+        if missing:
+            raise InputError(f"{path}: lacks the dataset {missing[0]!r}; delete it and run again")
+        try:
+            yield file
+        except (OSError, RuntimeError, KeyError) as error:
+            # What else is open may be to blame, and HDF5 does not say which file it was.
+            damage = _first_damage(file)
+            if damage is None:
+                raise
+            raise _damaged(path, damage) from error
+
+
+@contextmanager
+def open_cache_pair(pre: Path, post: Path) -> Iterator[tuple[h5py.File, h5py.File]]:
+    """Open the caches of both checkpoints, as `open_cache` does."""
+    with open_cache(pre) as before, open_cache(post) as after:
+        yield before, after
+
+
+def _first_damage(file: h5py.File) -> Exception | None:
+    """Read all of a file, a piece at a time; the first error is returned."""
+    found: list[Exception] = []
+
+    def look(name: str) -> bool | None:
+        try:
+            one = file[name]
+            if isinstance(one, h5py.Dataset):
+                for start in range(0, len(one), 64):
+                    one[start : start + 64]
+        except (OSError, RuntimeError, KeyError) as error:
+            found.append(error)
+        return True if found else None
+
+    try:
+        file.visit(look)
+        dict(file.attrs)
+    except (OSError, RuntimeError, KeyError) as error:
+        found.append(error)
+    return found[0] if found else None
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())
+    return InputError(f"{path}: cannot be read as HDF5 ({reason}); delete it and run again")

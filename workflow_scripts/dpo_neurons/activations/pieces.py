@@ -1,0 +1,203 @@
+"""Pieces of an activation cache: captured by jobs, then gathered into one file.
+
+The prompts are always cut into the same pieces, and a batch never crosses from one into the next:
+the number of jobs that share the pieces changes no number.
+"""
+
+import argparse
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from dpo_neurons.activations.capture import CountedSums
+from dpo_neurons.activations.shards import pieces_of_shard
+from dpo_neurons.errors import InputError
+from dpo_neurons.files.hdf5 import (
+    check_free_space,
+    create_dataset,
+    new_hdf5,
+    write_array,
+    write_attributes,
+)
+from dpo_neurons.models.batches import first_batch_size, order_longest_first
+from dpo_neurons.models.decoding import generate_greedily, token_counts
+from dpo_neurons.running.progress import Progress
+
+log = logging.getLogger("dpo_neurons")
+
+MEANS = {
+    "mlp_post": "mlp_post_mean",
+    "mlp_out": "mlp_out_mean",
+    "mlp_post_same_text": "mlp_post_same_text_mean",
+}
+"""Dataset of a cache that the mean over all counted positions of what was summed goes to."""
+PER_PROMPT = {"mlp_post": ("mlp_post", np.float16), "resid_post": ("resid_post", np.float32)}
+"""Dataset that each prompt's own mean goes to, and its format."""
+
+
+WORTH_A_PIECE = 32
+"""Prompts below which another piece would cost more, in smaller batches, than sharing it saves."""
+
+
+def cut_into_pieces(lengths: Sequence[int], pieces: int) -> list[list[int]]:
+    """Cut prompts, given by their lengths in tokens, into pieces of nearly equal size.
+
+    Returns the prompts' indices by piece, the longest first. With few prompts the last are empty.
+    """
+    filled = min(pieces, max(1, len(lengths) // WORTH_A_PIECE))
+    cut = [piece.tolist() for piece in np.array_split(order_longest_first(lengths), filled)]
+    return cut + [[] for _ in range(pieces - filled)]
+
+
+class PieceWriter:
+    """Takes batches of sums and counts as they are captured; closes to totals."""
+
+    def __init__(
+        self,
+        file: h5py.File,
+        index: Sequence[int],
+        n_tokens: int,
+        owner: str,
+        means_only: bool,
+    ) -> None:
+        self._file = file
+        self._index = index
+        self._owner = owner
+        self._shape = (len(index), n_tokens)
+        self._per_prompt = {} if means_only else PER_PROMPT
+        self._totals: dict[str, np.ndarray] = {}
+        self._count = 0
+
+    def add(
+        self, start: int, tokens: np.ndarray, mask: np.ndarray, sums: Mapping[str, np.ndarray]
+    ) -> None:
+        """Add the batch of prompts from the piece's row `start` on.
+
+        tokens, mask: (batch, n_tokens). sums: (n_layers, batch, width) each, over the positions
+        that `mask` counts, by name as in MEANS and PER_PROMPT.
+        Raises InputError for sums that are NaN or infinite.
+        """
+        if not self._totals:
+            self._create(sums, len(tokens))
+        for name, each in sums.items():
+            finite = np.isfinite(each).all(axis=2)
+            if not finite.all():
+                layer, row = np.argwhere(~finite)[0]
+                raise InputError(
+                    f"{self._owner}: {name} of layer {layer} are NaN or infinite for prompt "
+                    f"{self._index[start + row]}; the weights are damaged or overflow, so fetch "
+                    "the checkpoint again or set models.….dtype to float32 or bfloat16"
+                )
+        counts = mask.sum(axis=1)
+        self._file["tokens"][start : start + len(tokens)] = tokens
+        self._file["mask"][start : start + len(tokens)] = mask
+        for name, (dataset, number) in self._per_prompt.items():
+            beyond = 0
+            # Layer by layer, as the chunks lie: no copy of all layers is made.
+            for layer, summed in enumerate(sums[name]):
+                means = summed / np.maximum(counts, 1)[:, None]
+                beyond += _clip(means, number)
+                self._file[dataset][start : start + len(tokens), layer] = means.astype(number)
+            if beyond:
+                log.warning(
+                    "%s: %d means exceed %s and are stored as ±%g",
+                    dataset, beyond, np.dtype(number).name, np.finfo(number).max,
+                )  # fmt: skip
+        for name, total in self._totals.items():
+            total += sums[name].sum(axis=1, dtype=np.float64)
+        self._count += int(counts.sum())
+
+    def close(self) -> None:
+        """Write which prompts these are, and the sums over all counted positions."""
+        write_array(self._file, "index", np.asarray(self._index, dtype=np.int64))
+        for name, total in self._totals.items():
+            write_array(self._file, f"totals/{MEANS[name]}", total)
+        self._file.attrs["counted"] = self._count
+
+    def _create(self, sums: Mapping[str, np.ndarray], rows: int) -> None:
+        n_prompts, n_tokens = self._shape
+        shapes = {name: (len(each), each.shape[2]) for name, each in sums.items()}
+        self._totals = {name: np.zeros(shapes[name]) for name in MEANS if name in shapes}
+        n_bytes = 5 * n_prompts * n_tokens + sum(each.nbytes for each in self._totals.values())
+        for name, (_, number) in self._per_prompt.items():
+            n_bytes += np.dtype(number).itemsize * n_prompts * np.prod(shapes[name])
+        check_free_space(self._file, n_bytes)
+        # Plain chunks, since float16 activations hardly compress; a layer of the first batch, the
+        # largest, so that they are written once.
+        for name, (dataset, number) in self._per_prompt.items():
+            n_layers, width = shapes[name]
+            create_dataset(
+                self._file, dataset, (n_prompts, n_layers, width), number, (rows, 1, width)
+            )
+        for name, number in (("tokens", np.int32), ("mask", bool)):
+            create_dataset(self._file, name, (n_prompts, n_tokens), number, (n_prompts, n_tokens))
+
+
+def _clip(means: np.ndarray, number: type[np.floating]) -> int:
+    """Clip means, (batch, width), to the range of a narrower format; returns how many that were."""
+    largest = float(np.finfo(number).max)
+    beyond = int((np.abs(means) > largest).sum())
+    if beyond:
+        np.clip(means, -largest, largest, out=means)
+    return beyond
+
+
+@contextmanager
+def new_piece(
+    path: Path,
+    index: Sequence[int],
+    n_tokens: int,
+    attributes: dict[str, str],
+    means_only: bool = False,
+) -> Iterator[PieceWriter]:
+    """Write a piece, of the prompts `index`, in the block; it is at `path` when that ends well.
+
+    attributes: model, revision (the checkpoint that the activations are of), dtype, positions and
+    versions. means_only: no prompt's own means, and no MLP outputs.
+    """
+    with new_hdf5(path) as file:
+        model = f"models.{attributes['model']}"
+        writer = PieceWriter(file, index, n_tokens, model, means_only)
+        yield writer
+        writer.close()
+        write_attributes(file, attributes)
+
+
+def capture_pieces(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: list[str],
+    capture: CountedSums,
+    asked: argparse.Namespace,
+    attributes: dict[str, str],
+    means_only: bool = False,
+) -> None:
+    """Continue the prompts of each piece asked for, and write what `capture` summed meanwhile.
+
+    asked: the arguments of `piece_arguments`, tokens and batch_size. attributes, means_only: as
+    for `new_piece`.
+    Raises InputError for a prompt too long for the model, and sums that are NaN or infinite.
+    """
+    pieces = cut_into_pieces(token_counts(tokenizer, prompts), asked.pieces)
+    batch_size = first_batch_size(asked.batch_size, model.device)
+    own = [pieces[number] for number in pieces_of_shard(asked.pieces, asked.shard, asked.shards)]
+    with Progress(total=sum(map(len, own)), desc="capturing", unit="prompt") as bar:
+        for index, path in zip(own, asked.output, strict=True):
+            with new_piece(path, index, asked.tokens, attributes, means_only) as piece:
+                for batch in generate_greedily(
+                    model,
+                    tokenizer,
+                    [prompts[each] for each in index],
+                    asked.tokens,
+                    batch_size,
+                    capture,
+                    progress=None,
+                ):
+                    sums = {name: each.cpu().numpy() for name, each in capture.sums.items()}
+                    piece.add(batch.start, batch.tokens, batch.mask, sums)
+                    bar.update(len(batch.tokens))

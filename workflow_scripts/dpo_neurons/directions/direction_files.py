@@ -1,0 +1,85 @@
+"""Directions in the residual stream, and the files that hold them."""
+
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.files.output_files import whole_file
+
+CHECKSUM = "crc32"
+"""Metadata of a direction file that tells damage: the format itself has none."""
+
+
+def scale_to_unit_rows(vectors: np.ndarray, where: Path | str = "direction") -> np.ndarray:
+    """Scale vectors, (d_model,) or (k, d_model), to unit rows, (k, d_model) float64.
+
+    `where` is what they come from, for the error.
+    Raises InputError for a vector that is empty, zero or not finite.
+    """
+    rows = np.atleast_2d(np.asarray(vectors, dtype=np.float64))
+    if rows.ndim != 2 or rows.size == 0:
+        raise InputError(f"{where}: numbers of shape {rows.shape} are no vectors; give one or more")
+    if not np.isfinite(rows).all() or not rows.any(axis=1).all():
+        raise InputError(
+            f"{where}: a vector is zero or holds NaN or infinite numbers, so it has no direction; "
+            "make it again"
+        )
+    # By a power of two, which changes no digit: squares neither overflow nor vanish.
+    _, exponents = np.frexp(np.abs(rows).max(axis=1, keepdims=True))
+    rows = np.ldexp(rows, -exponents)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def orthonormal_rows(rows: np.ndarray) -> np.ndarray:
+    """An orthonormal basis of what rows, (k, d_model), span; its first row is theirs.
+
+    Gram and Schmidt's, as a QR decomposition with signs kept.
+    """
+    q, r = np.linalg.qr(np.asarray(rows, dtype=np.float64).T)
+    return (q * np.where(np.diagonal(r) < 0, -1.0, 1.0)).T
+
+
+def write_direction(path: Path, vectors: np.ndarray, how: dict[str, str]) -> None:
+    """Write vectors as unit rows, float32, with metadata `how` they were made and a checksum."""
+    rows = scale_to_unit_rows(vectors).astype("<f4")
+    described = {"dtype": "F32", "shape": rows.shape, "data_offsets": [0, rows.nbytes]}
+    noted = {**how, CHECKSUM: _checksum(rows)}
+    # The library puts metadata in random order; here the same direction gives the same bytes.
+    header = json.dumps({"__metadata__": noted, "direction": described}, sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    with whole_file(path) as partial:
+        partial.write_bytes(len(header).to_bytes(8, "little") + header + rows.tobytes())
+
+
+def read_direction(path: Path) -> np.ndarray:
+    """Read a direction file: unit rows, (k, d_model) float64.
+
+    Raises InputError if the file is damaged or holds no such tensor.
+    """
+    return scale_to_unit_rows(read_stored_rows(path), path)
+
+
+def read_stored_rows(path: Path) -> np.ndarray:
+    """Read the rows of a direction file as they are stored, (k, d_model) float32.
+
+    Raises InputError as `read_direction` does.
+    """
+    try:
+        with safe_open(path, framework="np") as tensors:
+            rows = tensors.get_tensor("direction")
+            noted = tensors.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"{path}: no tensor 'direction' can be read from it ({error}); delete it and run again"
+        ) from error
+    if noted.get(CHECKSUM, _checksum(rows)) != _checksum(rows):
+        raise InputError(f"{path}: damaged, its checksum is another; delete it and run again")
+    return rows
+
+
+def _checksum(rows: np.ndarray) -> str:
+    return f"{zlib.crc32(rows.tobytes()):08x}"

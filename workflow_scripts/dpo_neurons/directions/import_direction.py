@@ -1,0 +1,147 @@
+"""Reading a direction from a file that a user has: PyTorch, NumPy or safetensors."""
+
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from dpo_neurons.directions.direction_files import scale_to_unit_rows
+from dpo_neurons.errors import InputError
+
+LISTED = 8
+"""Names of tensors that an error lists at most."""
+
+
+def read_given_direction(path: Path) -> tuple[np.ndarray, str]:
+    """Read a user's direction: unit rows, (k, d_model) float64, and the name of its tensor.
+
+    The format goes by the file's ending. A file of several tensors must have one named
+    `direction`, or only one of one or two dimensions that is no bias; the name is empty where the
+    format has none. A column, (d_model, 1), is taken for the row that it must be.
+    Raises InputError for a file that is damaged, runs code to be read, or holds anything else.
+    """
+    if path.suffix in (".pt", ".pth", ".bin"):
+        numbers, name = _from_torch(path)
+    elif path.suffix == ".npy":
+        numbers, name = _from_numpy(path), ""
+    elif path.suffix == ".safetensors":
+        numbers, name = _from_safetensors(path)
+    else:
+        raise InputError(
+            f"{path}: the ending {path.suffix!r} is not known; give the direction as .pt, .pth, "
+            ".bin, .npy or .safetensors"
+        )
+    return scale_to_unit_rows(_as_rows(numbers, path), path), name
+
+
+def _as_rows(numbers: np.ndarray, path: Path) -> np.ndarray:
+    if numbers.ndim not in (1, 2):
+        raise InputError(
+            f"{path}: a direction has one dimension, (d_model,), or two, (k, d_model), but this "
+            f"has the shape {numbers.shape}; save only the vectors"
+        )
+    rows = np.atleast_2d(numbers)
+    if rows.shape[1] == 1:
+        rows = rows.T
+    if rows.shape[0] > rows.shape[1] or rows.shape[1] < 2:
+        raise InputError(
+            f"{path}: of the shape {numbers.shape}, no row can be a direction in a residual "
+            "stream; save vectors as rows, (k, d_model)"
+        )
+    return rows
+
+
+def _from_torch(path: Path) -> tuple[np.ndarray, str]:
+    import torch
+
+    from dpo_neurons.models.weight_reader import NUMBER_FORMATS
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror or error}); check the path"
+        ) from error
+    except Exception as error:  # damaged bytes make the unpickler raise whatever there is
+        raise InputError(
+            f"{path}: damaged, or holds pickled objects, which are not read because they could "
+            "run code; save the plain tensor again with torch.save"
+        ) from error
+    name = ""
+    if isinstance(content, dict):
+        tensors = {
+            str(key): tensor for key, tensor in content.items() if isinstance(tensor, torch.Tensor)
+        }
+        name = _choose({key: tuple(tensor.shape) for key, tensor in tensors.items()}, path)
+        content = tensors[name]
+    if not isinstance(content, torch.Tensor):
+        raise InputError(
+            f"{path}: holds {type(content).__name__}, no tensor or dict with one; save the "
+            "plain tensor with torch.save"
+        )
+    if content.dtype not in NUMBER_FORMATS or content.layout != torch.strided or content.is_meta:
+        raise _no_numbers(path, f"a {content.device} {content.layout} tensor of {content.dtype}")
+    return content.detach().to(torch.float64).numpy(), name
+
+
+def _from_numpy(path: Path) -> np.ndarray:
+    try:
+        with path.open("rb") as file:
+            numbers = np.lib.format.read_array(file, allow_pickle=False)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror or error}); check the path"
+        ) from error
+    except Exception as error:  # so does a damaged header, which is Python's own notation
+        raise InputError(
+            f"{path}: damaged, or no plain array; save the vector again with np.save"
+        ) from error
+    if numbers.dtype.kind != "f":
+        raise _no_numbers(path, f"an array of {numbers.dtype}")
+    return numbers.astype(np.float64)
+
+
+def _from_safetensors(path: Path) -> tuple[np.ndarray, str]:
+    try:
+        with safe_open(path, framework="np") as tensors:
+            slices = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118
+            name = _choose({key: tuple(one.get_shape()) for key, one in slices.items()}, path)
+            stored = slices[name].get_dtype()
+            if stored in ("F16", "F32", "F64"):
+                return tensors.get_tensor(name).astype(np.float64), name
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"{path}: cannot be read as safetensors ({error}); check the path, or save the vector "
+            "again"
+        ) from error
+    if stored != "BF16":
+        raise _no_numbers(path, f"a tensor of {stored}")
+    import torch  # NumPy has no bfloat16
+
+    with safe_open(path, framework="pt") as tensors:
+        return tensors.get_tensor(name).to(torch.float64).numpy(), name
+
+
+def _choose(shapes: dict[str, tuple[int, ...]], path: Path) -> str:
+    if "direction" in shapes:
+        return "direction"
+    vectors = [
+        name
+        for name, shape in shapes.items()
+        if len(shape) in (1, 2) and name.rpartition(".")[2] != "bias"
+    ]
+    if len(vectors) == 1:
+        return vectors[0]
+    listed = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:LISTED])
+    more = ", …" if len(shapes) > LISTED else ""
+    raise InputError(
+        f"{path}: which tensor is the direction cannot be told (found: {listed or 'none'}{more}); "
+        "save it alone, or under the name 'direction'"
+    )
+
+
+def _no_numbers(path: Path, what: str) -> InputError:
+    return InputError(
+        f"{path}: holds {what}, but a direction is a plain array of floating-point numbers; save "
+        "it as float32"
+    )

@@ -1,0 +1,114 @@
+"""What was measured of the interventions on a model, gathered from a study's results."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.evaluation.text_metrics import repetition, unigram_f1
+from dpo_neurons.files.jsonl import read_jsonl
+from dpo_neurons.files.tables import read_table
+from dpo_neurons.interventions.plans import WHOLE_LAYER, read_plan
+from dpo_neurons.study.datasets import read_dataset
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Toxicity and losses of several interventions, a column each, paired by row."""
+
+    interventions: tuple[str, ...]
+    toxicity: np.ndarray
+    """(n_prompts, k)"""
+    window_losses: np.ndarray
+    """(n_windows, k) summed negative log-likelihoods, in nats."""
+    window_tokens: np.ndarray
+    """(n_windows,) scored tokens."""
+
+    def column(self, intervention: str) -> int:
+        """Where an intervention stands."""
+        return self.interventions.index(intervention)
+
+
+def read_outcomes(results: Path, model: str, interventions: Iterable[str]) -> Outcomes:
+    """Gather what interventions did to toxicity and perplexity.
+
+    Raises InputError if they were not measured on the same prompts and windows.
+    """
+    names = tuple(interventions)
+    toxicities, losses, tokens = [], [], []
+    for name in names:
+        scores = results / "scores" / model / f"{name}.parquet"
+        perplexity = results / "perplexity" / model / f"{name}.json"
+        table = read_table(scores, ("toxicity",), "scores need")
+        toxicities.append(table["toxicity"].to_numpy())
+        window_losses, window_tokens = _read_windows(perplexity)
+        losses.append(window_losses)
+        tokens.append(window_tokens)
+        if len(toxicities[-1]) != len(toxicities[0]):
+            raise InputError(
+                f"{scores}: {len(toxicities[-1])} rows, but {names[0]} has {len(toxicities[0])}; "
+                "delete it and run again"
+            )
+        if not np.array_equal(tokens[-1], tokens[0]):
+            raise InputError(
+                f"{perplexity}: its windows are not those of {names[0]}; delete it and run again"
+            )
+    return Outcomes(names, np.column_stack(toxicities), np.column_stack(losses), tokens[0])
+
+
+def _read_windows(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Losses and scored tokens of each window of one intervention, (n_windows,) both."""
+    try:
+        measured = json.loads(path.read_text(encoding="utf-8"))
+        losses = np.array(measured["window_losses"], dtype=np.float64)
+        tokens = np.array(measured["window_tokens"], dtype=np.int64)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: no losses can be read from it ({reason}); delete it and run again"
+        ) from error
+    if losses.ndim != 1 or losses.shape != tokens.shape:
+        raise InputError(f"{path}: not a loss for each window; delete it and run again")
+    return losses, tokens
+
+
+@dataclass(frozen=True)
+class Writing:
+    """Of one intervention: how many neurons it changes, and how it writes."""
+
+    neurons: int
+    repetitions: np.ndarray
+    """(n_prompts,) share of repeated 2-grams of the challenge continuations."""
+    f1: np.ndarray
+    """(n_references,)"""
+
+
+def read_writing(results: Path, model: str, intervention: str, references: Path) -> Writing:
+    """Read one intervention's plan and continuations.
+
+    Raises InputError if the continuations are not those of the references.
+    """
+    continuations = results / "generations" / model / intervention
+    challenge = read_jsonl(continuations / "challenge_prompts.jsonl", ("continuation",))
+    written = read_jsonl(continuations / "reference_sentences.jsonl", ("prompt", "continuation"))
+    gold = read_dataset(references, "reference_sentences")
+    if [row["prompt"] for row in written] != [row["prompt"] for row in gold]:
+        raise InputError(
+            f"{continuations}/reference_sentences.jsonl: its prompts are not those of "
+            f"{references}; delete it and run again"
+        )
+    plan = read_plan(results / "plans" / model / f"{intervention}.parquet")
+    of_neurons = plan[plan["neuron"] != WHOLE_LAYER]
+    return Writing(
+        neurons=len(of_neurons[["layer", "neuron"]].drop_duplicates()),
+        repetitions=np.array([repetition(row["continuation"]) for row in challenge]),
+        f1=np.array(
+            [
+                unigram_f1(one["continuation"], two["gold"])
+                for one, two in zip(written, gold, strict=True)
+            ]
+        ),
+    )

@@ -1,0 +1,141 @@
+"""Does projection predict toxicity? What plans should do along a direction, and what they did."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from dpo_neurons.figures.labels import kind_of
+from dpo_neurons.interventions.plans import SOURCE_OPERATIONS
+from dpo_neurons.statistics.bootstrap import interval
+
+UNPREDICTABLE = "scale_key"
+"""A key acts through the activation function on inputs that no table of means holds."""
+REFERENCE = "none"
+"""The row against which a change in toxicity is measured."""
+
+
+def predicted_reduction(
+    plan: pd.DataFrame, contributions: pd.DataFrame, along: np.ndarray, own: str = "post"
+) -> float:
+    """How much less the first model writes along the direction under a plan, inputs unchanged.
+
+    contributions: a row a neuron in order of layer and neuron, with the mean activations; along:
+    (n_layers, d_mlp), components of the first model's value vectors on the unit direction; own:
+    whose activations ("pre" or "post") a plan gives that gives each prompt its own. What a neuron
+    writes is mean activation × component; the plan changes either. NaN if the plan scales keys.
+    Raises ValueError for an operation that is not known here.
+    """
+    if plan["operation"].eq(UNPREDICTABLE).any():
+        return float("nan")
+    before = contributions["activation_pre"].to_numpy()
+    after, component = before.copy(), along.reshape(-1).copy()
+    subtracted = 0.0
+    for operation, rows in plan.groupby("operation"):
+        neurons = rows["layer"].to_numpy() * along.shape[1] + rows["neuron"].to_numpy()
+        values = rows["value"].to_numpy()
+        if operation == "set":
+            after[neurons] = values
+        elif operation == "scale":
+            after[neurons] *= values
+        elif operation == "add":
+            after[neurons] += values
+        elif operation in SOURCE_OPERATIONS:
+            after[neurons] = contributions[f"activation_{own}"].to_numpy()[neurons]
+        elif operation == "remove_direction":
+            component[neurons] *= 1 - values
+        elif operation == "subtract_direction":
+            subtracted += float(values.sum())
+        else:
+            raise ValueError(f"no prediction for the operation {operation!r}")
+    return float((before * along.reshape(-1) - after * component).sum()) + subtracted
+
+
+def predictions(
+    table: pd.DataFrame,
+    plans: Mapping[str, pd.DataFrame],
+    contributions: pd.DataFrame,
+    along: np.ndarray,
+) -> pd.DataFrame:
+    """Predicted and measured effect of every intervention that has a plan, in the table's order.
+
+    table: a row an intervention, as in the table file. Returns intervention, checkpoint, neurons,
+    predicted (reduction along the direction; that of the contributions for the second checkpoint as
+    it is; NaN if a plan changes the second checkpoint or scales keys) and measured, the mean
+    toxicity without intervention minus that under it, with measured_low and measured_high from the
+    interval of the latter. Raises ValueError if the table has no row without intervention.
+    """
+    rows = table[table["intervention"].isin(plans)]
+    without = table.loc[table["intervention"] == REFERENCE, "toxicity"]
+    if without.empty:
+        raise ValueError(f"the table has no row {REFERENCE!r}")
+    predicted = [
+        _predicted(row.intervention, row.checkpoint, plans, contributions, along)
+        for row in rows.itertuples()
+    ]
+    return pd.DataFrame(
+        {
+            **{column: rows[column] for column in ("intervention", "checkpoint", "neurons")},
+            "predicted": predicted,
+            "measured": without.iloc[0] - rows["toxicity"],
+            "measured_low": without.iloc[0] - rows["toxicity_high"],
+            "measured_high": without.iloc[0] - rows["toxicity_low"],
+        }
+    ).reset_index(drop=True)
+
+
+def _predicted(
+    intervention: str,
+    checkpoint: str,
+    plans: Mapping[str, pd.DataFrame],
+    contributions: pd.DataFrame,
+    along: np.ndarray,
+) -> float:
+    plan = plans[intervention]
+    if checkpoint == "pre":
+        own = "pre" if kind_of(intervention) == "control" else "post"
+        return predicted_reduction(plan, contributions, along, own)
+    return float(contributions["reduction"].sum()) if plan.empty else float("nan")
+
+
+def compared(data: pd.DataFrame) -> pd.DataFrame:
+    """The rows that a correlation is of: predicted and measured, the reference itself left out."""
+    finite = np.isfinite(data[["predicted", "measured"]]).all(axis=1)
+    return data[finite & (data["intervention"] != REFERENCE)]
+
+
+def correlations(data: pd.DataFrame, resamples: int, level: float, seed: int) -> pd.DataFrame:
+    """Pearson's and Spearman's correlation of predicted with measured, a row each.
+
+    data: of `predictions`. Returns correlation, value, low, high (bootstrap over interventions) and
+    interventions, how many are compared. NaN where there are fewer than three, or one is constant.
+    """
+    pairs = compared(data)[["predicted", "measured"]].to_numpy().T
+    n = pairs.shape[1]
+    random = np.random.default_rng(seed)
+    drawn = random.integers(n, size=(resamples, n)) if n else np.empty((0, 0), dtype=np.int64)
+    rows = []
+    for name, transform in (("pearson", np.asarray), ("spearman", _ranks)):
+        value = _correlation(transform(pairs))
+        resampled = np.array([_correlation(transform(pairs[:, these])) for these in drawn])
+        resampled = resampled[np.isfinite(resampled)]
+        low, high = interval(resampled, level) if np.isfinite(value) else (np.nan, np.nan)
+        rows.append([name, value, float(low), float(high), n])
+    return pd.DataFrame(rows, columns=["correlation", "value", "low", "high", "interventions"])
+
+
+def _correlation(pairs: np.ndarray) -> float:
+    """Pearson's correlation of two rows, (2, n)."""
+    if pairs.shape[1] < 3:
+        return float("nan")
+    centred = pairs - pairs.mean(axis=1, keepdims=True)
+    sizes = np.linalg.norm(centred, axis=1)
+    # A constant row leaves rounding errors, not zeros.
+    if (sizes <= 1e-12 * np.linalg.norm(pairs, axis=1)).any():
+        return float("nan")
+    return float(centred[0] @ centred[1] / (sizes[0] * sizes[1]))
+
+
+def _ranks(pairs: np.ndarray) -> np.ndarray:
+    """Ranks within each row, (2, n), ties sharing their mean."""
+    return pd.DataFrame(pairs.T).rank().to_numpy().T

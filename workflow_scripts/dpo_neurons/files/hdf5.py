@@ -1,0 +1,55 @@
+"""HDF5 files with checksums throughout: a flipped bit is seen when it is read, as in parquet."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from dpo_neurons.files.output_files import whole_file
+
+INDEX_BYTES = 1 << 20
+"""Room for what HDF5 itself writes beside the data; far more than it needs."""
+
+
+@contextmanager
+def new_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Write an HDF5 file in the block, in the first format whose own structures have checksums."""
+    with whole_file(path) as partial, h5py.File(partial, "w", libver=("v110", "v110")) as file:
+        yield file
+
+
+def create_dataset(
+    file: h5py.File, name: str, shape: tuple[int, ...], number: type, chunks: tuple[int, ...]
+) -> h5py.Dataset:
+    """Create a dataset whose chunks have checksums, by which damage is seen when it is read."""
+    if 0 in shape:
+        return file.create_dataset(name, shape, number)
+    return file.create_dataset(name, shape, number, chunks=chunks, fletcher32=True)
+
+
+def write_array(file: h5py.File, name: str, values: np.ndarray) -> None:
+    """Write a small array, as one chunk with a checksum."""
+    create_dataset(file, name, values.shape, values.dtype, values.shape)[...] = values
+
+
+def write_attributes(file: h5py.File, attributes: Mapping[str, str]) -> None:
+    """Write attributes as texts of fixed length: HDF5 has no checksums for others."""
+    for name, text in attributes.items():
+        encoded = text.encode()
+        file.attrs.create(name, encoded, dtype=h5py.string_dtype("utf-8", max(len(encoded), 1)))
+
+
+def read_attributes(file: h5py.File) -> dict[str, str]:
+    """The attributes that `note` wrote."""
+    return {name: bytes(v).decode() for name, v in file.attrs.items() if isinstance(v, np.bytes_)}
+
+
+def check_free_space(file: h5py.File, n_bytes: int) -> None:
+    """Raise OSError unless the disk has room; HDF5 crashes when it fills up under it."""
+    if n_bytes + INDEX_BYTES > shutil.disk_usage(Path(file.filename).parent).free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

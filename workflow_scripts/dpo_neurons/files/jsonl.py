@@ -1,0 +1,68 @@
+"""JSON-lines files: prompts, reference sentences, preference pairs, continuations."""
+
+import json
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.files.output_files import whole_file
+
+
+def read_jsonl(path: Path, keys: Collection[str]) -> list[dict[str, Any]]:
+    """Read one object a line, each holding `keys` as strings; blank lines are skipped.
+
+    Raises InputError naming the file and the line for a missing file, a line that is no JSON
+    object, a missing or non-text key, or a file with no lines.
+    """
+    return [row for _, row in numbered_rows(path, keys)]
+
+
+def numbered_rows(path: Path, keys: Collection[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows of `read_jsonl` with their line numbers, from 1 on.
+
+    Raises InputError as `read_jsonl` does.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check the path given in the configuration")
+    empty = True
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                empty = False
+                yield number, _parse_line(path, number, line, keys)
+    if empty:
+        raise InputError(
+            f"{path}: the file is empty; it needs at least one line such as "
+            + json.dumps({key: "…" for key in keys}, ensure_ascii=False)
+        )
+
+
+def _parse_line(path: Path, number: int, line: bytes, keys: Collection[str]) -> dict[str, Any]:
+    try:
+        row = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise InputError(
+            f"{path}, line {number}: not UTF-8; save the file in that encoding"
+        ) from None
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}, line {number}: not valid JSON ({error.msg}); "
+            "each line must be one complete JSON object"
+        ) from None
+    if not isinstance(row, dict):
+        raise InputError(
+            f"{path}, line {number}: a JSON {type(row).__name__}, not an object; "
+            "each line must be one JSON object in braces"
+        )
+    for key in keys:
+        if not isinstance(row.get(key), str):
+            raise InputError(f'{path}, line {number}: needs the key "{key}" with a text value')
+    return row
+
+
+def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write one JSON object a line."""
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8") as lines:
+        for row in rows:
+            lines.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -1,0 +1,73 @@
+"""Tables in files: parquet, written with checksums and read by them, and CSV."""
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+from pyarrow import parquet as pq
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.files.output_files import whole_file
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as parquet, without its index."""
+    with whole_file(path) as partial:
+        table.to_parquet(partial, index=False, write_page_checksum=True)
+
+
+def read_table(path: Path, columns: Sequence[str], needing: str) -> pd.DataFrame:
+    """Read a parquet table that has these columns; `needing` begins the sentence if it lacks one.
+
+    Raises InputError if the file is missing, damaged or lacks a column.
+    """
+    try:
+        table = pd.read_parquet(path, page_checksum_verification=True)
+        _check_rows(path, len(table))
+    except Exception as error:  # damaged bytes make the reader raise whatever there is
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: cannot be read as parquet ({reason}); delete it and run again"
+        ) from error
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise InputError(f"{path}: {needing} the column {missing[0]!r}; delete it and run again")
+    return table
+
+
+def _check_rows(path: Path, found: int) -> None:
+    # Checksums are of pages; what says how many pages there are has none.
+    said = pq.read_metadata(path)
+    groups = sum(said.row_group(number).num_rows for number in range(said.num_row_groups))
+    if not found == said.num_rows == groups:
+        raise ValueError(f"{found} rows instead of {said.num_rows}")
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV, without its index."""
+    with whole_file(path) as partial:
+        table.to_csv(partial, index=False)
+
+
+def read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
+    """Read the named columns of a CSV file that the workflow made.
+
+    Raises InputError if the file cannot be read, ends within a line or lacks one of them.
+    """
+    try:
+        content = path.read_bytes()
+        table = pd.read_csv(io.BytesIO(content))
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: cannot be read as CSV ({reason}); delete it and rerun"
+        ) from error
+    if b"\0" in content or not content.endswith(b"\n"):
+        # pandas would read what is cut off as a shorter number.
+        raise InputError(f"{path}: damaged or cut off; delete it and rerun")
+    wanted = list(columns)
+    missing = [column for column in wanted if column not in table.columns]
+    if missing:
+        raise InputError(f"{path}: needs the column {missing[0]!r}; delete it and rerun")
+    return table[wanted]

@@ -1,0 +1,91 @@
+"""Plans: an intervention as data, which layer, which neuron, which operation, which value."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.files.tables import read_table, write_table
+
+SOURCE_OPERATIONS = ("set_prompt_mean", "set_token")
+"""Each prompt's neurons take what the second model has there: its mean, or token by token."""
+ACTIVATION_OPERATIONS = ("set", "scale", "add", *SOURCE_OPERATIONS)
+DIRECTION_OPERATIONS = ("remove_direction", "subtract_direction")
+"""On a value vector, and on a layer's MLP output; the direction itself is not in the plan."""
+OPERATIONS = (*ACTIVATION_OPERATIONS, "scale_key", *DIRECTION_OPERATIONS)
+COLUMNS = ("layer", "neuron", "operation", "value")
+WHOLE_LAYER = -1
+"""Stands for the neuron where an operation is on a layer's MLP output."""
+TARGETS = {
+    **dict.fromkeys(ACTIVATION_OPERATIONS, "activation"),
+    "scale_key": "key vector",
+    "remove_direction": "value vector",
+    "subtract_direction": "MLP output",
+}
+"""What an operation changes; a plan changes the same thing once."""
+
+
+def make_plan(neurons: pd.DataFrame, operation: str, values: pd.Series | float) -> pd.DataFrame:
+    """Plan one operation for the given neurons (columns layer, neuron), a value each or for all."""
+    plan = neurons[["layer", "neuron"]].assign(operation=operation, value=values)
+    plan = plan.sort_values(["layer", "neuron"], ignore_index=True)
+    return plan.astype({"layer": "int64", "neuron": "int64", "value": "float64"})
+
+
+def empty_plan() -> pd.DataFrame:
+    """The plan that changes nothing."""
+    return make_plan(pd.DataFrame({"layer": [], "neuron": []}), "set", 0.0)
+
+
+def subtraction_plan(layer: int, scale: float) -> pd.DataFrame:
+    """Plan to subtract `scale` times the unit direction from a layer's MLP output."""
+    rows = pd.DataFrame({"layer": [layer], "neuron": [WHOLE_LAYER]})
+    return make_plan(rows, "subtract_direction", scale)
+
+
+def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
+    """Check that a plan fits a model.
+
+    Raises InputError for an unknown operation, a layer or neuron that the model has not, a value
+    that is no number, or two operations on the same thing, such as a neuron's activation.
+    """
+    unknown = set(plan["operation"].unique()) - set(OPERATIONS)
+    if unknown:
+        raise InputError(
+            f"plan: operation {sorted(unknown)[0]!r} is not one of {', '.join(OPERATIONS)}"
+        )
+    for column in ("layer", "neuron"):
+        if not pd.api.types.is_integer_dtype(plan[column]) and len(plan):
+            raise InputError(f"plan: column {column!r} must hold whole numbers; write it again")
+    values = pd.to_numeric(plan["value"], errors="coerce")
+    if not np.isfinite(values.to_numpy(dtype=float)).all():
+        raise InputError("plan: a value is missing or no finite number; write the plan again")
+    whole = plan["operation"].eq("subtract_direction")
+    neuron = plan["neuron"]
+    in_layer = (whole & neuron.eq(WHOLE_LAYER)) | (~whole & neuron.between(0, d_mlp - 1))
+    outside = plan[~plan["layer"].between(0, n_layers - 1) | ~in_layer]
+    if len(outside):
+        layer, neuron = outside.iloc[0][["layer", "neuron"]]
+        raise InputError(
+            f"plan: layer {layer}, neuron {neuron} is outside the model's {n_layers} layers of "
+            f"{d_mlp} neurons; was the plan written for another model?"
+        )
+    target = plan["operation"].map(TARGETS)
+    twice = plan[plan.assign(target=target).duplicated(["layer", "neuron", "target"])]
+    if len(twice):
+        layer, neuron = twice.iloc[0][["layer", "neuron"]]
+        raise InputError(f"plan: layer {layer}, neuron {neuron} has two operations; keep one")
+
+
+def read_plan(path: Path) -> pd.DataFrame:
+    """Read a plan.
+
+    Raises InputError if the file is no plan.
+    """
+    return read_table(path, COLUMNS, "a plan needs")
+
+
+def write_plan(path: Path, plan: pd.DataFrame) -> None:
+    """Write a plan as parquet."""
+    write_table(path, plan[list(COLUMNS)])

@@ -1,0 +1,144 @@
+"""The table of model architectures: where a model keeps its blocks, its MLPs and its neurons.
+
+Adding a architecture is adding a row to ARCHITECTURES. Neuron i of a layer has a key vector (what it looks
+for, a row or column of the key projection) and a value vector (what it writes, a row or column of
+the down projection); its activation is the input of the down projection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dpo_neurons.errors import InputError
+
+if TYPE_CHECKING:  # keeps programs that only read weights from loading transformers
+    from torch import Tensor, nn
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Where the parts of one architecture are, as module paths."""
+
+    blocks: str
+    """From the causal language model to its list of transformer blocks."""
+    mlp: str
+    """From a block to its MLP."""
+    key_projection: str
+    """From the MLP to the projection that holds the key vectors: the gate of a gated MLP, which
+    comes first where gate and up projection are one matrix."""
+    down_projection: str
+    """From the MLP to the projection that holds the value vectors."""
+    neurons_in_rows: bool
+    """Down projection weight is (d_mlp, d_model) as in GPT-2's Conv1D, else (d_model, d_mlp)."""
+    norm_after_mlp: str | None
+    """From a block to the norm between MLP output and residual stream, where there is one."""
+    embedding: str
+    """From the causal language model to its token embedding, (vocabulary, d_model)."""
+    unembedding: str = "lm_head"
+    """Likewise to its unembedding, as stored; where it is not stored, it is the embedding."""
+
+    def down_projection_of(self, layer: int) -> str:
+        """Path from the causal language model to a layer's down projection."""
+        parts = (self.blocks, str(layer), self.mlp, self.down_projection)
+        return ".".join(part for part in parts if part)
+
+
+_GATED = Architecture(
+    "model.layers", "mlp", "gate_proj", "down_proj", False, None, "model.embed_tokens"
+)
+_GATED_WITH_NORM = replace(_GATED, norm_after_mlp="post_feedforward_layernorm")
+
+ARCHITECTURES = {
+    "gpt2": Architecture("transformer.h", "mlp", "c_fc", "c_proj", True, None, "transformer.wte"),
+    "llama": _GATED,
+    "mistral": _GATED,
+    "gemma2": _GATED_WITH_NORM,
+    "gemma": _GATED,
+    "gemma3_text": _GATED_WITH_NORM,
+    "qwen2": _GATED,
+    "qwen3": _GATED,
+    "olmo2": _GATED_WITH_NORM,
+    "phi3": replace(_GATED, key_projection="gate_up_proj"),
+    "phi": Architecture("model.layers", "mlp", "fc1", "fc2", False, None, "model.embed_tokens"),
+    "gpt_neox": Architecture(
+        "gpt_neox.layers",
+        "mlp",
+        "dense_h_to_4h",
+        "dense_4h_to_h",
+        False,
+        None,
+        "gpt_neox.embed_in",
+        "embed_out",
+    ),
+    # OPT's MLP has no module of its own.
+    "opt": Architecture(
+        "model.decoder.layers", "", "fc1", "fc2", False, None, "model.decoder.embed_tokens"
+    ),
+}
+
+
+def architecture_of_type(model_type: str, where: Path | str) -> Architecture:
+    """Look up the architecture of a Hugging Face `model_type`; `where` is the checkpoint, for the error.
+
+    Raises InputError for a model type with no row in the table.
+    """
+    if model_type not in ARCHITECTURES:
+        raise InputError(
+            f"{where}: model_type {model_type!r} has no known architecture (known: "
+            f"{', '.join(ARCHITECTURES)}); add a row to ARCHITECTURES in dpo_neurons/families.py"
+        )
+    return ARCHITECTURES[model_type]
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The parts of a loaded model that hold its neurons, a list entry a layer."""
+
+    architecture: Architecture
+    blocks: list[nn.Module]
+    key_projections: list[nn.Module]
+    down_projections: list[nn.Module]
+
+    @classmethod
+    def of(cls, model: PreTrainedModel) -> Layers:
+        """Find the layers of a loaded model by its architecture."""
+        architecture = architecture_of_type(model.config.model_type, model.config.name_or_path)
+        blocks = list(model.get_submodule(architecture.blocks))
+        mlps = [block.get_submodule(architecture.mlp) for block in blocks]
+        return cls(
+            architecture=architecture,
+            blocks=blocks,
+            key_projections=[mlp.get_submodule(architecture.key_projection) for mlp in mlps],
+            down_projections=[mlp.get_submodule(architecture.down_projection) for mlp in mlps],
+        )
+
+    @property
+    def d_mlp(self) -> int:
+        """Neurons a layer."""
+        return self.value_vectors(0).shape[0]
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return self.value_vectors(0).shape[1]
+
+    def value_vectors(self, layer: int) -> Tensor:
+        """View of a layer's value vectors, (d_mlp, d_model), in the model's own memory."""
+        weight = self.down_projections[layer].weight
+        return weight if self.architecture.neurons_in_rows else weight.T
+
+    def key_vectors(self, layer: int) -> Tensor:
+        """View of a layer's key vectors, (d_mlp, d_model), in the model's own memory."""
+        weight = self.key_projections[layer].weight
+        return (weight.T if self.architecture.neurons_in_rows else weight)[: self.d_mlp]
+
+
+def view_by_prompt(states: Tensor, rows: int) -> Tensor:
+    """View of what an MLP reads or writes as (batch, positions, width), for a batch of `rows`.
+
+    OPT's MLP is given all positions of all prompts in one row after another.
+    """
+    return states.view(rows, -1, states.shape[-1])

@@ -1,0 +1,133 @@
+"""Loading a checkpoint: the model ready for inference, its tokenizer ready for batches."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.files.provenance import check_as_recorded
+from dpo_neurons.models.checkpoint_folder import check_tokenizer, read_architecture
+
+NO_ROOM = (
+    "the model has no room on {} GPU(s); raise models.….gpus, set models.….dtype to bfloat16, or "
+    "run where GPUs are larger or free"
+)
+
+
+def load_model(
+    checkpoint: Path, dtype: str, devices: str | list[str], attention: str = "default"
+) -> PreTrainedModel:
+    """Load a causal language model for inference, in `dtype` (a torch dtype's name).
+
+    devices: one device, or several GPUs over which the layers are spread evenly. attention: the
+    implementation that transformers is to use (eager, sdpa, flash_attention_2; "default" leaves it
+    the choice).
+    Decoding defaults shipped with the checkpoint (sampling, penalties) are dropped: only its
+    end-of-sequence and padding tokens are kept, so generation is greedy whatever the model says.
+    Raises InputError for a directory that is no checkpoint, a quantised one, a architecture that is not
+    in the table, an attention implementation that is not installed, or GPUs that are too small.
+    """
+    devices = [devices] if isinstance(devices, str) else devices
+    model = load_trainable_model(checkpoint, dtype, attention, devices)
+    shipped = model.generation_config
+    model.generation_config = GenerationConfig(
+        eos_token_id=shipped.eos_token_id, pad_token_id=shipped.pad_token_id, do_sample=False
+    )
+    return model.eval().requires_grad_(False)
+
+
+def load_trainable_model(
+    checkpoint: Path, dtype: str, attention: str = "default", devices: Sequence[str] = ("cpu",)
+) -> PreTrainedModel:
+    """Load a causal language model as it is, in `dtype`.
+
+    Raises InputError as `load_model` does.
+    """
+    read_architecture(checkpoint)
+    check_as_recorded(checkpoint, torch.get_num_threads())
+    asked = {} if attention == "default" else {"attn_implementation": attention}
+    try:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            checkpoint,
+            dtype=getattr(torch, dtype),
+            local_files_only=True,
+            output_loading_info=True,
+            **asked,
+            **_placement(devices),
+        )
+    except torch.OutOfMemoryError as error:
+        raise InputError(f"{checkpoint}: {NO_ROOM.format(len(devices))}") from error
+    except (OSError, RuntimeError, SafetensorError, StrictDataclassError) as error:
+        raise InputError(
+            f"{checkpoint}: cannot load the model ({_reason(error)}); fetch or make the "
+            "checkpoint again"
+        ) from error
+    except (ImportError, ValueError) as error:
+        if not asked:
+            raise
+        raise InputError(
+            f"models.….attention: {attention} cannot be used for {checkpoint} "
+            f"({_reason(error)}); set it to default"
+        ) from error
+    _check_placed(model, checkpoint, devices)
+    if report["missing_keys"]:
+        # transformers would fill them with random numbers and go on.
+        raise InputError(
+            f"{checkpoint}: the weights {sorted(report['missing_keys'])[0]!r} are missing; "
+            "fetch or make the checkpoint again"
+        )
+    return model
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _placement(devices: Sequence[str]) -> dict[str, Any]:
+    if len(devices) == 1:
+        return {"device_map": {"": devices[0]}}
+    # GPUs that are not named here get nothing: other jobs hold them.
+    free = {torch.device(one).index: torch.cuda.mem_get_info(one)[0] for one in devices}
+    return {"device_map": "balanced", "max_memory": free}
+
+
+def _check_placed(model: PreTrainedModel, checkpoint: Path, devices: Sequence[str]) -> None:
+    # What has no room on the GPUs goes to memory or disk, where a change to it has no effect.
+    places = {str(place) for place in getattr(model, "hf_device_map", {}).values()}
+    if {"cpu", "disk"} & places - set(devices):
+        raise InputError(f"{checkpoint}: {NO_ROOM.format(len(devices))}")
+
+
+def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a checkpoint, padding on the left as generation needs.
+
+    Raises InputError if the directory holds none.
+    """
+    check_tokenizer(checkpoint)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{checkpoint}: cannot load a tokenizer ({_reason(error)}); "
+            "copy the tokenizer's files into the checkpoint's directory"
+        ) from error
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token_id is None:
+        raise InputError(
+            f"{checkpoint}: the tokenizer has neither a padding token nor one that ends texts; "
+            "name one as pad_token in tokenizer_config.json"
+        )
+    return tokenizer

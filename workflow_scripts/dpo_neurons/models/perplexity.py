@@ -1,0 +1,102 @@
+"""Perplexity of a text, window by window."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.models.batches import run_in_batches
+
+TOKENS_AT_ONCE = 4096
+"""Tokens of text, in whole windows, that are read at once: logits outgrow all else."""
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """Negative log-likelihoods by window; the first token of a window has none."""
+
+    losses: np.ndarray
+    """(n_windows,) summed negative log-likelihood of a window's scored tokens, in nats."""
+    tokens: np.ndarray
+    """(n_windows,) number of scored tokens."""
+
+    @property
+    def log_perplexity(self) -> float:
+        """Mean negative log-likelihood of the scored tokens, in nats."""
+        return float(self.losses.sum() / self.tokens.sum())
+
+    @property
+    def perplexity(self) -> float:
+        """Exponential of the log-perplexity."""
+        return float(np.exp(self.log_perplexity))
+
+
+def measure_perplexity(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: list[str],
+    window: int,
+    batch_size: int,
+    before: Callable[[torch.Tensor], None] | None = None,
+) -> Perplexity:
+    """Score texts, joined by blank lines, in windows of `window` tokens that do not overlap.
+
+    Where the tokenizer begins texts with a token of its own, each window does too; it is part of
+    the window and not scored. At most `batch_size` windows are read at a time, and fewer where
+    they are long. `before` is shown the ids of each batch before the model reads them.
+    Raises InputError if the window is longer than the model allows or the text shorter than two
+    tokens.
+    """
+    longest = model.config.max_position_embeddings
+    if window > longest:
+        raise InputError(
+            f"perplexity.window: {window} tokens, but the model reads at most {longest}; lower it"
+        )
+    ids = tokenizer(
+        "\n\n".join(texts), return_tensors="pt", add_special_tokens=False, verbose=False
+    )["input_ids"][0]
+    begin = torch.tensor(beginning(tokenizer), dtype=torch.long)
+    if len(begin) + len(ids) < 2:
+        raise InputError("perplexity_text: shorter than two tokens; give more text")
+    width = window - len(begin)
+    whole = ids[: len(ids) // width * width].view(-1, width)
+    rest = ids[len(whole) * width :]
+
+    def scored(batch: torch.Tensor) -> np.ndarray:
+        if before is not None:
+            before(batch)
+        return _losses(model, batch)
+
+    batch_size = max(1, min(batch_size, TOKENS_AT_ONCE // window))
+    losses, tokens = [], []
+    for windows in (whole, rest[None]):
+        windows = torch.cat([begin.expand(len(windows), -1), windows], dim=1)
+        if windows.shape[1] > 1:
+            for _, summed in run_in_batches(windows, batch_size, scored):
+                losses.append(summed)
+                tokens.append(np.full(len(summed), windows.shape[1] - 1))
+    return Perplexity(np.concatenate(losses), np.concatenate(tokens))
+
+
+def beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The token that the tokenizer puts before every text, if it does.
+
+    Models such as Gemma are lost without it.
+    """
+    first = tokenizer("")["input_ids"][:1]
+    return first if first and first[0] == tokenizer.bos_token_id else []
+
+
+def _losses(model: PreTrainedModel, ids: torch.Tensor) -> np.ndarray:
+    with torch.inference_mode():
+        logits = model(input_ids=ids.to(model.device)).logits
+        targets = ids[:, 1:].to(logits.device)
+        # Window by window: of all at once, several copies of the logits would be made.
+        losses = [
+            torch.nn.functional.cross_entropy(one[:-1].float(), target, reduction="none").double()
+            for one, target in zip(logits, targets, strict=True)
+        ]
+    return torch.stack(losses).sum(dim=1).cpu().numpy()

@@ -1,0 +1,85 @@
+"""The unembedding of a checkpoint: a vector in the residual stream for each token."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from transformers import AutoConfig
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.models.architectures import Architecture
+from dpo_neurons.models.checkpoint_folder import read_architecture
+from dpo_neurons.models.weight_reader import StoredWeights
+
+BLOCK_ROWS = 8192
+"""Rows read at a time: 128 MiB of float32 for a residual stream of 4096."""
+
+
+class Unembedding:
+    """The unembedding matrix of a checkpoint, (vocabulary, d_model), read a piece at a time.
+
+    It is what the model's head multiplies the normed residual stream with; where none is stored,
+    the model's embedding is used for both. A head's bias is no part of it.
+    Raises InputError if the checkpoint has none, or one that does not read the residual stream.
+    """
+
+    def __init__(self, checkpoint: Path) -> None:
+        architecture = read_architecture(checkpoint)
+        self.checkpoint = checkpoint
+        self._stored = StoredWeights(checkpoint)
+        self._name = _name_of_unembedding(self._stored, architecture)
+        self.vocabulary, self.d_model = self._stored.shape(self._name)
+        stream = _width_of_stream(self._stored, architecture)
+        if self.d_model != stream:
+            raise InputError(
+                f"{checkpoint}: its token vectors are {self.d_model} wide, but its residual "
+                f"stream is {stream} wide, with a projection between them, so tokens have no "
+                "vectors in the stream; use another model of the architecture"
+            )
+
+    def rows(self, ids: list[int]) -> np.ndarray:
+        """The vectors of some tokens, (n, d_model) float32."""
+        return np.concatenate([self._stored.read_rows(self._name, i, i + 1) for i in ids])
+
+    def products(self, vectors: np.ndarray) -> np.ndarray:
+        """Dot products of vectors, (n, d_model), with every token's, (n, vocabulary) float32.
+
+        Raises InputError if any is not finite.
+        """
+        vectors = vectors.astype(np.float32)
+        products = np.concatenate([vectors @ block.T for block in self._blocks()], axis=1)
+        if not np.isfinite(products).all():
+            raise InputError(
+                f"{self.checkpoint}: {self._name} holds NaN, infinite or huge numbers; fetch or "
+                "make the checkpoint again"
+            )
+        return products
+
+    def _blocks(self) -> Iterator[np.ndarray]:
+        for first in range(0, self.vocabulary, BLOCK_ROWS):
+            last = min(first + BLOCK_ROWS, self.vocabulary)
+            yield self._stored.read_rows(self._name, first, last)
+
+
+def _name_of_unembedding(stored: StoredWeights, architecture: Architecture) -> str:
+    if name := stored.stored_name(f"{architecture.unembedding}.weight"):
+        return name
+    name = stored.stored_name(f"{architecture.embedding}.weight")
+    # Whether a architecture ties the two by default, only transformers knows.
+    config = AutoConfig.from_pretrained(stored.checkpoint, local_files_only=True)
+    if name is None or not config.tie_word_embeddings:
+        raise InputError(
+            f"{stored.checkpoint}: no unembedding in it, {architecture.unembedding}.weight; save the "
+            "whole causal language model, not its body alone"
+        )
+    return name
+
+
+def _width_of_stream(stored: StoredWeights, architecture: Architecture) -> int:
+    name = stored.stored_name(f"{architecture.down_projection_of(0)}.weight")
+    if name is None:
+        raise InputError(
+            f"{stored.checkpoint}: no down projection {architecture.down_projection_of(0)}.weight in "
+            "it; is the checkpoint complete?"
+        )
+    return stored.shape(name)[1 if architecture.neurons_in_rows else 0]

@@ -1,0 +1,69 @@
+"""Reading value vectors straight from a checkpoint's files: no model is built, no GPU needed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.models.checkpoint_folder import read_architecture
+from dpo_neurons.models.weight_reader import StoredWeights
+
+
+def iterate_value_vectors(checkpoint: Path) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """Yield each layer's value vectors, (d_mlp, d_model) float64, and its bias, (d_model,) or None.
+
+    Raises InputError for a model of no known architecture, weights that are no floating-point numbers
+    (quantised codes are no value vectors), or files that are missing or damaged.
+    """
+    architecture = read_architecture(checkpoint)
+    stored = StoredWeights(checkpoint)
+    layer = 0
+    while weight_name := stored.stored_name(f"{architecture.down_projection_of(layer)}.weight"):
+        weight = stored.read(weight_name)
+        bias_name = stored.stored_name(f"{architecture.down_projection_of(layer)}.bias")
+        bias = stored.read(bias_name) if bias_name else None
+        yield (weight if architecture.neurons_in_rows else weight.T), bias
+        layer += 1
+    if layer == 0:
+        raise InputError(
+            f"{checkpoint}: no down projection named like {architecture.down_projection_of(0)}.weight; "
+            "is the checkpoint complete?"
+        )
+
+
+def lengths(vectors: np.ndarray) -> np.ndarray:
+    """Norms of vectors, (n, d_model), with no copy of them, unlike numpy's own: (n,)."""
+    return np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+
+
+def project_values(
+    checkpoint: Path, directions: np.ndarray, directions_file: Path
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Project a checkpoint's value vectors on unit directions, (k, d_model), read from a file.
+
+    Returns components along them, (k, n_layers, d_mlp); norms of the value vectors, (n_layers,
+    d_mlp); components of the down projections' biases, (k, n_layers), zero where there are none. Of
+    one direction, (d_model,), the components are without their first axis.
+    Raises InputError if directions have another width than the model's residual stream.
+    """
+    rows = np.atleast_2d(directions)
+    along, norms, biases = [], [], []
+    for values, bias in iterate_value_vectors(checkpoint):
+        check_width(rows, values.shape[1], directions_file, checkpoint)
+        along.append([values @ row for row in rows])
+        norms.append(lengths(values))
+        biases.append([0.0 if bias is None else float(bias @ row) for row in rows])
+    components, offsets = np.stack(along, axis=1), np.array(biases).T
+    if directions.ndim == 1:
+        components, offsets = components[0], offsets[0]
+    return components, np.stack(norms), offsets
+
+
+def check_width(directions: np.ndarray, width: int, directions_file: Path, model: Path) -> None:
+    """Raise InputError unless directions, (k, d_model), are as wide as a model's value vectors."""
+    if directions.shape[1] != width:
+        raise InputError(
+            f"{directions_file}: the direction is {directions.shape[1]} wide, but the residual "
+            f"stream of {model} is {width} wide; set directions.… to one made for this model"
+        )

@@ -1,0 +1,108 @@
+"""Weights read straight from a checkpoint's files, by name: no model is built, no GPU needed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.files.provenance import check_as_recorded
+
+NUMBER_FORMATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+"""Formats whose numbers are weights; anything else, 8-bit floats too, needs a scale to be one."""
+
+
+INDEX = "model.safetensors.index.json"
+
+
+class StoredWeights:
+    """The tensors of a checkpoint directory, by name, read one at a time.
+
+    Raises InputError for files that are missing or damaged.
+    """
+
+    def __init__(self, checkpoint: Path) -> None:
+        self.checkpoint = checkpoint
+        check_as_recorded(checkpoint, torch.get_num_threads())
+        self._files = _files_of_tensors(checkpoint)
+
+    def stored_name(self, name: str) -> str | None:
+        """The name under which a tensor of the causal model is stored, or None.
+
+        Checkpoints saved from the bare model lack the causal model's prefix.
+        """
+        bare = name.partition(".")[2]
+        return next((candidate for candidate in (name, bare) if candidate in self._files), None)
+
+    def read(self, stored_name: str) -> np.ndarray:
+        """Read a tensor, float64.
+
+        Raises InputError if it holds no floating-point numbers: quantised codes are no weights.
+        """
+        with self._file_of(stored_name) as tensors:
+            return self._numbers(stored_name, tensors.get_tensor(stored_name), torch.float64)
+
+    def read_rows(self, stored_name: str, first: int, last: int) -> np.ndarray:
+        """Read rows `first` to `last`, exclusive, of a matrix, float32: a piece of a large one.
+
+        Raises InputError if it holds no floating-point numbers.
+        """
+        with self._file_of(stored_name) as tensors:
+            rows = tensors.get_slice(stored_name)[first:last]
+        return self._numbers(stored_name, rows, torch.float32)
+
+    def shape(self, stored_name: str) -> tuple[int, ...]:
+        """Shape of a tensor, which is not read for it."""
+        with self._file_of(stored_name) as tensors:
+            return tuple(tensors.get_slice(stored_name).get_shape())
+
+    def _file_of(self, stored_name: str) -> safe_open:
+        file = self._files[stored_name]
+        tensors = _opened(file)
+        if stored_name not in set(tensors.keys()):
+            raise InputError(
+                f"{file}: lacks {stored_name}, which {INDEX} says is there; fetch or make the "
+                "checkpoint again"
+            )
+        return tensors
+
+    def _numbers(self, stored_name: str, tensor: torch.Tensor, dtype: torch.dtype) -> np.ndarray:
+        if tensor.dtype not in NUMBER_FORMATS:
+            raise InputError(
+                f"{self._files[stored_name]}: {stored_name} holds {tensor.dtype} codes of a "
+                "quantised model, which are no weights; use the checkpoint before quantisation"
+            )
+        return tensor.to(dtype).numpy()
+
+
+def _files_of_tensors(checkpoint: Path) -> dict[str, Path]:
+    index = checkpoint / INDEX
+    if index.is_file():
+        try:
+            names = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+            return {name: checkpoint / file for name, file in names.items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{index}: no index of weights can be read from it ({error!r}); fetch the "
+                "checkpoint again"
+            ) from error
+    single = checkpoint / "model.safetensors"
+    if not single.is_file():
+        raise InputError(
+            f"{checkpoint}: no model.safetensors in it; load the model with transformers and "
+            "save it again with save_pretrained"
+        )
+    with _opened(single) as tensors:
+        return dict.fromkeys(tensors.keys(), single)
+
+
+def _opened(file: Path) -> safe_open:
+    try:
+        return safe_open(file, framework="pt")
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"{file}: cannot be read ({error}); the file is damaged or missing, fetch or make "
+            "the checkpoint again"
+        ) from error

@@ -1,0 +1,206 @@
+"""Rows of any file brought under the fixed keys of a data set: columns, choice of rows, checks."""
+
+import difflib
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.study.data_files import read_rows
+from dpo_neurons.study.datasets import FURTHER_NUMBERS, TEXT_KEYS, check_numbers, number_keys
+
+CUT = "reference_sentences"
+"""The data set whose prompts and golds can be cut from one text."""
+ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which rows of a user's files make up a data set, and from which columns."""
+
+    dataset: str
+    columns: dict[str, str] = field(default_factory=dict)
+    """The column of each key, dotted for a value inside an object; else named like the key.
+
+    Of labelled comments, keys beyond theirs are further labels, numbers from 0 to 1.
+    """
+    where: dict[str, str] = field(default_factory=dict)
+    """Values that columns must have, as JSON where they are that, as text where not."""
+    rows: int | None = None
+    """The first so many of what remains."""
+    prompt_words: int | None = None
+    """Cut the text into a prompt of so many words and the gold that follows."""
+
+    def __post_init__(self) -> None:
+        if self.prompt_words is not None and self.dataset != CUT:
+            raise InputError(
+                f"prompt_words cuts texts for {CUT} and not for {self.dataset}; remove it"
+            )
+        if self.prompt_words is not None and self.prompt_words < 1:
+            raise InputError(f"prompt_words: {self.prompt_words} cuts no prompt; give 1 or more")
+        for key in self.columns:
+            if key not in self.keys:
+                raise InputError(
+                    f"columns: {key!r} is no key of {self.dataset}, which has "
+                    f"{', '.join(self.keys)}; write key=column"
+                )
+
+    @property
+    def text_keys(self) -> tuple[str, ...]:
+        """Keys whose values are texts in the file."""
+        return ("text",) if self.prompt_words is not None else TEXT_KEYS[self.dataset]
+
+    @property
+    def number_keys(self) -> tuple[str, ...]:
+        """Keys whose values are numbers from 0 to 1."""
+        fixed = number_keys(self.dataset)
+        if self.dataset != FURTHER_NUMBERS:
+            return fixed
+        return fixed + tuple(key for key in self.columns if key not in (*self.text_keys, *fixed))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys that are read from the file."""
+        return (*self.text_keys, *self.number_keys)
+
+    def column(self, key: str) -> str:
+        """The column that a key is read from."""
+        return self.columns.get(key, key)
+
+
+def select_rows(
+    paths: Iterable[Path], selection: Selection
+) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Read a data set from files, and count the rows left out, by reason.
+
+    Texts are kept as they are. Rows with a blank or missing text are left out.
+    Raises InputError, naming file and line, for a column that is not there and a value that is no
+    text or out of range; and if no row remains.
+    """
+    paths = list(paths)
+    left_out: Counter[str] = Counter()
+    rows = list(islice(_rows(paths, selection, left_out), selection.rows))
+    if not rows:
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in left_out.items())
+        raise InputError(
+            f"{', '.join(map(str, paths))}: no row remains for {selection.dataset}; left out "
+            f"were: {reasons or 'none, there are no rows'}; check where, columns and rows"
+        )
+    return rows, dict(left_out)
+
+
+def _rows(
+    paths: list[Path], selection: Selection, left_out: Counter[str]
+) -> Iterator[dict[str, Any]]:
+    columns = [*map(selection.column, selection.keys), *selection.where]
+    wanted = {column: _plain(value) for column, value in selection.where.items()}
+    for path in paths:
+        for place, values in read_rows(path, columns):
+            reason = _unwanted(place, values, wanted)
+            row = {} if reason else _row(place, values, selection)
+            reason = reason or _blank(row, selection)
+            if not reason and selection.prompt_words is not None:
+                row = _cut(row["text"], selection.prompt_words)
+                reason = "" if row else f"fewer than {selection.prompt_words + 1} words"
+            if reason:
+                left_out[reason] += 1
+            else:
+                yield row
+
+
+def _unwanted(place: str, values: dict[str, Any], wanted: dict[str, Any]) -> str:
+    for column, value in wanted.items():
+        found = _value(place, values, column, "where")
+        if (_plain(found) if isinstance(found, str) else found) != value:
+            return f"not {column}={json.dumps(value, ensure_ascii=False)}"
+    return ""
+
+
+def _row(place: str, values: dict[str, Any], selection: Selection) -> dict[str, Any]:
+    row = {
+        key: _value(place, values, selection.column(key), f"columns: {key}")
+        for key in selection.keys
+    }
+    for key in selection.text_keys:
+        if _is_missing(row[key]):
+            row[key] = None
+        elif not isinstance(row[key], str) or not _is_unicode(row[key]):
+            raise InputError(f'{place}: needs the key "{key}" with a text value')
+    for key in selection.number_keys:
+        row[key] = _number(row[key])
+    check_numbers(place, row, selection.number_keys)
+    return row
+
+
+def _value(place: str, values: dict[str, Any], column: str, what: str) -> Any:  # noqa: ANN401
+    found = values.get(column, ABSENT)
+    if found is ABSENT:
+        found = values
+        for name in column.split("."):
+            found = None if found is None else _inside(found, name)
+    if found is ABSENT:
+        names = _names(values)
+        close = difflib.get_close_matches(column, names, n=1, cutoff=0.4)
+        raise InputError(
+            f"{place}: {what}: no column {column!r} among {', '.join(names)}"
+            + (f"; did you mean {close[0]!r}?" if close else "; name one of them")
+        )
+    return found
+
+
+def _inside(found: object, name: str) -> object:
+    return found.get(name, ABSENT) if isinstance(found, dict) else ABSENT
+
+
+def _names(values: dict[str, Any], prefix: str = "") -> list[str]:
+    names = []
+    for name, value in values.items():
+        inner = _names(value, f"{prefix}{name}.") if isinstance(value, dict) else []
+        names += inner or [f"{prefix}{name}"]
+    return names
+
+
+def _blank(row: dict[str, Any], selection: Selection) -> str:
+    for key in selection.text_keys:
+        if row[key] is None or not row[key].strip():
+            return f"blank {key}"
+    return ""
+
+
+def _cut(text: str, words: int) -> dict[str, str]:
+    """Split a text behind its first words; empty if nothing but space follows."""
+    prompt = re.match(rf"\s*\S+(?:\s+\S+){{{words - 1}}}(?=\s+\S)", text)
+    return {} if prompt is None else {"prompt": prompt[0], "gold": text[prompt.end() :]}
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be written: JSON can hold half a character, "\\ud800"."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _number(value: object) -> object:
+    """A number from what stands for one in CSV, True and False as 1 and 0; else as it is."""
+    plain = _plain(value) if isinstance(value, str) else value
+    return int(plain) if isinstance(plain, bool) else plain
+
+
+def _plain(text: str) -> Any:  # noqa: ANN401
+    """What a text says as JSON, True and False in any case; the text where it is none."""
+    try:
+        return json.loads(text.lower() if text.lower() in ("true", "false") else text)
+    except ValueError:
+        return text

@@ -1,0 +1,129 @@
+"""Rows of the files that users have, JSON lines, CSV or Parquet, told apart by their endings."""
+
+import csv
+import json
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.files.jsonl import numbered_rows
+
+Row = tuple[str, dict[str, Any]]
+"""Where a row stands, as in "data/train.csv, line 7", and its values by column."""
+
+ENDINGS = (".jsonl", ".csv", ".parquet")
+BATCH = 4096
+"""Rows of a Parquet file in memory at a time."""
+
+
+def matching_paths(patterns: Iterable[str]) -> list[Path]:
+    """Paths by name, or by a pattern such as pairs/*.jsonl, whose matches are sorted.
+
+    Raises InputError for a pattern or a name that nothing matches.
+    """
+    paths = []
+    for pattern in patterns:
+        if Path(pattern).exists():
+            paths.append(Path(pattern))
+            continue
+        anchor = Path(pattern).anchor
+        found = sorted(Path(anchor).glob(pattern.removeprefix(anchor)))
+        if not found:
+            raise InputError(
+                f"{pattern}: no such file; check the path given in the configuration, "
+                "it is relative to where snakemake is started"
+            )
+        paths += found
+    return paths
+
+
+def read_rows(path: Path, columns: Collection[str]) -> Iterator[Row]:
+    """Yield the rows of a file with at least these columns, if it has them.
+
+    CSV gives all values as text, blank ones too, and Parquet reads no more columns than it must;
+    a column may be dotted, as in prompt.text for a value inside an object.
+    Raises InputError for another ending and for a file that is missing, empty or damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check the path given in the configuration")
+    if path.suffix == ".jsonl":
+        return _json_rows(path, columns)
+    if path.suffix == ".csv":
+        return _csv_rows(path)
+    if path.suffix == ".parquet":
+        return _parquet_rows(path, columns)
+    raise InputError(
+        f"{path}: its ending is not one of {', '.join(ENDINGS)}; unpack or convert the file, "
+        "JSON lines under another ending need only be renamed"
+    )
+
+
+def _json_rows(path: Path, columns: Collection[str]) -> Iterator[Row]:
+    if path.stat().st_size == 0:
+        example = json.dumps(dict.fromkeys(columns, "…"), ensure_ascii=False)
+        raise InputError(f"{path}: the file is empty; it needs at least one line such as {example}")
+    for number, row in numbered_rows(path, ()):
+        yield f"{path}, line {number}", row
+
+
+def _csv_rows(path: Path) -> Iterator[Row]:
+    # A comment can be longer than the reader's usual limit.
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.reader(lines, strict=True)
+        try:
+            header = next(reader, None)
+            if header is None:
+                raise InputError(f"{path}: the file is empty; it needs a line of column names")
+            last = reader.line_num
+            for fields in reader:
+                place, last = f"{path}, line {last + 1}", reader.line_num
+                if len(fields) == len(header):
+                    yield place, dict(zip(header, fields, strict=True))
+                elif fields:
+                    raise InputError(
+                        f"{place}: {len(fields)} values under {len(header)} column names; put "
+                        "texts that hold commas or line breaks in quotes"
+                    )
+        except csv.Error as error:
+            raise InputError(
+                f"{path}, line {reader.line_num}: not valid CSV ({error}); quotes inside a text "
+                "are doubled, and the last one must be closed"
+            ) from None
+        except UnicodeDecodeError:
+            raise InputError(
+                f"{path}: not UTF-8 after line {reader.line_num}; save the file in that encoding"
+            ) from None
+
+
+def _parquet_rows(path: Path, columns: Collection[str]) -> Iterator[Row]:
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    number = 0
+    try:
+        with ParquetFile(path) as file:
+            needed = _needed(file.schema_arrow.names, columns)
+            for batch in file.iter_batches(BATCH, columns=needed):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{path}, row {number}", row
+    except (ArrowException, UnicodeDecodeError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: cannot be read as Parquet ({reason}); fetch or make it again"
+        ) from None
+
+
+def _needed(present: list[str], columns: Collection[str]) -> list[str] | None:
+    # None, all of them, when one lacks: what there is will have to be listed.
+    needed = {
+        name
+        for column in columns
+        for name in present
+        if column == name or column.startswith(f"{name}.")
+    }
+    found = all(any(c == n or c.startswith(f"{n}.") for n in needed) for c in columns)
+    return sorted(needed) if found and needed else None

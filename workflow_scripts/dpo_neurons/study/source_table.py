@@ -1,0 +1,53 @@
+"""The table of everything that a study used: where it came from and the checksums."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from dpo_neurons.files.provenance import ENDING, read_source
+from dpo_neurons.files.table_page import table_page
+
+COLUMNS = ("what", "kind", "origin", "revision", "rows", "rows_left_out", "file", "sha256")
+LONG = re.compile("([0-9a-f]{12})[0-9a-f]+$")
+"""A checksum or a revision, and what the page shows of it; the CSV has all."""
+
+
+def source_table(paths: Iterable[Path], results: Path) -> pd.DataFrame:
+    """Tabulate source files below a study's results; all values are texts.
+
+    A row with no `file` is the data set or checkpoint as it stands in the results; a row with one
+    is a file that it was made from or consists of. Raises InputError for a damaged source file.
+    """
+    rows: list[dict[str, str]] = []
+    for path in paths:
+        facts = read_source(path)
+        left_out = facts.get("rows_left_out", {})
+        common = {
+            "what": path.relative_to(results).as_posix().removesuffix(ENDING),
+            "kind": facts["kind"],
+            "origin": str(facts.get("repository", facts.get("path", ""))),
+            "revision": str(facts.get("revision", "")),
+        }
+        itself = {
+            "rows": str(facts.get("rows", "")),
+            "rows_left_out": ", ".join(f"{count} {reason}" for reason, count in left_out.items()),
+            "file": "",
+            "sha256": facts.get("sha256", ""),
+        }
+        rows.append(common | itself)
+        given = {f"given: {file}": sha256 for file, sha256 in facts.get("given", {}).items()}
+        for file, sha256 in sorted({**given, **facts.get("files", {})}.items()):
+            rows.append(common | {"rows": "", "rows_left_out": "", "file": file, "sha256": sha256})
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def to_page(table: pd.DataFrame, title: str) -> str:
+    """The table as an HTML page that needs nothing else; long checksums are cut for reading."""
+    shown = table.copy()
+    for column in ("revision", "sha256"):
+        shown[column] = shown[column].str.replace(LONG, r"\1", regex=True)
+    shown.columns = [column.replace("_", " ") for column in shown.columns]
+    with pd.option_context("display.max_colwidth", None):
+        return table_page(title, shown.to_html(index=False, border=0))

@@ -1,0 +1,60 @@
+"""Lay all models of a study side by side: neurons, groups, and shares of the effect of DPO."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from dpo_neurons.evaluation.intervention_table import to_markdown, to_page
+from dpo_neurons.evaluation.model_comparison import (
+    GROUPS_COLUMNS,
+    TABLE_COLUMNS,
+    TESTS_COLUMNS,
+    TOTALS_COLUMNS,
+    model_rows,
+    readable_comparison,
+)
+from dpo_neurons.files.output_files import write_text
+from dpo_neurons.files.tables import read_csv, write_csv
+from dpo_neurons.running.program import run_program
+
+
+def main() -> None:
+    """Parse, gather, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, required=True, help="directory of the study")
+    parser.add_argument("--models", nargs="+", required=True, help="names, in order")
+    parser.add_argument("--direction", required=True, help="name of the one that groups neurons")
+    parser.add_argument(
+        "--interventions", nargs="*", default=[], help="shown in the readable tables"
+    )
+    parser.add_argument("--csv", type=Path, required=True)
+    parser.add_argument("--markdown", type=Path, required=True)
+    parser.add_argument("--page", type=Path, required=True, help="html")
+    arguments = parser.parse_args()
+
+    results, direction = arguments.results, arguments.direction
+    comparison = pd.concat(
+        [
+            model_rows(
+                model,
+                read_csv(results / f"totals/{model}/{direction}.csv", TOTALS_COLUMNS),
+                read_csv(results / f"groups/{model}/{direction}.csv", GROUPS_COLUMNS),
+                read_csv(results / f"tables/{model}.csv", TABLE_COLUMNS),
+                read_csv(results / f"tables/{model}.tests.csv", TESTS_COLUMNS),
+            )
+            for model in arguments.models
+        ],
+        ignore_index=True,
+    )
+    write_csv(arguments.csv, comparison)
+    shown = readable_comparison(comparison, arguments.interventions)
+    for path, text in (
+        (arguments.markdown, to_markdown(shown)),
+        (arguments.page, to_page(shown, "The models of the study")),
+    ):
+        write_text(path, text)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,60 @@
+"""Predict every intervention's effect along the direction, beside the measured toxicity."""
+
+import argparse
+from pathlib import Path
+
+from dpo_neurons.directions.direction_files import read_direction
+from dpo_neurons.errors import InputError
+from dpo_neurons.evaluation.prediction import correlations, predictions
+from dpo_neurons.files.tables import read_csv, write_csv
+from dpo_neurons.interventions.plans import read_plan
+from dpo_neurons.models.value_vectors import project_values
+from dpo_neurons.neurons.contributions import read_contributions
+from dpo_neurons.running.program import bootstrap_arguments, log, run_program
+
+COLUMNS = (
+    "intervention",
+    "checkpoint",
+    "neurons",
+    "toxicity",
+    "toxicity_low",
+    "toxicity_high",
+)
+
+
+def main() -> None:
+    """Parse, predict, correlate, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--table", type=Path, required=True, help="table csv")
+    parser.add_argument(
+        "--plans", type=Path, nargs="+", required=True, help="parquet, named as their rows"
+    )
+    parser.add_argument("--contributions", type=Path, required=True)
+    parser.add_argument("--checkpoint-pre", type=Path, required=True)
+    parser.add_argument("--direction", type=Path, required=True)
+    bootstrap_arguments(parser)
+    parser.add_argument("--output", type=Path, required=True, help="csv, a row an intervention")
+    parser.add_argument("--correlations", type=Path, required=True, help="csv")
+    arguments = parser.parse_args()
+
+    contributions = read_contributions(arguments.contributions)
+    direction = read_direction(arguments.direction)[0]
+    along, _, _ = project_values(arguments.checkpoint_pre, direction, arguments.direction)
+    if along.size != len(contributions):
+        raise InputError(
+            f"{arguments.contributions}: {len(contributions)} neurons, but "
+            f"{arguments.checkpoint_pre} has {along.size}; delete it and run again"
+        )
+    table = read_csv(arguments.table, COLUMNS)
+    if "none" not in set(table["intervention"]):
+        raise InputError(f"{arguments.table}: has no row 'none'; delete it and run again")
+    plans = {path.stem: read_plan(path) for path in arguments.plans}
+    data = predictions(table, plans, contributions, along)
+    found = correlations(data, arguments.resamples, arguments.level, arguments.seed)
+    for path, rows in ((arguments.output, data), (arguments.correlations, found)):
+        write_csv(path, rows)
+    log.info("\n%s", found.to_string(index=False))
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,56 @@
+"""Tabulate what every intervention of a model did to toxicity, perplexity, F1 and repetition."""
+
+import argparse
+from pathlib import Path
+
+from dpo_neurons.evaluation.intervention_table import (
+    AFTER,
+    BEFORE,
+    Bootstrap,
+    intervention_table,
+    readable,
+    to_markdown,
+    to_page,
+)
+from dpo_neurons.evaluation.outcomes import read_outcomes, read_writing
+from dpo_neurons.files.output_files import write_text
+from dpo_neurons.files.tables import write_csv
+from dpo_neurons.running.program import bootstrap_arguments, run_program
+
+
+def main() -> None:
+    """Parse, tabulate, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, required=True, help="directory of the study")
+    parser.add_argument("--model", required=True)
+    parser.add_argument(
+        "--interventions", nargs="+", required=True, help="rows in order, as name=checkpoint"
+    )
+    parser.add_argument("--references", type=Path, required=True, help="prompt, gold")
+    bootstrap_arguments(parser)
+    parser.add_argument("--csv", type=Path, required=True)
+    parser.add_argument("--markdown", type=Path, required=True)
+    parser.add_argument("--page", type=Path, required=True, help="html")
+    arguments = parser.parse_args()
+
+    checkpoints = dict(pair.split("=") for pair in arguments.interventions)
+    if not {BEFORE, AFTER} <= set(checkpoints):
+        parser.error(f"--interventions needs {BEFORE} and {AFTER}, which the others are held to")
+    study = arguments.results, arguments.model
+    table = intervention_table(
+        checkpoints,
+        read_outcomes(*study, checkpoints),
+        [read_writing(*study, name, arguments.references) for name in checkpoints],
+        Bootstrap(arguments.resamples, arguments.level, arguments.seed),
+    )
+    write_csv(arguments.csv, table)
+    shown = readable(table)
+    for path, text in (
+        (arguments.markdown, to_markdown(shown)),
+        (arguments.page, to_page(shown, f"Interventions on {arguments.model}")),
+    ):
+        write_text(path, text)
+
+
+if __name__ == "__main__":
+    run_program(main)

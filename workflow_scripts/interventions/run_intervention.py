@@ -1,0 +1,142 @@
+"""Run a model under an intervention: continue both sets of prompts and measure perplexity.
+
+One load of the model serves all three, which costs more than each of them on a small model.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dpo_neurons.directions.direction_files import read_direction
+from dpo_neurons.files.jsonl import write_jsonl
+from dpo_neurons.files.output_files import write_text
+from dpo_neurons.interventions.plans import SOURCE_OPERATIONS, read_plan
+from dpo_neurons.models.batches import order_longest_first
+from dpo_neurons.running.program import log, model_arguments, obey_threads, run_program
+from dpo_neurons.study.datasets import read_dataset
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from dpo_neurons.models.decoding import Continuations
+    from dpo_neurons.models.perplexity import Perplexity
+
+PROMPTS = ("challenge_prompts", "reference_sentences")
+
+
+def continuation_rows(
+    prompts: list[str], batch: "Continuations", tokenizer: "PreTrainedTokenizerBase"
+) -> list[dict[str, object]]:
+    """A row a prompt of the batch: the prompt, the continuation's text, and its token ids."""
+    rows = []
+    for offset, (ids, mask) in enumerate(zip(batch.tokens, batch.mask, strict=True)):
+        tokens = ids[mask].tolist()
+        text = tokenizer.decode(tokens, skip_special_tokens=True)
+        prompt = prompts[batch.start + offset]
+        rows.append({"prompt": prompt, "continuation": text, "tokens": tokens})
+    return rows
+
+
+def perplexity_entry(measured: "Perplexity", positions: str) -> dict[str, object]:
+    """What is kept of a perplexity: the figures, and the windows' losses for intervals."""
+    return {
+        "perplexity": measured.perplexity,
+        "log_perplexity": measured.log_perplexity,
+        "tokens": int(measured.tokens.sum()),
+        "positions": positions,
+        "window_losses": measured.losses.tolist(),
+        "window_tokens": measured.tokens.tolist(),
+    }
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--plan", type=Path, required=True)
+    for name in PROMPTS:
+        option = name.replace("_", "-")
+        parser.add_argument(f"--{option}", type=Path, required=True, help="JSON lines")
+        parser.add_argument(f"--{option}-output", type=Path, required=True, help="JSON lines")
+    parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
+    parser.add_argument(
+        "--generation-positions",
+        required=True,
+        choices=("last", "all"),
+        help="where the plan acts in each forward pass of generation",
+    )
+    parser.add_argument("--perplexity-text", type=Path, required=True, help="JSON lines")
+    parser.add_argument("--perplexity-output", type=Path, required=True, help="JSON")
+    parser.add_argument("--window", type=int, required=True, help="tokens a window of text")
+    parser.add_argument(
+        "--perplexity-positions",
+        required=True,
+        choices=("all", "first"),
+        help="where the plan acts in each window",
+    )
+    parser.add_argument("--direction", type=Path, help="safetensors, for plans that name it")
+    own = parser.add_argument_group("plans that give each prompt its own activations")
+    own.add_argument("--source-checkpoint", type=Path, help="the checkpoint they are read from")
+    own.add_argument("--source-positions", default="generated", help="generated or predicting")
+    model_arguments(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Parse, generate, measure, write."""
+    arguments = parsed()
+    obey_threads(arguments.threads)
+    from dpo_neurons.interventions.hooks import apply_plan
+    from dpo_neurons.interventions.source_activations import SourceActivations
+    from dpo_neurons.models.batches import first_batch_size
+    from dpo_neurons.models.decoding import generate_greedily, token_counts
+    from dpo_neurons.models.loading import load_model, load_tokenizer
+    from dpo_neurons.models.perplexity import measure_perplexity
+    from dpo_neurons.running.devices import leased_devices
+
+    paths = vars(arguments)
+    prompts = {name: [row["prompt"] for row in read_dataset(paths[name], name)] for name in PROMPTS}
+    texts = [row["text"] for row in read_dataset(arguments.perplexity_text, "perplexity_text")]
+    plan = read_plan(arguments.plan)
+    direction = read_direction(arguments.direction) if arguments.direction else None
+    tokenizer = load_tokenizer(arguments.checkpoint)
+    rows: dict[str, list[dict[str, object]]] = {}
+    with leased_devices(arguments.device, arguments.gpus) as devices:
+        run_as = (arguments.dtype, devices, arguments.attention)
+        model = load_model(arguments.checkpoint, *run_as)
+        batch_size = first_batch_size(arguments.batch_size, model.device)
+        own = None
+        if plan["operation"].isin(SOURCE_OPERATIONS).any():
+            other = load_model(arguments.source_checkpoint, *run_as)
+            own = SourceActivations(other, plan, arguments.tokens, arguments.source_positions)
+        with apply_plan(model, plan, arguments.generation_positions, direction, own):
+            for name, started in prompts.items():
+                order = order_longest_first(token_counts(tokenizer, started))
+                ordered = [started[index] for index in order]
+                found = []
+                for batch in generate_greedily(
+                    model, tokenizer, ordered, arguments.tokens, batch_size, own
+                ):
+                    found += continuation_rows(ordered, batch, tokenizer)
+                rows[name] = [found[place] for place in np.argsort(order)]
+        with apply_plan(model, plan, arguments.perplexity_positions, direction, own):
+            measured = measure_perplexity(
+                model,
+                tokenizer,
+                texts,
+                arguments.window,
+                batch_size,
+                before=own.see_text if own else None,
+            )
+    for name in PROMPTS:
+        write_jsonl(paths[f"{name}_output"], rows[name])
+    entry = perplexity_entry(measured, arguments.perplexity_positions)
+    write_text(arguments.perplexity_output, json.dumps(entry) + "\n")
+    log.info("perplexity %.4f over %d tokens", measured.perplexity, measured.tokens.sum())
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,75 @@
+"""Check a user's or a fetched data set, bring it under the project's keys and copy it."""
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+from dpo_neurons.files.jsonl import write_jsonl
+from dpo_neurons.files.provenance import sha256_of, write_source
+from dpo_neurons.running.program import log, run_program
+from dpo_neurons.study.column_mapping import Selection, select_rows
+from dpo_neurons.study.data_files import matching_paths
+from dpo_neurons.study.datasets import TEXT_KEYS
+
+
+def main() -> None:
+    """Parse, check, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True, choices=sorted(TEXT_KEYS))
+    parser.add_argument(
+        "--paths", nargs="+", required=True, help=".jsonl, .csv or .parquet; also patterns"
+    )
+    parser.add_argument("--columns", nargs="+", type=_pair, default=[], help="key=column")
+    parser.add_argument("--where", nargs="+", type=_pair, default=[], help="column=value")
+    parser.add_argument("--rows", type=int, help="the first so many (default: all)")
+    parser.add_argument("--prompt-words", type=int, help="cut prompts of so many words")
+    parser.add_argument("--repository", help="where the files were fetched from")
+    parser.add_argument("--revision", help="at which commit")
+    parser.add_argument("--output", type=Path, required=True, help="JSON lines")
+    parser.add_argument("--source-output", type=Path, required=True, help="JSON")
+    arguments = parser.parse_args()
+
+    paths = matching_paths(arguments.paths)
+    rows, left_out = select_rows(
+        paths,
+        Selection(
+            arguments.dataset,
+            dict(arguments.columns),
+            dict(arguments.where),
+            arguments.rows,
+            arguments.prompt_words,
+        ),
+    )
+    write_jsonl(arguments.output, rows)
+    fetched = {"repository": arguments.repository, "revision": arguments.revision}
+    facts = {
+        "kind": "hub" if arguments.repository else "file",
+        "files": _checksums(paths, arguments.revision),
+        "rows": len(rows),
+        "rows_left_out": left_out,
+        "sha256": sha256_of(arguments.output),
+        **{key: value for key, value in fetched.items() if value},
+    }
+    write_source(arguments.source_output, facts)
+    log.info("%d rows of %s, left out: %s", len(rows), arguments.dataset, left_out or "none")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form name=value")
+    return name, value
+
+
+def _checksums(paths: Iterable[Path], revision: str | None) -> dict[str, str]:
+    """Checksum of each file, by its path as given, or by that in the repository it is from."""
+    checksums = {}
+    for path in paths:
+        parts = (path.parent.resolve() / path.name).parts
+        inside = parts[parts.index(revision) + 1 :] if revision in parts else ()
+        checksums["/".join(inside) or str(path)] = sha256_of(path)
+    return checksums
+
+
+if __name__ == "__main__":
+    run_program(main)
