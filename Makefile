@@ -2,10 +2,12 @@
 PYTHON ?= python3.11
 CORES ?= all
 VENV := .venv
+PIP := $(VENV)/bin/python -m pip install --quiet
 READY := $(VENV)/.ready
+DEV_READY := $(VENV)/.dev-ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: figures report dag test test-slurm bench lint format clean
+.PHONY: figures report dag test test-fast test-slurm bench notebook docs lint types format clean
 
 figures: $(READY)  ## run the study to its last figure
 	snakemake --cores $(CORES) figures
@@ -17,32 +19,53 @@ report: $(READY)  ## report.html: figures and tables with captions
 dag: $(READY)  ## dag.dot: the jobs, for graphviz
 	snakemake --dag figures > dag.dot
 
-test: $(READY)  ## run every test
-	pytest -n 2
+test: $(DEV_READY)  ## run every test
+	pytest -n 2 --dist worksteal
 
-test-slurm: $(READY)  ## the micro study through a Slurm of one node; on Debian, as root
-	python -m pip install --quiet --requirement requirements-slurm.txt
+test-fast: $(DEV_READY)  ## the tests that need no finished study
+	pytest -n 2 --dist worksteal -m "not slow"
+
+test-slurm: $(DEV_READY)  ## the micro study through a Slurm of one node; on Debian, as root
+	$(PIP) --requirement requirements-slurm.txt
 	tests/slurm/with_slurm.sh pytest tests/slurm/check_slurm.py
 
-bench: $(READY)  ## every benchmark, one after the other; see docs/benchmarks.md
+bench: $(DEV_READY)  ## every benchmark, one after the other; see docs/benchmarks.md
 	for each in capture capture_growth patched_generation neuron_tables scoring workflow_overhead; do \
 	  python bench/$$each.py || exit 1; done
 
-lint: $(READY)  ## ruff, snakefmt and snakemake's own lints
+notebook: $(DEV_READY)  ## run notebooks/tour.ipynb on a finished small study
+	snakemake --cores $(CORES) figures --configfile tests/micro.yaml
+	python notebooks/run_notebook.py notebooks/tour.ipynb --study results/micro
+
+docs: $(DEV_READY)  ## the docs as a site, in site/; a broken link is an error
+	python docs/write_configuration_page.py
+	mkdocs build --strict --quiet
+
+lint: $(DEV_READY)  ## ruff, snakefmt, Snakemake's own lints, types
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint
+	$(MAKE) types
 
-format: $(READY)  ## format Python and Snakemake files
+types: $(DEV_READY)  ## check the types of the package
+	mypy
+
+format: $(DEV_READY)  ## format Python and Snakemake files
 	ruff check --fix .
 	ruff format .
 	snakefmt Snakefile rules
 
 clean:  ## remove results; .venv stays
-	rm -rf results report.html dag.dot
+	rm -rf results report.html dag.dot site
 
-$(READY): requirements.txt
+# The package itself is installed as it lies here, so that a pasted command finds it.
+$(READY): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --requirement requirements.txt
+	$(PIP) --requirement requirements.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $(READY)
+
+$(DEV_READY): $(READY) requirements-dev.txt
+	$(PIP) --requirement requirements-dev.txt
+	touch $(DEV_READY)

@@ -11,7 +11,6 @@ from transformers import (
     AutoModelForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    set_seed,
 )
 
 from dpo_neurons.models.architectures import ARCHITECTURES
@@ -21,28 +20,53 @@ from dpo_neurons.models.loading import load_model, load_tokenizer
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
+DISTINCT = [
+    name
+    for number, (name, row) in enumerate(ARCHITECTURES.items())
+    if row not in list(ARCHITECTURES.values())[:number]
+]
+"""The first architecture of each distinct row of the table."""
+
+
+class Checkpoints(dict[tuple[str, str], Path]):
+    """Directory of each (architecture, stage), made when first asked for.
+
+    Stages are pre, post and other, a third, unrelated checkpoint.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def __missing__(self, key: tuple[str, str]) -> Path:
+        architecture, _ = key
+        with torch.random.fork_rng():
+            torch.manual_seed(100 + list(ARCHITECTURES).index(architecture))
+            config = small_config(architecture)
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+            randomise(model, 0.3)
+            for stage, spread in (("pre", 0.0), ("post", 0.05), ("other", 0.3)):
+                randomise(model, spread)
+                path = self._folder / f"{architecture}_{stage}"
+                model.save_pretrained(path)
+                build_tokenizer(WORDS).save_pretrained(path)
+                self[architecture, stage] = path
+        return self[key]
+
 
 @pytest.fixture(scope="session")
-def checkpoints(tmp_path_factory) -> dict[tuple[str, str], Path]:
-    """Directory of each (architecture, stage); stage "other" is a third, unrelated checkpoint."""
-    found = {}
-    for number, architecture in enumerate(ARCHITECTURES):
-        set_seed(100 + number)
-        model = AutoModelForCausalLM.from_config(small_config(architecture), dtype=torch.float32)
-        randomise(model, 0.3)
-        for stage, spread in (("pre", 0.0), ("post", 0.05), ("other", 0.3)):
-            randomise(model, spread)
-            path = tmp_path_factory.mktemp(f"{architecture}_{stage}")
-            model.save_pretrained(path)
-            build_tokenizer(WORDS).save_pretrained(path)
-            found[architecture, stage] = path
-    return found
+def checkpoints(tmp_path_factory) -> Checkpoints:
+    """Directory of each (architecture, stage)."""
+    return Checkpoints(tmp_path_factory.mktemp("checkpoints"))
 
 
-@pytest.fixture(scope="session", params=list(ARCHITECTURES))
-def architecture(request) -> str:
-    """Each architecture in turn."""
-    return request.param
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that takes `architecture` on each distinct one, or with its marker on all."""
+    own = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "architecture" in metafunc.fixturenames and not any("architecture" in name for name in own):
+        every = metafunc.definition.get_closest_marker("every_architecture")
+        names = list(ARCHITECTURES) if every else DISTINCT
+        metafunc.parametrize("architecture", names, scope="session")
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,7 @@ def test_numbers_that_are_none_are_refused_naming_layer_and_prompt(tmp_path, val
 def test_a_residual_stream_that_is_no_number_is_refused_too(tmp_path):
     residuals = STREAMS.sum(axis=2).astype(np.float32)
     residuals[0, 4, 5] = np.inf
-    with pytest.raises(InputError, match="residuals of layer 0 are NaN or infinite for prompt 4"):
+    with pytest.raises(InputError, match="resid_post of layer 0 are NaN or infinite for prompt 4"):
         write(tmp_path / "a.h5", residuals=residuals)
     assert list(tmp_path.iterdir()) == []
 
@@ -115,7 +115,7 @@ def test_a_crossed_cache_holds_means_alone(tmp_path):
             cache["mlp_post_same_text_mean"], 2 * cache["mlp_post_mean"][:], rtol=1e-5
         )
     with (
-        pytest.raises(InputError, match="lacks the dataset 'per_prompt'"),
+        pytest.raises(InputError, match="lacks the dataset 'mlp_post'"),
         open_cache(tmp_path / "a.h5"),
     ):
         pass
@@ -127,7 +127,7 @@ def test_means_beyond_float16_are_clipped_per_prompt_but_not_in_the_mean(tmp_pat
     with caplog.at_level(logging.WARNING), open_cache(write(tmp_path / "a.h5", sums)) as cache:
         assert cache["mlp_post"][0, 0, 0] == -cache["mlp_post"][0, 1, 1] == FLOAT16_MAX
         assert cache["mlp_post_mean"][0, 0] == -cache["mlp_post_mean"][1, 1] == 4e5
-    assert "per_prompt: 2 means exceed float16" in caplog.text
+    assert "mlp_post: 2 means exceed float16" in caplog.text
 
 
 def test_prompts_that_all_end_at_once_are_refused(tmp_path):

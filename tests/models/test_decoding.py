@@ -1,12 +1,14 @@
-"""Greedy continuations, against stepping by hand."""
+"""Greedy continuations, against stepping by hand and against transformers' own generation."""
 
 import json
 import shutil
 
 import numpy as np
 import pytest
+import torch
 from support.by_hand import continue_alone
-from support.tiny_models import PROMPTS
+from support.tiny_models import PROMPTS, small_config
+from transformers import AutoModelForCausalLM, GenerationConfig
 
 from dpo_neurons.models.decoding import end_tokens, generate_greedily
 from dpo_neurons.models.loading import load_model
@@ -81,3 +83,57 @@ def test_batches_that_end_early_are_padded_to_full_width(gpt2, tokenizer, monkey
     tokens, mask, _ = generated(gpt2, tokenizer, 1, PROMPTS[:1])
     assert tokens.tolist() == [[written[0]] + [tokenizer.pad_token_id] * (N_TOKENS - 1)]
     assert not mask.any()
+
+
+LONG_PROMPTS = [*PROMPTS, *(f"w{n} " * n + "w9" for n in range(3, 14))]
+"""Sixteen, of 1 to 14 tokens: longer than a sliding window of 5."""
+
+
+def generated_by_transformers(model, tokenizer, prompts, ends):
+    """The new tokens of one batch, by `generate`."""
+    batch = tokenizer(prompts, padding=True, return_tensors="pt")
+    plain = GenerationConfig(
+        max_new_tokens=N_TOKENS,
+        do_sample=False,
+        num_beams=1,
+        eos_token_id=ends,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    output = model.generate(**batch, generation_config=plain)
+    return output[:, batch["input_ids"].shape[1] :].numpy()
+
+
+@pytest.mark.every_architecture
+@pytest.mark.parametrize("window", [None, 5], ids=["whole", "window"])
+@pytest.mark.parametrize("ends", [None, [2], [2, 7, 11, 30]], ids=["endless", "one", "several"])
+@pytest.mark.parametrize("batch_size", [1, 16])
+def test_tokens_are_those_of_transformers(architecture, tokenizer, batch_size, ends, window):
+    config = small_config(architecture)
+    if window is not None:
+        if not hasattr(config, "sliding_window"):
+            pytest.skip("this architecture has no sliding window")
+        config.sliding_window = window
+    torch.manual_seed(5)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    for parameter in model.parameters():
+        parameter.data += 0.2 * torch.randn_like(parameter)
+    model.generation_config = GenerationConfig(
+        eos_token_id=ends, do_sample=True, temperature=9.0, repetition_penalty=7.0, num_beams=3
+    )
+    tokens, _, batches = generated(model, tokenizer, batch_size, LONG_PROMPTS)
+    # `generate` takes from the model's configuration what the one given to it leaves open.
+    model.generation_config = GenerationConfig()
+    assert len(np.unique(tokens)) > 3
+    for batch in batches:
+        prompts = LONG_PROMPTS[batch.start : batch.start + batch_size]
+        theirs = generated_by_transformers(model, tokenizer, prompts, ends)
+        np.testing.assert_array_equal(batch.tokens[:, : theirs.shape[1]], theirs)
+        assert (batch.tokens[:, theirs.shape[1] :] == tokenizer.pad_token_id).all()
+
+
+def test_bfloat16_chooses_the_first_of_equals_as_transformers_does(tokenizer):
+    torch.manual_seed(6)
+    narrow = AutoModelForCausalLM.from_config(small_config("gpt2"), dtype=torch.bfloat16).eval()
+    theirs = generated_by_transformers(narrow, tokenizer, LONG_PROMPTS, None)
+    narrow.generation_config = GenerationConfig(eos_token_id=None)
+    np.testing.assert_array_equal(generated(narrow, tokenizer, 16, LONG_PROMPTS)[0], theirs)

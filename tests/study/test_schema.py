@@ -1,4 +1,4 @@
-"""The schema: what it fills in is what it documents, and each mistake is told in words."""
+"""The schema: it fills in the defaults that it documents, and explains every mistake."""
 
 import copy
 
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dpo_neurons.activations.shards import PIECES
 from dpo_neurons.errors import InputError
+from dpo_neurons.neurons.groups import GROUPS
 from dpo_neurons.study.column_mapping import CUT
 from dpo_neurons.study.datasets import FURTHER_NUMBERS, TEXT_KEYS, number_keys
 from dpo_neurons.study.schema import SCHEMA, check_schema, nearest
@@ -182,6 +183,13 @@ MISTAKES = [
      "models.a.post: unknown key 'learning_rte'"),
     ({"interventions": {"ablate_x": {"kind": "ablate", "top": 3, "activation": "negative"}}},
      "interventions.ablate_x.activation: 'negative' is not 'positive', all it can be"),
+    ({"interventions": {"patch_x": {"kind": "patch", "groups": ["AN-", "TQ-"]}}},
+     "interventions.patch_x.groups.1: 'TQ-' is not one of TP-, TN+, AP+, AN-, TP+, TN-, AP-, AN+; "
+     "did you mean 'TP-'?"),
+    ({"interventions": {"patch_x": {"kind": "patch", "every_combination_of": ["toxic"]}}},
+     "interventions.patch_x.every_combination_of.0: 'toxic' is not one of TP-, TN+,"),
+    ({"interventions": {"strip_x": {"kind": "strip", "groups": [3]}}},
+     "interventions.strip_x.groups.0: 3 is of type int, but must be text; put it in quotes"),
     ({"interventions": {"scale_keys_x": {"kind": "scale_keys", "top": 3, "factor": float("inf")}}},
      "interventions.scale_keys_x.factor: inf is not a finite number"),
 ]  # fmt: skip
@@ -237,6 +245,10 @@ def test_the_columns_of_a_data_set_are_named_for_the_keys_that_it_has(dataset):
         assert "properties" not in described
     else:
         assert set(described["properties"]["columns"]["propertyNames"]["enum"]) == keys
+
+
+def test_interventions_may_name_the_groups_that_there_are():
+    assert DOCUMENTED["$defs"]["groups"]["items"]["enum"] == list(GROUPS)
 
 
 def test_a_study_may_ask_for_as_many_shards_as_there_are_pieces():

@@ -123,7 +123,7 @@ MISTAKES = [
     ("figures__1a_layer_projections__ablated", "ablate_top_66",
      ["figures.1a_layer_projections.ablated", "did you mean 'ablate_top_6'?"]),
     ("interventions__patch_x", {"kind": "patch", "groups": ["TP"]},
-     ["interventions.patch_x.groups", "'TP' is not one of the groups", "'TP-'?"]),
+     ["interventions.patch_x.groups", "'TP' is not one of TP-, TN+", "'TP-'?"]),
     ("interventions__patch_x", {"kind": "patch", "groups": []}, ["interventions.patch_x.groups"]),
     ("interventions__patch_x", {"kind": "patch", "groups": ["TP-"], "direction": "svm"},
      ["interventions.patch_x.direction", "'svm' is not one of the directions (probe, svd)"]),

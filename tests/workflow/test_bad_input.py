@@ -23,7 +23,7 @@ CONFIGURATION = [
     ("models.toy.pre", {"kind": "directory"}, "models.toy.pre: the key 'path' is missing; add it"),
     ("groups.definition", "v2", "groups.definition: 'v2' is not one of v1, v3"),
     ("interventions.patch_x", PATCH | {"groups": ["TQ-"]},
-     "interventions.patch_x.groups: 'TQ-' is not one of the groups (TP-, TN+, AP+, AN-"),
+     "interventions.patch_x.groups.0: 'TQ-' is not one of TP-, TN+, AP+, AN-"),
     ("interventions.patch_x", PATCH | {"direction": "prob"},
      "interventions.patch_x.direction: 'prob' is not one of the directions (probe); did you mean"),
     ("interventions.toxic_tp", PATCH,

@@ -92,7 +92,7 @@ def main() -> None:
     from dpo_neurons.interventions.hooks import apply_plan
     from dpo_neurons.interventions.source_activations import SourceActivations
     from dpo_neurons.models.batches import first_batch_size
-    from dpo_neurons.models.decoding import generate_greedily, token_counts
+    from dpo_neurons.models.decoding import generate_greedily, count_tokens
     from dpo_neurons.models.loading import load_model, load_tokenizer
     from dpo_neurons.models.perplexity import measure_perplexity
     from dpo_neurons.running.devices import leased_devices
@@ -114,7 +114,7 @@ def main() -> None:
             own = SourceActivations(other, plan, arguments.tokens, arguments.source_positions)
         with apply_plan(model, plan, arguments.generation_positions, direction, own):
             for name, started in prompts.items():
-                order = order_longest_first(token_counts(tokenizer, started))
+                order = order_longest_first(count_tokens(tokenizer, started))
                 ordered = [started[index] for index in order]
                 found = []
                 for batch in generate_greedily(

@@ -25,7 +25,7 @@ from dpo_neurons.files.hdf5 import (
     write_attributes,
 )
 from dpo_neurons.models.batches import first_batch_size, order_longest_first
-from dpo_neurons.models.decoding import generate_greedily, token_counts
+from dpo_neurons.models.decoding import generate_greedily, count_tokens
 from dpo_neurons.running.progress import Progress
 
 log = logging.getLogger("dpo_neurons")
@@ -183,7 +183,7 @@ def capture_pieces(
     for `new_piece`.
     Raises InputError for a prompt too long for the model, and sums that are NaN or infinite.
     """
-    pieces = cut_into_pieces(token_counts(tokenizer, prompts), asked.pieces)
+    pieces = cut_into_pieces(count_tokens(tokenizer, prompts), asked.pieces)
     batch_size = first_batch_size(asked.batch_size, model.device)
     own = [pieces[number] for number in pieces_of_shard(asked.pieces, asked.shard, asked.shards)]
     with Progress(total=sum(map(len, own)), desc="capturing", unit="prompt") as bar:

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.architectures import Layers
 from dpo_neurons.models.batches import order_longest_first, run_in_batches
-from dpo_neurons.models.decoding import token_counts
+from dpo_neurons.models.decoding import count_tokens
 
 
 def mean_resid_post(
@@ -48,7 +48,7 @@ def mean_resid_post(
         mask = batch["attention_mask"][..., None].to(last.device)
         return ((last * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)).cpu().numpy()
 
-    order = order_longest_first(token_counts(tokenizer, texts))
+    order = order_longest_first(count_tokens(tokenizer, texts))
     ordered = [texts[index] for index in order]
     hook = Layers.of(model).blocks[-1].register_forward_hook(read)
     try:

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from dpo_neurons.activations.capture import ActivationCapture
 from dpo_neurons.interventions.plans import SOURCE_OPERATIONS
 from dpo_neurons.models.architectures import Layers, view_by_prompt
-from dpo_neurons.models.decoding import TokenObserver, decode_batch, end_tokens
+from dpo_neurons.models.decoding import TokenObserver, decode_greedily, end_tokens
 
 
 class SourceActivations(TokenObserver):
@@ -51,7 +51,7 @@ class SourceActivations(TokenObserver):
             with ActivationCapture(self._model, self._positions) as capture:
                 capture.begin_batch(len(input_ids))
                 extra = int(capture.needs_last_token)
-                tokens = decode_batch(self._model, *read, self._n_tokens + extra, capture)
+                tokens = decode_greedily(self._model, *read, self._n_tokens + extra, capture)
             counts = self._alive(tokens[:, : self._n_tokens]).sum(dim=1)
             self._going_on = [counts > 0]
             counts = counts.clamp(min=1)
@@ -60,7 +60,7 @@ class SourceActivations(TokenObserver):
                 self._means[layer] = (sums / counts[:, None])[:, None]
         else:
             with self._recording(len(input_ids)):
-                tokens = decode_batch(self._model, *read, self._n_tokens, None)
+                tokens = decode_greedily(self._model, *read, self._n_tokens, None)
             # A pass is made on what was chosen before it; the first, on the prompt.
             alive = self._alive(tokens)
             self._going_on = [torch.ones_like(alive[:, 0]), *alive.T[:-1]]

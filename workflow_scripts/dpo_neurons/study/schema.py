@@ -1,4 +1,4 @@
-"""The schema of configurations: keys and values checked, defaults filled in, mistakes in words."""
+"""Check a configuration against its schema, fill in defaults and explain mistakes."""
 
 import copy
 import difflib
@@ -16,7 +16,7 @@ from jsonschema.validators import extend
 from dpo_neurons.errors import InputError
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
-WORDS = {
+TYPE_NAMES = {
     "object": "mapping",
     "array": "list",
     "string": "text",
@@ -24,126 +24,135 @@ WORDS = {
     "number": "number",
     "boolean": "true or false",
 }
-"""What a user of YAML calls the types."""
+"""JSON Schema's types, as error messages call them."""
 
 
 def check_schema(config: dict[str, Any], source: str) -> None:
-    """Check a configuration against the schema and fill in, in place, what has a default.
+    """Check a configuration against the schema and fill in its defaults in place.
 
-    Raises InputError, naming the file `source` and the key, for the first mistake.
+    source: the file that the configuration was read from.
+    Raises InputError, naming the file and the key, for the most relevant mistake.
     """
-    _check_plain(source, (), config)
+    _check_yaml(source, (), config)
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    error = best_match(_Filling(schema).iter_errors(config), key=_weight)
+    error = best_match(_FillingValidator(schema).iter_errors(config), key=_rank_error)
     if error is not None:
-        raise InputError(_sentence(source, error))
+        raise InputError(_describe_error(source, error))
 
 
-def _check_plain(source: str, path: tuple[str, ...], value: Any) -> None:  # noqa: ANN401
-    """Check for what YAML allows and no schema can tell: keys that are no texts, infinities."""
-    where = _place(source, path)
+def _check_yaml(source: str, path: tuple[str, ...], value: Any) -> None:  # noqa: ANN401
+    """Refuse what YAML allows but JSON Schema cannot: keys that are not text, infinities."""
+    place = _name_place(source, path)
     if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{where}: {value} is not a finite number; give one")
+        raise InputError(f"{place}: {value} is not a finite number; give one")
     if isinstance(value, list):
-        for number, one in enumerate(value):
-            _check_plain(source, (*path, str(number)), one)
+        for number, item in enumerate(value):
+            _check_yaml(source, (*path, str(number)), item)
     if isinstance(value, dict):
-        for key, one in value.items():
+        for key, item in value.items():
             if not isinstance(key, str):
-                raise InputError(f"{where}: the key {key!r} is no text; put it in quotes")
-            _check_plain(source, (*path, key), one)
+                raise InputError(f"{place}: the key {key!r} is no text; put it in quotes")
+            _check_yaml(source, (*path, key), item)
 
 
-def _place(source: str, path: Iterable[str | int]) -> str:
-    """The file and the dotted key; a part with a line break in it, say, is quoted."""
+def _name_place(source: str, path: Iterable[str | int]) -> str:
+    """Name the file and the dotted key, quoting parts with line breaks and the like."""
     parts = [str(part) if str(part).isprintable() else repr(part) for part in path]
     return f"{source}: {'.'.join(parts)}" if parts else source
 
 
-def _fill(
+def _fill_defaults(
     validator: Validator,
     properties: dict[str, Any],
     instance: Any,  # noqa: ANN401
     schema: dict[str, Any],
 ) -> Iterator[ValidationError]:
+    """Fill in the defaults of omitted keys, then validate `properties` as usual."""
     if isinstance(instance, dict):
-        for name, one in properties.items():
-            if isinstance(one, dict) and "default" in one:
-                instance.setdefault(name, copy.deepcopy(one["default"]))
+        for name, subschema in properties.items():
+            if isinstance(subschema, dict) and "default" in subschema:
+                instance.setdefault(name, copy.deepcopy(subschema["default"]))
     yield from Draft202012Validator.VALIDATORS["properties"](
         validator, properties, instance, schema
     )
 
 
-def _is_whole(checker: object, value: object) -> bool:
-    # JSON takes 3.0 for a whole number, the programs do not.
+def _is_integer(checker: object, value: object) -> bool:
+    """Whether a value is an integer; unlike JSON Schema, the programs refuse 3.0."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-_Filling = extend(
+_extend: Any = extend  # has no types of its own
+_FillingValidator = _extend(
     Draft202012Validator,
-    {"properties": _fill},
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_whole),
+    {"properties": _fill_defaults},
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
 )
 
 
-def _weight(error: ValidationError) -> tuple[Any, ...]:
-    # A mistyped key is told before the key that is missing for it.
-    depth, *rest = relevance(error)
-    return (depth, error.validator == "additionalProperties", *rest)
+def _rank_error(error: ValidationError) -> tuple[Any, ...]:
+    """Rank an error for best_match: an unknown key before the missing key it may stand for."""
+    ranks: Any = relevance(error)
+    depth, *further_ranks = ranks
+    return (depth, error.validator == "additionalProperties", *further_ranks)
 
 
-def _sentence(source: str, error: ValidationError) -> str:
-    where = _place(source, error.absolute_path)
-    if error.validator == "additionalProperties":
-        known = list(error.schema["properties"])
-        unknown = next(name for name in error.instance if name not in known)
-        hint = f"(known: {', '.join(known)}){nearest(unknown, known)}"
-        return f"{where}: unknown key {unknown!r} {hint}"
-    if error.validator == "required":
-        missing = next(name for name in error.validator_value if name not in error.instance)
-        return f"{where}: the key {missing!r} is missing; add it"
-    if error.validator == "enum":
-        known = [str(value) for value in error.validator_value]
-        return f"{where}: {error.instance!r} is not one of {', '.join(known)}" + nearest(
-            str(error.instance), known
-        )
-    if error.validator == "type":
-        return f"{where}: {_type_mistake(error.instance, error.validator_value)}"
-    if error.validator == "pattern" and "description" in error.schema:
-        return f"{where}: {error.instance!r} is not {error.schema['description']}"
-    if error.validator == "const":
-        return f"{where}: {error.instance!r} is not {error.validator_value!r}, all it can be"
-    if error.validator in ("minItems", "minProperties"):
-        return f"{where}: is empty; give at least one"
-    if error.validator == "uniqueItems":
-        return f"{where}: names something twice ({error.instance}); leave one of them out"
-    if error.validator == "anyOf":
-        ways = [" and ".join(way["required"]) for way in error.validator_value]
-        return f"{where}: needs {' or '.join(ways)}; add one of them"
-    if error.validator == "not":
-        both = " and ".join(error.validator_value["required"])
-        return f"{where}: {both} are both given; leave one of them out"
-    if error.validator == "dependentRequired":
+def _describe_error(source: str, error: ValidationError) -> str:
+    """Describe an error in one line: the place, what is wrong there, what to do."""
+    return f"{_name_place(source, error.absolute_path)}: {_describe_mistake(error)}"
+
+
+def _describe_mistake(error: ValidationError) -> str:
+    """Describe what is wrong and what to do, by the keyword of the schema that is violated."""
+    keyword = error.validator
+    schema: Any = error.schema
+    demand: Any = error.validator_value
+    value: Any = error.instance
+    if keyword == "additionalProperties":
+        known = list(schema["properties"])
+        unknown = next(name for name in value if name not in known)
+        return f"unknown key {unknown!r} (known: {', '.join(known)}){nearest(unknown, known)}"
+    if keyword == "required":
+        missing = next(name for name in demand if name not in value)
+        return f"the key {missing!r} is missing; add it"
+    if keyword == "enum":
+        known = [str(choice) for choice in demand]
+        return f"{value!r} is not one of {', '.join(known)}{nearest(str(value), known)}"
+    if keyword == "type":
+        return _describe_wrong_type(value, [demand] if isinstance(demand, str) else demand)
+    if keyword == "pattern" and "expected" in schema:
+        return f"{value!r} is not {schema['expected']}"
+    if keyword == "const":
+        return f"{value!r} is not {demand!r}, all it can be"
+    if keyword in ("minItems", "minProperties"):
+        return "is empty; give at least one"
+    if keyword == "uniqueItems":
+        return f"names something twice ({value}); leave one of them out"
+    if keyword == "anyOf":
+        choices = [" and ".join(branch["required"]) for branch in demand]
+        return f"needs {' or '.join(choices)}; add one of them"
+    if keyword == "not":
+        return f"{' and '.join(demand['required'])} are both given; leave one of them out"
+    if keyword == "dependentRequired":
         given, missing = next(
             (given, name)
-            for given, names in error.validator_value.items()
+            for given, names in demand.items()
             for name in names
-            if given in error.instance and name not in error.instance
+            if given in value and name not in value
         )
-        return f"{where}: {given} goes with {missing}, which is missing; add it"
-    return f"{where}: {error.message}"
+        return f"{given} goes with {missing}, which is missing; add it"
+    return str(error.message)
 
 
-def _type_mistake(value: object, wanted: str | list[str]) -> str:
-    kinds = [wanted] if isinstance(wanted, str) else wanted
+def _describe_wrong_type(value: object, allowed: list[str]) -> str:
+    """Say which types are allowed, and how to write a text or number that YAML misread."""
     text = (
         f"{value!r} is of type {type(value).__name__}, "
-        f"but must be {' or '.join(WORDS[kind] for kind in kinds)}"
+        f"but must be {' or '.join(TYPE_NAMES[name] for name in allowed)}"
     )
-    if "string" in kinds and isinstance(value, int | float):
+    if "string" in allowed and isinstance(value, int | float):
         return f"{text}; put it in quotes"
-    if isinstance(value, str) and {"number", "integer"} & set(kinds) and _is_number(value):
+    if isinstance(value, str) and {"number", "integer"} & set(allowed) and _is_number(value):
         return f"{text}; write it without quotes and with a point, as in 1.0e-5"
     return text
 
@@ -156,6 +165,6 @@ def _is_number(text: str) -> bool:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint at the known name that is most like a mistyped one, or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    """Return a hint at the known name nearest to a mistyped one, or an empty text."""
+    matches = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {matches[0]!r}?" if matches else ""
