@@ -1,4 +1,4 @@
-"""Activation caches of both checkpoints, of the ablated and the crossed; the residual stream.
+"""Activation caches of both checkpoints, and of the second one on what the first one reads.
 
 The prompts of a capture are cut into PIECES; SHARDS jobs share them, and one more gathers them. The
 pieces stay the same however many share them, so another number of shards makes nothing stale.
@@ -13,13 +13,15 @@ for shard in range(1, SHARDS + 1):
         name:
             name_of_shard("capture_activations", shard)
         input:
-            unpack(captured_files),
+            checkpoint=f"{RESULTS}/checkpoints/{{model}}/{{stage}}",
+            source=f"{RESULTS}/checkpoints/{{model}}/{{stage}}.source.json",
+            prompts=f"{DATA}/challenge_prompts.jsonl",
         output:
-            **pieces_of(shard, "{capture}"),
+            **pieces_of(shard, "{stage}"),
         log:
-            f"{RESULTS}/logs/capture_activations/{{model}}/{{capture}}.{shard}.log",
+            f"{RESULTS}/logs/capture_activations/{{model}}/{{stage}}.{shard}.log",
         benchmark:
-            f"{RESULTS}/benchmarks/capture_activations/{{model}}/{{capture}}.{shard}.tsv"
+            f"{RESULTS}/benchmarks/capture_activations/{{model}}/{{stage}}.{shard}.tsv"
         cache: CACHE
         conda:
             ENVIRONMENT
@@ -32,7 +34,6 @@ for shard in range(1, SHARDS + 1):
             model="{model}",
             tokens=config["generation"]["tokens"],
             positions=config["activations"]["positions"],
-            plan=captured_under,
             dtype=dtype_of,
             attention=attention_of,
             pieces=PIECES,
@@ -40,7 +41,7 @@ for shard in range(1, SHARDS + 1):
         shell:
             "python {SCRIPTS}/activations/capture_activations.py --checkpoint {input.checkpoint}"
             " --source {input.source} --name {params.model} --prompts {input.prompts}"
-            " --tokens {params.tokens} --positions {params.positions} {params.plan}"
+            " --tokens {params.tokens} --positions {params.positions}"
             " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
             " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
             " --pieces {params.pieces} --shard {resources.shard} --shards {resources.shards}"
@@ -109,33 +110,3 @@ rule gather_activations:
         code=code_of("activations/gather_activations"),
     shell:
         "python {SCRIPTS}/activations/gather_activations.py --pieces {input} --output {output} 2> {log}"
-
-
-rule compare_residuals:
-    input:
-        checkpoint_pre=f"{RESULTS}/checkpoints/{{model}}/pre",
-        checkpoint_post=f"{RESULTS}/checkpoints/{{model}}/post",
-        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
-        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
-        direction=f"{RESULTS}/directions/{{model}}/{DIRECTION}.safetensors",
-    output:
-        layers=f"{RESULTS}/residuals/{{model}}/layers.csv",
-        prompts=f"{RESULTS}/residuals/{{model}}/prompts.csv",
-        changes=f"{RESULTS}/residuals/{{model}}/value_changes.csv",
-    log:
-        f"{RESULTS}/logs/compare_residuals/{{model}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/compare_residuals/{{model}}.tsv"
-    conda:
-        ENVIRONMENT
-    resources:
-        # A few layers of value vectors, in float64.
-        mem_mb=lambda wildcards, input: 2000 + checkpoint_mb(input.checkpoint_pre) // 5,
-    params:
-        code=code_of("neurons/compare_residuals"),
-    shell:
-        "python {SCRIPTS}/neurons/compare_residuals.py"
-        " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
-        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
-        " --direction {input.direction} --output {output.layers}"
-        " --prompts-output {output.prompts} --changes-output {output.changes} 2> {log}"

@@ -67,28 +67,6 @@ def pieces_of(shard, capture):
     }
 
 
-def captured_files(wildcards):
-    """What a capture reads: of a checkpoint, or of the first one under an intervention."""
-    stage = "post" if wildcards.capture == "post" else "pre"
-    path = f"{RESULTS}/checkpoints/{wildcards.model}/{stage}"
-    files = {
-        "checkpoint": path,
-        "source": f"{path}.source.json",
-        "prompts": f"{DATA}/challenge_prompts.jsonl",
-    }
-    if wildcards.capture not in STAGES:
-        files["plan"] = f"{RESULTS}/plans/{wildcards.model}/{wildcards.capture}.parquet"
-    return files
-
-
-def captured_under(wildcards):
-    """Command-line options for the intervention that a capture is made under, if any."""
-    # Not asked of the input: Snakemake does not compare params that are derived from it.
-    plan = captured_files(wildcards).get("plan")
-    under = {"plan": plan, "plan_positions": config["generation"]["positions"]}
-    return options(under) if plan else ""
-
-
 def checkpoint_of(intervention):
     """Path of the checkpoint that an intervention runs on."""
     return f"{RESULTS}/checkpoints/{{model}}/{STUDY.stage(intervention)}"
@@ -127,7 +105,9 @@ def run_options(wildcards):
     """Command-line options for what running an intervention reads besides."""
     row = STUDY.interventions[wildcards.intervention]
     positions = (
-        {} if source_stage(row) is None else {"source_positions": config["activations"]["positions"]}
+        {}
+        if source_stage(row) is None
+        else {"source_positions": config["activations"]["positions"]}
     )
     return options({**run_files(wildcards), **positions})
 

@@ -115,31 +115,6 @@ rule compare_interventions:
         " --csv {output.csv} --markdown {output.markdown} 2> {log}"
 
 
-rule summarise_totals:
-    input:
-        contributions=f"{RESULTS}/contributions/{{model}}/{{direction}}.parquet",
-        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
-        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
-    output:
-        f"{RESULTS}/totals/{{model}}/{{direction}}.csv",
-    log:
-        f"{RESULTS}/logs/summarise_totals/{{model}}/{{direction}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/summarise_totals/{{model}}/{{direction}}.tsv"
-    conda:
-        ENVIRONMENT
-    params:
-        resamples=config["bootstrap"]["resamples"],
-        level=config["bootstrap"]["level"],
-        seed=SEED,
-        code=code_of("neurons/summarise_totals"),
-    shell:
-        "python {SCRIPTS}/neurons/summarise_totals.py --contributions {input.contributions}"
-        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
-        " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
-        " --output {output} 2> {log}"
-
-
 rule compare_models:
     input:
         totals=expand(f"{RESULTS}/totals/{{model}}/{DIRECTION}.csv", model=MODELS),

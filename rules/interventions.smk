@@ -1,27 +1,6 @@
 """Interventions: a plan a row of the tables, and what the model does under it."""
 
 
-rule describe_neurons:
-    input:
-        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
-        activations=f"{RESULTS}/activations/{{model}}/pre.h5",
-        direction=f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
-    output:
-        f"{RESULTS}/neurons/{{model}}/{{direction}}.parquet",
-    log:
-        f"{RESULTS}/logs/describe_neurons/{{model}}/{{direction}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/describe_neurons/{{model}}/{{direction}}.tsv"
-    conda:
-        ENVIRONMENT
-    params:
-        code=code_of("neurons/describe_neurons"),
-    shell:
-        "python {SCRIPTS}/neurons/describe_neurons.py --checkpoint {input.checkpoint}"
-        " --activations {input.activations} --direction {input.direction}"
-        " --output {output} 2> {log}"
-
-
 rule write_plan:
     input:
         unpack(plan_files),
@@ -83,3 +62,47 @@ rule run_intervention:
         " {params.besides} --challenge-prompts-output {output.challenge}"
         " --reference-sentences-output {output.references}"
         " --perplexity-output {output.perplexity} 2> {log}"
+
+
+for shard in range(1, SHARDS + 1):
+
+    rule:
+        name:
+            name_of_shard("capture_under_plan", shard)
+        input:
+            checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+            source=f"{RESULTS}/checkpoints/{{model}}/pre.source.json",
+            plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
+            prompts=f"{DATA}/challenge_prompts.jsonl",
+        output:
+            **pieces_of(shard, "{intervention}"),
+        log:
+            f"{RESULTS}/logs/capture_under_plan/{{model}}/{{intervention}}.{shard}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/capture_under_plan/{{model}}/{{intervention}}.{shard}.tsv"
+        cache: CACHE
+        conda:
+            ENVIRONMENT
+        threads: config["compute"]["threads"]
+        resources:
+            **model_resources(minutes=30),
+            shard=shard,
+            shards=SHARDS,
+        params:
+            model="{model}",
+            tokens=config["generation"]["tokens"],
+            positions=config["activations"]["positions"],
+            plan_positions=config["generation"]["positions"],
+            dtype=dtype_of,
+            attention=attention_of,
+            pieces=PIECES,
+            code=code_of("interventions/capture_under_plan"),
+        shell:
+            "python {SCRIPTS}/interventions/capture_under_plan.py --checkpoint {input.checkpoint}"
+            " --source {input.source} --name {params.model} --prompts {input.prompts}"
+            " --tokens {params.tokens} --positions {params.positions}"
+            " --plan {input.plan} --plan-positions {params.plan_positions}"
+            " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
+            " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
+            " --pieces {params.pieces} --shard {resources.shard} --shards {resources.shards}"
+            " --output {output} 2> {log}"

@@ -114,3 +114,79 @@ rule summarise_cancellation:
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
         " --output {output.layers} --curve {output.curve} --neurons {output.neurons} 2> {log}"
+
+
+rule compare_residuals:
+    input:
+        checkpoint_pre=f"{RESULTS}/checkpoints/{{model}}/pre",
+        checkpoint_post=f"{RESULTS}/checkpoints/{{model}}/post",
+        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
+        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
+        direction=f"{RESULTS}/directions/{{model}}/{DIRECTION}.safetensors",
+    output:
+        layers=f"{RESULTS}/residuals/{{model}}/layers.csv",
+        prompts=f"{RESULTS}/residuals/{{model}}/prompts.csv",
+        changes=f"{RESULTS}/residuals/{{model}}/value_changes.csv",
+    log:
+        f"{RESULTS}/logs/compare_residuals/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compare_residuals/{{model}}.tsv"
+    conda:
+        ENVIRONMENT
+    resources:
+        # A few layers of value vectors, in float64.
+        mem_mb=lambda wildcards, input: 2000 + checkpoint_mb(input.checkpoint_pre) // 5,
+    params:
+        code=code_of("neurons/compare_residuals"),
+    shell:
+        "python {SCRIPTS}/neurons/compare_residuals.py"
+        " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
+        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
+        " --direction {input.direction} --output {output.layers}"
+        " --prompts-output {output.prompts} --changes-output {output.changes} 2> {log}"
+
+
+rule describe_neurons:
+    input:
+        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+        activations=f"{RESULTS}/activations/{{model}}/pre.h5",
+        direction=f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
+    output:
+        f"{RESULTS}/neurons/{{model}}/{{direction}}.parquet",
+    log:
+        f"{RESULTS}/logs/describe_neurons/{{model}}/{{direction}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/describe_neurons/{{model}}/{{direction}}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        code=code_of("neurons/describe_neurons"),
+    shell:
+        "python {SCRIPTS}/neurons/describe_neurons.py --checkpoint {input.checkpoint}"
+        " --activations {input.activations} --direction {input.direction}"
+        " --output {output} 2> {log}"
+
+
+rule summarise_totals:
+    input:
+        contributions=f"{RESULTS}/contributions/{{model}}/{{direction}}.parquet",
+        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
+        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
+    output:
+        f"{RESULTS}/totals/{{model}}/{{direction}}.csv",
+    log:
+        f"{RESULTS}/logs/summarise_totals/{{model}}/{{direction}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/summarise_totals/{{model}}/{{direction}}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        resamples=config["bootstrap"]["resamples"],
+        level=config["bootstrap"]["level"],
+        seed=SEED,
+        code=code_of("neurons/summarise_totals"),
+    shell:
+        "python {SCRIPTS}/neurons/summarise_totals.py --contributions {input.contributions}"
+        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
+        " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
+        " --output {output} 2> {log}"

@@ -35,7 +35,7 @@ def write(path, sums=None, batch_size=2, counts=COUNTS, residuals=None):
     with new_cache(path, N_PROMPTS, N_TOKENS, {"model": "m", "revision": "r"}) as cache:
         for start in range(0, N_PROMPTS, batch_size):
             rows = slice(start, start + batch_size)
-            part = {name: each[:, rows] for name, each in everything.items()}
+            part = {name: each[:, rows].swapaxes(0, 1) for name, each in everything.items()}
             cache.add(start, TOKENS[rows], mask[rows], part)
     return path
 
@@ -105,7 +105,7 @@ def test_a_crossed_cache_holds_means_alone(tmp_path):
     sums = {"mlp_post": POSITIONS.sum(axis=2), "mlp_post_same_text": 2 * POSITIONS.sum(axis=2)}
     attributes = {"model": "m", "revision": "r"}
     with new_cache(tmp_path / "a.h5", N_PROMPTS, N_TOKENS, attributes, means_only=True) as cache:
-        cache.add(0, TOKENS, MASK, sums)
+        cache.add(0, TOKENS, MASK, {name: each.swapaxes(0, 1) for name, each in sums.items()})
     with open_cache(tmp_path / "a.h5", CROSSED_DATASETS) as cache:
         assert set(cache) == set(CROSSED_DATASETS)
         np.testing.assert_allclose(
@@ -217,3 +217,14 @@ def test_of_two_open_caches_the_damaged_one_is_named(tmp_path):
 def test_an_error_that_is_not_of_the_cache_stays_what_it_is(tmp_path):
     with pytest.raises(PermissionError), open_cache(write(tmp_path / "a.h5")):
         raise PermissionError
+
+
+@pytest.mark.parametrize("name", ["per_prompt", "mean"])
+def test_a_cache_of_an_earlier_version_is_refused_in_one_sentence(tmp_path, name):
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file[name] = np.zeros((2, 3))
+    with (
+        pytest.raises(InputError, match="written by an earlier version"),
+        open_cache(tmp_path / "old.h5"),
+    ):
+        pass

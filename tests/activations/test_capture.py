@@ -22,8 +22,8 @@ def captured(model, tokenizer, positions, batch_size, prompts=PROMPTS):
     parts = []
     with ActivationCapture(model, positions) as capture:
         for batch in generate_greedily(model, tokenizer, prompts, N_TOKENS, batch_size, capture):
-            sums = capture.activation_sums, capture.sums["mlp_out"]
-            parts.append((batch.tokens, batch.mask, *(s.numpy().swapaxes(0, 1) for s in sums)))
+            sums = capture.sums["mlp_post"], capture.sums["mlp_out"]
+            parts.append((batch.tokens, batch.mask, *(s.numpy() for s in sums)))
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
@@ -66,16 +66,16 @@ def test_the_residual_stream_is_that_after_each_block(
             batches = generate_greedily(model, tokenizer, PROMPTS, n_tokens, batch_size, capture)
             found = [(batch.mask, capture.sums["resid_post"].numpy()) for batch in batches]
         counts = np.concatenate([mask for mask, _ in found]).sum(axis=1)
-        sums = np.concatenate([each for _, each in found], axis=1)
+        sums = np.concatenate([each for _, each in found])
         assert counts.max() == n_tokens
         for row, prompt in enumerate(PROMPTS):
             ids, written = continue_alone(model, tokenizer, prompt, n_tokens)
             ids, n = ids + written[: counts[row]], counts[row]
             stop = len(ids) - (positions == "predicting")
             wanted = streams_alone(model, ids, slice(stop - n, stop))
-            np.testing.assert_allclose(sums[:-1, row], wanted[:-1].sum(axis=1), atol=5e-5)
+            np.testing.assert_allclose(sums[row, :-1], wanted[:-1].sum(axis=1), atol=5e-5)
             if counts[row] == 1:
-                last = final_norm(model)(torch.tensor(sums[-1, row])).detach().numpy()
+                last = final_norm(model)(torch.tensor(sums[row, -1])).detach().numpy()
                 np.testing.assert_allclose(last, wanted[-1, 0], atol=5e-5)
 
 

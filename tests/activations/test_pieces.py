@@ -108,7 +108,7 @@ def write_pieces(folder, indices, **changes):
                 mask = np.arange(5) < prompts[:, None] + 1
                 shapes = {"mlp_post": 3, "mlp_out": 2, "resid_post": 2}
                 sums = {
-                    name: np.tile((prompts * (prompts + 1.0))[None, :, None], (2, 1, width))
+                    name: np.tile((prompts * (prompts + 1.0))[:, None, None], (1, 2, width))
                     for name, width in shapes.items()
                 }
                 p.add(start, np.tile(prompts[:, None], 5), mask, sums)

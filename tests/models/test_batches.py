@@ -98,7 +98,7 @@ def test_a_capture_that_ran_out_of_memory_has_the_same_sums(gpt2, tokenizer, mon
     def captured():
         with ActivationCapture(gpt2, "generated") as capture:
             parts = [
-                (batch.tokens, capture.activation_sums.numpy().copy().swapaxes(0, 1))
+                (batch.tokens, capture.sums["mlp_post"].numpy().copy())
                 for batch in generate_greedily(gpt2, tokenizer, PROMPTS, 6, 4, capture)
             ]
         return [np.concatenate(each) for each in zip(*parts, strict=True)]

@@ -57,7 +57,7 @@ def test_loading_is_repeatable(checkpoints, architecture, model):
     assert torch.equal(*logits)
 
 
-def test_an_unknown_family_is_named_with_the_known_ones(copied):
+def test_an_unknown_architecture_is_named_with_the_known_ones(copied):
     checkpoint = copied("gpt2")
     config = json.loads((checkpoint / "config.json").read_text())
     (checkpoint / "config.json").write_text(json.dumps(config | {"model_type": "bloom"}))
@@ -238,7 +238,7 @@ def dispatched(checkpoints, architecture):
 def captured(model, tokenizer):
     with ActivationCapture(model, "generated") as capture:
         runs = list(generate_greedily(model, tokenizer, PROMPTS, 5, 5, capture))
-    return runs[0].tokens, capture.activation_sums
+    return runs[0].tokens, capture.sums["mlp_post"]
 
 
 def test_a_dispatched_model_gives_the_same_activations(model, dispatched, tokenizer):

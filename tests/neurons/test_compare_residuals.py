@@ -97,7 +97,7 @@ def test_caches_of_other_prompts_are_refused(changed, tmp_path, monkeypatch):
         residual = file["resid_post"][:3]
         del file["resid_post"]
         file["resid_post"] = residual
-    with pytest.raises(InputError, match=r"post\.h5: residual of shapes .*capture both again"):
+    with pytest.raises(InputError, match=r"post\.h5: resid_post of shapes .*capture both again"):
         run_main(compare_residuals, monkeypatch, changed[0])
 
 

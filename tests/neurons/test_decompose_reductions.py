@@ -97,5 +97,5 @@ def test_another_checkpoint_is_told(arguments, checkpoints, tmp_path, monkeypatc
 
 def test_a_crossed_cache_is_not_taken_for_one_of_a_checkpoint(arguments, tmp_path, monkeypatch):
     arguments["--activations-crossed"] = tmp_path / "pre.h5"
-    with pytest.raises(InputError, match="lacks the dataset 'mean_same_text'"):
+    with pytest.raises(InputError, match="lacks the dataset 'mlp_post_same_text_mean'"):
         run_main(decompose_reductions, monkeypatch, arguments)

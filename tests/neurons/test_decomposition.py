@@ -78,7 +78,7 @@ def split_of(pre, post, tokenizer, same_text=True):
     for name, model in (("pre", pre), ("post", post)):
         with ActivationCapture(model, "generated") as capture:
             (batch,) = generate_greedily(model, tokenizer, PROMPTS, N_TOKENS, 16, capture)
-            means[name] = mean_of(capture.activation_sums, batch)
+            means[name] = mean_of(capture.sums["mlp_post"], batch)
             means[f"{name} tokens"] = batch.tokens
     with CrossedCapture(pre, post, "generated") as capture:
         (batch,) = generate_greedily(pre, tokenizer, PROMPTS, N_TOKENS, 16, capture)
@@ -92,7 +92,7 @@ def split_of(pre, post, tokenizer, same_text=True):
 
 
 def mean_of(sums, batch):
-    return (sums.sum(dim=1, dtype=torch.float64) / batch.mask.sum()).numpy()
+    return (sums.sum(dim=0, dtype=torch.float64) / batch.mask.sum()).numpy()
 
 
 def values_of(model):

@@ -104,7 +104,7 @@ def test_layers_at_the_quarters_of_the_depth_are_shown(n_layers, shown, late):
 
 
 def residuals_of(model, tokenizer):
-    """Mean stream of each prompt over one token, (n_layers, n_prompts, d_model)."""
+    """Mean stream of each prompt over one token, (n_prompts, n_layers, d_model)."""
     with ActivationCapture(model, "predicting") as capture:
         list(generate_greedily(model, tokenizer, PROMPTS, 1, 16, capture))
         return capture.sums["resid_post"].numpy()
@@ -117,8 +117,8 @@ def test_a_shift_planted_in_a_model_by_a_bias_is_recovered(checkpoints, architec
     layer = len(stack(post)) - 1
     mlp_of(post, layer).down.bias.add_(planted)
     before, after = residuals_of(pre, tokenizer), residuals_of(post, tokenizer)
-    np.testing.assert_array_equal(before[:layer], after[:layer])
-    shift = measure_shift(before[layer], after[layer])
+    np.testing.assert_array_equal(before[:, :layer], after[:, :layer])
+    shift = measure_shift(before[:, layer], after[:, layer])
     np.testing.assert_allclose(shift.mean, planted, atol=1e-5)
     assert shift.shared == pytest.approx(1, abs=1e-6)
     assert cosine(shift.shift_component, planted.double().numpy()) == pytest.approx(1, abs=1e-9)

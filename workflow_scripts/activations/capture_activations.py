@@ -1,7 +1,6 @@
 """Capture a checkpoint's neuron activations while it continues pieces of the challenge prompts."""
 
 import argparse
-from contextlib import nullcontext
 from pathlib import Path
 
 from dpo_neurons.files.provenance import read_source
@@ -24,17 +23,13 @@ def main() -> None:
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
     parser.add_argument("--positions", required=True, help="generated or predicting")
-    parser.add_argument("--plan", type=Path, help="an intervention to capture under")
-    parser.add_argument("--plan-positions", choices=("last", "all"), help="needed with --plan")
     model_arguments(parser)
     piece_arguments(parser)
     arguments = parser.parse_args()
 
     obey_threads(arguments.threads)
     from dpo_neurons.activations.capture import ActivationCapture
-    from dpo_neurons.activations.pieces import capture_pieces
-    from dpo_neurons.interventions.hooks import apply_plan
-    from dpo_neurons.interventions.plans import read_plan
+    from dpo_neurons.activations.pieces import Share, capture_pieces
     from dpo_neurons.models.loading import load_model, load_tokenizer
     from dpo_neurons.running.devices import leased_devices
 
@@ -47,15 +42,14 @@ def main() -> None:
         "positions": arguments.positions,
         "versions": library_versions(),
     }
+    share = Share(arguments.pieces, arguments.shard, arguments.shards, arguments.output)
     with leased_devices(arguments.device, arguments.gpus) as devices:
         model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
-        plan = read_plan(arguments.plan) if arguments.plan else None
-        intervention = (
-            apply_plan(model, plan, arguments.plan_positions) if plan is not None else nullcontext()
-        )
-        # The capture's hooks come after the intervention's, so it reads what was changed.
-        with intervention, ActivationCapture(model, arguments.positions) as capture:
-            capture_pieces(model, tokenizer, prompts, capture, arguments, attributes)
+        with ActivationCapture(model, arguments.positions) as capture:
+            capture_pieces(
+                model, tokenizer, prompts, capture, arguments.tokens, arguments.batch_size, share,
+                attributes,
+            )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def main() -> None:
 
     obey_threads(arguments.threads)
     from dpo_neurons.activations.crossed_capture import CrossedCapture
-    from dpo_neurons.activations.pieces import capture_pieces
+    from dpo_neurons.activations.pieces import Share, capture_pieces
     from dpo_neurons.models.loading import load_model, load_tokenizer
     from dpo_neurons.running.devices import leased_devices
 
@@ -44,14 +44,16 @@ def main() -> None:
         "positions": arguments.positions,
         "versions": library_versions(),
     }
+    share = Share(arguments.pieces, arguments.shard, arguments.shards, arguments.output)
     with leased_devices(arguments.device, arguments.gpus) as devices:
         how = arguments.dtype, devices, arguments.attention
         model = load_model(arguments.checkpoint_pre, *how)
         other = load_model(arguments.checkpoint_post, *how)
         with CrossedCapture(model, other, arguments.positions) as capture:
             capture_pieces(
-                model, tokenizer, prompts, capture, arguments, attributes, means_only=True
-            )
+                model, tokenizer, prompts, capture, arguments.tokens, arguments.batch_size, share,
+                attributes, means_only=True,
+            )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def main() -> None:
     from dpo_neurons.interventions.hooks import apply_plan
     from dpo_neurons.interventions.source_activations import SourceActivations
     from dpo_neurons.models.batches import first_batch_size
-    from dpo_neurons.models.decoding import generate_greedily, count_tokens
+    from dpo_neurons.models.decoding import count_tokens, generate_greedily
     from dpo_neurons.models.loading import load_model, load_tokenizer
     from dpo_neurons.models.perplexity import measure_perplexity
     from dpo_neurons.running.devices import leased_devices

@@ -104,6 +104,11 @@ def open_cache(path: Path, datasets: Sequence[str] = DATASETS) -> Iterator[h5py.
             missing = [name for name in datasets if name not in file]
         except (OSError, RuntimeError) as error:
             raise _damaged(path, error) from error
+        if "per_prompt" in file or "mean" in file:
+            raise InputError(
+                f"{path}: written by an earlier version, which named its datasets otherwise; "
+                "delete it and run again"
+            )
         if missing:
             raise InputError(f"{path}: lacks the dataset {missing[0]!r}; delete it and run again")
         try:

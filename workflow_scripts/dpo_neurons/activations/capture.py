@@ -1,4 +1,4 @@
-"""Reading activations, MLP outputs and the residual stream while a model generates: no second pass.
+"""Reads activations, MLP outputs and the residual stream while a model generates, in the same pass.
 
 The activation of a neuron is the input of its layer's down projection. At every forward pass of
 generation the newest position, the last one under left padding, is read.
@@ -65,7 +65,7 @@ class CountedSums(TokenObserver):
         """Forget the sums and start a batch."""
         self._newest = self._zeros(batch_size)
         self.sums = self._zeros(batch_size)
-        """By name, (n_layers, batch, width) float32: sums over each prompt's counted positions."""
+        """By name, (batch, n_layers, width) float32: sums over each prompt's counted positions."""
         self._alive = torch.ones(batch_size, dtype=torch.bool, device=self._device)
         self._seen_tokens = 0
 
@@ -82,12 +82,12 @@ class CountedSums(TokenObserver):
     def _add(self, counted: Tensor) -> None:
         # Not a product: a NaN at a position left out must not spread. In place: the next pass
         # overwrites what was read, and a copy would be needed while memory is fullest.
-        left_out = ~counted[None, :, None]
+        left_out = ~counted[:, None, None]
         for name, sums in self.sums.items():
             sums += self._newest[name].masked_fill_(left_out, 0)
 
     def _keep(self, name: str, layer: int, states: Tensor) -> None:
-        self._newest[name][layer].copy_(self._last(states))
+        self._newest[name][:, layer].copy_(self._last(states))
 
     def _last(self, states: Tensor) -> Tensor:
         """The newest position of states, as (batch, width)."""
@@ -96,18 +96,13 @@ class CountedSums(TokenObserver):
     def _zeros(self, batch_size: int) -> dict[str, Tensor]:
         n_layers = len(self._layers.blocks)
         return {
-            name: torch.zeros((n_layers, batch_size, width), device=self._device)
+            name: torch.zeros((batch_size, n_layers, width), device=self._device)
             for name, width in self._widths().items()
         }
 
 
 class ActivationCapture(CountedSums):
-    """Sums `activations`, MLP `outputs` and the `residuals`, the stream after each block."""
-
-    @property
-    def activation_sums(self) -> Tensor:
-        """(n_layers, batch, d_mlp) float32: sums over the counted positions of each prompt."""
-        return self.sums["mlp_post"]
+    """Sums `mlp_post`, `mlp_out` and `resid_post`, the stream after each block."""
 
     def _widths(self) -> dict[str, int]:
         d_mlp, d_model = self._layers.d_mlp, self._layers.d_model

@@ -60,13 +60,13 @@ class CrossedCapture(CountedSums):
         counted = torch.tensor(continued, device=device)[..., None]
         read = torch.cat([mask, torch.ones_like(tokens)], dim=1)
         rows, start = len(ids), ids.shape[1] - (self._positions == "predicting")
-        sums = torch.zeros((len(self._other.blocks), rows, self._other.d_mlp), device=device)
+        sums = torch.zeros((rows, len(self._other.blocks), self._other.d_mlp), device=device)
 
         def reader(layer: int) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
             def add(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
                 states = view_by_prompt(inputs[0], rows)[:, start : start + tokens.shape[1]]
                 kept = torch.where(counted.to(states.device), states, 0)
-                sums[layer].copy_(kept.sum(dim=1, dtype=torch.float32))
+                sums[:, layer].copy_(kept.sum(dim=1, dtype=torch.float32))
 
             return add
 

@@ -4,11 +4,12 @@ The prompts are always cut into the same pieces, and a batch never crosses from 
 the number of jobs that share the pieces changes no number.
 """
 
-import argparse
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import h5py
 import numpy as np
@@ -25,7 +26,7 @@ from dpo_neurons.files.hdf5 import (
     write_attributes,
 )
 from dpo_neurons.models.batches import first_batch_size, order_longest_first
-from dpo_neurons.models.decoding import generate_greedily, count_tokens
+from dpo_neurons.models.decoding import count_tokens, generate_greedily
 from dpo_neurons.running.progress import Progress
 
 log = logging.getLogger("dpo_neurons")
@@ -78,7 +79,7 @@ class PieceWriter:
     ) -> None:
         """Add the batch of prompts from the piece's row `start` on.
 
-        tokens, mask: (batch, n_tokens). sums: (n_layers, batch, width) each, over the positions
+        tokens, mask: (batch, n_tokens). sums: (batch, n_layers, width) each, over the positions
         that `mask` counts, by name as in MEANS and PER_PROMPT.
         Raises InputError for sums that are NaN or infinite.
         """
@@ -87,7 +88,7 @@ class PieceWriter:
         for name, each in sums.items():
             finite = np.isfinite(each).all(axis=2)
             if not finite.all():
-                layer, row = np.argwhere(~finite)[0]
+                row, layer = np.argwhere(~finite)[0]
                 raise InputError(
                     f"{self._owner}: {name} of layer {layer} are NaN or infinite for prompt "
                     f"{self._index[start + row]}; the weights are damaged or overflow, so fetch "
@@ -99,8 +100,8 @@ class PieceWriter:
         for name, (dataset, number) in self._per_prompt.items():
             beyond = 0
             # Layer by layer, as the chunks lie: no copy of all layers is made.
-            for layer, summed in enumerate(sums[name]):
-                means = summed / np.maximum(counts, 1)[:, None]
+            for layer in range(sums[name].shape[1]):
+                means = sums[name][:, layer] / np.maximum(counts, 1)[:, None]
                 beyond += _clip(means, number)
                 self._file[dataset][start : start + len(tokens), layer] = means.astype(number)
             if beyond:
@@ -109,7 +110,7 @@ class PieceWriter:
                     dataset, beyond, np.dtype(number).name, np.finfo(number).max,
                 )  # fmt: skip
         for name, total in self._totals.items():
-            total += sums[name].sum(axis=1, dtype=np.float64)
+            total += sums[name].sum(axis=0, dtype=np.float64)
         self._count += int(counts.sum())
 
     def close(self) -> None:
@@ -121,7 +122,7 @@ class PieceWriter:
 
     def _create(self, sums: Mapping[str, np.ndarray], rows: int) -> None:
         n_prompts, n_tokens = self._shape
-        shapes = {name: (len(each), each.shape[2]) for name, each in sums.items()}
+        shapes = {name: summed.shape[1:] for name, summed in sums.items()}
         self._totals = {name: np.zeros(shapes[name]) for name in MEANS if name in shapes}
         n_bytes = 5 * n_prompts * n_tokens + sum(each.nbytes for each in self._totals.values())
         for name, (_, number) in self._per_prompt.items():
@@ -168,36 +169,48 @@ def new_piece(
         write_attributes(file, attributes)
 
 
+@dataclass(frozen=True)
+class Share:
+    """Which pieces of the prompts a job captures, and the file of each."""
+
+    pieces: int
+    """Number of pieces that the prompts are cut into."""
+    shard: int
+    """Which job this is, counted from 1."""
+    shards: int
+    """Number of jobs that share the pieces."""
+    paths: Sequence[Path]
+    """A file for each piece of this job."""
+
+
 def capture_pieces(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    prompts: list[str],
+    prompts: Sequence[str],
     capture: CountedSums,
-    asked: argparse.Namespace,
+    n_tokens: int,
+    batch_size: int | Literal["auto"],
+    share: Share,
     attributes: dict[str, str],
     means_only: bool = False,
 ) -> None:
-    """Continue the prompts of each piece asked for, and write what `capture` summed meanwhile.
+    """Continue the prompts of a job's pieces, and write what `capture` summed meanwhile.
 
-    asked: the arguments of `piece_arguments`, tokens and batch_size. attributes, means_only: as
-    for `new_piece`.
-    Raises InputError for a prompt too long for the model, and sums that are NaN or infinite.
+    attributes, means_only: as for `new_piece`.
+    Raises InputError for a prompt too long for the model, and for sums that are NaN or infinite.
     """
-    pieces = cut_into_pieces(count_tokens(tokenizer, prompts), asked.pieces)
-    batch_size = first_batch_size(asked.batch_size, model.device)
-    own = [pieces[number] for number in pieces_of_shard(asked.pieces, asked.shard, asked.shards)]
-    with Progress(total=sum(map(len, own)), desc="capturing", unit="prompt") as bar:
-        for index, path in zip(own, asked.output, strict=True):
-            with new_piece(path, index, asked.tokens, attributes, means_only) as piece:
+    pieces = cut_into_pieces(count_tokens(tokenizer, prompts), share.pieces)
+    numbers = pieces_of_shard(share.pieces, share.shard, share.shards)
+    n_prompts = sum(len(pieces[number]) for number in numbers)
+    size = first_batch_size(batch_size, model.device)
+    with Progress(total=n_prompts, desc="capturing", unit="prompt") as bar:
+        for number, path in zip(numbers, share.paths, strict=True):
+            index = pieces[number]
+            piece_prompts = [prompts[prompt] for prompt in index]
+            with new_piece(path, index, n_tokens, attributes, means_only) as piece:
                 for batch in generate_greedily(
-                    model,
-                    tokenizer,
-                    [prompts[each] for each in index],
-                    asked.tokens,
-                    batch_size,
-                    capture,
-                    progress=None,
+                    model, tokenizer, piece_prompts, n_tokens, size, capture, progress=None
                 ):
-                    sums = {name: each.cpu().numpy() for name, each in capture.sums.items()}
+                    sums = {name: summed.cpu().numpy() for name, summed in capture.sums.items()}
                     piece.add(batch.start, batch.tokens, batch.mask, sums)
                     bar.update(len(batch.tokens))

@@ -56,7 +56,7 @@ class SourceActivations(TokenObserver):
             self._going_on = [counts > 0]
             counts = counts.clamp(min=1)
             for layer, neurons in self._neurons.items():
-                sums = capture.activation_sums[layer][:, neurons.to(counts.device)]
+                sums = capture.sums["mlp_post"][:, layer, neurons.to(counts.device)]
                 self._means[layer] = (sums / counts[:, None])[:, None]
         else:
             with self._recording(len(input_ids)):

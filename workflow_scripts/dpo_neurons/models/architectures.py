@@ -88,7 +88,7 @@ def architecture_of_type(model_type: str, where: Path | str) -> Architecture:
     if model_type not in ARCHITECTURES:
         raise InputError(
             f"{where}: model_type {model_type!r} has no known architecture (known: "
-            f"{', '.join(ARCHITECTURES)}); add a row to ARCHITECTURES in dpo_neurons/families.py"
+            f"{', '.join(ARCHITECTURES)}); add a row to ARCHITECTURES in dpo_neurons/models/architectures.py"
         )
     return ARCHITECTURES[model_type]
 

@@ -1,0 +1,69 @@
+"""Capture the first checkpoint's activations under an intervention, on pieces of the prompts."""
+
+import argparse
+from pathlib import Path
+
+from dpo_neurons.files.provenance import read_source
+from dpo_neurons.running.program import (
+    library_versions,
+    model_arguments,
+    obey_threads,
+    piece_arguments,
+    run_program,
+)
+from dpo_neurons.study.datasets import read_dataset
+
+
+def main() -> None:
+    """Parse, generate and capture, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--source", type=Path, required=True, help="where it came from, JSON")
+    parser.add_argument("--name", required=True, help="the model's name, for the attributes")
+    parser.add_argument("--prompts", type=Path, required=True)
+    parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
+    parser.add_argument("--positions", required=True, help="generated or predicting")
+    parser.add_argument("--plan", type=Path, required=True, help="parquet")
+    parser.add_argument(
+        "--plan-positions",
+        required=True,
+        choices=("last", "all"),
+        help="where the plan acts in each forward pass",
+    )
+    model_arguments(parser)
+    piece_arguments(parser)
+    arguments = parser.parse_args()
+
+    obey_threads(arguments.threads)
+    from dpo_neurons.activations.capture import ActivationCapture
+    from dpo_neurons.activations.pieces import Share, capture_pieces
+    from dpo_neurons.interventions.hooks import apply_plan
+    from dpo_neurons.interventions.plans import read_plan
+    from dpo_neurons.models.loading import load_model, load_tokenizer
+    from dpo_neurons.running.devices import leased_devices
+
+    prompts = [row["prompt"] for row in read_dataset(arguments.prompts, "challenge_prompts")]
+    tokenizer = load_tokenizer(arguments.checkpoint)
+    attributes = {
+        "model": arguments.name,
+        "revision": read_source(arguments.source)["revision"],
+        "dtype": arguments.dtype,
+        "positions": arguments.positions,
+        "versions": library_versions(),
+    }
+    share = Share(arguments.pieces, arguments.shard, arguments.shards, arguments.output)
+    with leased_devices(arguments.device, arguments.gpus) as devices:
+        model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
+        # The capture's hooks come after the intervention's: it reads what was changed.
+        with (
+            apply_plan(model, read_plan(arguments.plan), arguments.plan_positions),
+            ActivationCapture(model, arguments.positions) as capture,
+        ):
+            capture_pieces(
+                model, tokenizer, prompts, capture, arguments.tokens, arguments.batch_size, share,
+                attributes,
+            )  # fmt: skip
+
+
+if __name__ == "__main__":
+    run_program(main)
