@@ -41,7 +41,7 @@ include: "rules/neurons.smk"
 include: "rules/interventions.smk"
 include: "rules/evaluation.smk"
 include: "rules/figures.smk"
-include: "rules/further_figures.smk"
+include: "rules/intervention_figures.smk"
 
 
 if CACHE:

@@ -72,8 +72,7 @@ def made_model(shape: Shape, dtype: str, device: str) -> PreTrainedModel:
 
 def made_tokenizer(vocabulary: int) -> PreTrainedTokenizerBase:
     """A tokenizer with one token a word, padding on the left."""
-    from build_tokenizer import build_tokenizer
-
+    from dpo_neurons.checkpoints.word_tokenizer import build_tokenizer
     from dpo_neurons.study.synthetic_language import DOCUMENT_END, PADDING, UNKNOWN
 
     words = [PADDING, UNKNOWN, DOCUMENT_END]

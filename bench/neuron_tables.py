@@ -16,17 +16,19 @@ from measuring import Figure, machine, paired_seconds, report
 
 # isort: split
 # Found because measuring puts workflow_scripts on the path.
-import draw_activation_changes
-import draw_cumulative_reduction
-import draw_layer_reduction
-import draw_projection_shifts
-import draw_rank_composition
-import draw_top_activations
 import h5py
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.figures.style import typical_size
+from dpo_neurons.figures import (
+    activation_changes,
+    cumulative_reduction,
+    layer_reduction,
+    projection_shifts,
+    rank_composition,
+    top_activations,
+)
+from dpo_neurons.figures.style import median_size
 from dpo_neurons.models.value_vectors import lengths
 from dpo_neurons.neurons.cancellation import strongest_neurons, tabulate_cancellation
 from dpo_neurons.neurons.contributions import (
@@ -35,9 +37,14 @@ from dpo_neurons.neurons.contributions import (
     read_contributions,
 )
 from dpo_neurons.neurons.decomposition import split_reductions, sum_sources
-from dpo_neurons.neurons.prompt_projections import PromptProjections, prompt_projections
-from dpo_neurons.neurons.resampled_curve import curve_ranks, resampled_drops, with_intervals
-from dpo_neurons.neurons.summaries import group_sets, summarise_groups, summarise_totals, total_sets
+from dpo_neurons.neurons.prompt_projections import PromptProjections
+from dpo_neurons.neurons.resampled_curve import summarise_cancellation
+from dpo_neurons.neurons.summaries import (
+    group_sets,
+    sum_by_group,
+    summarise_groups,
+    summarise_totals,
+)
 
 BAR_SECONDS = 1.0
 BOOTSTRAP = (2000, 0.95, 0)
@@ -101,19 +108,19 @@ def counted_steps(made: Made, table: pd.DataFrame) -> dict[str, Callable[[], obj
     """What the programs compute per neuron, by name."""
     drops = table.groupby("layer")["reduction"].sum().to_numpy()
     few = PromptProjections(np.ones((8, 8)), np.full(8, 20))
-    ranks = draw_projection_shifts.aggregate
+    ranks = projection_shifts.aggregate
     return {
-        "contributions": partial(contributions, *vars(made).values(), "v1"),
+        "contributions": partial(compute_contributions, *vars(made).values(), "v1"),
         "identity check": partial(identity_error, table, drops),
         "group sets and sums": lambda: (
             group_sets(table),
-            summarise_groups(table, few, few, *BOOTSTRAP),
+            sum_by_group(table, few, few, *BOOTSTRAP),
         ),
-        "figure 1b": partial(draw_cumulative_reduction.aggregate, table),
-        "figure 2b": partial(draw_rank_composition.aggregate, table, 10000, 100),
+        "figure 1b": partial(cumulative_reduction.aggregate, table),
+        "figure 2b": partial(rank_composition.aggregate, table, 10000, 100),
         "figure 2c": partial(ranks, table, "reduction", 1, 300, "projection"),
-        "figure 3": partial(draw_layer_reduction.aggregate, table),
-        "figure 4": partial(draw_top_activations.aggregate, table, 100),
+        "figure 3": partial(layer_reduction.aggregate, table),
+        "figure 4": partial(top_activations.aggregate, table, 100),
         "figure 5a": partial(ranks, table, "reduction", 1, 200, "activation"),
         "figure 5b": partial(ranks, table, "reduction", 3001, 3200, "activation"),
         "figure 7": lambda: (tabulate_cancellation(table), strongest_neurons(table, 10)),
@@ -123,8 +130,8 @@ def counted_steps(made: Made, table: pd.DataFrame) -> dict[str, Callable[[], obj
 
 
 def _figure_10(table: pd.DataFrame) -> pd.DataFrame:
-    constant = typical_size(draw_activation_changes.changes(table))
-    return draw_activation_changes.aggregate(table, draw_activation_changes.BINS, constant)
+    constant = median_size(activation_changes.change_of_activation(table))
+    return activation_changes.aggregate(table, activation_changes.BINS, constant)
 
 
 def _figure_13(made: Made, table: pd.DataFrame) -> pd.DataFrame:
@@ -146,13 +153,11 @@ def steps_beside(
     table.to_parquet(path, index=False)
     prompts = f"{n_prompts} prompts"
     return {
-        f"groups, bootstrap over {prompts}": lambda: summarise_groups(
-            table, *_projections(table, caches, group_sets(table)), *BOOTSTRAP
+        f"groups, bootstrap over {prompts}": partial(_summarise, summarise_groups, table, caches),
+        f"totals, bootstrap over {prompts}": partial(_summarise, summarise_totals, table, caches),
+        f"figure 8, bootstrap over {prompts}": partial(
+            _summarise, summarise_cancellation, table, caches
         ),
-        f"totals, bootstrap over {prompts}": lambda: summarise_totals(
-            table, *_projections(table, caches, total_sets(table)), *BOOTSTRAP
-        ),
-        f"figure 8, bootstrap over {prompts}": partial(_net_curve, table, caches),
         "dot products and norms, a layer": partial(_project, values, np.ones(d_model)),
         "writing the table": partial(table.to_parquet, folder / "again.parquet", index=False),
         "reading the table": partial(read_contributions, path),
@@ -171,23 +176,12 @@ def write_prompts(path: Path, n_prompts: int, means: np.ndarray) -> Path:
     return path
 
 
-def _projections(
-    table: pd.DataFrame, caches: dict[str, Path], sets: np.ndarray
-) -> list[PromptProjections]:
-    found = []
-    for stage, path in caches.items():
-        with h5py.File(path) as cache:
-            found.append(prompt_projections(table, cache, stage, sets))
-    return found
-
-
-def _net_curve(table: pd.DataFrame, caches: dict[str, Path]) -> object:
-    resamples, level, seed = BOOTSTRAP
-    falling = table.sort_values("rank")["reduction"].to_numpy()
-    ranks = curve_ranks(falling)
+def _summarise(
+    summarise: Callable[..., object], table: pd.DataFrame, caches: dict[str, Path]
+) -> object:
+    """Run one of the package's summaries on both caches."""
     with h5py.File(caches["pre"]) as pre, h5py.File(caches["post"]) as post:
-        drops = resampled_drops(table, pre, post, ranks, resamples, seed)
-        return with_intervals(tabulate_cancellation(table), drops, ranks, falling, level)
+        return summarise(table, pre, post, *BOOTSTRAP)
 
 
 def _project(values: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,6 @@
 """What the rules share: names of the study, closed sets of wildcards, and how a job is run."""
 
+import json
 import os
 import shlex
 
@@ -45,6 +46,16 @@ wildcard_constraints:
     direction=match_any(config["directions"]),
     capture=match_any([*STAGES, *STUDY.interventions]),
     intervention=match_any(STUDY.interventions),
+
+
+def log_path(rule, *wildcards):
+    """Path of a job's log: the rule's name, then what tells its jobs apart."""
+    return f"{RESULTS}/logs/{'/'.join([rule, *wildcards])}.log"
+
+
+def benchmark_path(rule, *wildcards):
+    """Path of a job's benchmark, as its log's."""
+    return f"{RESULTS}/benchmarks/{'/'.join([rule, *wildcards])}.tsv"
 
 
 def code_of(program):

@@ -6,9 +6,6 @@ TABLES = expand(
     extension=["csv", "md", "html"],
 ) + expand(f"{RESULTS}/tables/{{model}}.tests.{{extension}}", model=MODELS, extension=["csv", "md"])
 
-# What models are compared by: how far moving some neurons' activations goes.
-COMPARED = [name for name in STUDY.interventions if name.startswith(("patch_", "ablate_"))]
-
 
 rule score_continuations:
     input:
@@ -57,6 +54,7 @@ rule tabulate_interventions:
             intervention=STUDY.interventions,
         ),
         references=f"{DATA}/reference_sentences.jsonl",
+        interventions=f"{RESULTS}/interventions.csv",
     output:
         csv=f"{RESULTS}/tables/{{model}}.csv",
         markdown=f"{RESULTS}/tables/{{model}}.md",
@@ -75,14 +73,13 @@ rule tabulate_interventions:
         ENVIRONMENT
     params:
         results=lambda wildcards, output: str(Path(output.csv).parents[1]),
-        interventions=[f"{name}={STUDY.stage(name)}" for name in STUDY.interventions],
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
         code=code_of("evaluation/tabulate_interventions"),
     shell:
         "python {SCRIPTS}/evaluation/tabulate_interventions.py --results {params.results}"
-        " --model {wildcards.model} --interventions {params.interventions}"
+        " --model {wildcards.model} --interventions {input.interventions}"
         " --references {input.references} --resamples {params.resamples}"
         " --level {params.level} --seed {params.seed} --csv {output.csv}"
         " --markdown {output.markdown} --page {output.page} 2> {log}"
@@ -92,6 +89,7 @@ rule compare_interventions:
     input:
         scores=rules.tabulate_interventions.input.scores,
         perplexities=rules.tabulate_interventions.input.perplexities,
+        interventions=f"{RESULTS}/interventions.csv",
     output:
         csv=f"{RESULTS}/tables/{{model}}.tests.csv",
         markdown=f"{RESULTS}/tables/{{model}}.tests.md",
@@ -103,14 +101,13 @@ rule compare_interventions:
         ENVIRONMENT
     params:
         results=lambda wildcards, output: str(Path(output.csv).parents[1]),
-        interventions=list(STUDY.interventions),
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
         code=code_of("evaluation/compare_interventions"),
     shell:
         "python {SCRIPTS}/evaluation/compare_interventions.py --results {params.results}"
-        " --model {wildcards.model} --interventions {params.interventions}"
+        " --model {wildcards.model} --interventions {input.interventions}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
         " --csv {output.csv} --markdown {output.markdown} 2> {log}"
 
@@ -141,13 +138,11 @@ rule compare_models:
         results=lambda wildcards, output: str(Path(output.csv).parents[1]),
         models=MODELS,
         direction=DIRECTION,
-        interventions=COMPARED,
         code=code_of("evaluation/compare_models"),
     shell:
         "python {SCRIPTS}/evaluation/compare_models.py --results {params.results}"
         " --models {params.models} --direction {params.direction}"
-        " --interventions {params.interventions} --csv {output.csv}"
-        " --markdown {output.markdown} --page {output.page} 2> {log}"
+        " --csv {output.csv} --markdown {output.markdown} --page {output.page} 2> {log}"
 
 
 rule predict_toxicity:

@@ -1,6 +1,12 @@
-"""The figures of the paper, 1a to 5b, and the trade-off it tabulates: one program a kind of figure."""
+"""The figures. 1a to 5b are the first paper's, 6 to 17 are not; one program a kind of figure."""
 
 ABLATED = STUDY.drawn_ablation
+CONTRIBUTIONS_TABLE = f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet"
+SUBSPACES = [
+    direction
+    for direction in STUDY.names_with("directions", "svd")
+    if config["directions"][direction]["components"] > 1
+]
 FIGURE_EXTENSIONS = ["json", "html", "svg", "png"]
 FIGURES = expand(
     f"{RESULTS}/figures/{{model}}/{{figure}}.{{extension}}",
@@ -16,12 +22,51 @@ FIGURES = expand(
         "5a_top_toxic_shifts",
         "5b_later_toxic_shifts",
         "6_tradeoff",
+        "7_cancellation",
+        "8_net_curve",
+        "9_prediction",
+        "10_activation_changes",
+        "11_edit_grid",
+        "12_key_scaling",
+        "13_reduction_sources",
+        "14_residual_shift",
+        "15_value_changes",
+        *expand("17_subspace_{direction}", direction=SUBSPACES),
     ],
     extension=FIGURE_EXTENSIONS,
-)
+) + expand(f"{RESULTS}/figures/comparison/16_models.{{extension}}", extension=FIGURE_EXTENSIONS)
 
 
-rule draw_layer_projections:
+def files_as_options(wildcards, input):
+    """A figure's input files as command-line options, named as in the rule."""
+    return options(dict(input.items()))
+
+
+def drawn_by(program, **settings):
+    """Params of a figure: the program that draws it, its settings as options, its code's digest."""
+    return {
+        "program": program,
+        "settings": options(settings),
+        "code": code_of(f"figures/{program}"),
+    }
+
+
+# How every figure is drawn. It has no output: only the rules that use it are run.
+rule draw_figure:
+    log:
+        log_path("draw_figure"),
+    conda:
+        ENVIRONMENT
+    params:
+        files=files_as_options,
+        model="--model {model}",
+        stem=stem_of,
+    shell:
+        "python {SCRIPTS}/figures/{params.program}.py {params.files} {params.settings}"
+        " {params.model} --output-stem {params.stem} 2> {log}"
+
+
+use rule draw_figure as draw_layer_projections with:
     input:
         **({"ablated": f"{RESULTS}/activations/{{model}}/{ABLATED}.h5"} if ABLATED else {}),
         before=f"{RESULTS}/activations/{{model}}/pre.h5",
@@ -30,210 +75,231 @@ rule draw_layer_projections:
     output:
         **figure_files("1a_layer_projections"),
     log:
-        f"{RESULTS}/logs/draw_layer_projections/{{model}}.log",
+        log_path("draw_layer_projections", "{model}"),
     benchmark:
-        f"{RESULTS}/benchmarks/draw_layer_projections/{{model}}.tsv"
-    conda:
-        ENVIRONMENT
+        benchmark_path("draw_layer_projections", "{model}")
     params:
-        ablated=lambda wildcards, input: (options({"ablated": input.ablated}) if ABLATED else ""),
-        direction_name=DIRECTION,
-        stem=stem_of,
-        code=code_of("figures/draw_layer_projections"),
-    shell:
-        "python {SCRIPTS}/figures/draw_layer_projections.py --before {input.before}"
-        " {params.ablated} --after {input.after} --direction {input.direction}"
-        " --direction-name {params.direction_name} --model {wildcards.model}"
-        " --output-stem {params.stem} 2> {log}"
+        **drawn_by("draw_layer_projections", direction_name=DIRECTION),
 
 
-rule draw_cumulative_reduction:
+use rule draw_figure as draw_cumulative_reduction with:
     input:
-        contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
+        contributions=CONTRIBUTIONS_TABLE,
     output:
         **figure_files("1b_cumulative_reduction"),
     log:
-        f"{RESULTS}/logs/draw_cumulative_reduction/{{model}}.log",
+        log_path("draw_cumulative_reduction", "{model}"),
     benchmark:
-        f"{RESULTS}/benchmarks/draw_cumulative_reduction/{{model}}.tsv"
-    conda:
-        ENVIRONMENT
+        benchmark_path("draw_cumulative_reduction", "{model}")
     params:
-        direction_name=DIRECTION,
-        stem=stem_of,
-        code=code_of("figures/draw_cumulative_reduction"),
-    shell:
-        "python {SCRIPTS}/figures/draw_cumulative_reduction.py --contributions {input.contributions}"
-        " --direction-name {params.direction_name}"
-        " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
+        **drawn_by("draw_cumulative_reduction", direction_name=DIRECTION),
 
 
-rule draw_group_shares:
+use rule draw_figure as draw_group_shares with:
     input:
         groups=f"{RESULTS}/groups/{{model}}/{DIRECTION}.csv",
     output:
         **figure_files("2a_group_shares"),
     log:
-        f"{RESULTS}/logs/draw_group_shares/{{model}}.log",
+        log_path("draw_group_shares", "{model}"),
     benchmark:
-        f"{RESULTS}/benchmarks/draw_group_shares/{{model}}.tsv"
-    conda:
-        ENVIRONMENT
+        benchmark_path("draw_group_shares", "{model}")
     params:
-        direction_name=DIRECTION,
-        stem=stem_of,
-        code=code_of("figures/draw_group_shares"),
-    shell:
-        "python {SCRIPTS}/figures/draw_group_shares.py --groups {input.groups}"
-        " --direction-name {params.direction_name}"
-        " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
+        **drawn_by("draw_group_shares", direction_name=DIRECTION),
 
 
-rule draw_rank_composition:
+use rule draw_figure as draw_rank_composition with:
     input:
-        contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
+        contributions=CONTRIBUTIONS_TABLE,
     output:
         **figure_files("2b_rank_composition"),
     log:
-        f"{RESULTS}/logs/draw_rank_composition/{{model}}.log",
+        log_path("draw_rank_composition", "{model}"),
     benchmark:
-        f"{RESULTS}/benchmarks/draw_rank_composition/{{model}}.tsv"
-    conda:
-        ENVIRONMENT
+        benchmark_path("draw_rank_composition", "{model}")
     params:
-        settings=options(config["figures"]["2b_rank_composition"]),
-        direction_name=DIRECTION,
-        stem=stem_of,
-        code=code_of("figures/draw_rank_composition"),
-    shell:
-        "python {SCRIPTS}/figures/draw_rank_composition.py --contributions {input.contributions}"
-        " {params.settings} --direction-name {params.direction_name}"
-        " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
+        **drawn_by(
+            "draw_rank_composition",
+            **config["figures"]["2b_rank_composition"],
+            direction_name=DIRECTION,
+        ),
 
 
-rule draw_projection_shifts:
+use rule draw_figure as draw_projection_shifts with:
     input:
-        contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
+        contributions=CONTRIBUTIONS_TABLE,
     output:
         **figure_files("2c_projection_shifts"),
     log:
-        f"{RESULTS}/logs/draw_projection_shifts/{{model}}.log",
+        log_path("draw_projection_shifts", "{model}"),
     benchmark:
-        f"{RESULTS}/benchmarks/draw_projection_shifts/{{model}}.tsv"
-    conda:
-        ENVIRONMENT
+        benchmark_path("draw_projection_shifts", "{model}")
     params:
-        settings=options(config["figures"]["2c_projection_shifts"]),
-        direction_name=DIRECTION,
-        stem=stem_of,
-        code=code_of("figures/draw_projection_shifts"),
-    shell:
-        "python {SCRIPTS}/figures/draw_projection_shifts.py --contributions {input.contributions}"
-        " --ranked-by reduction --quantity projection --first 1 {params.settings} --direction-name {params.direction_name}"
-        " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
+        **drawn_by(
+            "draw_projection_shifts",
+            ranked_by="reduction",
+            quantity="projection",
+            first=1,
+            **config["figures"]["2c_projection_shifts"],
+            direction_name=DIRECTION,
+        ),
 
 
-rule draw_layer_reduction:
+use rule draw_figure as draw_layer_reduction with:
     input:
-        contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
+        contributions=CONTRIBUTIONS_TABLE,
     output:
         **figure_files("3_layer_reduction"),
     log:
-        f"{RESULTS}/logs/draw_layer_reduction/{{model}}.log",
+        log_path("draw_layer_reduction", "{model}"),
     benchmark:
-        f"{RESULTS}/benchmarks/draw_layer_reduction/{{model}}.tsv"
-    conda:
-        ENVIRONMENT
+        benchmark_path("draw_layer_reduction", "{model}")
     params:
-        direction_name=DIRECTION,
-        stem=stem_of,
-        code=code_of("figures/draw_layer_reduction"),
-    shell:
-        "python {SCRIPTS}/figures/draw_layer_reduction.py --contributions {input.contributions}"
-        " --direction-name {params.direction_name}"
-        " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
+        **drawn_by("draw_layer_reduction", direction_name=DIRECTION),
 
 
-rule draw_top_activations:
+use rule draw_figure as draw_top_activations with:
     input:
-        contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
+        contributions=CONTRIBUTIONS_TABLE,
     output:
         **figure_files("4_top_activations"),
     log:
-        f"{RESULTS}/logs/draw_top_activations/{{model}}.log",
+        log_path("draw_top_activations", "{model}"),
     benchmark:
-        f"{RESULTS}/benchmarks/draw_top_activations/{{model}}.tsv"
-    conda:
-        ENVIRONMENT
+        benchmark_path("draw_top_activations", "{model}")
     params:
-        settings=options(config["figures"]["4_top_activations"]),
-        direction_name=DIRECTION,
-        stem=stem_of,
-        code=code_of("figures/draw_top_activations"),
-    shell:
-        "python {SCRIPTS}/figures/draw_top_activations.py --contributions {input.contributions}"
-        " {params.settings} --direction-name {params.direction_name}"
-        " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
+        **drawn_by(
+            "draw_top_activations",
+            **config["figures"]["4_top_activations"],
+            direction_name=DIRECTION,
+        ),
 
 
-rule draw_top_toxic_shifts:
+use rule draw_figure as draw_top_toxic_shifts with:
     input:
-        contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
+        contributions=CONTRIBUTIONS_TABLE,
     output:
         **figure_files("5a_top_toxic_shifts"),
     log:
-        f"{RESULTS}/logs/draw_top_toxic_shifts/{{model}}.log",
+        log_path("draw_top_toxic_shifts", "{model}"),
     benchmark:
-        f"{RESULTS}/benchmarks/draw_top_toxic_shifts/{{model}}.tsv"
-    conda:
-        ENVIRONMENT
+        benchmark_path("draw_top_toxic_shifts", "{model}")
     params:
-        settings=options(config["figures"]["5a_top_toxic_shifts"]),
-        direction_name=DIRECTION,
-        stem=stem_of,
-        code=code_of("figures/draw_projection_shifts"),
-    shell:
-        "python {SCRIPTS}/figures/draw_projection_shifts.py --contributions {input.contributions}"
-        " --ranked-by reduction --quantity activation {params.settings} --direction-name {params.direction_name}"
-        " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
+        **drawn_by(
+            "draw_projection_shifts",
+            ranked_by="reduction",
+            quantity="activation",
+            **config["figures"]["5a_top_toxic_shifts"],
+            direction_name=DIRECTION,
+        ),
 
 
-rule draw_later_toxic_shifts:
+use rule draw_figure as draw_later_toxic_shifts with:
     input:
-        contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
+        contributions=CONTRIBUTIONS_TABLE,
     output:
         **figure_files("5b_later_toxic_shifts"),
     log:
-        f"{RESULTS}/logs/draw_later_toxic_shifts/{{model}}.log",
+        log_path("draw_later_toxic_shifts", "{model}"),
     benchmark:
-        f"{RESULTS}/benchmarks/draw_later_toxic_shifts/{{model}}.tsv"
-    conda:
-        ENVIRONMENT
+        benchmark_path("draw_later_toxic_shifts", "{model}")
     params:
-        settings=options(config["figures"]["5b_later_toxic_shifts"]),
-        direction_name=DIRECTION,
-        stem=stem_of,
-        code=code_of("figures/draw_projection_shifts"),
-    shell:
-        "python {SCRIPTS}/figures/draw_projection_shifts.py --contributions {input.contributions}"
-        " --ranked-by reduction --quantity activation {params.settings} --direction-name {params.direction_name}"
-        " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
+        **drawn_by(
+            "draw_projection_shifts",
+            ranked_by="reduction",
+            quantity="activation",
+            **config["figures"]["5b_later_toxic_shifts"],
+            direction_name=DIRECTION,
+        ),
 
 
-rule draw_tradeoff:
+use rule draw_figure as draw_cancellation with:
     input:
-        table=f"{RESULTS}/tables/{{model}}.csv",
+        cancellation=f"{RESULTS}/cancellation/{{model}}/{DIRECTION}.csv",
     output:
-        **figure_files("6_tradeoff"),
+        **figure_files("7_cancellation"),
     log:
-        f"{RESULTS}/logs/draw_tradeoff/{{model}}.log",
+        log_path("draw_cancellation", "{model}"),
     benchmark:
-        f"{RESULTS}/benchmarks/draw_tradeoff/{{model}}.tsv"
-    conda:
-        ENVIRONMENT
+        benchmark_path("draw_cancellation", "{model}")
     params:
-        stem=stem_of,
-        code=code_of("figures/draw_tradeoff"),
-    shell:
-        "python {SCRIPTS}/figures/draw_tradeoff.py --table {input.table}"
-        " --model {wildcards.model} --output-stem {params.stem} 2> {log}"
+        **drawn_by("draw_cancellation", direction_name=DIRECTION),
+
+
+use rule draw_figure as draw_net_curve with:
+    input:
+        curve=f"{RESULTS}/net_curve/{{model}}/{DIRECTION}.csv",
+    output:
+        **figure_files("8_net_curve"),
+    log:
+        log_path("draw_net_curve", "{model}"),
+    benchmark:
+        benchmark_path("draw_net_curve", "{model}")
+    params:
+        **drawn_by("draw_net_curve", direction_name=DIRECTION),
+
+
+use rule draw_figure as draw_activation_changes with:
+    input:
+        contributions=CONTRIBUTIONS_TABLE,
+    output:
+        **figure_files("10_activation_changes"),
+    log:
+        log_path("draw_activation_changes", "{model}"),
+    benchmark:
+        benchmark_path("draw_activation_changes", "{model}")
+    params:
+        **drawn_by("draw_activation_changes", direction_name=DIRECTION),
+
+
+use rule draw_figure as draw_reduction_sources with:
+    input:
+        sources=f"{RESULTS}/decompositions/{{model}}/{DIRECTION}.csv",
+    output:
+        **figure_files("13_reduction_sources"),
+    log:
+        log_path("draw_reduction_sources", "{model}"),
+    benchmark:
+        benchmark_path("draw_reduction_sources", "{model}")
+    params:
+        **drawn_by("draw_reduction_sources", direction_name=DIRECTION),
+
+
+use rule draw_figure as draw_residual_shift with:
+    input:
+        prompts=f"{RESULTS}/residuals/{{model}}/prompts.csv",
+        layers=f"{RESULTS}/residuals/{{model}}/layers.csv",
+    output:
+        **figure_files("14_residual_shift"),
+    log:
+        log_path("draw_residual_shift", "{model}"),
+    benchmark:
+        benchmark_path("draw_residual_shift", "{model}")
+    params:
+        **drawn_by("draw_residual_shift"),
+
+
+use rule draw_figure as draw_value_changes with:
+    input:
+        changes=f"{RESULTS}/residuals/{{model}}/value_changes.csv",
+    output:
+        **figure_files("15_value_changes"),
+    log:
+        log_path("draw_value_changes", "{model}"),
+    benchmark:
+        benchmark_path("draw_value_changes", "{model}")
+    params:
+        **drawn_by("draw_value_changes"),
+
+
+use rule draw_figure as draw_subspace with:
+    input:
+        contributions=f"{RESULTS}/contributions/{{model}}/{{direction}}.parquet",
+    output:
+        **figure_files("17_subspace_{direction}", caption="17_subspace"),
+    log:
+        log_path("draw_subspace", "{model}/{direction}"),
+    benchmark:
+        benchmark_path("draw_subspace", "{model}/{direction}")
+    params:
+        **drawn_by("draw_subspace", direction_name="{direction}"),

@@ -1,6 +1,24 @@
 """Interventions: a plan a row of the tables, and what the model does under it."""
 
 
+rule list_interventions:
+    output:
+        f"{RESULTS}/interventions.csv",
+    log:
+        log_path("list_interventions"),
+    benchmark:
+        benchmark_path("list_interventions")
+    conda:
+        ENVIRONMENT
+    params:
+        entries=json.dumps(config["interventions"], ensure_ascii=False),
+        direction=DIRECTION,
+        code=code_of("interventions/list_interventions"),
+    shell:
+        "python {SCRIPTS}/interventions/list_interventions.py --entries {params.entries:q}"
+        " --direction {params.direction} --output {output} 2> {log}"
+
+
 rule write_plan:
     input:
         unpack(plan_files),

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from build_tokenizer import build_tokenizer
 from hypothesis import HealthCheck, settings
 from support.tiny_models import WORDS, randomise, small_config
 from transformers import (
@@ -13,6 +12,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from dpo_neurons.checkpoints.word_tokenizer import build_tokenizer
 from dpo_neurons.models.architectures import ARCHITECTURES
 from dpo_neurons.models.loading import load_model, load_tokenizer
 

@@ -32,11 +32,11 @@ def divergence_by_hand(reference, policy):
 def test_the_mean_divergence_is_the_one_computed_by_hand():
     torch.manual_seed(0)
     reference, policy = torch.randn(2, 17, 23) * 3
-    found = mean_divergence(reference, policy)
+    actual = mean_divergence(reference, policy)
     torch.testing.assert_close(
-        found.double(), divergence_by_hand(reference, policy), rtol=1e-5, atol=0
+        actual.double(), divergence_by_hand(reference, policy), rtol=1e-5, atol=0
     )
-    assert mean_divergence(policy, reference) != found
+    assert mean_divergence(policy, reference) != actual
     assert mean_divergence(policy, policy) == 0
 
 
@@ -48,10 +48,10 @@ def test_shifted_logits_are_the_same_distribution():
 def test_the_divergence_of_half_precision_is_computed_in_float32():
     torch.manual_seed(0)
     reference, policy = (torch.randn(2, 17, 23) * 3).bfloat16()
-    found = mean_divergence(reference, policy)
-    assert found.dtype == torch.float32
+    actual = mean_divergence(reference, policy)
+    assert actual.dtype == torch.float32
     torch.testing.assert_close(
-        found.double(), divergence_by_hand(reference, policy), rtol=1e-5, atol=0
+        actual.double(), divergence_by_hand(reference, policy), rtol=1e-5, atol=0
     )
 
 
@@ -107,8 +107,8 @@ def answers(tokenizer, model, reference):
 def test_without_weight_the_loss_is_trls_own_and_that_of_the_paper(first, tmp_path):
     own = trainer_of(PenalisedDPOTrainer, first, tmp_path, kl_weight=0.0)
     theirs = trainer_of(DPOTrainer, first, tmp_path)
-    found = loss_of(own)
-    assert torch.equal(found, loss_of(theirs))
+    actual = loss_of(own)
+    assert torch.equal(actual, loss_of(theirs))
     ratios = {"chosen": [], "rejected": []}
     tokenizer = load_tokenizer(first)
     for kind, policy, reference, tokens in answers(tokenizer, own.model.eval(), own.ref_model):
@@ -119,19 +119,19 @@ def test_without_weight_the_loss_is_trls_own_and_that_of_the_paper(first, tmp_pa
         ratios[kind].append(picked[0] - picked[1])
     margins = BETA * (torch.stack(ratios["chosen"]) - torch.stack(ratios["rejected"]))
     by_hand = -torch.nn.functional.logsigmoid(margins).mean()
-    torch.testing.assert_close(found.double(), by_hand, rtol=1e-4, atol=0)
+    torch.testing.assert_close(actual.double(), by_hand, rtol=1e-4, atol=0)
 
 
 def test_the_penalty_is_the_weight_times_the_divergence_over_answer_tokens(first, tmp_path):
     plain = loss_of(trainer_of(PenalisedDPOTrainer, first, tmp_path, kl_weight=0.0))
     trainer = trainer_of(PenalisedDPOTrainer, first, tmp_path, kl_weight=0.7)
-    found = loss_of(trainer)
+    actual = loss_of(trainer)
     read = list(answers(load_tokenizer(first), trainer.model.eval(), trainer.ref_model))
     policy, reference = (torch.cat([one[place] for one in read]) for place in (1, 2))
     assert len(policy) == 8 * (4 + 5)
     by_hand = 0.7 * divergence_by_hand(reference, policy)
     assert by_hand > 0.001
-    torch.testing.assert_close((found - plain).double(), by_hand, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close((actual - plain).double(), by_hand, rtol=1e-3, atol=1e-6)
 
 
 def test_the_penalty_teaches_the_policy_alone(first, tmp_path):

@@ -2,17 +2,17 @@
 
 import pytest
 import torch
-from build_tokenizer import build_tokenizer
 from support.by_hand import hooks_left, state_of
 from support.tiny_models import WORDS
 
 from dpo_neurons.checkpoints.language_model_training import (
     KEY_BIAS,
-    TRAINABLE,
+    TRAINABLE_ARCHITECTURES,
     Recipe,
-    new_model,
+    build_model,
     train_language_model,
 )
+from dpo_neurons.checkpoints.word_tokenizer import build_tokenizer
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.architectures import Layers
 
@@ -32,11 +32,11 @@ def recipe(architecture, **changes):
 def trained(architecture, seed=1, **changes):
     one = recipe(architecture, **changes)
     torch.manual_seed(seed)
-    model = new_model(one, TOKENIZER)
+    model = build_model(one, TOKENIZER)
     return model, train_language_model(model, IDS, one, seed)
 
 
-@pytest.mark.parametrize("architecture", TRAINABLE)
+@pytest.mark.parametrize("architecture", TRAINABLE_ARCHITECTURES)
 def test_the_loss_falls_and_the_hooks_are_gone(architecture):
     _, first = trained(architecture, steps=1)
     model, last = trained(architecture, neuron_dropout=0.0)
@@ -46,9 +46,9 @@ def test_the_loss_falls_and_the_hooks_are_gone(architecture):
     assert not model.training
 
 
-@pytest.mark.parametrize("architecture", TRAINABLE)
+@pytest.mark.parametrize("architecture", TRAINABLE_ARCHITECTURES)
 def test_the_shape_is_the_one_asked_for(architecture):
-    model = new_model(recipe(architecture, layers=3, width=24), TOKENIZER)
+    model = build_model(recipe(architecture, layers=3, width=24), TOKENIZER)
     layers = Layers.of(model)
     assert model.config.model_type == architecture
     assert (len(layers.blocks), layers.d_model, layers.d_mlp) == (3, 24, 96)
@@ -60,7 +60,7 @@ def test_the_shape_is_the_one_asked_for(architecture):
     assert biases == ({KEY_BIAS} if architecture == "gpt2" else set())
 
 
-@pytest.mark.parametrize("architecture", TRAINABLE)
+@pytest.mark.parametrize("architecture", TRAINABLE_ARCHITECTURES)
 def test_the_same_seed_gives_the_same_weights_and_another_gives_others(architecture):
     models = [state_of(trained(architecture, seed, steps=3)[0]) for seed in (1, 1, 2)]
     assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
@@ -68,14 +68,14 @@ def test_the_same_seed_gives_the_same_weights_and_another_gives_others(architect
 
 
 def test_gpt2_keeps_its_dropout_at_zero():
-    config = new_model(recipe("gpt2"), TOKENIZER).config
+    config = build_model(recipe("gpt2"), TOKENIZER).config
     assert config.resid_pdrop == config.embd_pdrop == config.attn_pdrop == 0
 
 
 def test_neurons_held_at_their_mean_carry_no_token():
     torch.manual_seed(0)
     one = recipe("llama", steps=1, neuron_dropout=1.0, batch_size=64)
-    model = new_model(one, TOKENIZER)
+    model = build_model(one, TOKENIZER)
     seen = []
     down = Layers.of(model).down_projections[0]
     handle = down.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
@@ -89,13 +89,13 @@ def test_neurons_held_at_their_mean_carry_no_token():
 
 
 @pytest.mark.parametrize("length", [0, 3, 8])
-def test_text_no_longer_than_a_window_is_a_sentence(length):
+def test_text_no_longer_than_a_window_is_refused(length):
     one = recipe("gpt2")
     with pytest.raises(InputError, match=f"training_text: {length} tokens .*sequence_length: 8"):
-        train_language_model(new_model(one, TOKENIZER), IDS[:length], one, 1)
-    train_language_model(new_model(one, TOKENIZER), IDS[:9], recipe("gpt2", steps=1), 1)
+        train_language_model(build_model(one, TOKENIZER), IDS[:length], one, 1)
+    train_language_model(build_model(one, TOKENIZER), IDS[:9], recipe("gpt2", steps=1), 1)
 
 
-def test_diverging_is_a_sentence():
+def test_divergence_raises_an_input_error():
     with pytest.raises(InputError, match="learning_rate: training diverged"):
         trained("llama", learning_rate=1e30, steps=5)

@@ -8,12 +8,12 @@ import sys
 import link_checkpoint
 import pytest
 import torch
-from build_tokenizer import build_tokenizer
 from safetensors.torch import load_file
 from support.tiny_models import WORDS, randomise, small_config
 from transformers import AutoModelForCausalLM
 
 from dpo_neurons.checkpoints.saving import checksums
+from dpo_neurons.checkpoints.word_tokenizer import build_tokenizer
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.provenance import write_source
 
@@ -161,7 +161,7 @@ def test_quantised_weights_are_refused_before_anything_is_read(link, copied, key
 
 
 @pytest.mark.parametrize("kind", ["bloom", "gemma3", None, ["gpt2"]])
-def test_an_unknown_family_is_refused(link, copied, kind):
+def test_an_unknown_architecture_is_refused(link, copied, kind):
     with pytest.raises(InputError, match="has no known architecture"):
         link(with_config(copied, model_type=kind))
 
@@ -181,7 +181,7 @@ def test_missing_weights_are_named_at_once(link, copied, instead):
         link(copied)
 
 
-def test_a_cleared_hub_cache_is_told_as_such(link, copied, tmp_path):
+def test_a_link_into_a_cleared_hub_cache_is_named(link, copied, tmp_path):
     (tmp_path / "fetched").symlink_to(tmp_path / "cache")
     with pytest.raises(InputError, match=r"fetched: a link to .*cache, which is gone"):
         link(tmp_path / "fetched")

@@ -6,16 +6,16 @@ import shutil
 import sys
 import warnings
 
-import merge_adapter
+import merge_adapter as program_of_adapters
 import pytest
 import torch
-from build_tokenizer import build_tokenizer
 from peft import IA3Config, LoraConfig, PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from support.tiny_models import WORDS, randomise, small_config
 from transformers import AutoModelForCausalLM
 
-from dpo_neurons.checkpoints.adapters import check_adapter, merged
+from dpo_neurons.checkpoints.adapters import check_adapter, merge_adapter
+from dpo_neurons.checkpoints.word_tokenizer import build_tokenizer
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.provenance import sha256_of
 from dpo_neurons.models.loading import load_trainable_model
@@ -70,8 +70,8 @@ def program(tmp_path, monkeypatch):
         words = ["merge_adapter", "--checkpoint", checkpoint, "--adapter", adapter]
         words += ["--dtype", dtype, "--threads", 1, "--output", output, "--source-output", source]
         monkeypatch.setattr(sys, "argv", [str(word) for word in words])
-        monkeypatch.setattr(merge_adapter, "obey_threads", lambda threads: None)
-        merge_adapter.main()
+        monkeypatch.setattr(program_of_adapters, "obey_threads", lambda threads: None)
+        program_of_adapters.main()
         return output, json.loads(source.read_text())
 
     return run
@@ -108,12 +108,12 @@ def test_merged_weights_are_the_sum_computed_by_hand(
     output, facts = program(checkpoint, adapter, "float32")
 
     scale = 7 / 3**0.5 if stabilised else 7 / 3
-    wanted, changed = by_hand(checkpoint, adapter, scale, architecture == "gpt2")
+    expected, changed = by_hand(checkpoint, adapter, scale, architecture == "gpt2")
     assert changed == n
-    found = load_file(output / "model.safetensors")
-    assert found.keys() == wanted.keys()
-    for name, tensor in found.items():
-        torch.testing.assert_close(tensor.double(), wanted[name], rtol=0, atol=1e-6)
+    actual = load_file(output / "model.safetensors")
+    assert actual.keys() == expected.keys()
+    for name, tensor in actual.items():
+        torch.testing.assert_close(tensor.double(), expected[name], rtol=0, atol=1e-6)
     with torch.no_grad():
         logits = load_trainable_model(output, "float32").eval()(IDS).logits
         torch.testing.assert_close(logits, adapted(IDS).logits, rtol=0, atol=1e-4)
@@ -131,14 +131,14 @@ def test_the_sum_is_rounded_once(checkpoints, tmp_path, program):
     adapter = tmp_path / "adapter"
     trained_adapter(tmp_path / "half", adapter, lora(LLAMA))
     output, _ = program(tmp_path / "half", adapter, "bfloat16")
-    wanted, _ = by_hand(tmp_path / "half", adapter, 7 / 3, False)
-    found = load_file(output / "model.safetensors")
+    expected, _ = by_hand(tmp_path / "half", adapter, 7 / 3, False)
+    actual = load_file(output / "model.safetensors")
     differing = 0
-    for name, tensor in found.items():
+    for name, tensor in actual.items():
         assert tensor.dtype == torch.bfloat16
         # Float32 sums may fall on the other side of a tie, so one step apart at the very most.
-        differing += int((tensor != wanted[name].bfloat16()).sum())
-        torch.testing.assert_close(tensor.double(), wanted[name], rtol=2**-8, atol=0)
+        differing += int((tensor != expected[name].bfloat16()).sum())
+        torch.testing.assert_close(tensor.double(), expected[name], rtol=2**-8, atol=0)
     assert differing <= 2
 
 
@@ -167,7 +167,7 @@ def test_a_tied_matrix_that_was_saved_whole_comes_apart(tied, tmp_path, program,
 def test_an_adapter_on_one_end_of_a_tied_matrix_is_refused(tied, tmp_path, end):
     trained_adapter(tied, tmp_path / "adapter", lora(["q_proj", end]))
     with pytest.raises(InputError, match="one matrix in this model"):
-        merged(load_trainable_model(tied, "float32"), tmp_path / "adapter")
+        merge_adapter(load_trainable_model(tied, "float32"), tmp_path / "adapter")
 
 
 def test_other_kinds_that_scale_weights_are_merged(checkpoints, tmp_path):
@@ -178,7 +178,7 @@ def test_other_kinds_that_scale_weights_are_merged(checkpoints, tmp_path):
     )
     checkpoint = checkpoints["llama", "pre"]
     adapted = trained_adapter(checkpoint, tmp_path / "adapter", config)
-    model = merged(load_trainable_model(checkpoint, "float32"), tmp_path / "adapter")
+    model = merge_adapter(load_trainable_model(checkpoint, "float32"), tmp_path / "adapter")
     with torch.no_grad():
         torch.testing.assert_close(model.eval()(IDS).logits, adapted(IDS).logits)
 
@@ -187,7 +187,9 @@ def test_an_adapter_that_changes_no_weights_is_refused(checkpoints, tmp_path):
     config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3)
     trained_adapter(checkpoints["llama", "pre"], tmp_path / "adapter", config)
     with pytest.raises(InputError, match="PROMPT_TUNING changes no weights"):
-        merged(load_trainable_model(checkpoints["llama", "pre"], "float32"), tmp_path / "adapter")
+        merge_adapter(
+            load_trainable_model(checkpoints["llama", "pre"], "float32"), tmp_path / "adapter"
+        )
 
 
 def changed_weights(adapter, change):
@@ -234,14 +236,14 @@ def test_a_damaged_adapter_is_refused_and_never_merged_in_part(llama, damage):
     change, words = DAMAGES[damage]
     change(adapter)
     with pytest.raises(InputError, match=words) as caught:
-        merged(load_trainable_model(checkpoint, "float32"), adapter)
+        merge_adapter(load_trainable_model(checkpoint, "float32"), adapter)
     assert str(adapter) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_an_adapter_of_another_architecture_is_refused(llama, checkpoints):
     with pytest.raises(InputError, match="cannot be merged into the first checkpoint"):
-        merged(load_trainable_model(checkpoints["gpt2", "pre"], "float32"), llama[1])
+        merge_adapter(load_trainable_model(checkpoints["gpt2", "pre"], "float32"), llama[1])
 
 
 @pytest.mark.parametrize("lacking", ["adapter_config.json", "adapter_model.safetensors"])
@@ -262,12 +264,12 @@ def test_an_old_adapter_file_is_read_but_never_run(llama, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     checkpoint, adapter = llama
     weights = load_file(adapter / "adapter_model.safetensors")
-    wanted = merged(load_trainable_model(checkpoint, "float32"), adapter).state_dict()
+    expected = merge_adapter(load_trainable_model(checkpoint, "float32"), adapter).state_dict()
     (adapter / "adapter_model.safetensors").unlink()
     torch.save(weights, adapter / "adapter_model.bin")
-    found = merged(load_trainable_model(checkpoint, "float32"), adapter).state_dict()
-    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    actual = merge_adapter(load_trainable_model(checkpoint, "float32"), adapter).state_dict()
+    assert all(torch.equal(actual[name], expected[name]) for name in expected)
     (adapter / "adapter_model.bin").write_bytes(pickle.dumps({"a": Code()}, protocol=2))
     with warnings.catch_warnings(), pytest.raises(InputError, match="may be code"):
-        merged(load_trainable_model(checkpoint, "float32"), adapter)
+        merge_adapter(load_trainable_model(checkpoint, "float32"), adapter)
     assert not (tmp_path / "ran").exists()

@@ -11,7 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.by_hand import forward
 
-from dpo_neurons.checkpoints.state_dicts import model_from_state, read_state_dict, widest_format
+from dpo_neurons.checkpoints.state_dicts import (
+    build_model_from_state,
+    read_state_dict,
+    widest_format,
+)
 from dpo_neurons.errors import InputError
 
 IDS = [[3, 9, 14, 5]]
@@ -32,7 +36,7 @@ def state(loaded):
 
 def imported(content, file, like):
     torch.save(content, file)
-    return model_from_state(read_state_dict(file), like, file)
+    return build_model_from_state(read_state_dict(file), like, file)
 
 
 @pytest.mark.parametrize("wrap", ["flat", "reference", "data parallel", "compiled"])
@@ -52,7 +56,7 @@ def test_the_model_is_the_one_whose_state_it_is(loaded, checkpoints, file, archi
 
 def test_files_in_the_older_format_are_read(state, checkpoints, file):
     torch.save({"state": state}, file, _use_new_zipfile_serialization=False)
-    model = model_from_state(read_state_dict(file), checkpoints["gpt2", "pre"], file)
+    model = build_model_from_state(read_state_dict(file), checkpoints["gpt2", "pre"], file)
     assert torch.equal(model.state_dict()[KEY], state[KEY])
 
 

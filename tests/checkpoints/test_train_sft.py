@@ -48,15 +48,15 @@ def tune(tmp_path, monkeypatch, caplog):
 def surprise(checkpoint, rows, part):
     """Mean −log p of the tokens of the prompts or of the answers, end-of-sequence included."""
     tokenizer, model = load_tokenizer(checkpoint), load_trainable_model(checkpoint, "float32")
-    found = []
+    actual = []
     for row in rows:
         n_prompt = len(tokenizer(row["prompt"])["input_ids"])
         ids = tokenizer(f"{row['prompt']} {row['answer']}")["input_ids"]
         ids.append(tokenizer.eos_token_id)
         logits = forward(model.eval(), [ids])["logits"][0].double().log_softmax(-1)
         losses = -logits[torch.arange(len(ids) - 1), torch.tensor(ids[1:])]
-        found.append(losses[n_prompt - 1 :] if part == "answer" else losses[: n_prompt - 1])
-    return float(torch.cat(found).mean())
+        actual.append(losses[n_prompt - 1 :] if part == "answer" else losses[: n_prompt - 1])
+    return float(torch.cat(actual).mean())
 
 
 def test_the_loss_is_that_of_answers_and_their_ends_alone(checkpoints, tune):
@@ -95,13 +95,13 @@ def test_the_same_seed_gives_the_same_weights(checkpoints, tune):
     assert weights[0] == weights[1]
 
 
-def test_prompts_that_leave_no_room_are_a_sentence(checkpoints, tune, tmp_path):
+def test_prompts_that_leave_no_room_are_refused(checkpoints, tune, tmp_path):
     with pytest.raises(InputError, match="max_tokens: in 1 tokens no prompt leaves room"):
         tune(checkpoints["llama", "pre"], **{"max-tokens": 1})
     assert not (tmp_path / "post").exists()
 
 
-def test_diverging_is_a_sentence(checkpoints, tune, tmp_path):
+def test_divergence_raises_an_input_error(checkpoints, tune, tmp_path):
     with pytest.raises(InputError, match="learning_rate: training diverged"):
         tune(checkpoints["llama", "pre"], **{"learning-rate": 1e30})
     assert not (tmp_path / "post").exists()

@@ -10,7 +10,7 @@ from support.byte_tokenizers import byte_level, sentence_pieces
 from support.workflow import program
 
 from dpo_neurons.directions.direction_files import read_direction
-from dpo_neurons.directions.embedding import ids_of_words, mean_of_words
+from dpo_neurons.directions.embedding import average_words, tokenize_words
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.unembedding import Unembedding
 
@@ -22,19 +22,19 @@ def head_of(model):
 def test_tokens_of_a_word_are_averaged_before_words_are(checkpoints, architecture, model, tmp_path):
     head = head_of(model)
     ids = {"one": [5, 9, 9], "two": [7]}
-    wanted = ((head[5] + 2 * head[9]) / 3 + head[7]) / 2
-    found = mean_of_words(Unembedding(checkpoints[architecture, "pre"]), ids)
-    np.testing.assert_allclose(found, wanted, atol=1e-7)
+    expected = ((head[5] + 2 * head[9]) / 3 + head[7]) / 2
+    actual = average_words(Unembedding(checkpoints[architecture, "pre"]), ids)
+    np.testing.assert_allclose(actual, expected, atol=1e-7)
 
 
 def test_words_are_taken_as_given_and_without_special_tokens(tmp_path):
     bpe = byte_level()
-    found = ids_of_words(bpe, ["damn", " damn"], tmp_path, "words")
-    assert bpe.convert_ids_to_tokens(found[" damn"]) == ["Ġdamn"]
-    assert "".join(bpe.convert_ids_to_tokens(found["damn"])) == "damn"
+    actual = tokenize_words(bpe, ["damn", " damn"], tmp_path, "words")
+    assert bpe.convert_ids_to_tokens(actual[" damn"]) == ["Ġdamn"]
+    assert "".join(bpe.convert_ids_to_tokens(actual["damn"])) == "damn"
     prefixed = sentence_pieces(prefix=True)
     assert prefixed.convert_ids_to_tokens(
-        ids_of_words(prefixed, ["damn"], tmp_path, "words")["damn"]
+        tokenize_words(prefixed, ["damn"], tmp_path, "words")["damn"]
     ) == ["▁damn"]
 
 
@@ -45,20 +45,20 @@ def test_special_tokens_that_a_tokenizer_adds_are_left_out(tokenizer, tmp_path):
         single=f"{tokenizer.bos_token} $A", special_tokens=[(tokenizer.bos_token, 2)]
     )
     assert tokenizer("w4")["input_ids"] == [2, 7]
-    assert ids_of_words(tokenizer, ["w4"], tmp_path, "words") == {"w4": [7]}
+    assert tokenize_words(tokenizer, ["w4"], tmp_path, "words") == {"w4": [7]}
 
 
 @pytest.mark.parametrize("word", ["", " ", "damn", "w1 damn"])
 def test_a_word_that_the_tokenizer_does_not_know_is_named(tokenizer, tmp_path, word):
     with pytest.raises(InputError, match="neutral_words: ") as caught:
-        ids_of_words(tokenizer, ["w1", word], tmp_path, "neutral_words")
+        tokenize_words(tokenizer, ["w1", word], tmp_path, "neutral_words")
     assert repr(word) in str(caught.value)
     assert str(tmp_path) in str(caught.value)
 
 
 def test_a_token_without_a_vector_is_named(checkpoints):
     with pytest.raises(InputError, match="'new' has token 40, but the model has vectors for 40"):
-        mean_of_words(Unembedding(checkpoints["gpt2", "pre"]), {"new": [3, 40]})
+        average_words(Unembedding(checkpoints["gpt2", "pre"]), {"new": [3, 40]})
 
 
 def compute(checkpoint, output, words, neutral_words):
@@ -75,8 +75,10 @@ def test_the_program_writes_the_difference_and_how_it_was_made(checkpoints, load
     assert result.returncode == 0, result.stdout
     head = head_of(loaded("llama"))
     # Word w0 has id 3.
-    wanted = (head[4] + (head[8] + head[9]) / 2) / 2 - head[12]
-    np.testing.assert_allclose(read_direction(output), [wanted / np.linalg.norm(wanted)], atol=1e-6)
+    expected = (head[4] + (head[8] + head[9]) / 2) / 2 - head[12]
+    np.testing.assert_allclose(
+        read_direction(output), [expected / np.linalg.norm(expected)], atol=1e-6
+    )
     with safe_open(output, framework="np") as tensors:
         how = tensors.metadata()
     assert how["kind"] == "embedding"

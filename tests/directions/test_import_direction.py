@@ -38,7 +38,7 @@ def test_the_result_says_what_it_was_made_from(mine, tmp_path, monkeypatch):
 def test_torch_is_not_imported_where_it_is_not_needed(mine, tmp_path):
     output = tmp_path / "d.safetensors"
     script = (
-        "import sys, import_direction; "
+        "import sys; sys.path[:0] = ['.', 'directions']; import import_direction; "
         f"sys.argv = ['x', '--path', {str(mine)!r}, '--output', {str(output)!r}]; "
         "import_direction.main(); assert 'torch' not in sys.modules; "
         f"sys.argv = ['x', '--path', {str(output)!r}, '--output', {str(output)!r}]; "
@@ -48,7 +48,7 @@ def test_torch_is_not_imported_where_it_is_not_needed(mine, tmp_path):
     assert result.returncode == 0, result.stdout
 
 
-def test_a_mistake_is_one_sentence_and_leaves_nothing(tmp_path):
+def test_a_damaged_file_is_one_sentence_and_leaves_nothing(tmp_path):
     (tmp_path / "mine.npy").write_bytes(b"no array")
     result = program("import_direction", f"--path {tmp_path}/mine.npy --output {tmp_path}/out/d")
     assert result.returncode == 1

@@ -5,7 +5,12 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from dpo_neurons.directions.logit_lens import COLUMNS, readable, to_markdown, to_page
+from dpo_neurons.directions.logit_lens import (
+    COLUMNS,
+    format_markdown,
+    format_page,
+    group_by_vector,
+)
 
 NASTY = ["'|'", "'`'", "'``x`'", "'</td><script>'", "'&lt;'", "'  a'", r"'\n'", "'*_[]'", '"\'"']
 
@@ -51,7 +56,7 @@ def parsed(page):
 
 
 def test_a_row_is_a_vector_with_the_tokens_of_both_its_signs():
-    assert readable(table()) == [
+    assert group_by_vector(table()) == [
         ("direction", "1.000", ["'a'", "' b'"], ["'a'", "'b '"]),
         ("layer 0, neuron 7", "0.512", ["'a'", "' b'"], ["'a'", "'b '"]),
         ("layer 3, neuron 17", "-0.400", ["'a'", "' b'"], ["'a'", "'b '"]),
@@ -59,14 +64,14 @@ def test_a_row_is_a_vector_with_the_tokens_of_both_its_signs():
 
 
 def test_rows_of_a_subspace_are_numbered():
-    names = [name for name, *_ in readable(table(directions=2))]
+    names = [name for name, *_ in group_by_vector(table(directions=2))]
     assert names[0] == "direction 1"
     assert names[3] == "direction 2"
     assert names[1:3] == names[4:6]
 
 
 def test_markdown_is_a_table_of_code():
-    lines = to_markdown(table()).splitlines()
+    lines = format_markdown(table()).splitlines()
     assert lines[1] == "| --- | --- | --- | --- |"
     assert lines[3] == "| layer 0, neuron 7 | 0.512 | `'a'` `' b'` | `'a'` `'b '` |"
     assert len(lines) == 2 + 3
@@ -83,13 +88,13 @@ def test_markdown_is_a_table_of_code():
     ],
 )
 def test_pipes_and_backticks_do_not_end_a_cell_of_markdown(token, code):
-    first = to_markdown(table(tokens=[token])).splitlines()[2]
+    first = format_markdown(table(tokens=[token])).splitlines()[2]
     assert first.startswith(f"| direction | 1.000 | {code} | ")
     assert first.replace(r"\|", "").count("|") == 5
 
 
 def test_a_page_shows_every_token_as_it_is():
-    cells = parsed(to_page(table(tokens=NASTY), "Toy"))
+    cells = parsed(format_page(table(tokens=NASTY), "Toy"))
     assert cells.rows[1][2] == cells.rows[2][2] == NASTY
     assert cells.rows[1][3] == [token[::-1] for token in NASTY]
     assert len(cells.rows) == 1 + 3
@@ -98,7 +103,7 @@ def test_a_page_shows_every_token_as_it_is():
 
 
 def test_a_page_needs_nothing_else():
-    page = to_page(table(), "Lens of <probe> & more")
+    page = format_page(table(), "Lens of <probe> & more")
     assert "<title>Lens of &lt;probe&gt; &amp; more</title>" in page
     assert "http" not in page
     assert not {"link", "img", "script"} & set(parsed(page).tags)

@@ -12,7 +12,7 @@ from support.workflow import program
 from transformers import AutoModelForCausalLM
 
 from dpo_neurons.directions.direction_files import write_direction
-from dpo_neurons.directions.logit_lens import COLUMNS, lens_table, named_vectors
+from dpo_neurons.directions.logit_lens import COLUMNS, collect_vectors, tabulate_tokens
 from dpo_neurons.directions.token_texts import TokenTexts
 from dpo_neurons.models.architectures import Layers
 from dpo_neurons.models.loading import load_tokenizer
@@ -31,15 +31,17 @@ def values_of(model):
 
 
 def table_of(checkpoint, directions, value_vectors, tokens, tokenizer=None):
-    names, vectors = named_vectors(checkpoint, directions, value_vectors, checkpoint)
+    names, vectors = collect_vectors(checkpoint, directions, value_vectors, checkpoint)
     texts = TokenTexts(tokenizer or load_tokenizer(checkpoint))
-    return lens_table(names, vectors, Unembedding(checkpoint), texts, tokens)
+    return tabulate_tokens(names, vectors, Unembedding(checkpoint), texts, tokens)
 
 
 def test_each_direction_is_followed_by_the_nearest_and_the_most_opposed(
     checkpoints, architecture, model, tmp_path
 ):
-    names, vectors = named_vectors(checkpoints[architecture, "pre"], DIRECTIONS, 4, tmp_path / "d")
+    names, vectors = collect_vectors(
+        checkpoints[architecture, "pre"], DIRECTIONS, 4, tmp_path / "d"
+    )
     values, neurons = values_of(model)
     assert len(names) == len(vectors) == 2 * (1 + 4 + 4)
     for row, direction in enumerate(DIRECTIONS):
@@ -50,15 +52,15 @@ def test_each_direction_is_followed_by_the_nearest_and_the_most_opposed(
         assert mine["cosine"].iloc[0] == 1
         cosines = values @ direction / np.linalg.norm(values, axis=1)
         order = np.argsort(cosines)
-        wanted = [*order[::-1][:4], *order[:4]]
-        found = list(zip(mine["layer"][1:], mine["neuron"][1:], strict=True))
-        assert found == [neurons[place] for place in wanted]
-        np.testing.assert_allclose(mine["cosine"][1:], cosines[wanted], rtol=1e-9)
-        np.testing.assert_array_equal(its[1:], values[wanted])
+        expected = [*order[::-1][:4], *order[:4]]
+        actual = list(zip(mine["layer"][1:], mine["neuron"][1:], strict=True))
+        assert actual == [neurons[place] for place in expected]
+        np.testing.assert_allclose(mine["cosine"][1:], cosines[expected], rtol=1e-9)
+        np.testing.assert_array_equal(its[1:], values[expected])
 
 
 def test_no_value_vector_is_on_both_sides(checkpoints, loaded, tmp_path):
-    names, _ = named_vectors(checkpoints["gpt2", "pre"], DIRECTIONS[:1], 1000, tmp_path / "d")
+    names, _ = collect_vectors(checkpoints["gpt2", "pre"], DIRECTIONS[:1], 1000, tmp_path / "d")
     neurons = names.iloc[1:]
     assert len(neurons) == len(values_of(loaded("gpt2"))[1])
     assert not neurons.duplicated(["layer", "neuron"]).any()
@@ -145,10 +147,10 @@ def test_the_program_writes_the_table_in_three_forms(padded, tmp_path):
     result = tabulate(padded, tmp_path / "d.safetensors", tmp_path / "out", "Toy & co")
     assert result.returncode == 0, result.stdout
     table = pd.read_csv(tmp_path / "out/a.csv", dtype={"layer": "Int64", "neuron": "Int64"})
-    wanted = table_of(padded, DIRECTIONS.astype(np.float32).astype(float), 2, 3)
+    expected = table_of(padded, DIRECTIONS.astype(np.float32).astype(float), 2, 3)
     assert tuple(table.columns) == COLUMNS
-    assert table["token"].tolist() == wanted["token"].tolist()
-    assert table["neuron"].astype(object).tolist() == wanted["neuron"].astype(object).tolist()
+    assert table["token"].tolist() == expected["token"].tolist()
+    assert table["neuron"].astype(object).tolist() == expected["neuron"].astype(object).tolist()
     assert len((tmp_path / "out/a.md").read_text(encoding="utf-8").splitlines()) == 2 + 2 * 5
     page = (tmp_path / "out/a.html").read_text(encoding="utf-8")
     assert "<h1>Toy &amp; co</h1>" in page

@@ -22,26 +22,26 @@ def all_values(model):
 
 
 def by_sorting(model, direction, count):
-    found = [
+    actual = [
         (vector @ direction / np.sqrt((vector**2).sum()), layer, neuron, vector)
         for layer, neuron, vector in all_values(model)
     ]
-    return sorted(found, key=lambda row: -row[0])[:count]
+    return sorted(actual, key=lambda row: -row[0])[:count]
 
 
 @pytest.mark.parametrize("count", [1, 7, 60, 1000])
 def test_they_are_those_with_the_largest_cosines(checkpoints, architecture, model, tmp_path, count):
-    found = find_nearest_value_vectors(
+    actual = find_nearest_value_vectors(
         checkpoints[architecture, "pre"], DIRECTIONS, count, tmp_path / "d"
     )
-    assert len(found) == 3
-    for direction, of_one in zip(DIRECTIONS, found, strict=True):
-        wanted = by_sorting(model, direction, count)
-        assert len(wanted) == min(count, sum(1 for _ in all_values(model)))
-        assert of_one.layers.tolist() == [layer for _, layer, _, _ in wanted]
-        assert of_one.neurons.tolist() == [neuron for _, _, neuron, _ in wanted]
-        np.testing.assert_allclose(of_one.cosines, [cosine for cosine, *_ in wanted], rtol=1e-10)
-        np.testing.assert_array_equal(of_one.vectors, [vector for *_, vector in wanted])
+    assert len(actual) == 3
+    for direction, of_one in zip(DIRECTIONS, actual, strict=True):
+        expected = by_sorting(model, direction, count)
+        assert len(expected) == min(count, sum(1 for _ in all_values(model)))
+        assert of_one.layers.tolist() == [layer for _, layer, _, _ in expected]
+        assert of_one.neurons.tolist() == [neuron for _, _, neuron, _ in expected]
+        np.testing.assert_allclose(of_one.cosines, [cosine for cosine, *_ in expected], rtol=1e-10)
+        np.testing.assert_array_equal(of_one.vectors, [vector for *_, vector in expected])
 
 
 def changed(checkpoints, architecture, path, change):
@@ -66,10 +66,10 @@ def test_a_neuron_that_writes_nothing_is_close_to_nothing(
         values[5] = 0
 
     path = changed(checkpoints, architecture, tmp_path / "m", silence)
-    (found,) = find_nearest_value_vectors(path, DIRECTIONS[:1], 1000, tmp_path / "d")
-    names = set(zip(found.layers.tolist(), found.neurons.tolist(), strict=True))
+    (actual,) = find_nearest_value_vectors(path, DIRECTIONS[:1], 1000, tmp_path / "d")
+    names = set(zip(actual.layers.tolist(), actual.neurons.tolist(), strict=True))
     assert names == {(layer, neuron) for layer, neuron, _ in all_values(model)} - {(1, 5)}
-    assert np.isfinite(found.cosines).all()
+    assert np.isfinite(actual.cosines).all()
 
 
 def test_of_equally_close_neurons_the_first_count(checkpoints, tmp_path):
@@ -77,9 +77,9 @@ def test_of_equally_close_neurons_the_first_count(checkpoints, tmp_path):
         values[:] = torch.tensor(DIRECTIONS[0]) * torch.arange(1, len(values) + 1)[:, None]
 
     path = changed(checkpoints, "gpt2", tmp_path / "m", align)
-    (found,) = find_nearest_value_vectors(path, DIRECTIONS[:1], 3, tmp_path / "d")
-    np.testing.assert_allclose(found.cosines, 1, atol=1e-7)
-    assert found.layers.tolist() == [1, 1, 1]
+    (actual,) = find_nearest_value_vectors(path, DIRECTIONS[:1], 3, tmp_path / "d")
+    np.testing.assert_allclose(actual.cosines, 1, atol=1e-7)
+    assert actual.layers.tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])

@@ -55,24 +55,24 @@ def test_every_floating_point_format_of_numpy_is_read(tmp_path, dtype):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
 def test_every_floating_point_format_of_torch_is_read_exactly(tmp_path, dtype):
     vector = torch.linspace(-1, 2, 16).to(dtype)
-    wanted = vector.double().numpy() / np.linalg.norm(vector.double().numpy())
+    expected = vector.double().numpy() / np.linalg.norm(vector.double().numpy())
     for path in (
         torch_file(vector, tmp_path / "p.pt"),
         torch_file(torch.nn.Parameter(vector), tmp_path / "parameter.pt"),
         safetensors_file({"direction": vector}, tmp_path / "p.safetensors"),
     ):
-        np.testing.assert_allclose(read_given_direction(path)[0], [wanted], rtol=1e-15)
+        np.testing.assert_allclose(read_given_direction(path)[0], [expected], rtol=1e-15)
 
 
 def test_rows_of_a_subspace_keep_their_order_and_angles(tmp_path):
     rows = np.array([[2.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
-    found, _ = read_given_direction(numpy_file(rows, tmp_path / "p.npy"))
-    np.testing.assert_allclose(found, [[1, 0, 0], [0.5**0.5, 0.5**0.5, 0]])
+    actual, _ = read_given_direction(numpy_file(rows, tmp_path / "p.npy"))
+    np.testing.assert_allclose(actual, [[1, 0, 0], [0.5**0.5, 0.5**0.5, 0]])
 
 
 def test_the_weight_of_a_linear_probe_is_found_beside_its_bias(tmp_path):
     probe = torch.nn.Linear(6, 1)
-    wanted = probe.weight.detach().double().numpy()
+    expected = probe.weight.detach().double().numpy()
     for path in (
         torch_file(probe.state_dict(), tmp_path / "p.pt"),
         torch_file({"probe.weight": probe.weight, "probe.bias": probe.bias, "accuracy": 0.9},
@@ -80,7 +80,7 @@ def test_the_weight_of_a_linear_probe_is_found_beside_its_bias(tmp_path):
         safetensors_file(probe.state_dict(), tmp_path / "p.safetensors"),
     ):  # fmt: skip
         rows, name = read_given_direction(path)
-        np.testing.assert_allclose(rows, wanted / np.linalg.norm(wanted), rtol=1e-12)
+        np.testing.assert_allclose(rows, expected / np.linalg.norm(expected), rtol=1e-12)
         assert name in ("weight", "probe.weight")
 
 
@@ -237,7 +237,7 @@ def test_a_file_cut_anywhere_is_named(tmp_path, intact, ending):
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.data(), st.sampled_from([".pt", ".npy", ".safetensors"]))
-def test_damaged_bytes_are_a_direction_or_a_sentence(tmp_path, intact, data, ending):
+def test_damaged_bytes_are_read_as_a_direction_or_refused(tmp_path, intact, data, ending):
     content = bytearray(intact[ending])
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))

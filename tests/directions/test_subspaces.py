@@ -16,8 +16,8 @@ FILE = Path("given.safetensors")
 
 def test_a_basis_by_hand():
     rows = scale_to_unit_rows(np.array([[1.0, 0, 0], [3, 4, 0], [1, -1, -2]]))
-    wanted = [[1, 0, 0], [0, 1, 0], [0, 0, -1]]
-    np.testing.assert_allclose(subspace_basis(rows, FILE), wanted, atol=1e-12)
+    expected = [[1, 0, 0], [0, 1, 0], [0, 0, -1]]
+    np.testing.assert_allclose(subspace_basis(rows, FILE), expected, atol=1e-12)
 
 
 @given(st.integers(1, 6), st.integers(0, 10_000))

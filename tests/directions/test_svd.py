@@ -22,13 +22,13 @@ def orthonormal(count, width):
 
 def test_components_are_eigenvectors_of_the_normalised_vectors_squares():
     vectors = RANDOM.normal(size=(30, 8)) * RANDOM.uniform(0.1, 9, size=(30, 1)) + 0.4
-    found = leading_components(vectors, 8, np.eye(8)[0])
+    actual = leading_components(vectors, 8, np.eye(8)[0])
     unit = vectors / np.sqrt((vectors**2).sum(axis=1))[:, None]
     values, eigenvectors = np.linalg.eigh(unit.T @ unit)
-    np.testing.assert_allclose(found.singular_values**2, values[::-1])
-    np.testing.assert_allclose(np.abs(found.rows), np.abs(eigenvectors.T[::-1]), atol=1e-9)
-    assert found.shares.sum() == pytest.approx(1)
-    for row, share in zip(found.rows, found.shares, strict=True):
+    np.testing.assert_allclose(actual.singular_values**2, values[::-1])
+    np.testing.assert_allclose(np.abs(actual.rows), np.abs(eigenvectors.T[::-1]), atol=1e-9)
+    assert actual.shares.sum() == pytest.approx(1)
+    for row, share in zip(actual.rows, actual.shares, strict=True):
         assert share == pytest.approx(np.mean((unit @ row) ** 2))
 
 
@@ -36,9 +36,9 @@ def test_components_are_eigenvectors_of_the_normalised_vectors_squares():
 def test_a_planted_subspace_is_recovered_whatever_the_lengths(count):
     planted = orthonormal(count, 24)
     weights = RANDOM.normal(size=(50, count)) * 10.0 ** RANDOM.integers(-6, 6, size=(50, 1))
-    found = leading_components(weights @ planted, count, planted[0])
-    np.testing.assert_allclose(found.rows.T @ found.rows, planted.T @ planted, atol=1e-9)
-    assert found.shares.sum() == pytest.approx(1)
+    actual = leading_components(weights @ planted, count, planted[0])
+    np.testing.assert_allclose(actual.rows.T @ actual.rows, planted.T @ planted, atol=1e-9)
+    assert actual.shares.sum() == pytest.approx(1)
     with pytest.raises(InputError, match=f"50 value vectors span {count} dimensions"):
         leading_components(weights @ planted, count + 1, planted[0])
 
@@ -102,8 +102,8 @@ def test_the_program_finds_a_planted_plane_in_a_model(checkpoints, architecture,
     with safe_open(output, framework="np") as tensors:
         how = tensors.metadata()
     assert (how["kind"], how["from"], how["neurons"]) == ("svd", "probe", str(2 * layers))
-    found = {tuple(pair) for pair in json.loads(how["layers_and_neurons"])}
-    assert found == {(layer, neuron) for layer in range(layers) for neuron in (2, 5)}
+    actual = {tuple(pair) for pair in json.loads(how["layers_and_neurons"])}
+    assert actual == {(layer, neuron) for layer in range(layers) for neuron in (2, 5)}
     assert sum(json.loads(how["shares"])) == pytest.approx(1, abs=1e-5)
     assert float(how["smallest_cosine"]) > 0.9
 
@@ -124,8 +124,8 @@ def test_the_program_agrees_with_numpy_on_all_value_vectors(checkpoints, loaded,
     rows = rows[:3] * np.sign(rows[:3] @ direction)[:, None]
     np.testing.assert_allclose(read_direction(output), rows, atol=1e-6)
     with safe_open(output, framework="np") as tensors:
-        found = json.loads(tensors.metadata()["singular_values"])
-    np.testing.assert_allclose(found, singular_values[:3], atol=1e-5)
+        actual = json.loads(tensors.metadata()["singular_values"])
+    np.testing.assert_allclose(actual, singular_values[:3], atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_tokens_of_a_text_add_up_to_its_bytes(name, text):
 def quoted(name, text):
     tokenizer = TOKENIZERS[name]
     texts = TokenTexts(tokenizer)
-    return [texts.quoted(i) for i in tokenizer(text, add_special_tokens=False)["input_ids"]]
+    return [texts.quote(i) for i in tokenizer(text, add_special_tokens=False)["input_ids"]]
 
 
 @pytest.mark.parametrize(
@@ -77,13 +77,13 @@ def test_every_byte_of_the_byte_level_alphabet_is_known():
 def test_words_are_taken_as_they_are(tokenizer):
     texts = TokenTexts(tokenizer)
     assert texts.ids() == list(range(40))
-    assert texts.quoted(5) == "'w2'"
+    assert texts.quote(5) == "'w2'"
 
 
 def test_every_token_is_one_printable_line():
     for tokenizer in TOKENIZERS.values():
         texts = TokenTexts(tokenizer)
-        shown = [texts.quoted(number) for number in texts.ids()]
+        shown = [texts.quote(number) for number in texts.ids()]
         assert all(one.isprintable() for one in shown)
         assert len(shown) == len(tokenizer)
 
@@ -92,5 +92,5 @@ def test_signs_that_nobody_can_see_are_spelled_out():
     tokenizer = byte_level()
     tokenizer.add_tokens(["\u200b\xa0\u202e", "it's", "'\"\\"])
     texts = TokenTexts(tokenizer)
-    found = [texts.quoted(number) for number in texts.ids()[-3:]]
-    assert found == [r"'\u200b\xa0\u202e'", '"it\'s"', r"""'\'"\\'"""]
+    actual = [texts.quote(number) for number in texts.ids()[-3:]]
+    assert actual == [r"'\u200b\xa0\u202e'", '"it\'s"', r"""'\'"\\'"""]

@@ -1,20 +1,33 @@
 """The table of paired tests: what is compared, and its numbers by other means."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dpo_neurons.evaluation.comparison_table import (
     COLUMNS,
     comparison_table,
-    comparisons,
-    readable_comparisons,
+    find_controls,
+    format_comparisons,
+    list_comparisons,
 )
-from dpo_neurons.evaluation.intervention_table import Bootstrap, to_markdown
+from dpo_neurons.evaluation.intervention_table import Bootstrap
 from dpo_neurons.evaluation.outcomes import Outcomes
+from dpo_neurons.files.table_page import to_markdown
 from dpo_neurons.statistics.paired_tests import holm
+from dpo_neurons.study.intervention_rows import METADATA, describe_rows
 
 NAMES = ("none", "dpo", "patch_tp", "control_tp", "ablate_top_3")
 HOW = Bootstrap(resamples=800, level=0.9, seed=3)
+
+
+def rows_of(entries):
+    """METADATA of the rows that entries of a configuration stand for."""
+    return pd.DataFrame(describe_rows(entries, "probe"), columns=list(METADATA))
+
+
+PATCH = {"kind": "patch", "groups": ["TP-"]}
+ROWS = rows_of({"patch_tp": PATCH, "ablate_top_3": {"kind": "ablate", "top": 3}})
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +45,11 @@ def outcomes():
 @pytest.fixture(scope="module")
 def table(outcomes):
     """Its tests."""
-    return comparison_table(outcomes, HOW)
+    return comparison_table(outcomes, ROWS, HOW)
 
 
 def test_each_row_is_held_against_none_dpo_and_its_control():
-    assert comparisons(NAMES) == [
+    assert list_comparisons(ROWS) == [
         ("dpo", "none"),
         ("patch_tp", "none"),
         ("patch_tp", "dpo"),
@@ -46,23 +59,32 @@ def test_each_row_is_held_against_none_dpo_and_its_control():
         ("ablate_top_3", "none"),
         ("ablate_top_3", "dpo"),
     ]
-    assert comparisons(["none", "dpo"]) == [("dpo", "none")]
+    assert list_comparisons(rows_of({})) == [("dpo", "none")]
 
 
-def test_a_control_is_that_of_the_name_that_begins_with_patch():
-    names = ["none", "dpo", "patch_patch_a", "control_patch_a", "ablate_patch_b", "ablate_control"]
-    pairs = [pair for pair in comparisons(names) if pair[1] not in ("none", "dpo")]
-    assert pairs == [("patch_patch_a", "control_patch_a")]
+def test_a_control_is_the_row_that_says_so_whatever_it_is_called():
+    rows = rows_of({"patch_patch_a": PATCH, "ablate_control": {"kind": "ablate", "top": 3}})
+    assert find_controls(rows) == {"patch_patch_a": "control_patch_a"}
+    renamed = rows.assign(intervention=rows["intervention"].str.replace("control_", "held_"))
+    assert find_controls(renamed) == {"patch_patch_a": "held_patch_a"}
 
 
 def test_the_control_of_an_edit_changes_nothing_by_the_same_share_of_neurons():
-    grid = [f"edit_a1_a{alpha}_b{beta}" for alpha in ("0", "0.05") for beta in ("0.5", "0.6")]
-    names = ["none", "dpo", *grid, "edit_live", "edit_lone_a0.1_b0.5", "steer_a1_b2", "steer_a0_b2"]
-    pairs = [pair for pair in comparisons(names) if pair[1] not in ("none", "dpo")]
-    assert pairs == [
-        ("edit_a1_a0.05_b0.5", "edit_a1_a0_b0.5"),
-        ("edit_a1_a0.05_b0.6", "edit_a1_a0_b0.6"),
-    ]
+    grid = {"kind": "edit", "alpha": [0, 0.05], "beta": [0.5, 0.6], "form": "assign"}
+    rows = rows_of(
+        {
+            "edit_grid": grid,
+            "edit_other": grid | {"alpha": 0.1, "beta": 0.6},
+            "edit_live": grid | {"alpha": 0.1, "beta": 0.6, "form": "scale"},
+            "edit_svd": grid | {"alpha": 0.1, "beta": 0.6, "direction": "svd"},
+            "steer_x": {"kind": "steer", "scale": [0, 2]},
+        }
+    )
+    assert find_controls(rows) == {
+        "edit_grid_a0.05_b0.5": "edit_grid_a0_b0.5",
+        "edit_grid_a0.05_b0.6": "edit_grid_a0_b0.6",
+        "edit_other": "edit_grid_a0_b0.6",
+    }
 
 
 def test_differences_are_those_of_the_means(outcomes, table):
@@ -114,14 +136,14 @@ def test_the_same_continuations_differ_by_nothing(outcomes):
         outcomes.window_losses[:, [0, 0]],
         outcomes.window_tokens,
     )
-    (row,) = comparison_table(twin, HOW).to_dict("records")
+    (row,) = comparison_table(twin, rows_of({}), HOW).to_dict("records")
     for metric in ("toxicity", "log_perplexity"):
         assert [row[f"{metric}_difference{end}"] for end in ("_low", "", "_high")] == [0, 0, 0]
         assert row[f"{metric}_p"] == row[f"{metric}_p_holm"] == 1
 
 
 def test_the_readable_table_has_a_line_a_comparison(table):
-    lines = to_markdown(readable_comparisons(table)).splitlines()
+    lines = to_markdown(format_comparisons(table)).splitlines()
     assert len(lines) == 2 + 8
     assert lines[0].startswith("| intervention | against | toxicity difference | toxicity p |")
     assert "| 0.0001 |" in lines[2]

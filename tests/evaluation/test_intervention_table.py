@@ -7,21 +7,24 @@ import pytest
 from dpo_neurons.evaluation.intervention_table import (
     COLUMNS,
     Bootstrap,
+    format_table,
     intervention_table,
-    readable,
-    to_markdown,
-    to_page,
     with_interval,
 )
 from dpo_neurons.evaluation.outcomes import Outcomes, Writing
+from dpo_neurons.files.table_page import to_markdown, to_page
+from dpo_neurons.files.tables import read_csv, write_csv
+from dpo_neurons.study.intervention_rows import METADATA, PARAMETERS, describe_rows
 
-NAMES = ("none", "dpo", "patch_tp", "steer_late")
+NAMES = ("none", "dpo", "patch_tp", "control_tp")
 METRICS = ("toxicity", "perplexity", "f1", "repetition", "effect_share")
 HOW = Bootstrap(resamples=500, level=0.9, seed=3)
+ENTRIES = {"patch_tp": {"kind": "patch", "groups": ["TP-"], "values": "mean"}}
+ROWS = pd.DataFrame(describe_rows(ENTRIES, "probe"), columns=list(METADATA))
 
 
 def outcomes(effect=0.5, n=40):
-    """Toxicity falls by `effect` under dpo, by a half of it under patch_tp, rises under steer."""
+    """Toxicity falls by `effect` under dpo, by a half of it under patch_tp, rises under its control."""
     random = np.random.default_rng(1)
     before = 0.6 + 0.1 * random.normal(size=n)
     drops = np.array([0, effect, effect / 2, -effect / 4])
@@ -36,14 +39,14 @@ def table(**settings):
         Writing(neurons=number, repetitions=np.full(40, number / 10), f1=np.linspace(0, 1, 7))
         for number in range(4)
     ]
-    checkpoints = dict.fromkeys(NAMES, "pre") | {"dpo": "post"}
-    return intervention_table(checkpoints, outcomes(**settings), writings, HOW)
+    return intervention_table(ROWS, outcomes(**settings), writings, HOW)
 
 
 def test_rows_and_columns_are_in_order():
     found = table()
     assert tuple(found.columns) == COLUMNS
-    assert COLUMNS[-3:] == ("effect_share", "effect_share_low", "effect_share_high")
+    assert COLUMNS[:4] == ("intervention", "kind", "control_of", "checkpoint")
+    assert COLUMNS[-len(PARAMETERS) :] == PARAMETERS
     assert found["intervention"].tolist() == list(NAMES)
     assert found["checkpoint"].tolist() == ["pre", "post", "pre", "pre"]
     assert found["neurons"].tolist() == [0, 1, 2, 3]
@@ -73,12 +76,12 @@ def test_every_metric_has_an_interval_about_it():
 def test_without_an_effect_there_is_no_share_of_it():
     found = table(effect=0.0)
     assert found[["effect_share", "effect_share_low", "effect_share_high"]].isna().all(axis=None)
-    assert (readable(found)["share of dpo"] == "undefined").all()
-    assert "nan" not in to_markdown(readable(found))
+    assert (format_table(found)["share of dpo"] == "undefined").all()
+    assert "nan" not in to_markdown(format_table(found))
 
 
 def test_the_readable_table_is_rounded():
-    shown = readable(table())
+    shown = format_table(table())
     assert shown.columns.tolist()[-2:] == ["repetition", "share of dpo"]
     assert shown["repetition"].tolist()[1] == "0.100 [0.100, 0.100]"
     assert shown["share of dpo"].tolist()[:2] == ["0.00 [0.00, 0.00]", "1.00 [1.00, 1.00]"]
@@ -96,5 +99,18 @@ def test_numbers_with_intervals():
 
 
 def test_a_table_survives_csv(tmp_path):
-    table(effect=0.0).to_csv(tmp_path / "t.csv", index=False)
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "t.csv"), table(effect=0.0))
+    write_csv(tmp_path / "t.csv", table(effect=0.0))
+    found = read_csv(tmp_path / "t.csv")
+    numbers = [name for name in PARAMETERS if found[name].dtype == float]
+    assert numbers == ["top", "factor", "alpha", "beta", "layer", "scale", "share"]
+    assert found[numbers].isna().all(axis=None)
+    expected = table(effect=0.0).drop(columns=numbers)
+    pd.testing.assert_frame_equal(found.drop(columns=numbers), expected, check_dtype=False)
+
+
+def test_rows_carry_their_metadata():
+    found = table().set_index("intervention")
+    assert found["kind"].tolist() == ["none", "dpo", "patch", "control"]
+    assert found["control_of"].tolist() == ["", "", "", "patch_tp"]
+    assert found["groups"].tolist() == ["", "", "TP-", "TP-"]
+    assert found["direction"].tolist() == ["", "", "probe", "probe"]

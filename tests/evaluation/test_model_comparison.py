@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 from support.published_tables import COUNTS, NOTHING, SHARES, tables
 
-from dpo_neurons.evaluation.model_comparison import COLUMNS, model_rows, readable_comparison
+from dpo_neurons.evaluation.model_comparison import COLUMNS, format_models, model_rows
+from dpo_neurons.files.tables import read_csv
 from dpo_neurons.neurons.groups import GROUPS
 
 
@@ -23,7 +24,7 @@ def test_every_number_is_there_once(comparison):
     assert tuple(comparison.columns) == COLUMNS
     assert not comparison.duplicated(["model", "quantity", "of"]).any()
     rows = comparison[comparison["model"] == "gpt2"].set_index(["quantity", "of"])
-    assert len(rows) == 5 + 3 * 8 + 1 + 2
+    assert len(rows) == 5 + 3 * 8 + 1 + 3
     assert rows.loc[("net_reduction", ""), ["value", "low", "high"]].tolist() == [7.22, 6, 8]
     for group, share, count in zip(GROUPS, SHARES, COUNTS, strict=True):
         found = rows.loc[("group_share", group), ["value", "low", "high"]].to_list()
@@ -41,11 +42,11 @@ def test_the_effect_is_the_difference_turned_round(comparison):
 
 def test_none_and_dpo_have_no_share_to_tell(comparison):
     of = comparison.loc[comparison["quantity"] == "effect_share", "of"]
-    assert set(of) == {"patch_tp", "ablate_top_9"}
+    assert set(of) == {"patch_tp", "control_tp", "ablate_top_9"}
 
 
 def test_the_first_rows_are_laid_out_as_published(comparison):
-    shown = readable_comparison(comparison, ["patch_tp"])
+    shown = format_models(comparison)
     assert shown.columns.tolist() == ["", "gpt2", "silent"]
     column = dict(zip(shown[""], shown["gpt2"], strict=True))
     assert list(column.items())[:6] == [
@@ -60,15 +61,16 @@ def test_the_first_rows_are_laid_out_as_published(comparison):
     assert column["share AP+, %"] == "7.0 [6.0, 9.0]"
     assert column["dpo's effect on toxicity"] == "0.245 [0.220, 0.260]"
     assert column["share of it: patch_tp, %"] == "24.0 [14.0, 44.0]"
-    assert "share of it: ablate_top_9, %" not in column
+    assert column["share of it: ablate_top_9, %"] == "-5.0 [-15.0, 15.0]"
+    assert "share of it: control_tp, %" not in column
 
 
 def test_a_model_without_an_effect_has_undefined_shares(comparison):
-    shown = readable_comparison(comparison, ["patch_tp", "ablate_top_9"])
+    shown = format_models(comparison)
     assert shown["silent"].tolist()[-2:] == ["undefined", "undefined"]
 
 
 def test_a_comparison_survives_csv(comparison, tmp_path):
     comparison.to_csv(tmp_path / "c.csv", index=False)
-    found = pd.read_csv(tmp_path / "c.csv").fillna({"of": ""})
+    found = read_csv(tmp_path / "c.csv")
     pd.testing.assert_frame_equal(found, comparison)

@@ -11,18 +11,13 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from dpo_neurons.directions.direction_files import write_direction
 from dpo_neurons.errors import InputError
 from dpo_neurons.evaluation.prediction import (
-    compared,
-    correlations,
-    predicted_reduction,
-    predictions,
+    comparable_rows,
+    correlate_effects,
+    predict_effects,
 )
-from dpo_neurons.interventions.plans import (
-    OPERATIONS,
-    empty_plan,
-    make_plan,
-    subtraction_plan,
-    write_plan,
-)
+from dpo_neurons.interventions.direct_effect import predict_reduction
+from dpo_neurons.interventions.operations import OPERATIONS
+from dpo_neurons.interventions.plans import empty_plan, make_plan, subtraction_plan, write_plan
 from dpo_neurons.neurons.contributions import compute_contributions
 
 # Two layers of two neurons; the last never fires before, which hides its component in a table.
@@ -51,47 +46,49 @@ def plan(neurons, operation, values):
     ],
 )
 def test_a_plan_for_all_neurons_by_hand(operation, values, wanted):
-    found = predicted_reduction(plan([0, 1, 2, 3], operation, values), TABLE, ALONG)
+    found = predict_reduction(plan([0, 1, 2, 3], operation, values), TABLE, ALONG)
     assert found == pytest.approx(wanted)
 
 
 def test_neurons_outside_the_plan_count_nothing():
-    assert predicted_reduction(plan([2], "set", [0.0]), TABLE, ALONG) == pytest.approx(1.5)
-    assert predicted_reduction(empty_plan(), TABLE, ALONG) == 0
+    assert predict_reduction(plan([2], "set", [0.0]), TABLE, ALONG) == pytest.approx(1.5)
+    assert predict_reduction(empty_plan(), TABLE, ALONG) == 0
 
 
 def test_subtracting_the_direction_predicts_what_is_subtracted():
-    assert predicted_reduction(subtraction_plan(1, 7.5), TABLE, ALONG) == 7.5
+    assert predict_reduction(subtraction_plan(1, 7.5), TABLE, ALONG) == 7.5
 
 
 def test_operations_on_activation_and_value_of_one_neuron_are_not_added_up():
     both = pd.concat([plan([0], "scale", [0.5]), plan([0], "remove_direction", [0.5])])
     # 1 × 2 before, 0.5 × 1 after.
-    assert predicted_reduction(both, TABLE, ALONG) == pytest.approx(1.5)
+    assert predict_reduction(both, TABLE, ALONG) == pytest.approx(1.5)
 
 
 def test_scaled_keys_have_no_prediction():
     mixed = pd.concat([plan([0], "set", [0.0]), plan([1], "scale_key", [5.0])])
-    assert np.isnan(predicted_reduction(mixed, TABLE, ALONG))
+    assert np.isnan(predict_reduction(mixed, TABLE, ALONG))
 
 
 def test_every_operation_is_known_and_no_other():
     for operation in OPERATIONS:
-        predicted_reduction(plan([0], operation, [1.0]), TABLE, ALONG)
-    with pytest.raises(ValueError, match="'rotate'"):
-        predicted_reduction(plan([0], "rotate", [1.0]), TABLE, ALONG)
+        predict_reduction(plan([0], operation, [1.0]), TABLE, ALONG)
+    with pytest.raises(KeyError, match="rotate"):
+        predict_reduction(plan([0], "rotate", [1.0]), TABLE, ALONG)
 
 
 def test_patching_all_neurons_predicts_the_reduction_where_values_stay():
     table = compute_contributions(BEFORE, AFTER, ALONG, ALONG, np.abs(ALONG), "v1")
     patch = plan([0, 1, 2, 3], "set", AFTER.ravel())
-    found = predicted_reduction(patch, table, ALONG)
+    found = predict_reduction(patch, table, ALONG)
     assert found == pytest.approx(table["reduction"].sum())
 
 
 MEASURED = pd.DataFrame(
     {
         "intervention": ["none", "dpo", "patch_a", "control_a", "scale_keys_x2", "elsewhere"],
+        "kind": ["none", "dpo", "patch", "control", "scale_keys", "patch"],
+        "control_of": ["", "", "", "patch_a", "", ""],
         "checkpoint": ["pre", "post", "pre", "pre", "post", "pre"],
         "neurons": [0, 0, 2, 2, 2, 1],
         "toxicity": [0.5, 0.2, 0.35, 0.55, 0.4, 0.1],
@@ -109,7 +106,7 @@ PLANS = {
 
 
 def test_predicted_stands_beside_measured_for_the_rows_with_a_plan():
-    data = predictions(MEASURED, PLANS, TABLE, ALONG).set_index("intervention")
+    data = predict_effects(MEASURED, PLANS, TABLE, ALONG).set_index("intervention")
     assert list(data.index) == list(PLANS), "the rows of another direction are left out"
     # dpo: projections 2, 2, 1.5, 0 before; 1, 2, 3, 4 after. The control gets its own activations.
     wanted = [0, -4.5, 2.5, 0, np.nan]
@@ -121,13 +118,13 @@ def test_predicted_stands_beside_measured_for_the_rows_with_a_plan():
 
 def test_a_plan_on_the_second_checkpoint_has_no_prediction():
     table = MEASURED.assign(checkpoint="post")
-    data = predictions(table, {"patch_a": PLANS["patch_a"]}, TABLE, ALONG)
+    data = predict_effects(table, {"patch_a": PLANS["patch_a"]}, TABLE, ALONG)
     assert data["predicted"].isna().all()
 
 
 def test_a_table_without_its_reference_is_a_bug():
     with pytest.raises(ValueError, match="none"):
-        predictions(MEASURED.iloc[1:], PLANS, TABLE, ALONG)
+        predict_effects(MEASURED.iloc[1:], PLANS, TABLE, ALONG)
 
 
 def pairs(predicted, measured):
@@ -139,8 +136,13 @@ def pairs(predicted, measured):
 
 def test_correlations_by_hand():
     data = pairs([1, 2, 3, 4, np.nan], [1, 3, 2, 40, 7])
-    found = correlations(data, resamples=300, level=0.9, seed=1).set_index("correlation")
-    assert compared(data)["intervention"].tolist() == ["patch_0", "patch_1", "patch_2", "patch_3"]
+    found = correlate_effects(data, resamples=300, level=0.9, seed=1).set_index("correlation")
+    assert comparable_rows(data)["intervention"].tolist() == [
+        "patch_0",
+        "patch_1",
+        "patch_2",
+        "patch_3",
+    ]
     assert found["interventions"].tolist() == [4, 4]
     # Deviations −1.5 … 1.5 and −10.5, −8.5, −9.5, 28.5; of ranks, one pair is swapped.
     pearson = (15.75 + 4.25 - 4.75 + 42.75) / np.sqrt(5 * (110.25 + 72.25 + 90.25 + 812.25))
@@ -152,7 +154,7 @@ def test_correlations_by_hand():
 
 def test_tied_ranks_share_their_mean():
     data = pairs([0, 0, 1, 2], [1, 2, 3, 4])
-    found = correlations(data, resamples=10, level=0.9, seed=1).set_index("correlation")
+    found = correlate_effects(data, resamples=10, level=0.9, seed=1).set_index("correlation")
     # Ranks 1.5, 1.5, 3, 4 against 1, 2, 3, 4.
     wanted = np.corrcoef([1.5, 1.5, 3, 4], [1, 2, 3, 4])[0, 1]
     assert found.loc["spearman", "value"] == pytest.approx(wanted)
@@ -162,7 +164,7 @@ def test_the_interval_holds_the_correlation_of_many_noisy_rows():
     random = np.random.default_rng(0)
     predicted = random.normal(size=300)
     data = pairs(predicted, predicted + random.normal(size=300))
-    found = correlations(data, resamples=500, level=0.95, seed=1).set_index("correlation")
+    found = correlate_effects(data, resamples=500, level=0.95, seed=1).set_index("correlation")
     # Fisher's interval of Pearson's coefficient.
     value = found.loc["pearson", "value"]
     fisher = np.tanh(np.arctanh(value) + np.array([-1.96, 1.96]) / np.sqrt(297))
@@ -171,7 +173,7 @@ def test_the_interval_holds_the_correlation_of_many_noisy_rows():
 
 @pytest.mark.parametrize("few", [pairs([], []), pairs([1, 2], [1, 2]), pairs([0.1] * 9, range(9))])
 def test_too_few_or_constant_rows_have_no_correlation(few):
-    found = correlations(few, resamples=20, level=0.95, seed=1)
+    found = correlate_effects(few, resamples=20, level=0.95, seed=1)
     assert found[["value", "low", "high"]].isna().all(axis=None)
 
 

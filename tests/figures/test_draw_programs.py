@@ -1,4 +1,4 @@
-"""The programs that draw: the files they write, and what they say of files that do not do."""
+"""The programs that draw: the files they write, and errors that name what a file lacks."""
 
 import json
 import sys
@@ -26,19 +26,21 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 from support.figure_cases import (
+    DPO,
     INTERVENTIONS,
+    NONE,
     PREDICTION,
     cancellation_table,
     group_table,
     heavy_tailed,
     interventions,
-    net_curve,
+    net_curve_table,
     neurons,
     rows_in,
 )
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.evaluation.prediction import correlations
+from dpo_neurons.evaluation.prediction import correlate_effects
 from dpo_neurons.neurons.groups import REDUCING
 
 
@@ -48,14 +50,26 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     heavy_tailed(3, 200).to_parquet(folder / "contributions.parquet")
     group_table(dict.fromkeys(REDUCING, 0.25)).to_csv(folder / "groups.csv", index=False)
-    table = interventions(*INTERVENTIONS["intervention"], "edit_a", "edit_b", "scale_keys_2")
+    edited = {"form": "assign", "direction": "probe", "beta": 0.5}
+    table = interventions(
+        NONE,
+        DPO,
+        ("patch_TP-", "patch"),
+        ("control_TP-", "control", {"control_of": "patch_TP-"}),
+        ("ablate_top_5", "ablate", {"top": 5}),
+        ("edit_a", "edit", edited | {"alpha": 0}),
+        ("edit_b", "edit", edited | {"alpha": 0.02}),
+        ("scale_keys_2", "scale_keys", {"top": 7, "factor": 2}),
+        ("scale_keys_10", "scale_keys", {"top": 7, "factor": 10}),
+    )
     table.to_csv(folder / "table.csv", index=False)
+    table.head(5).to_csv(folder / "without_grids.csv", index=False)
     contributions = heavy_tailed(3, 200)
     cancellation_table(contributions).to_csv(folder / "cancellation.csv", index=False)
-    net_curve(contributions).to_csv(folder / "curve.csv", index=False)
+    net_curve_table(contributions).to_csv(folder / "curve.csv", index=False)
     PREDICTION.to_csv(folder / "prediction.csv", index=False)
-    found = correlations(PREDICTION, resamples=100, level=0.95, seed=1)
-    found.to_csv(folder / "correlations.csv", index=False)
+    coefficients = correlate_effects(PREDICTION, resamples=100, level=0.95, seed=1)
+    coefficients.to_csv(folder / "correlations.csv", index=False)
     for i, name in enumerate(("before", "ablated", "after")):
         with h5py.File(folder / f"{name}.h5", "w") as file:
             file["mlp_out_mean"] = np.full((3, 4), 3.0 - i, dtype=np.float32)
@@ -98,11 +112,8 @@ PROGRAMS: list[tuple[ModuleType, str]] = [
         "--prediction prediction.csv --correlations correlations.csv --direction-name probe",
     ),
     (draw_activation_changes, "--contributions contributions.parquet --direction-name probe"),
-    (
-        draw_edit_grid,
-        "--table table.csv --rows edit_a=assign,probe,0,0.5 edit_b=assign,probe,0.02,0.5",
-    ),
-    (draw_key_scaling, "--table table.csv --rows scale_keys_2=7,2 scale_keys_10=7,10"),
+    (draw_edit_grid, "--table table.csv"),
+    (draw_key_scaling, "--table table.csv"),
 ]
 
 
@@ -152,8 +163,8 @@ def test_layer_projections_of_a_study_without_an_ablation(study, run, tmp_path):
     [
         (draw_group_shares, "--groups bare.csv --direction-name probe", "share_low"),
         (draw_tradeoff, "--table bare.csv", "toxicity_low"),
-        (draw_edit_grid, "--table bare.csv --rows", "toxicity_low"),
-        (draw_key_scaling, "--table bare.csv --rows", "toxicity_low"),
+        (draw_edit_grid, "--table bare.csv", "toxicity_low"),
+        (draw_key_scaling, "--table bare.csv", "toxicity_low"),
         (draw_cancellation, "--cancellation bare.csv --direction-name probe", "layer"),
         (draw_net_curve, "--curve bare.csv --direction-name probe", "cumulative"),
         (
@@ -199,23 +210,26 @@ def test_what_a_file_lacks_is_named(program, arguments, missing, study, run, tmp
 
 @pytest.mark.parametrize("program", [draw_edit_grid, draw_key_scaling])
 def test_a_study_without_such_rows_gets_a_figure_that_says_so(program, run, tmp_path):
-    run(program, f"--table table.csv --rows --output-stem {tmp_path / 'figure'}")
+    run(program, f"--table without_grids.csv --output-stem {tmp_path / 'figure'}")
     assert len(list(tmp_path.iterdir())) == 4
     assert "in this study." in (tmp_path / "figure.svg").read_text()
 
 
 @pytest.mark.parametrize(
-    ("program", "row", "said"),
+    ("program", "column"),
     [
-        (draw_edit_grid, "edit_c=assign,probe,0,0.5", r"table\.csv.*'edit_c'"),
-        (draw_edit_grid, "edit_a=assign,probe,0", "form,direction,alpha,beta"),
-        (draw_edit_grid, "edit_a=assign,probe,much,0.5", "edit_a.*numbers"),
-        (draw_key_scaling, "scale_keys_2=7,nan", "scale_keys_2.*numbers"),
+        (draw_tradeoff, "kind"),
+        (draw_tradeoff, "control_of"),
+        (draw_edit_grid, "form"),
+        (draw_edit_grid, "beta"),
+        (draw_key_scaling, "factor"),
     ],
 )
-def test_a_row_that_cannot_be_drawn_is_named(program, row, said, run, tmp_path):
-    with pytest.raises(InputError, match=said):
-        run(program, f"--table table.csv --rows {row} --output-stem {tmp_path / 'figure'}")
+def test_a_table_without_metadata_is_refused(program, column, study, run, tmp_path):
+    table = pd.read_csv(study / "table.csv").drop(columns=column)
+    table.to_csv(study / "unnamed.csv", index=False)
+    with pytest.raises(InputError, match=rf"unnamed\.csv: needs the column '{column}'"):
+        run(program, f"--table unnamed.csv --output-stem {tmp_path / 'figure'}")
 
 
 def test_files_of_different_models_are_refused(study, run, tmp_path):

@@ -10,6 +10,7 @@ from support.captured_pair import run_main
 from support.figure_cases import NAMES, assert_drawn, datasets
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.figures import reduction_sources, residual_shift, value_changes
 from dpo_neurons.figures.style import MAX_JSON_BYTES
 from dpo_neurons.neurons.groups import GROUPS
 
@@ -29,7 +30,7 @@ def sources(n_layers, n_groups=8):
 
 def shifts(n_layers, n_prompts):
     """Tables of layers and prompts, of four layers."""
-    measures = list(draw_residual_shift.MEASURES)
+    measures = list(residual_shift.MEASURES)
     layers = pd.DataFrame(random.uniform(-1, 1, (n_layers, len(measures))), columns=measures)
     layers.insert(0, "layer", range(n_layers))
     shown = sorted({0, n_layers // 3, n_layers // 2, n_layers - 1})
@@ -47,10 +48,14 @@ def changes(n_layers, late):
         for shift_layer in sorted({layer, max(layer, late)}):
             for sign in ("negative", "positive"):
                 low = np.arange(-50, 50) / 50
-                one = {"layer": layer, "shift_layer": shift_layer, "activation": sign}
+                bins = pd.DataFrame({"cosine_low": low, "cosine_high": low + 0.02})
                 rows.append(
-                    pd.DataFrame({**one, "cosine_low": low, "cosine_high": low + 0.02}).assign(
-                        neurons=random.integers(1, 99, 100), written=random.normal(size=100)
+                    bins.assign(
+                        layer=layer,
+                        shift_layer=shift_layer,
+                        activation=sign,
+                        neurons=random.integers(1, 99, 100),
+                        written=random.normal(size=100),
                     )
                 )
     return pd.concat(rows, ignore_index=True)
@@ -61,70 +66,65 @@ def charts(n_layers, n_prompts):
     prompts, layers = shifts(n_layers, n_prompts)
     late = max(n_layers * 3 // 4 - 1, 0)
     return {
-        "13": draw_reduction_sources.chart(
-            draw_reduction_sources.aggregate(sources(n_layers)), *NAMES
-        ),
-        "14": draw_residual_shift.chart(*draw_residual_shift.aggregate(prompts, layers), NAMES[0]),
-        "15": draw_value_changes.chart(
-            *draw_value_changes.aggregate(changes(n_layers, late)), NAMES[0]
-        ),
+        "13": reduction_sources.chart(reduction_sources.aggregate(sources(n_layers)), *NAMES),
+        "14": residual_shift.chart(*residual_shift.aggregate(prompts, layers), NAMES[0]),
+        "15": value_changes.chart(*value_changes.aggregate(changes(n_layers, late)), NAMES[0]),
     }
 
 
 def test_parts_of_the_reduction_sum_to_it_in_every_layer_and_group():
     table = sources(3)
-    data = draw_reduction_sources.aggregate(table)
-    assert set(data["source"]) == set(draw_reduction_sources.SOURCES)
+    data = reduction_sources.aggregate(table)
+    assert set(data["source"]) == set(reduction_sources.SOURCES)
     for (by, part), rows in data.groupby(["by", "part"]):
         whole = table.loc[(table["by"] == by) & (table["part"] == part), "reduction"].item()
         assert rows["reduction"].sum() == pytest.approx(whole)
         assert rows["net"].tolist() == [pytest.approx(whole)] * 4
-    one = table[table["part"] == "2"].iloc[0]
-    of_two = data[data["part"] == "2"].set_index("source")["reduction"]
-    assert of_two["layers below"] == one["from_inputs"] - one["from_text"]
-    assert of_two["other text"] == one["from_text"]
+    layer = table[table["part"] == "2"].iloc[0]
+    drawn = data[data["part"] == "2"].set_index("source")["reduction"]
+    assert drawn["layers below"] == layer["from_inputs"] - layer["from_text"]
+    assert drawn["other text"] == layer["from_text"]
     assert "all" not in set(data["by"])
 
 
 def test_layers_are_drawn_in_the_order_of_the_stack():
-    chart = draw_reduction_sources.chart(
-        draw_reduction_sources.aggregate(sources(11)), *NAMES
-    ).to_dict()
+    chart = reduction_sources.chart(reduction_sources.aggregate(sources(11)), *NAMES).to_dict()
     sort = chart["vconcat"][0]["layer"][0]["encoding"]["x"]["sort"]
     assert sort == [str(layer) for layer in range(11)]
 
 
 def test_prompts_are_thinned_and_their_means_are_of_all():
     prompts, layers = shifts(4, 200)
-    flat, means, measures = draw_residual_shift.aggregate(prompts, layers)
-    assert flat["prompt"].nunique() == draw_residual_shift.MAX_PROMPTS
-    assert {0, 199} <= set(flat["prompt"])
-    row = flat[(flat["layer"] == 2) & (flat["prompt"] == 199)].iloc[0]
-    its = prompts[(prompts["layer"] == 2) & (prompts["prompt"] == 199)].set_index("stage")
-    assert (row["along"], row["beside"]) == tuple(its.loc["pre", ["along_shift", "beside_shift"]])
-    assert row["along_after"] == its.loc["post", "along_shift"]
+    drawn, means, measures = residual_shift.aggregate(prompts, layers)
+    assert drawn["prompt"].nunique() == residual_shift.MAX_PROMPTS
+    assert {0, 199} <= set(drawn["prompt"])
+    row = drawn[(drawn["layer"] == 2) & (drawn["prompt"] == 199)].iloc[0]
+    stages = prompts[(prompts["layer"] == 2) & (prompts["prompt"] == 199)].set_index("stage")
+    before = stages.loc["pre", ["along_shift", "beside_shift"]]
+    assert (row["along"], row["beside"]) == tuple(before)
+    assert row["along_after"] == stages.loc["post", "along_shift"]
     mean = means[(means["layer"] == 2) & (means["stage"] == "post")]["along"].item()
     of_all = prompts[(prompts["layer"] == 2) & (prompts["stage"] == "post")]["along_shift"].mean()
     assert mean == pytest.approx(of_all)
-    assert len(measures) == 4 * len(draw_residual_shift.MEASURES)
+    assert len(measures) == 4 * len(residual_shift.MEASURES)
 
 
 def test_value_changes_are_those_against_the_late_layers_shift():
     table = changes(8, 5)
-    counts, sums = draw_value_changes.aggregate(table)
+    counts, sums = value_changes.aggregate(table)
     assert set(sums["shift_layer"]) == {5}
     assert sorted(counts["layer"].unique()) == [0, 1, 2, 3, 4, 5]
     assert counts.groupby("layer")["share"].sum().tolist() == pytest.approx([1] * 6)
-    kept = table[(table["shift_layer"] == 5) & (table["layer"] == 3)]
     written = sums[(sums["layer"] == 3) & (sums["activation"] == "negative")]["written"].item()
-    its = kept[kept["activation"] == "negative"]["written"].sum()
-    assert written == pytest.approx(its)
+    of_layer = table[(table["shift_layer"] == 5) & (table["layer"] == 3)]
+    bins = of_layer[of_layer["activation"] == "negative"]
+    assert written == pytest.approx(bins["written"].sum())
 
 
-def test_of_two_layers_the_late_one_is_the_first_and_of_one_itself():
-    # With two layers neither is compared with more than itself.
-    assert set(draw_value_changes.aggregate(changes(1, 0))[1]["shift_layer"]) == {0}
-    assert len(draw_value_changes.aggregate(changes(2, 0))[1]) > 0
+def test_the_late_layer_of_models_with_one_or_two_layers():
+    # With two layers, each is compared with its own shift alone.
+    assert set(value_changes.aggregate(changes(1, 0))[1]["shift_layer"]) == {0}
+    assert len(value_changes.aggregate(changes(2, 0))[1]) > 0
 
 
 @pytest.mark.parametrize(("n_layers", "n_prompts"), [(1, 1), (2, 24), (32, 1199)])
@@ -136,11 +136,11 @@ def test_charts_of_any_depth_are_drawn_and_small(n_layers, n_prompts):
         assert sum(map(len, datasets(chart))) > 0
 
 
-def test_value_vectors_that_no_one_changed_are_told(tmp_path, monkeypatch):
-    header = ",".join(draw_value_changes.COLUMNS)
+def test_the_figure_says_that_no_value_vector_changed(tmp_path, monkeypatch):
+    header = ",".join(value_changes.COLUMNS)
     (tmp_path / "changes.csv").write_text(f"{header}\n")
-    words = {"--model": "m", "--changes": tmp_path / "changes.csv"}
-    run_main(draw_value_changes, monkeypatch, {**words, "--output-stem": tmp_path / "15"})
+    options = {"--model": "m", "--changes": tmp_path / "changes.csv"}
+    run_main(draw_value_changes, monkeypatch, {**options, "--output-stem": tmp_path / "15"})
     assert "no value vector changed" in (tmp_path / "15.svg").read_text()
 
 

@@ -1,29 +1,37 @@
 """Figures 9, 11 and 12: values of their data, and that the charts hold them."""
 
-from pathlib import Path
-
-import draw_edit_grid
-import draw_key_scaling
-import draw_prediction
 import numpy as np
 import pandas as pd
 import pytest
-from support.figure_cases import NAMES, assert_drawn, assert_holds, datasets, interventions
+from support.figure_cases import (
+    DPO,
+    NAMES,
+    NONE,
+    assert_drawn,
+    assert_holds,
+    datasets,
+    interventions,
+)
 
-from dpo_neurons.evaluation.prediction import correlations
-from dpo_neurons.figures.named_rows import named_rows
-
-PATH = Path("tables/toy.csv")
-
+from dpo_neurons.evaluation.prediction import correlate_effects
+from dpo_neurons.figures import edit_grid, key_scaling, prediction, tradeoff
 
 # 9
 
 
 def prediction_file(predicted):
-    table = interventions("none", "dpo", "patch_TP-", "control_TP-", "edit_a", "scale_keys_2")
+    table = interventions(
+        NONE,
+        DPO,
+        ("patch_TP-", "patch"),
+        ("twin", "control"),
+        ("steer_me", "edit"),
+        ("patch_2", "scale_keys"),
+    )
     return pd.DataFrame(
         {
             "intervention": table["intervention"],
+            "kind": table["kind"],
             "neurons": 10,
             "predicted": predicted,
             "measured": 0.5 - table["toxicity"],
@@ -35,11 +43,11 @@ def prediction_file(predicted):
 
 def test_prediction_draws_what_is_predicted_and_counts_what_is_not():
     rows = prediction_file([0, 2, 1.5, 0, 3, np.nan])
-    data = draw_prediction.aggregate(rows)
+    data = prediction.aggregate(rows)
     assert data["kind"].tolist() == ["none", "dpo", "patch", "control", "edit"]
     assert data["label"].tolist()[2] == "patch TP₋"
-    found = correlations(rows, 50, 0.95, 1)
-    chart = draw_prediction.chart(data, found, 1, *NAMES)
+    coefficients = correlate_effects(rows, 50, 0.95, 1)
+    chart = prediction.chart(data, coefficients, 1, *NAMES)
     assert_holds(chart, data.drop(columns="label"))
     subtitle = " ".join(chart.to_dict()["title"]["subtitle"])
     pearson = np.corrcoef([2, 1.5, 0, 3], [0.02, 0.04, 0.06, 0.08])[0, 1]
@@ -51,8 +59,8 @@ def test_prediction_draws_what_is_predicted_and_counts_what_is_not():
 def test_predictions_of_very_different_size_have_a_log_scale():
     def scale(most):
         rows = prediction_file([0, 2, 1.5, 0, most, np.nan])
-        found = correlations(rows, 10, 0.95, 1)
-        chart = draw_prediction.chart(draw_prediction.aggregate(rows), found, 1, *NAMES)
+        coefficients = correlate_effects(rows, 10, 0.95, 1)
+        chart = prediction.chart(prediction.aggregate(rows), coefficients, 1, *NAMES)
         assert_drawn({"9": chart})
         return next(
             layer["encoding"]["x"]["scale"]["type"]
@@ -64,34 +72,35 @@ def test_predictions_of_very_different_size_have_a_log_scale():
 
 
 def test_no_prediction_at_all_is_said():
-    data = draw_prediction.aggregate(prediction_file([np.nan] * 6))
+    data = prediction.aggregate(prediction_file([np.nan] * 6))
     empty = pd.DataFrame(columns=["correlation", "value", "low", "high", "interventions"])
-    chart = draw_prediction.chart(data, empty, 6, *NAMES)
+    chart = prediction.chart(data, empty, 6, *NAMES)
     assert "No intervention of this study has a prediction." in chart.to_json()
 
 
 # 11
 
 
-EDITS = named_rows(
-    [
-        "edit_a=assign,probe,0.05,0.6",
-        "edit_b=assign,probe,0,0.6",
-        "edit_c=assign,probe,0.01,0.5",
-        "edit_d=scale,probe,0.05,0.6",
-    ],
-    ("form", "direction", "alpha", "beta"),
+def edit(name, form, alpha, beta):
+    return name, "edit", {"form": form, "direction": "probe", "alpha": alpha, "beta": beta}
+
+
+EDITS = (
+    edit("edit_a", "assign", 0.05, 0.6),
+    edit("edit_a0.5_b0.9", "assign", 0, 0.6),
+    edit("patch_c", "assign", 0.01, 0.5),
+    edit("edit_d", "scale", 0.05, 0.6),
 )
 
 
 def test_edit_grid_has_a_panel_a_form_and_the_control_apart():
-    table = interventions("none", "dpo", "edit_a", "edit_b", "edit_c", "edit_d")
-    data = draw_edit_grid.aggregate(EDITS, table, PATH)
-    assert data["intervention"].tolist() == ["edit_b", "edit_c", "edit_a", "edit_d"]
+    table = interventions(NONE, DPO, *EDITS, ("edit_tp", "patch"))
+    data = edit_grid.aggregate(table)
+    assert data["intervention"].tolist() == ["edit_a0.5_b0.9", "patch_c", "edit_a", "edit_d"]
     assert data["control"].tolist() == [True, False, False, False]
     known = table.set_index("intervention")
     assert data["toxicity"].tolist() == known.loc[data["intervention"], "toxicity"].tolist()
-    chart = draw_edit_grid.chart(data, table.head(2), "toy")
+    chart = edit_grid.chart(data, table.head(2), "toy")
     assert_holds(chart, data)
     panels = chart.to_dict()["vconcat"]
     assert [panel["title"]["text"] for panel in panels] == [
@@ -111,16 +120,16 @@ def test_edit_grid_has_a_panel_a_form_and_the_control_apart():
 
 
 def test_a_cell_that_broke_the_model_is_left_out():
-    table = interventions("edit_a", "edit_b", "edit_c", "edit_d")
+    table = interventions(*EDITS)
     table.loc[0, "perplexity"] = np.inf
-    data = draw_edit_grid.aggregate(EDITS, table, PATH)
+    data = edit_grid.aggregate(table)
     assert "edit_a" not in set(data["intervention"])
-    assert_drawn({"11": draw_edit_grid.chart(data, table.head(0), "toy")})
+    assert_drawn({"11": edit_grid.chart(data, table.head(0), "toy")})
 
 
 def test_a_grid_of_one_cell_is_drawn():
-    data = draw_edit_grid.aggregate(EDITS.head(1), interventions("edit_a"), PATH)
-    chart = draw_edit_grid.chart(data, interventions("none"), "toy")
+    data = edit_grid.aggregate(interventions(EDITS[0]))
+    chart = edit_grid.chart(data, interventions(NONE), "toy")
     assert_drawn({"11": chart})
     assert (
         " "
@@ -133,23 +142,29 @@ def test_a_grid_of_one_cell_is_drawn():
 # 12
 
 
-def scaling(*texts):
-    return named_rows(texts, ("top", "factor"))
+def scaling(name, top, factor):
+    return name, "scale_keys", {"top": top, "factor": factor}
 
 
 def test_each_curve_begins_at_the_model_that_is_not_scaled():
-    table = interventions("none", "dpo", "scale_keys_b", "scale_keys_a", "scale_keys_c")
-    rows = scaling("scale_keys_b=7,10", "scale_keys_a=7,2", "scale_keys_c=30,5")
-    data = draw_key_scaling.aggregate(rows, table, PATH)
-    found = data[["top", "factor", "intervention", "toxicity"]].to_numpy().tolist()
-    assert found == [
+    table = interventions(
+        NONE,
+        DPO,
+        scaling("b", 7, 10),
+        scaling("a", 7, 2),
+        scaling("scale_keys_x9", 30, 5),
+        ("scale_keys_x3", "patch", {"top": 7}),
+    )
+    data = key_scaling.aggregate(table)
+    points = data[["top", "factor", "intervention", "toxicity"]].to_numpy().tolist()
+    assert points == [
         [7, 1, "dpo", 0.48],
-        [7, 2, "scale_keys_a", 0.44],
-        [7, 10, "scale_keys_b", 0.46],
+        [7, 2, "a", 0.44],
+        [7, 10, "b", 0.46],
         [30, 1, "dpo", 0.48],
-        [30, 5, "scale_keys_c", 0.42],
+        [30, 5, "scale_keys_x9", 0.42],
     ]
-    chart = draw_key_scaling.chart(data, table.head(2), "toy")
+    chart = key_scaling.chart(data, table.head(2), "toy")
     assert_holds(chart, data)
     assert_drawn({"12": chart})
     lines = [
@@ -162,18 +177,24 @@ def test_each_curve_begins_at_the_model_that_is_not_scaled():
 
 
 def test_a_curve_with_its_own_first_point_gets_no_second():
-    table = interventions("none", "dpo", "scale_keys_x1")
-    data = draw_key_scaling.aggregate(scaling("scale_keys_x1=7,1"), table, PATH)
+    table = interventions(NONE, DPO, scaling("scale_keys_x1", 7, 1))
+    data = key_scaling.aggregate(table)
     assert data["intervention"].tolist() == ["scale_keys_x1"]
-    assert_drawn({"12": draw_key_scaling.chart(data, table.head(2), "toy")})
+    assert_drawn({"12": key_scaling.chart(data, table.head(2), "toy")})
 
 
 def test_perplexity_that_explodes_is_logarithmic_and_missing_intervals_are_points():
-    table = interventions("none", "dpo", "scale_keys_a").assign(
+    table = interventions(NONE, DPO, scaling("scale_keys_a", 7, 10)).assign(
         perplexity=[20, 21, 500], perplexity_low=np.nan, perplexity_high=np.nan
     )
-    data = draw_key_scaling.aggregate(scaling("scale_keys_a=7,10"), table, PATH)
+    data = key_scaling.aggregate(table)
     assert data["perplexity_high"].tolist() == [21, 500]
-    chart = draw_key_scaling.chart(data, table.head(2), "toy")
+    chart = key_scaling.chart(data, table.head(2), "toy")
     assert '"perplexity (log scale)"' in chart.to_json()
     assert_drawn({"12": chart})
+
+
+def test_columns_that_are_not_drawn_stay_out_of_the_charts():
+    table = interventions(NONE, DPO, *EDITS, scaling("scale_keys_x1", 7, 1)).assign(f1=0.5)
+    for figure in (edit_grid, key_scaling, tradeoff):
+        assert "f1" not in figure.aggregate(table)

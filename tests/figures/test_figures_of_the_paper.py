@@ -1,12 +1,5 @@
 """Figures 1a to 5b: values of their data, and that the charts hold them."""
 
-import draw_cumulative_reduction
-import draw_group_shares
-import draw_layer_projections
-import draw_layer_reduction
-import draw_projection_shifts
-import draw_rank_composition
-import draw_top_activations
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,13 +12,22 @@ from support.figure_cases import (
     neurons,
 )
 
+from dpo_neurons.figures import (
+    cumulative_reduction,
+    group_shares,
+    layer_projections,
+    layer_reduction,
+    projection_shifts,
+    rank_composition,
+    top_activations,
+)
 from dpo_neurons.neurons.groups import REDUCING
 
 # 1a
 
 
 def test_layer_projection_is_on_the_unit_direction():
-    data = draw_layer_projections.aggregate(
+    data = layer_projections.aggregate(
         {
             "before fine-tuning": np.array([[3.0, 4.0], [5.0, 0.0]]),
             "after fine-tuning": np.array([[0.0, 5.0], [-1.0, 7.0]]),
@@ -35,18 +37,18 @@ def test_layer_projection_is_on_the_unit_direction():
     assert data["projection"].tolist() == pytest.approx([5.0, 3.0, 4.0, 5.0])
     assert data["layer"].tolist() == [0, 1, 0, 1]
     assert data["state"].tolist() == ["before fine-tuning"] * 2 + ["after fine-tuning"] * 2
-    assert_holds_exactly(draw_layer_projections.chart(data, *NAMES), data)
+    assert_holds_exactly(layer_projections.chart(data, *NAMES), data)
 
 
 # 1b
 
 
 def test_cumulative_reduction_has_peak_and_net():
-    data = draw_cumulative_reduction.aggregate(neurons(reduction=[-3.0, 4.0, 1.0, -0.5]))
+    data = cumulative_reduction.aggregate(neurons(reduction=[-3.0, 4.0, 1.0, -0.5]))
     assert data["neurons"].tolist() == [0, 1, 2, 3, 4, 4]
     assert data["cumulative"].tolist() == pytest.approx([0, 4, 5, 4.5, 1.5, 1.5])
     assert data["point"].tolist() == ["", "", "peak", "", "", "net"]
-    chart = draw_cumulative_reduction.chart(data, *NAMES)
+    chart = cumulative_reduction.chart(data, *NAMES)
     assert_holds_exactly(chart, data)
     assert "peak 5 at neuron 2 (50.0%)" in chart.to_json()
     assert "net 1.5" in chart.to_json()
@@ -54,7 +56,7 @@ def test_cumulative_reduction_has_peak_and_net():
 
 def test_thinned_curve_keeps_the_peak_exactly():
     table = heavy_tailed(8, 4096)
-    data = draw_cumulative_reduction.aggregate(table).set_index("point")
+    data = cumulative_reduction.aggregate(table).set_index("point")
     positive = table["reduction"][table["reduction"] > 0]
     assert len(data) <= 1002
     assert data.loc["peak", "neurons"] == len(positive)
@@ -64,7 +66,7 @@ def test_thinned_curve_keeps_the_peak_exactly():
 
 
 def test_peak_is_at_the_start_if_nothing_reduces():
-    data = draw_cumulative_reduction.aggregate(neurons(reduction=[-1.0, -2.0]))
+    data = cumulative_reduction.aggregate(neurons(reduction=[-1.0, -2.0]))
     assert data[data["point"] == "peak"][["neurons", "cumulative"]].values.tolist() == [[0, 0]]
     assert data["cumulative"].iloc[-1] == -3.0
 
@@ -73,11 +75,11 @@ def test_peak_is_at_the_start_if_nothing_reduces():
 
 
 def test_group_shares_are_of_the_reducing_four_in_order():
-    data = draw_group_shares.aggregate(group_table({"AN-": 0.6, "AN+": 1.0, "TP-": 0.4}))
+    data = group_shares.aggregate(group_table({"AN-": 0.6, "AN+": 1.0, "TP-": 0.4}))
     assert data["group"].tolist() == list(REDUCING)
     assert data["share"].tolist() == [0.4, 0, 0, 0.6]
     assert data["neurons"].tolist() == [10, 0, 0, 10]
-    assert_holds_exactly(draw_group_shares.chart(data, *NAMES), data)
+    assert_holds_exactly(group_shares.chart(data, *NAMES), data)
 
 
 # 2b
@@ -87,18 +89,18 @@ def test_rank_composition_shares_of_each_bin():
     table = neurons(
         reduction=[8.0, 4.0, 3.0, 1.0, 0.5, -9.0], group=["TP-", "AN-", "TN+", "AN-", "AP+", "TP+"]
     )
-    data = draw_rank_composition.aggregate(table, top=4, bins=2)
+    data = rank_composition.aggregate(table, top=4, bins=2)
     bins = data[["first_rank", "last_rank", "group"]].values.tolist()
     assert bins == [[1, 2, "TP-"], [1, 2, "AN-"], [3, 4, "TN+"], [3, 4, "AN-"]]
     assert data["share"].tolist() == pytest.approx([2 / 3, 1 / 3, 3 / 4, 1 / 4])
     assert data["low"].tolist() == pytest.approx([0, 2 / 3, 0, 3 / 4])
     assert data["high"].tolist() == pytest.approx([2 / 3, 1, 3 / 4, 1])
-    assert_holds_exactly(draw_rank_composition.chart(data, *NAMES), data)
+    assert_holds_exactly(rank_composition.chart(data, *NAMES), data)
 
 
 def test_rank_composition_uses_the_neurons_there_are():
     table = neurons(reduction=[2.0, 1.0, -1.0], group=["TP-", "TP-", "AN+"])
-    data = draw_rank_composition.aggregate(table, top=10_000, bins=50)
+    data = rank_composition.aggregate(table, top=10_000, bins=50)
     assert data["last_rank"].tolist() == [1, 2]
     assert data["neurons"].sum() == 2
 
@@ -113,7 +115,7 @@ def test_shifts_by_reduction_are_of_projections():
         projection_post=[-0.9, -2.8, -1.7],
         group=["AN-", "TN+", "TP-"],
     )
-    data = draw_projection_shifts.aggregate(table, "reduction", 1, 2, "projection")
+    data = projection_shifts.aggregate(table, "reduction", 1, 2, "projection")
     assert data["neuron"].tolist() == [1, 2]
     assert data["rank"].tolist() == [1, 2]
     assert data["before"].tolist() == [0.2, 0.3]
@@ -127,7 +129,7 @@ def test_shifts_by_cosine_are_of_activations_from_first_to_last():
         activation_pre=[1.0, 2.0, 3.0, 4.0],
         activation_post=[5.0, 6.0, 7.0, 8.0],
     )
-    data = draw_projection_shifts.aggregate(table, "cosine", 2, 3, "activation")
+    data = projection_shifts.aggregate(table, "cosine", 2, 3, "activation")
     assert data["rank"].tolist() == [2, 3]
     assert data["neuron"].tolist() == [2, 3]
     assert data[["before", "after"]].values.tolist() == [[3.0, 7.0], [4.0, 8.0]]
@@ -135,8 +137,8 @@ def test_shifts_by_cosine_are_of_activations_from_first_to_last():
 
 def test_shifts_have_a_panel_a_group_with_its_sum():
     table = neurons(reduction=[3.0, 2.0, 1.0, -4.0], group=["AN-", "TP-", "AN-", "TP+"])
-    data = draw_projection_shifts.aggregate(table, "reduction", 1, 99, "projection")
-    chart = draw_projection_shifts.chart(data, "reduction", "projection", *NAMES)
+    data = projection_shifts.aggregate(table, "reduction", 1, 99, "projection")
+    chart = projection_shifts.chart(data, "reduction", "projection", *NAMES)
     titles = [panel["title"]["text"] for panel in chart.to_dict()["vconcat"]]
     assert titles == [
         "TP₋: 1 neuron, reduction 2 in all",
@@ -149,8 +151,8 @@ def test_shifts_have_a_panel_a_group_with_its_sum():
 
 
 def test_ranks_beyond_the_last_neuron_give_no_arrows():
-    data = draw_projection_shifts.aggregate(neurons(cosine=[0.1]), "cosine", 5, 9, "activation")
-    chart = draw_projection_shifts.chart(data, "cosine", "activation", *NAMES)
+    data = projection_shifts.aggregate(neurons(cosine=[0.1]), "cosine", 5, 9, "activation")
+    chart = projection_shifts.chart(data, "cosine", "activation", *NAMES)
     assert data.empty
     assert chart.to_dict()["title"]["text"] == "Shifts in activation, no neurons"
 
@@ -162,17 +164,17 @@ def test_layer_reduction_sums_by_group_and_fills_with_zero():
     table = neurons(
         layer=[0, 0, 0, 1], group=["TP-", "TP-", "AN+", "AP+"], reduction=[1.0, 2.0, -0.5, 4.0]
     )
-    data = draw_layer_reduction.aggregate(table)
+    data = layer_reduction.aggregate(table)
     assert len(data) == 2 * 8, "two layers, eight groups, no row for unchanged"
     sums = data.set_index(["layer", "group"])["reduction"]
     assert sums[sums != 0].to_dict() == {(0, "TP-"): 3.0, (0, "AN+"): -0.5, (1, "AP+"): 4.0}
     assert data["neurons"].sum() == 4
-    assert_holds_exactly(draw_layer_reduction.chart(data, *NAMES), data)
+    assert_holds_exactly(layer_reduction.chart(data, *NAMES), data)
 
 
 def test_layer_reduction_net_counts_unchanged_neurons_that_reduce():
     table = neurons(layer=[0, 0], group=["TP-", "unchanged"], reduction=[1.0, 0.25])
-    data = draw_layer_reduction.aggregate(table)
+    data = layer_reduction.aggregate(table)
     assert data["reduction"].sum() == 1.25
     assert "unchanged" in set(data["group"])
 
@@ -186,10 +188,10 @@ def test_top_activations_are_of_toxic_neurons_by_cosine():
         activation_pre=[1.0, 2, 3, -4],
         activation_post=[5.0, 6, -7, 8],
     )
-    data = draw_top_activations.aggregate(table, top=2)
+    data = top_activations.aggregate(table, top=2)
     assert data["neuron"].tolist() == [2, 3]
     assert data[["before", "after"]].values.tolist() == [[3, -7], [-4, 8]]
-    assert len(draw_top_activations.aggregate(table, top=9)) == 3, "no anti-toxic neuron"
-    chart = draw_top_activations.chart(data, *NAMES)
+    assert len(top_activations.aggregate(table, top=9)) == 3, "no anti-toxic neuron"
+    chart = top_activations.chart(data, *NAMES)
     assert_holds_exactly(chart, data)
     assert "negative before fine-tuning 1, after 1" in chart.to_json()

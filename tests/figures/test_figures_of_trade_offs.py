@@ -1,13 +1,11 @@
 """Figures 7, 8 and 10: values of their data, and that the charts hold them."""
 
-import draw_activation_changes
-import draw_cancellation
-import draw_net_curve
 import numpy as np
 import pandas as pd
 import pytest
 from support.figure_cases import NAMES, assert_drawn, assert_holds, cancellation_table, neurons
 
+from dpo_neurons.figures import activation_changes, cancellation, net_curve
 from dpo_neurons.neurons.groups import GROUPS
 
 # 7
@@ -15,11 +13,11 @@ from dpo_neurons.neurons.groups import GROUPS
 
 def test_carriers_are_drawn_as_shares_of_their_layer():
     table = neurons(layer=[0, 0, 0, 0, 1], reduction=[4.0, 4.0, -2.0, 0.0, -1.0])
-    data = draw_cancellation.aggregate(cancellation_table(table).iloc[::-1])
+    data = cancellation.aggregate(cancellation_table(table).iloc[::-1])
     assert data["layer"].tolist() == ["0", "1", "all"]
     assert data["share_neurons_50"].tolist() == [0.25, 0, 0.2]
     assert data["share_neurons_90_high"].tolist() == pytest.approx([0.55, 0, 0.44])
-    chart = draw_cancellation.chart(data, *NAMES)
+    chart = cancellation.chart(data, *NAMES)
     subtitle = " ".join(chart.to_dict()["title"]["subtitle"])
     assert "take back 38% of what" in subtitle
     assert "of 5 neurons, 1 carry 50%, 2 carry 90%, 2 carry 99% of it" in subtitle
@@ -28,13 +26,13 @@ def test_carriers_are_drawn_as_shares_of_their_layer():
 
 def test_layers_beyond_the_ninth_stay_in_order():
     table = neurons(layer=list(range(12)), reduction=np.linspace(1, -1, 12).tolist())
-    data = draw_cancellation.aggregate(cancellation_table(table))
+    data = cancellation.aggregate(cancellation_table(table))
     assert data["layer"].tolist() == [*map(str, range(12)), "all"]
 
 
 def test_a_model_that_only_raises_is_drawn():
-    data = draw_cancellation.aggregate(cancellation_table(neurons(reduction=[-1.0, -2.0])))
-    chart = draw_cancellation.chart(data, *NAMES)
+    data = cancellation.aggregate(cancellation_table(neurons(reduction=[-1.0, -2.0])))
+    chart = cancellation.chart(data, *NAMES)
     assert "take back nothing" in chart.to_json()
     assert_drawn({"7": chart})
 
@@ -53,9 +51,9 @@ def test_net_curve_names_its_marks_with_their_neurons():
             "mark": marks,
         }
     )
-    data = draw_net_curve.aggregate(curve.replace({"mark": {"": np.nan}}))
+    data = net_curve.aggregate(curve.replace({"mark": {"": np.nan}}))
     assert data["label"].tolist() == ["", "50 %", "90 %", "99 %", "peak", ""]
-    chart = draw_net_curve.chart(data, *NAMES)
+    chart = net_curve.chart(data, *NAMES)
     assert_holds(chart, data)
     text = chart.to_json(ensure_ascii=False)
     for label in ("50 %: 1,000", "90 %: 2,000", "99 %: 2,000", "peak: 2,500", "net 1"):
@@ -76,7 +74,7 @@ def test_changes_are_counted_in_bins_that_zero_parts():
         group=["TP-", "TP-", "TP-", "AN-", "AN-"],
     )
     # With constant 1, −3 and 3 lie at ∓log 4: four bins of log 2, with edges at ∓3, ∓1 and 0.
-    data = draw_activation_changes.aggregate(table, bins=4, constant=1.0)
+    data = activation_changes.aggregate(table, bins=4, constant=1.0)
     rows = data[["group", "neurons", "share"]].to_numpy().tolist()
     assert rows == [
         ["AN-", 2, 1.0],
@@ -95,7 +93,7 @@ def test_bins_hold_every_neuron_of_a_group_within_their_edges():
         activation_post=change,
         group=[*GROUPS] * 625,
     )
-    data = draw_activation_changes.aggregate(table, 60, 0.5)
+    data = activation_changes.aggregate(table, 60, 0.5)
     assert data.groupby("group")["neurons"].sum().to_dict() == dict.fromkeys(GROUPS, 625)
     for (low, high), cells in data.groupby(["low", "high"]):
         within = (change >= low * 1.000001 - 1e-9) & (change <= high + 1e-9 + abs(high) * 1e-6)
@@ -108,8 +106,8 @@ def test_each_panel_counts_a_group_and_its_mirror():
         group=["TP-", "TP-", "TP+", "AN+", "unchanged"],
         activation_post=[0.5, 0.4, 1.5, 0.2, 1.0],
     )
-    data = draw_activation_changes.aggregate(table, 10, 0.5)
-    chart = draw_activation_changes.chart(data, len(table), 0.5, *NAMES)
+    data = activation_changes.aggregate(table, 10, 0.5)
+    chart = activation_changes.chart(data, len(table), 0.5, *NAMES)
     rows = chart.to_dict()["vconcat"]
     titles = [panel["title"]["text"] for row in rows for panel in row["hconcat"]]
     assert titles == [

@@ -1,22 +1,16 @@
-"""Kinds and labels of interventions in figures."""
+"""Labels in figures that do not overlap."""
 
 import numpy as np
 import pytest
 
-from dpo_neurons.figures.labels import find_readable_labels, kind_of, spread
+from dpo_neurons.figures.labels import find_readable_labels, spread_labels
 
 
-def test_kinds_go_by_the_beginning_of_the_name():
-    names = ["none", "dpo", "patch_tp", "control_tp", "scale_keys_x2", "scale_me", "strip_all"]
-    kinds = ["none", "dpo", "patch", "control", "scale_keys", "other", "strip"]
-    assert [kind_of(name) for name in names] == kinds
-
-
-def test_spread_keeps_order_gap_and_bounds():
+def test_spread_labels_keep_order_gap_and_bounds():
     positions = np.array([0.5, 0.1, 0.52, 0.99, 0.98])
-    placed = spread(positions, gap=0.1, low=0, high=1)
+    placed = spread_labels(positions, gap=0.1, low=0, high=1)
     assert placed == pytest.approx([0.46, 0.1, 0.56, 1.0, 0.9])
-    assert spread(np.array([]), 0.1, 0, 1).size == 0
+    assert spread_labels(np.array([]), 0.1, 0, 1).size == 0
 
 
 def test_labels_keep_clear_of_points_and_of_earlier_labels():

@@ -15,8 +15,8 @@ from dpo_neurons.figures import style as figure_style
 from dpo_neurons.figures.style import (
     GROUP_COLOURS,
     order_groups,
-    pretty_group,
-    signed_log_scale,
+    subscript_signs,
+    symlog_scale,
     write_figure,
 )
 from dpo_neurons.neurons.groups import GROUPS, RAISING, REDUCING, UNCHANGED
@@ -69,12 +69,12 @@ def test_groups_in_order():
 
 
 def test_pretty_group_leaves_other_signs_alone():
-    assert pretty_group("patch_TP-_AN+ x-y +3") == "patch_TP₋_AN₊ x-y +3"
+    assert subscript_signs("patch_TP-_AN+ x-y +3") == "patch_TP₋_AN₊ x-y +3"
 
 
 def test_signed_log_scale_holds_the_values_and_ticks_zero():
     values = np.array([-0.1, -0.05, 0.05, 0.1, 8.0])
-    scale, axis = signed_log_scale(values)
+    scale, axis = symlog_scale(values)
     low, high = scale["domain"]
     assert low < -0.1
     assert high > 8.0
@@ -86,7 +86,7 @@ def test_signed_log_scale_holds_the_values_and_ticks_zero():
 
 def test_a_short_axis_keeps_all_its_ticks():
     data = pd.DataFrame({"value": [-0.006, 0.001, 0.005, 0.05]})
-    scale, axis = signed_log_scale(data["value"].to_numpy())
+    scale, axis = symlog_scale(data["value"].to_numpy())
     y = alt.Y("value:Q", scale=scale, axis=axis, title=None)
     chart = alt.Chart(data).mark_point().encode(y=y).properties(height=130)
     labels = re.findall(r"<text[^>]*>([^<]+)</text>", vl_convert.vegalite_to_svg(chart.to_json()))
@@ -95,7 +95,7 @@ def test_a_short_axis_keeps_all_its_ticks():
 
 @pytest.mark.parametrize("values", [[], [0.0, 0.0], [np.nan]])
 def test_signed_log_scale_of_nothing(values):
-    scale, axis = signed_log_scale(np.array(values))
+    scale, axis = symlog_scale(np.array(values))
     assert scale["domain"][0] < 0 < scale["domain"][1]
     assert axis["values"] == [-1.0, -0.3, 0.0, 0.3, 1.0]
 

@@ -134,7 +134,7 @@ def test_a_plan_that_needs_a_direction_or_a_second_model_says_so(gpt2):
     ):
         pass
     with (
-        pytest.raises(ValueError, match="second model"),
+        pytest.raises(ValueError, match="source model"),
         apply_plan(gpt2, plan_of((0, 1, "set_token", 0.0)), "all"),
     ):
         pass

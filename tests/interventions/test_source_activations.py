@@ -31,7 +31,7 @@ def all_neurons(model, operation):
 
 
 def patched_tokens(model, tokenizer, plan, own, batch_size):
-    with apply_plan(model, plan, "last", own=own):
+    with apply_plan(model, plan, "last", source=own):
         batches = generate_greedily(model, tokenizer, PROMPTS, N_TOKENS, batch_size, own)
         return np.concatenate([batch.tokens for batch in batches])
 
@@ -128,7 +128,7 @@ def test_all_neurons_of_the_model_itself_token_by_token_change_nothing(endless, 
     )
     found = patched_tokens(model, tokenizer, plan, own, 16)
     np.testing.assert_array_equal(found, free)
-    with apply_plan(model, plan, "all", own=own):
+    with apply_plan(model, plan, "all", source=own):
         measured = measure_perplexity(model, tokenizer, PROMPTS, 4, 2, before=own.see_text)
     plain = measure_perplexity(model, tokenizer, PROMPTS, 4, 2)
     np.testing.assert_allclose(measured.losses, plain.losses, rtol=1e-5)
@@ -139,7 +139,7 @@ def test_perplexity_under_the_second_models_activations(endless, tokenizer, oper
     model, other = endless
     plan = plan_of(operation)
     own = SourceActivations(other, plan, N_TOKENS, "generated")
-    with apply_plan(model, plan, "all", own=own):
+    with apply_plan(model, plan, "all", source=own):
         measured = measure_perplexity(model, tokenizer, PROMPTS, 6, 2, before=own.see_text)
     ids = tokenizer("\n\n".join(PROMPTS))["input_ids"]
     windows = [ids[start : start + 6] for start in range(0, len(ids), 6)]
@@ -171,7 +171,7 @@ def test_where_the_second_model_has_ended_the_first_goes_on_by_itself(
     monkeypatch.setattr(other.generation_config, "eos_token_id", its[0])
     plan = plan_of("set_token")
     own = SourceActivations(other, plan, N_TOKENS, "generated")
-    with apply_plan(model, plan, "last", own=own):
+    with apply_plan(model, plan, "last", source=own):
         (batch,) = generate_greedily(model, tokenizer, PROMPTS[:1], N_TOKENS, 1, own)
     ids = tokenizer(PROMPTS[0])["input_ids"]
     seen = forward(other, [ids])["neurons"]
@@ -209,7 +209,7 @@ def test_no_position_of_a_text_sees_a_later_one(loaded, operation):
     for last in (7, 9):
         ids = torch.tensor([[5, 6, 4, last]])
         own.see_text(ids)
-        with apply_plan(model, plan, "all", own=own), torch.inference_mode():
+        with apply_plan(model, plan, "all", source=own), torch.inference_mode():
             read.append(model(input_ids=ids).logits[0])
     assert torch.equal(read[0][:3], read[1][:3])
     assert not torch.equal(read[0][3], read[1][3])

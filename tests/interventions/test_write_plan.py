@@ -8,6 +8,7 @@ import pytest
 import write_plan
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.interventions.plans import COLUMNS as PLAN_COLUMNS
 from dpo_neurons.interventions.plans import read_plan
 from dpo_neurons.neurons.contributions import COLUMNS
 
@@ -30,7 +31,7 @@ def written(tmp_path, monkeypatch, *options):
     words = ["--contributions", tmp_path / "contributions.parquet", "--output", output, *options]
     monkeypatch.setattr(sys, "argv", ["write_plan.py", *map(str, words)])
     write_plan.main()
-    return list(read_plan(output).itertuples(index=False, name=None))
+    return list(read_plan(output)[list(PLAN_COLUMNS)].itertuples(index=False, name=None))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def written(tmp_path, monkeypatch, *options):
         ("--kind control --groups AN- TN+", [(0, 1, "set", -0.25), (1, 1, "set", -2.0)]),
         ("--kind patch --groups AP+", []),
         ("--kind ablate --top 2", [(0, 1, "set", 0.0), (1, 0, "set", 0.0)]),
-        ("--kind ablate --top 1 --only-positive", [(1, 0, "set", 0.0)]),
+        ("--kind ablate --top 1 --activation positive", [(1, 0, "set", 0.0)]),
         ("--kind scale_keys --top 1 --factor 5", [(0, 1, "scale_key", 5.0)]),
         ("--kind scale_keys --top 1 --factor -0.5", [(0, 1, "scale_key", -0.5)]),
         ("--kind patch --top 1", [(0, 1, "set", -1.0)]),
@@ -135,3 +136,15 @@ def test_a_missing_or_wrong_option_ends_the_program_with_a_sentence(
     assert caught.value.code != 0
     assert "--" in capsys.readouterr().err
     assert not (tmp_path / "plan.parquet").exists()
+
+
+def test_a_plan_says_in_columns_what_it_is(tmp_path, monkeypatch):
+    options = "--kind control --control-of patch_a --groups TP- AN- --direction probe"
+    written(tmp_path, monkeypatch, *options.split())
+    plan = read_plan(tmp_path / "plan.parquet")
+    for column, value in (("kind", "control"), ("control_of", "patch_a"), ("groups", "TP- AN-"),
+                          ("direction", "probe"), ("values", "mean")):  # fmt: skip
+        assert set(plan[column]) == {value}
+    assert plan[["alpha", "beta", "factor", "scale", "share"]].isna().all(axis=None)
+    written(tmp_path, monkeypatch, "--kind", "dpo")
+    assert set(read_plan(tmp_path / "plan.parquet").columns) == set(plan.columns)

@@ -5,16 +5,16 @@ import pandas as pd
 import pytest
 
 from dpo_neurons.neurons.cancellation import (
-    cancellation,
     count_carrying_neurons,
     gini,
+    measure_cancellation,
     strongest_neurons,
     tabulate_cancellation,
 )
 
 
 @pytest.mark.parametrize(
-    ("sizes", "wanted"),
+    ("sizes", "expected"),
     [
         ([2, 2, 2, 2], 0),
         ([0, 0, 0, 5], 3 / 4),  # one has all: 1 − 1/n
@@ -23,8 +23,8 @@ from dpo_neurons.neurons.cancellation import (
         ([7], 0),
     ],
 )
-def test_gini_by_hand(sizes, wanted):
-    assert gini(np.array(sizes, dtype=float)) == pytest.approx(wanted)
+def test_gini_by_hand(sizes, expected):
+    assert gini(np.array(sizes, dtype=float)) == pytest.approx(expected)
 
 
 def test_gini_is_the_mean_difference_over_twice_the_mean():
@@ -33,7 +33,7 @@ def test_gini_is_the_mean_difference_over_twice_the_mean():
     assert gini(sizes) == pytest.approx(differences / (2 * sizes.mean()))
 
 
-def test_carriers_are_the_fewest_that_hold_the_share():
+def test_carrying_neurons_are_the_fewest_that_have_the_share():
     falling = np.array([5.0, 3.0, 1.0, 1.0, 0.0, -8.0])
     assert [count_carrying_neurons(falling, share) for share in (0.5, 0.8, 0.81, 0.9, 1.0)] == [
         1,
@@ -47,8 +47,8 @@ def test_carriers_are_the_fewest_that_hold_the_share():
 
 
 def test_cancellation_by_hand():
-    found = cancellation(np.array([1.0, -2.0, 0.0, 3.0]))
-    assert found == pytest.approx(
+    measured = measure_cancellation(np.array([1.0, -2.0, 0.0, 3.0]))
+    assert measured == pytest.approx(
         {
             "neurons": 4,
             "reducing": 4,
@@ -65,9 +65,9 @@ def test_cancellation_by_hand():
 
 
 def test_where_nothing_reduces_nothing_is_cancelled():
-    found = cancellation(np.array([-1.0, -3.0]))
-    assert np.isnan(found["cancelled"])
-    assert (found["reducing"], found["net"], found["neurons_99"]) == (0, -4, 0)
+    measured = measure_cancellation(np.array([-1.0, -3.0]))
+    assert np.isnan(measured["cancelled"])
+    assert (measured["reducing"], measured["net"], measured["neurons_99"]) == (0, -4, 0)
 
 
 TABLE = pd.DataFrame(
@@ -89,13 +89,13 @@ def test_the_last_row_is_the_whole_model_and_sums_add_up():
 
 
 def test_strongest_neurons_are_by_layer_and_side_with_their_share():
-    found = strongest_neurons(TABLE, count=1)
-    assert found[["layer", "side", "place", "neuron", "group"]].to_numpy().tolist() == [
+    strongest = strongest_neurons(TABLE, count=1)
+    assert strongest[["layer", "side", "place", "neuron", "group"]].to_numpy().tolist() == [
         [0, "reducing", 1, 1, "AN-"],
         [0, "raising", 1, 2, "TP+"],
         [1, "raising", 1, 0, "TN-"],
     ]
-    assert found["share"].tolist() == [0.75, 1.0, 0.8]
+    assert strongest["share"].tolist() == [0.75, 1.0, 0.8]
     more = strongest_neurons(TABLE, count=9)
-    assert len(more) == 5, "the neuron that nothing moved has no side"
+    assert len(more) == 5, "a neuron that nothing moved has no side"
     assert more.groupby(["layer", "side"])["share"].sum().tolist() == pytest.approx([1, 1, 1])

@@ -116,7 +116,7 @@ def test_prompts_that_one_model_ended_at_once_are_left_out(changed, tmp_path, mo
         run_main(compare_residuals, monkeypatch, changed[0])
 
 
-def test_a_direction_of_another_width_is_told(changed, tmp_path, monkeypatch):
+def test_a_direction_of_another_width_is_refused(changed, tmp_path, monkeypatch):
     write_direction(tmp_path / "d.safetensors", np.ones(9), {"kind": "file"})
     with pytest.raises(InputError, match="direction is 9 wide"):
         run_main(compare_residuals, monkeypatch, changed[0])

@@ -1,5 +1,7 @@
 """Equation 1, and the identity that ties it to the MLP outputs."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 import torch
 from support.tiny_models import PROMPTS
 from support.whole_cache import new_cache
-from support.workflow import program
+from support.workflow import PROJECT, program
 
 from dpo_neurons.activations.cache import open_cache
 from dpo_neurons.activations.capture import POSITIONS, ActivationCapture
@@ -74,14 +76,14 @@ def capture_to_cache(model, tokenizer, path, positions):
         ActivationCapture(model, positions) as capture,
     ):
         for batch in generate_greedily(model, tokenizer, PROMPTS, *size[1:], capture):
-            sums = {name: each.numpy() for name, each in capture.sums.items()}
+            sums = {name: tensor.numpy() for name, tensor in capture.sums.items()}
             cache.add(batch.start, batch.tokens, batch.mask, sums)
     with open_cache(path) as cache:
         return cache["mlp_post_mean"][:], cache["mlp_out_mean"][:]
 
 
 @pytest.mark.parametrize("positions", POSITIONS)
-def test_the_identity_is_exact_on_every_family(
+def test_the_identity_is_exact_on_every_architecture(
     checkpoints, loaded, tokenizer, architecture, positions, tmp_path
 ):
     direction = np.random.default_rng(3).normal(size=16)
@@ -119,10 +121,13 @@ def test_the_tolerance_tells_another_checkpoint_apart_in_every_dtype(dtype):
     mean = np.tile(activations.float().mean(dim=0).numpy(), (8, 1))
     errors = []
     for weights in (values, others):
-        along = weights.double().T.numpy()
+        components = weights.double().T.numpy()
         errors.append(
             identity_error(
-                compute_contributions(mean, 0 * mean, along, along, abs(along), "v1"), drop
+                compute_contributions(
+                    mean, 0 * mean, components, components, abs(components), "v1"
+                ),
+                drop,
             )
         )
     assert errors[0] < IDENTITY_TOLERANCE[dtype] < errors[1]
@@ -206,9 +211,9 @@ def test_one_row_gives_the_same_table_with_and_without_its_axis(tmp_path, defini
 def test_the_shift_survives_writing_and_reading(tmp_path):
     table = table_of_two_rows()
     table.to_parquet(tmp_path / "c.parquet", index=False)
-    found = read_contributions(tmp_path / "c.parquet")
-    pd.testing.assert_frame_equal(found, table)
-    assert found.attrs == table.attrs
+    actual = read_contributions(tmp_path / "c.parquet")
+    pd.testing.assert_frame_equal(actual, table)
+    assert actual.attrs == table.attrs
 
 
 @pytest.fixture
@@ -276,3 +281,12 @@ def test_a_file_that_is_no_table_is_named(tmp_path, content):
     with pytest.raises(InputError, match=words) as caught:
         read_contributions(path)
     assert str(path) in str(caught.value)
+
+
+def test_reading_contributions_loads_no_torch():
+    """Figures and plans read them, and would start seconds later."""
+    code = (
+        "import sys; sys.path.insert(0, 'workflow_scripts'); "
+        "import dpo_neurons.neurons.contributions; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0

@@ -88,7 +88,7 @@ def test_a_capture_of_another_shape_is_refused(arguments, tmp_path, monkeypatch)
         run_main(decompose_reductions, monkeypatch, arguments)
 
 
-def test_another_checkpoint_is_told(arguments, checkpoints, tmp_path, monkeypatch):
+def test_another_checkpoint_is_refused(arguments, checkpoints, tmp_path, monkeypatch):
     arguments["--checkpoint-post"] = checkpoints["mistral", "other"]
     with pytest.raises(InputError, match=r"contributions\.parquet: not those of the post check"):
         run_main(decompose_reductions, monkeypatch, arguments)

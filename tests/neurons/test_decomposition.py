@@ -171,7 +171,9 @@ def test_the_up_projection_of_a_gated_mlp_counts_to_the_keys(checkpoints, tokeni
     assert split.loc[first, "from_inputs"].abs().max() < 2e-6
 
 
-def test_other_text_is_told_from_the_layers_below(loaded, architecture, tokenizer):
+def test_the_part_from_other_text_differs_from_that_of_the_layers_below(
+    loaded, architecture, tokenizer
+):
     _, split = split_of(
         loaded(architecture), loaded(architecture, "other"), tokenizer, same_text=False
     )

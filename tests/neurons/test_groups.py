@@ -54,8 +54,8 @@ def columns(rows):
 @pytest.mark.parametrize("definition", ["v1", "v3"])
 def test_every_combination_by_hand(definition):
     *numeric, v1, v3 = zip(*TABLE, strict=True)
-    found = assign_groups(*columns(zip(*numeric, strict=True)), definition)
-    assert found.tolist() == list(v1 if definition == "v1" else v3)
+    actual = assign_groups(*columns(zip(*numeric, strict=True)), definition)
+    assert actual.tolist() == list(v1 if definition == "v1" else v3)
 
 
 def test_the_table_covers_every_group_under_both_definitions():

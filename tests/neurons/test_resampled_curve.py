@@ -6,13 +6,18 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-import summarise_cancellation
+import summarise_cancellation as program
 
 from dpo_neurons.activations.cache import DATASETS
 from dpo_neurons.errors import InputError
 from dpo_neurons.neurons.cancellation import tabulate_cancellation
 from dpo_neurons.neurons.contributions import compute_contributions
-from dpo_neurons.neurons.resampled_curve import curve_ranks, resampled_drops, with_intervals
+from dpo_neurons.neurons.resampled_curve import (
+    add_intervals,
+    choose_ranks,
+    resample_bins,
+    summarise_cancellation,
+)
 from dpo_neurons.statistics.bootstrap import resampled_counts
 
 PROMPTS, LAYERS, WIDTH = 7, 3, 40
@@ -67,11 +72,8 @@ def neuron_drops(case):
 def summarised(case):
     """By layer, and the curve."""
     table, folder = case
-    falling = table.sort_values("rank")["reduction"].to_numpy()
-    ranks = curve_ranks(falling)
     with h5py.File(folder / "pre.h5") as pre, h5py.File(folder / "post.h5") as post:
-        drops = resampled_drops(table, pre, post, ranks, RESAMPLES, SEED)
-        return with_intervals(tabulate_cancellation(table), drops, ranks, falling, LEVEL)
+        return summarise_cancellation(table, pre, post, RESAMPLES, LEVEL, SEED)
 
 
 def ends(statistics):
@@ -87,15 +89,15 @@ def test_intervals_of_layers_are_those_of_a_bootstrap_over_neurons(case, neuron_
     for scope, row in scopes:
         drops, up = neuron_drops[:, scope], reduces[scope]
         reducing, raising = drops[:, up].sum(axis=1), drops[:, ~up].sum(axis=1)
-        wanted = {
+        expected = {
             "reducing": reducing,
             "raising": raising,
             "net": reducing + raising,
             "cancelled": -raising[reducing > 0] / reducing[reducing > 0],
         }
-        for name, statistics in wanted.items():
-            found = by_layer.iloc[row][[f"{name}_low", f"{name}_high"]].astype(float)
-            assert found.tolist() == pytest.approx(ends(statistics), rel=1e-4, abs=1e-5)
+        for name, statistics in expected.items():
+            actual = by_layer.iloc[row][[f"{name}_low", f"{name}_high"]].astype(float)
+            assert actual.tolist() == pytest.approx(ends(statistics), rel=1e-4, abs=1e-5)
 
 
 def test_the_curve_is_that_of_neurons_in_their_fixed_order(case, neuron_drops):
@@ -112,7 +114,7 @@ def test_the_curve_is_that_of_neurons_in_their_fixed_order(case, neuron_drops):
     np.testing.assert_allclose(curve["high"], high[curve["neurons"]], atol=1e-4)
 
 
-def test_numbers_of_carriers_vary_along_the_fixed_ranking(case, neuron_drops):
+def test_numbers_of_carrying_neurons_vary_along_the_fixed_ranking(case, neuron_drops):
     table, _ = case
     by_layer, _ = summarised(case)
     order = np.argsort(table["rank"].to_numpy())
@@ -121,8 +123,8 @@ def test_numbers_of_carriers_vary_along_the_fixed_ranking(case, neuron_drops):
     curves = curves[curves[:, -1] > 0]
     for name, share in (("neurons_50", 0.5), ("neurons_90", 0.9)):
         needed = [np.flatnonzero(curve >= share * curve[-1])[0] + 1 for curve in curves]
-        found = by_layer.iloc[-1][[f"{name}_low", f"{name}_high"]].astype(float)
-        assert found.tolist() == pytest.approx(ends(needed), abs=1e-6)
+        actual = by_layer.iloc[-1][[f"{name}_low", f"{name}_high"]].astype(float)
+        assert actual.tolist() == pytest.approx(ends(needed), abs=1e-6)
 
 
 def test_marks_name_the_points_of_the_exact_curve(case):
@@ -140,14 +142,14 @@ def test_marks_name_the_points_of_the_exact_curve(case):
 
 def test_the_curve_of_many_neurons_has_few_points_but_its_marks():
     falling = -np.sort(-np.random.default_rng(0).standard_t(3, size=458_752))
-    ranks = curve_ranks(falling)
+    ranks = choose_ranks(falling)
     assert len(ranks.points) < 700
     assert set(ranks.marks.values()) <= set(ranks.points.tolist())
     assert (np.diff(ranks.points) > 0).all()
     assert ranks.points[ranks.reducing_bins] == ranks.marks["peak"] == (falling > 0).sum()
 
 
-def test_a_layer_that_only_raises_has_no_share_and_no_carriers(tmp_path):
+def test_a_layer_that_only_raises_has_no_share_and_no_carrying_neurons(tmp_path):
     along = np.array([[1.0, 1.0], [1.0, 2.0]])
     means = {"pre": np.ones((2, 2)), "post": np.array([[0.0, 2.0], [2.0, 2.0]])}
     table = compute_contributions(means["pre"], means["post"], along, along, along, "v1")
@@ -158,9 +160,9 @@ def test_a_layer_that_only_raises_has_no_share_and_no_carriers(tmp_path):
         files[-1]["mlp_post"] = np.stack([means[stage]] * 4).astype(np.float16)
         files[-1]["mask"] = np.ones((4, 1), dtype=bool)
     falling = -np.sort(-table["reduction"].to_numpy())
-    ranks = curve_ranks(falling)
-    drops = resampled_drops(table, *files, ranks, resamples=20, seed=1)
-    by_layer, curve = with_intervals(tabulate_cancellation(table), drops, ranks, falling, 0.95)
+    ranks = choose_ranks(falling)
+    drops = resample_bins(table, *files, ranks, resamples=20, seed=1)
+    by_layer, curve = add_intervals(tabulate_cancellation(table), drops, ranks, falling, 0.95)
     assert by_layer["cancelled_low"].tolist() == pytest.approx([1, np.nan, 4], nan_ok=True)
     assert by_layer["neurons_50_high"].isna().tolist() == [False, True, False]
     assert by_layer["net_high"].tolist() == pytest.approx([0, -3, -3])
@@ -181,7 +183,7 @@ def run(monkeypatch, folder, to, **changed):
     } | changed
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     monkeypatch.setattr(sys, "argv", ["summarise_cancellation", *words])
-    summarise_cancellation.main()
+    program.main()
 
 
 def test_the_program_writes_three_tables(case, monkeypatch, tmp_path):

@@ -13,8 +13,8 @@ from dpo_neurons.neurons.residual_shifts import (
     cosine,
     first_component,
     late_layer,
-    layers_shown,
     measure_shift,
+    quarter_layers,
 )
 
 random = np.random.default_rng(5)
@@ -99,7 +99,7 @@ def test_cosines_of_nothing_are_zero():
     [(1, [0], 0), (2, [0, 1], 0), (4, [0, 1, 2, 3], 2), (24, [5, 11, 17, 23], 17)],
 )
 def test_layers_at_the_quarters_of_the_depth_are_shown(n_layers, shown, late):
-    assert layers_shown(n_layers) == shown
+    assert quarter_layers(n_layers) == shown
     assert late_layer(n_layers) == late
 
 

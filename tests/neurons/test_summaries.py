@@ -7,8 +7,8 @@ import pytest
 
 from dpo_neurons.neurons.contributions import compute_contributions
 from dpo_neurons.neurons.groups import GROUPS, RAISING, REDUCING
-from dpo_neurons.neurons.prompt_projections import PromptProjections, prompt_projections
-from dpo_neurons.neurons.summaries import group_sets, summarise_groups, summarise_totals, total_sets
+from dpo_neurons.neurons.prompt_projections import PromptProjections, project_prompts
+from dpo_neurons.neurons.summaries import group_sets, sum_by_group, summarise_totals
 
 # Two layers of two neurons; one member each of TP-, TN+, AP- and AN+.
 ALONG = np.array([[2.0, 1.0], [-1.0, -4.0]])
@@ -39,7 +39,7 @@ def case(tmp_path):
     sides = []
     for stage in ("pre", "post"):
         with cache_of(tmp_path / f"{stage}.h5", SUMS[stage], TOKENS[stage]) as cache:
-            sides.append(prompt_projections(table, cache, stage, group_sets(table)))
+            sides.append(project_prompts(table, cache, stage, group_sets(table)))
     return table, *sides
 
 
@@ -48,16 +48,16 @@ def test_prompts_add_their_projections_by_group(case):
     assert table["group"].tolist() == EXPECTED
     for stage, side in (("pre", pre), ("post", post)):
         np.testing.assert_array_equal(side.tokens, TOKENS[stage])
-        wanted = np.zeros((3, len(GROUPS)))
+        expected = np.zeros((3, len(GROUPS)))
         for group, sums, along in zip(
             EXPECTED, SUMS[stage].reshape(3, 4).T, ALONG.ravel(), strict=True
         ):
-            wanted[:, GROUPS.index(group)] = sums * along
-        np.testing.assert_allclose(side.sums, wanted, rtol=2e-3)
+            expected[:, GROUPS.index(group)] = sums * along
+        np.testing.assert_allclose(side.sums, expected, rtol=2e-3)
 
 
 def test_shares_by_hand(case):
-    groups = summarise_groups(*case, resamples=200, level=0.9, seed=1).set_index("group")
+    groups = sum_by_group(*case, resamples=200, level=0.9, seed=1).set_index("group")
     assert tuple(groups.index) == GROUPS
     # Means before: 16/8, -6/8, 9/8, -16/8; after: 8/10, -20/10, 7/10, -30/10.
     reductions = {"TP-": 2.4, "TN+": 1.25, "AP-": -0.425, "AN+": -4.0}
@@ -72,7 +72,7 @@ def test_shares_by_hand(case):
 
 def test_the_bootstrap_weights_prompts_by_their_tokens(case):
     table, pre, post = case
-    groups = summarise_groups(table, pre, post, resamples=4000, level=0.9, seed=5)
+    groups = sum_by_group(table, pre, post, resamples=4000, level=0.9, seed=5)
     random = np.random.default_rng(0)
     drawn = random.integers(3, size=(4000, 3))
     mean = lambda side: side.sums[drawn].sum(axis=1) / side.tokens[drawn].sum(axis=1)[:, None]  # noqa: E731
@@ -80,10 +80,10 @@ def test_the_bootstrap_weights_prompts_by_their_tokens(case):
     for columns in (slice(0, 4), slice(4, 8)):
         shares = drops[:, columns] / drops[:, columns].sum(axis=1, keepdims=True)
         for bound, level in (("low", 0.05), ("high", 0.95)):
-            wanted = np.quantile(shares, level, axis=0)
-            np.testing.assert_allclose(groups[f"share_{bound}"][columns], wanted, atol=0.02)
-            wanted = np.quantile(drops[:, columns], level, axis=0)
-            np.testing.assert_allclose(groups[f"reduction_{bound}"][columns], wanted, atol=0.1)
+            expected = np.quantile(shares, level, axis=0)
+            np.testing.assert_allclose(groups[f"share_{bound}"][columns], expected, atol=0.02)
+            expected = np.quantile(drops[:, columns], level, axis=0)
+            np.testing.assert_allclose(groups[f"reduction_{bound}"][columns], expected, atol=0.1)
 
 
 def synthetic(n_prompts, noise):
@@ -102,7 +102,7 @@ def synthetic(n_prompts, noise):
 def test_the_interval_holds_the_share_and_narrows_with_more_prompts():
     widths = []
     for n_prompts in (30, 480):
-        groups = summarise_groups(*synthetic(n_prompts, 0.5), resamples=1000, level=0.95, seed=2)
+        groups = sum_by_group(*synthetic(n_prompts, 0.5), resamples=1000, level=0.95, seed=2)
         assert (groups["share_low"] <= groups["share"]).all()
         assert (groups["share"] <= groups["share_high"]).all()
         widths.append((groups["share_high"] - groups["share_low"])[0])
@@ -110,7 +110,7 @@ def test_the_interval_holds_the_share_and_narrows_with_more_prompts():
 
 
 def test_identical_prompts_leave_no_width():
-    groups = summarise_groups(*synthetic(12, 0.0), resamples=300, level=0.95, seed=2)
+    groups = sum_by_group(*synthetic(12, 0.0), resamples=300, level=0.95, seed=2)
     np.testing.assert_allclose(groups["share"], [0.75, 0.25, 0, 0, 0.5, 0.5, 0, 0])
     np.testing.assert_allclose(groups["share_high"], groups["share_low"], atol=1e-12)
 
@@ -120,7 +120,7 @@ def test_an_empty_side_has_shares_of_zero():
     kept = table["group"].isin(REDUCING)
     for side in (pre, post):
         side.sums[:, 4:] = 0
-    groups = summarise_groups(table[kept], pre, post, resamples=100, level=0.95, seed=2)
+    groups = sum_by_group(table[kept], pre, post, resamples=100, level=0.95, seed=2)
     assert groups["share"][:4].sum() == pytest.approx(1)
     assert (groups.loc[4:].drop(columns="group") == 0).all(axis=None)
 
@@ -130,23 +130,23 @@ def test_prompts_that_ended_at_once_do_not_spoil_the_interval():
     for side in (pre, post):
         side.sums[:2] = 0
         side.tokens[:2] = 0
-    groups = summarise_groups(table, pre, post, resamples=500, level=0.95, seed=2)
+    groups = sum_by_group(table, pre, post, resamples=500, level=0.95, seed=2)
     assert np.isfinite(groups[["share_low", "share_high"]]).all(axis=None)
 
 
 def test_every_share_and_sum_has_an_interval(case):
-    groups = summarise_groups(*case, resamples=100, level=0.9, seed=1)
+    groups = sum_by_group(*case, resamples=100, level=0.9, seed=1)
     for name in ("share", "reduction"):
         assert (groups[f"{name}_low"] <= groups[f"{name}_high"]).all()
         assert np.isfinite(groups[[f"{name}_low", f"{name}_high"]]).all(axis=None)
 
 
-def totals_of(table, tmp_path, **how):
-    sides = []
-    for stage in ("pre", "post"):
-        with cache_of(tmp_path / f"total_{stage}.h5", SUMS[stage], TOKENS[stage]) as cache:
-            sides.append(prompt_projections(table, cache, stage, total_sets(table)))
-    return summarise_totals(table, *sides, **how).set_index("quantity")
+def totals_of(table, tmp_path, **bootstrap):
+    with (
+        cache_of(tmp_path / "total_pre.h5", SUMS["pre"], TOKENS["pre"]) as pre,
+        cache_of(tmp_path / "total_post.h5", SUMS["post"], TOKENS["post"]) as post,
+    ):
+        return summarise_totals(table, pre, post, **bootstrap).set_index("quantity")
 
 
 def test_totals_by_hand(case, tmp_path):
@@ -168,10 +168,10 @@ def test_totals_by_hand(case, tmp_path):
         for stage in SUMS
     }
     drops = ((means["pre"] - means["post"]) * ALONG).reshape(4000, 4)
-    for name, wanted in (("positive", drops[:, :2]), ("net", drops)):
-        bounds = np.quantile(wanted.sum(axis=1), [0.05, 0.95])
-        found = totals.loc[f"{name}_reduction", ["low", "high"]]
-        np.testing.assert_allclose(found.to_numpy(dtype=float), bounds, atol=0.15)
+    for name, expected in (("positive", drops[:, :2]), ("net", drops)):
+        bounds = np.quantile(expected.sum(axis=1), [0.05, 0.95])
+        actual = totals.loc[f"{name}_reduction", ["low", "high"]]
+        np.testing.assert_allclose(actual.to_numpy(dtype=float), bounds, atol=0.15)
 
 
 def test_a_neuron_that_nothing_moved_does_not_reduce(case, tmp_path):

@@ -3,7 +3,9 @@
 import pytest
 
 from dpo_neurons.study.intervention_rows import (
+    METADATA,
     can_be_captured,
+    describe_rows,
     needs_of_plan,
     plan_arguments,
     runs_with_direction,
@@ -22,7 +24,9 @@ def test_the_unpatched_rows_come_first_and_a_control_after_its_patch():
         }
     )
     assert list(rows) == ["none", "dpo", "ablate_top_3", "patch_tp", "control_tp", "steer_last"]
-    assert rows["control_tp"] == {"kind": "control", "groups": ["TP-"]}
+    assert rows["control_tp"] == {
+        "kind": "control", "groups": ["TP-"], "control_of": "patch_tp"
+    }  # fmt: skip
 
 
 def test_a_grid_of_alpha_and_beta_is_one_entry():
@@ -59,7 +63,8 @@ def test_every_combination_of_groups_is_one_entry():
     assert len(rows) == 2 + 2 * 15
     assert patches["patch_each_tp_an"]["groups"] == ["TP-", "AN-"]
     assert patches["patch_each_tp_an_tn_ap"]["groups"] == four
-    assert rows["control_each_tn"] == {"kind": "control", "groups": ["TN+"]}
+    assert rows["control_each_tn"]["control_of"] == "patch_each_tn"
+    assert rows["control_each_tn"]["groups"] == ["TN+"]
     assert len({tuple(row["groups"]) for row in patches.values()}) == 15
 
 
@@ -131,6 +136,34 @@ def test_the_unpatched_rows_run_on_their_checkpoints():
     }
 
 
-def test_the_plan_is_not_told_of_what_is_no_part_of_it():
+def test_the_plan_is_told_all_but_the_kind():
     row = {"kind": "steer", "direction": "svd", "positions": "all", "layer": "last", "scale": 2}
-    assert plan_arguments(row) == {"layer": "last", "scale": 2}
+    assert plan_arguments(row) == {key: value for key, value in row.items() if key != "kind"}
+
+
+def test_every_row_is_described_by_columns():
+    entries = {
+        "patch_tp": {"kind": "patch", "groups": ["TP-", "AN-"], "values": "mean"},
+        "edit_x": {"kind": "edit", "alpha": [0, 0.1], "beta": 0.5, "form": "assign"},
+        "steer_last": {"kind": "steer", "layer": "last", "scale": 2, "direction": "svd"},
+        "scale_keys_top": {"kind": "scale_keys", "top": 7, "factor": 5},
+    }
+    rows = describe_rows(entries, "probe")
+    assert [list(row) for row in rows] == [list(METADATA)] * 8
+    by_name = {row["intervention"]: {k: v for k, v in row.items() if v != ""} for row in rows}
+    assert list(by_name) == [
+        "none", "dpo", "patch_tp", "control_tp", "edit_x_a0_b0.5", "edit_x_a0.1_b0.5",
+        "steer_last", "scale_keys_top",
+    ]  # fmt: skip
+    assert by_name["none"] == {"intervention": "none", "kind": "none", "checkpoint": "pre"}
+    assert by_name["dpo"] == {"intervention": "dpo", "kind": "dpo", "checkpoint": "post"}
+    assert by_name["control_tp"] == {
+        "intervention": "control_tp", "kind": "control", "control_of": "patch_tp",
+        "checkpoint": "pre", "direction": "probe", "groups": "TP- AN-", "values": "mean",
+    }  # fmt: skip
+    assert by_name["edit_x_a0_b0.5"] == {
+        "intervention": "edit_x_a0_b0.5", "kind": "edit", "checkpoint": "pre", "direction": "probe",
+        "alpha": 0, "beta": 0.5, "form": "assign",
+    }  # fmt: skip
+    assert by_name["steer_last"]["direction"] == "svd"
+    assert by_name["scale_keys_top"]["checkpoint"] == "post"

@@ -1,4 +1,4 @@
-"""What the tests of figures share: small tables, and what a chart's specification holds."""
+"""What the tests of figures share: small tables, and reading a chart's specification."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ import vl_convert
 
 from dpo_neurons.neurons.cancellation import STATISTICS, tabulate_cancellation
 from dpo_neurons.neurons.contributions import compute_contributions
-from dpo_neurons.neurons.resampled_curve import curve_ranks
+from dpo_neurons.neurons.resampled_curve import choose_ranks
 
 NAMES = ("toy", "probe")
 
@@ -59,21 +59,40 @@ def heavy_tailed(n_layers: int, d_mlp: int) -> pd.DataFrame:
     )
 
 
-def interventions(*names: str) -> pd.DataFrame:
-    """A table of interventions, toxicity falling and perplexity rising from row to row."""
-    table = pd.DataFrame({"intervention": names})
-    table["toxicity"] = 0.5 - 0.02 * np.arange(len(names))
-    table["perplexity"] = 20.0 + np.arange(len(names))
+PARAMETERS = ("control_of", "direction", "form", "alpha", "beta", "top", "factor")
+"""Columns of the table of interventions that apply to some kinds alone."""
+
+
+def interventions(*rows: tuple[str, str] | tuple[str, str, dict[str, Any]]) -> pd.DataFrame:
+    """A table of interventions, toxicity falling and perplexity rising from row to row.
+
+    rows: name and kind of each, and its PARAMETERS if it has any.
+    """
+    table = pd.DataFrame(
+        [dict.fromkeys(PARAMETERS) | dict(*parameters) for _, _, *parameters in rows]
+    )
+    table.insert(0, "intervention", [name for name, *_ in rows])
+    table.insert(1, "kind", [kind for _, kind, *_ in rows])
+    table["toxicity"] = 0.5 - 0.02 * np.arange(len(rows))
+    table["perplexity"] = 20.0 + np.arange(len(rows))
     for measure, half in (("toxicity", 0.01), ("perplexity", 0.5)):
         table[f"{measure}_low"] = table[measure] - half
         table[f"{measure}_high"] = table[measure] + half
     return table
 
 
+NONE, DPO = ("none", "none"), ("dpo", "dpo")
 INTERVENTIONS = interventions(
-    "none", "dpo", "patch_TP-", "control_TP-", "patch_TP-_AN-", "control_TP-_AN-", "ablate_top_5",
-    "scale_keys_10",
-)  # fmt: skip
+    NONE,
+    DPO,
+    ("patch_TP-", "patch"),
+    ("twin", "control", {"control_of": "patch_TP-"}),
+    ("patch_TP-_AN-", "patch"),
+    ("control_TP-", "control", {"control_of": "patch_TP-_AN-"}),
+    ("top_5", "ablate"),
+    ("edit_keys", "scale_keys", {"top": 7, "factor": 10}),
+)
+"""A table whose names, as far as they say anything, contradict the columns."""
 
 
 def group_table(shares: dict[str, float]) -> pd.DataFrame:
@@ -88,18 +107,18 @@ def group_table(shares: dict[str, float]) -> pd.DataFrame:
 
 
 def datasets(chart: alt.TopLevelMixin) -> list[pd.DataFrame]:
-    """The data in a chart's JSON, the empty row behind a line at zero left out."""
+    """The data sets in a chart's JSON, without the empty row behind a line at zero."""
     return rows_in(chart.to_json())
 
 
 def rows_in(specification: str) -> list[pd.DataFrame]:
-    """The same of a specification."""
-    found = json.loads(specification)["datasets"].values()
-    return [pd.DataFrame(rows) for rows in found if rows != [{}]]
+    """The data sets in a specification, without the empty row behind a line at zero."""
+    held = json.loads(specification)["datasets"].values()
+    return [pd.DataFrame(rows) for rows in held if rows != [{}]]
 
 
 def assert_holds_exactly(chart: alt.TopLevelMixin, data: pd.DataFrame) -> None:
-    """Check that the chart's one data set is the aggregated data, values and columns."""
+    """Check that the chart holds one data set, and that it equals the aggregated data."""
     (held,) = datasets(chart)
     assert set(held.columns) == set(data.columns)
     held = held[list(data.columns)]
@@ -107,19 +126,19 @@ def assert_holds_exactly(chart: alt.TopLevelMixin, data: pd.DataFrame) -> None:
 
 
 def group_colours(node: Any) -> dict[str, str]:
-    """Every group's colour that a chart's specification states, anywhere in it."""
-    found: dict[str, str] = {}
+    """Colour of each group that a specification states anywhere; one colour a group."""
+    colours: dict[str, str] = {}
     children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
     if isinstance(node, dict) and node.get("field") == "group" and "range" in node.get("scale", {}):
-        found |= dict(zip(node["scale"]["domain"], node["scale"]["range"], strict=True))
+        colours |= dict(zip(node["scale"]["domain"], node["scale"]["range"], strict=True))
     for child in children:
         for group, colour in group_colours(child).items():
-            assert found.setdefault(group, colour) == colour
-    return found
+            assert colours.setdefault(group, colour) == colour
+    return colours
 
 
 def assert_drawn(charts: dict[str, alt.TopLevelMixin]) -> None:
-    """Check that the charts render, with labels, and nothing lies at NaN."""
+    """Check that the charts render with labels, and that nothing lies at NaN."""
     for figure, chart in charts.items():
         specification = chart.to_json()
         assert "NaN" not in specification, figure
@@ -129,17 +148,17 @@ def assert_drawn(charts: dict[str, alt.TopLevelMixin]) -> None:
         assert vector.count("<text") > 4, figure
 
 
-def assert_holds(chart, data):
-    """Check that every data set of a chart is made of the data's rows, and that all are in them."""
+def assert_holds(chart: alt.TopLevelMixin, data: pd.DataFrame) -> None:
+    """Check that the chart's data sets together hold exactly the rows of the aggregated data."""
     held = pd.concat(datasets(chart))[list(data.columns)].drop_duplicates()
-    wanted = data.drop_duplicates().reset_index(drop=True)
+    expected = data.drop_duplicates().reset_index(drop=True)
     held = held.sort_values(list(held.columns), ignore_index=True)
-    wanted = wanted.sort_values(list(held.columns), ignore_index=True)
-    pd.testing.assert_frame_equal(held, wanted, check_dtype=False)
+    expected = expected.sort_values(list(held.columns), ignore_index=True)
+    pd.testing.assert_frame_equal(held, expected, check_dtype=False)
 
 
 def cancellation_table(contributions: pd.DataFrame) -> pd.DataFrame:
-    """A cancellation file with intervals of a tenth to either side."""
+    """A cancellation file whose intervals reach a tenth to either side."""
     table = tabulate_cancellation(contributions)
     ends = (("low", 0.9), ("high", 1.1))
     return table.assign(
@@ -147,10 +166,10 @@ def cancellation_table(contributions: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def net_curve(contributions: pd.DataFrame) -> pd.DataFrame:
-    """A net curve file with a band of a tenth."""
+def net_curve_table(contributions: pd.DataFrame) -> pd.DataFrame:
+    """A net curve file whose interval reaches a tenth to either side."""
     falling = -np.sort(-contributions["reduction"].to_numpy())
-    ranks = curve_ranks(falling)
+    ranks = choose_ranks(falling)
     places = {mark: [place] for mark, place in ranks.marks.items()} | {"": ranks.points}
     rows = [pd.DataFrame({"neurons": at, "mark": mark}) for mark, at in places.items()]
     curve = pd.concat(rows).sort_values("neurons", kind="stable", ignore_index=True)
@@ -161,6 +180,7 @@ def net_curve(contributions: pd.DataFrame) -> pd.DataFrame:
 PREDICTION = pd.DataFrame(
     {
         "intervention": INTERVENTIONS["intervention"],
+        "kind": INTERVENTIONS["kind"],
         "neurons": 10,
         "predicted": np.append(np.arange(7.0) ** 2, np.nan),
         "measured": 0.5 - INTERVENTIONS["toxicity"],

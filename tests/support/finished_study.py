@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from build_tokenizer import build_tokenizer
 from safetensors.torch import load_file
 from transformers import (
     AutoModelForCausalLM,
@@ -17,6 +16,7 @@ from transformers import (
     set_seed,
 )
 
+from dpo_neurons.checkpoints.word_tokenizer import build_tokenizer
 from dpo_neurons.study.synthetic_language import vocabulary
 from support.workflow import RESULTS, copy_project, snakemake
 

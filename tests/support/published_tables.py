@@ -28,8 +28,15 @@ def tables(share=0.24):
         values = groups.get(name, pd.Series(shares))
         groups[name], groups[f"{name}_low"] = values, values - 0.01
         groups[f"{name}_high"] = values + 0.02
-    table = pd.DataFrame({"intervention": ["none", "dpo", "patch_tp", "ablate_top_9"]})
-    table["effect_share"] = [0, 1, share, -0.05]
+    table = pd.DataFrame(
+        {
+            "intervention": ["none", "dpo", "patch_tp", "control_tp", "ablate_top_9"],
+            "kind": ["none", "dpo", "patch", "control", "ablate"],
+            "control_of": ["", "", "", "patch_tp", ""],
+            "groups": ["", "", "TP-", "TP-", ""],
+        }
+    )
+    table["effect_share"] = [0, 1, share, 0.1, -0.05]
     table["effect_share_low"] = table["effect_share"] - 0.1
     table["effect_share_high"] = table["effect_share"] + 0.2
     tests = pd.DataFrame(

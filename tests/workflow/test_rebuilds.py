@@ -168,7 +168,7 @@ CODE = [
     ("models/perplexity", "measure_perplexity", RUNS),
     ("directions/probe", "train_probe", PROBE),
     ("activations/capture", "CountedSums.see_tokens", CAPTURES | RUNS),
-    ("directions/logit_lens", "lens_table", {"tabulate_logit_lens"}),
+    ("directions/logit_lens", "tabulate_tokens", {"tabulate_logit_lens"}),
     ("study/source_table", "source_table", SOURCES),
     ("interventions/hooks", "apply_plan", (CAPTURES - CROSSED_CAPTURE) | RUNS),
     ("figures/style", "write_figure", {job for job in MODEL if job.startswith("draw_")}),

@@ -1,28 +1,12 @@
-"""Build the word-level tokenizer of the synthetic language, in Hugging Face format."""
+"""Build the word-level tokenizer of the synthetic language."""
 
 import argparse
 from pathlib import Path
 
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
-
+from dpo_neurons.checkpoints.word_tokenizer import build_tokenizer
 from dpo_neurons.files.output_files import whole_directory
 from dpo_neurons.running.program import log, run_program
-from dpo_neurons.study.synthetic_language import DOCUMENT_END, PADDING, UNKNOWN, vocabulary
-
-
-def build_tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
-    """One token a word, in the order given."""
-    ids = {word: index for index, word in enumerate(words)}
-    tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=PADDING,
-        unk_token=UNKNOWN,
-        bos_token=DOCUMENT_END,
-        eos_token=DOCUMENT_END,
-    )
+from dpo_neurons.study.synthetic_language import vocabulary
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Turn a .pt file with a state dict into a checkpoint of the same shape as another one."""
+"""Turn a .pt file with a state dict into a checkpoint shaped like another one."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,12 @@ from dpo_neurons.running.program import obey_threads, run_program
 def main() -> None:
     """Parse, read, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--path", type=Path, required=True, help='.pt: a state dict, or "state"')
+    parser.add_argument(
+        "--path",
+        type=Path,
+        required=True,
+        help='.pt, a state dict or a dict with one under "state"',
+    )
     parser.add_argument("--like", type=Path, required=True, help="checkpoint of the same shape")
     parser.add_argument("--threads", type=int, required=True, help="threads of torch and BLAS")
     parser.add_argument("--output", type=Path, required=True, help="checkpoint directory")
@@ -19,10 +24,10 @@ def main() -> None:
     arguments = parser.parse_args()
 
     obey_threads(arguments.threads)
-    from dpo_neurons.checkpoints.state_dicts import model_from_state, read_state_dict
+    from dpo_neurons.checkpoints.state_dicts import build_model_from_state, read_state_dict
 
     state = read_state_dict(arguments.path)
-    model = model_from_state(state, arguments.like, arguments.path)
+    model = build_model_from_state(state, arguments.like, arguments.path)
     save_checkpoint(
         model,
         arguments.like,

@@ -1,25 +1,13 @@
-"""Check a checkpoint directory and link to it; old weight files are converted to safetensors."""
+"""Check a checkpoint and link to it; old weights are converted to safetensors."""
 
 import argparse
 from pathlib import Path
 
-from dpo_neurons.checkpoints.saving import checksums, files_and_revision, write_checkpoint
+from dpo_neurons.checkpoints.saving import checksums, files_and_revision
 from dpo_neurons.files.output_files import whole_file
 from dpo_neurons.files.provenance import read_source, write_source
 from dpo_neurons.models.checkpoint_folder import check_tokenizer, old_weights, read_architecture
 from dpo_neurons.running.program import log, run_program
-
-
-def convert(path: Path, old: list[Path], output: Path) -> None:
-    """Write a checkpoint's old weights as safetensors, every number as it was."""
-    from dpo_neurons.checkpoints.state_dicts import read_state_dict, widest_format
-    from dpo_neurons.models.loading import load_trainable_model
-
-    log.info("converting %s to safetensors", ", ".join(file.name for file in old))
-    # That of config.json may be a narrower one.
-    stored = (tensor for file in old for tensor in read_state_dict(file, "meta").values())
-    dtype = str(widest_format(stored)).removeprefix("torch.")
-    write_checkpoint(load_trainable_model(path, dtype), path, output)
 
 
 def main() -> None:
@@ -40,7 +28,10 @@ def main() -> None:
     else:
         facts = {"kind": "directory", "path": str(arguments.path), **files_and_revision(path)}
     if old:
-        convert(path, old, arguments.output)
+        log.info("converting %s to safetensors", ", ".join(file.name for file in old))
+        from dpo_neurons.checkpoints.state_dicts import convert_old_weights
+
+        convert_old_weights(path, old, arguments.output)
         facts |= {"given": facts["files"], "files": checksums(arguments.output)}
     else:
         with whole_file(arguments.output) as partial:

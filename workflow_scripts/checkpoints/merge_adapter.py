@@ -21,13 +21,13 @@ def main() -> None:
     obey_threads(arguments.threads)
     import torch
 
-    from dpo_neurons.checkpoints.adapters import check_adapter, merged
+    from dpo_neurons.checkpoints.adapters import check_adapter, merge_adapter
     from dpo_neurons.models.loading import load_trainable_model
 
     check_adapter(arguments.adapter)
-    # Added up in float32, rounded once.
+    # Merged in float32, then rounded once.
     base = load_trainable_model(arguments.checkpoint, "float32")
-    model = merged(base, arguments.adapter).to(getattr(torch, arguments.dtype))
+    model = merge_adapter(base, arguments.adapter).to(getattr(torch, arguments.dtype))
     save_checkpoint(
         model,
         arguments.checkpoint,

@@ -1,19 +1,12 @@
 """Tune a checkpoint with DPO on preference pairs (trl's DPOTrainer)."""
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from dpo_neurons.checkpoints.saving import save_checkpoint
 from dpo_neurons.running.program import obey_threads, run_program, tuning_arguments
 from dpo_neurons.study.datasets import read_dataset
-
-
-def shown(entry: dict[str, float]) -> str | None:
-    """What the log tells of a step."""
-    if "rewards/margins" not in entry:
-        return None
-    return f"loss {entry['loss']:.4f}, reward margin {entry['rewards/margins']:.4f}"
 
 
 def main() -> None:
@@ -32,21 +25,26 @@ def main() -> None:
     import torch
 
     from dpo_neurons.checkpoints.fine_tuning import (
+        TrainingSettings,
         convert_dtype,
-        join_with_space,
+        separate_answer,
         train,
         trainer_settings,
     )
     from dpo_neurons.models.loading import load_tokenizer, load_trainable_model
     from dpo_neurons.running.devices import leased_device
 
-    def spaced(pair: dict[str, Any]) -> dict[str, str]:
-        answers = {
-            key: join_with_space(pair["prompt"], pair[key]) for key in ("chosen", "rejected")
+    pairs = [
+        {
+            "prompt": pair["prompt"],
+            "chosen": separate_answer(pair["prompt"], pair["chosen"]),
+            "rejected": separate_answer(pair["prompt"], pair["rejected"]),
         }
-        return {"prompt": pair["prompt"], **answers}
-
-    pairs = [spaced(pair) for pair in read_dataset(arguments.pairs, "preference_pairs")]
+        for pair in read_dataset(arguments.pairs, "preference_pairs")
+    ]
+    training = TrainingSettings(
+        **{field.name: getattr(arguments, field.name) for field in fields(TrainingSettings)}
+    )
     tokenizer = load_tokenizer(arguments.checkpoint)
     with leased_device(arguments.device) as device:
         from datasets import Dataset
@@ -57,7 +55,7 @@ def main() -> None:
         torch.manual_seed(arguments.seed)
         model = load_trainable_model(arguments.checkpoint, "float32")
         reference = load_trainable_model(arguments.checkpoint, arguments.dtype)
-        with trainer_settings(arguments, model, device) as settings:
+        with trainer_settings(training, model, device) as settings:
             trainer = PenalisedDPOTrainer(
                 model=model,
                 ref_model=reference,
@@ -66,7 +64,7 @@ def main() -> None:
                 processing_class=tokenizer,
                 kl_weight=arguments.kl_weight,
             )
-            train(trainer, len(pairs), shown)
+            train(trainer, len(pairs))
         model = convert_dtype(model, arguments.dtype)
     save_checkpoint(
         model, arguments.checkpoint, arguments.output, arguments.source_output, kind="dpo"

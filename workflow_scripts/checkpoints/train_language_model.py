@@ -29,7 +29,7 @@ def main() -> None:
 
     from dpo_neurons.checkpoints.language_model_training import (
         Recipe,
-        new_model,
+        build_model,
         train_language_model,
     )
     from dpo_neurons.models.loading import load_tokenizer
@@ -40,7 +40,7 @@ def main() -> None:
     joined = f" {tokenizer.eos_token} ".join(texts)
     ids = tokenizer(joined, return_tensors="pt", verbose=False)["input_ids"][0]
     torch.manual_seed(arguments.seed)
-    model = new_model(recipe, tokenizer)
+    model = build_model(recipe, tokenizer)
     loss = train_language_model(model, ids, recipe, arguments.seed)
     log.info("loss %.4f nats a token after %d steps on %d tokens", loss, recipe.steps, len(ids))
     save_checkpoint(

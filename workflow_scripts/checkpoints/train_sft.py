@@ -1,16 +1,12 @@
 """Tune a checkpoint on demonstrations (supervised fine-tuning, trl's SFTTrainer)."""
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 
 from dpo_neurons.checkpoints.saving import save_checkpoint
 from dpo_neurons.running.program import obey_threads, run_program, tuning_arguments
 from dpo_neurons.study.datasets import read_dataset
-
-
-def shown(entry: dict[str, float]) -> str | None:
-    """What the log tells of a step."""
-    return f"loss {entry['loss']:.4f}" if "loss" in entry else None
 
 
 def main() -> None:
@@ -27,8 +23,9 @@ def main() -> None:
     import torch
 
     from dpo_neurons.checkpoints.fine_tuning import (
+        TrainingSettings,
         convert_dtype,
-        join_with_space,
+        separate_answer,
         train,
         trainer_settings,
     )
@@ -36,9 +33,12 @@ def main() -> None:
     from dpo_neurons.running.devices import leased_device
 
     rows = [
-        {"prompt": row["prompt"], "completion": join_with_space(row["prompt"], row["answer"])}
+        {"prompt": row["prompt"], "completion": separate_answer(row["prompt"], row["answer"])}
         for row in read_dataset(arguments.demonstrations, "demonstrations")
     ]
+    training = TrainingSettings(
+        **{field.name: getattr(arguments, field.name) for field in fields(TrainingSettings)}
+    )
     tokenizer = load_tokenizer(arguments.checkpoint)
     with leased_device(arguments.device) as device:
         from datasets import Dataset
@@ -46,14 +46,14 @@ def main() -> None:
 
         torch.manual_seed(arguments.seed)
         model = load_trainable_model(arguments.checkpoint, "float32")
-        with trainer_settings(arguments, model, device) as settings:
+        with trainer_settings(training, model, device) as settings:
             trainer = SFTTrainer(
                 model=model,
                 args=SFTConfig(**settings, completion_only_loss=True),
                 train_dataset=Dataset.from_list(rows),
                 processing_class=tokenizer,
             )
-            train(trainer, len(rows), shown)
+            train(trainer, len(rows))
         model = convert_dtype(model, arguments.dtype)
     save_checkpoint(
         model, arguments.checkpoint, arguments.output, arguments.source_output, kind="sft"

@@ -1,4 +1,4 @@
-"""Compute a direction from words: the mean of their token vectors minus that of neutral words."""
+"""Compute a direction from words: their mean token vector minus neutral words'."""
 
 import argparse
 import json
@@ -12,14 +12,16 @@ def main() -> None:
     """Parse, compute, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--words", nargs="+", required=True, help="what the direction points to")
-    parser.add_argument("--neutral-words", nargs="+", required=True, help="and away from")
+    parser.add_argument("--words", nargs="+", required=True, help="that the direction points to")
+    parser.add_argument(
+        "--neutral-words", nargs="+", required=True, help="that it points away from"
+    )
     parser.add_argument("--threads", type=int, required=True, help="threads of torch and BLAS")
     parser.add_argument("--output", type=Path, required=True, help="safetensors")
     arguments = parser.parse_args()
 
     obey_threads(arguments.threads)
-    from dpo_neurons.directions.embedding import ids_of_words, mean_of_words
+    from dpo_neurons.directions.embedding import average_words, tokenize_words
     from dpo_neurons.directions.token_texts import TokenTexts
     from dpo_neurons.models.loading import load_tokenizer
     from dpo_neurons.models.unembedding import Unembedding
@@ -27,17 +29,18 @@ def main() -> None:
     checkpoint = arguments.checkpoint
     unembedding = Unembedding(checkpoint)
     tokenizer = load_tokenizer(checkpoint)
-    words = ids_of_words(tokenizer, arguments.words, checkpoint, "words")
-    neutral = ids_of_words(tokenizer, arguments.neutral_words, checkpoint, "neutral_words")
-    difference = mean_of_words(unembedding, words) - mean_of_words(unembedding, neutral)
+    words = tokenize_words(tokenizer, arguments.words, checkpoint, "words")
+    neutral = tokenize_words(tokenizer, arguments.neutral_words, checkpoint, "neutral_words")
+    difference = average_words(unembedding, words) - average_words(unembedding, neutral)
     direction = scale_to_unit_rows(difference, "directions.…: words minus neutral_words")
 
     texts = TokenTexts(tokenizer)
     tokens = {
-        word: [texts.quoted(number) for number in ids] for word, ids in {**words, **neutral}.items()
+        word: [texts.quote(token_id) for token_id in ids]
+        for word, ids in {**words, **neutral}.items()
     }
-    for word, its in tokens.items():
-        log.info("%r is %s", word, " ".join(its))
+    for word, tokens_of_word in tokens.items():
+        log.info("%r is %s", word, " ".join(tokens_of_word))
     how = {
         "kind": "embedding",
         "words": json.dumps(arguments.words, ensure_ascii=False),

@@ -1,4 +1,4 @@
-"""Tabulate the tokens that a direction and the value vectors closest to it speak for."""
+"""Tabulate the tokens that a direction and value vectors along it promote."""
 
 import argparse
 from pathlib import Path
@@ -26,26 +26,28 @@ def main() -> None:
     arguments = parser.parse_args()
 
     obey_threads(arguments.threads)
-    from dpo_neurons.directions.logit_lens import lens_table, named_vectors, to_markdown, to_page
+    from dpo_neurons.directions.logit_lens import (
+        collect_vectors,
+        format_markdown,
+        format_page,
+        tabulate_tokens,
+    )
     from dpo_neurons.directions.token_texts import TokenTexts
     from dpo_neurons.models.loading import load_tokenizer
     from dpo_neurons.models.unembedding import Unembedding
 
     unembedding = Unembedding(arguments.checkpoint)
     texts = TokenTexts(load_tokenizer(arguments.checkpoint))
-    names, vectors = named_vectors(
+    names, vectors = collect_vectors(
         arguments.checkpoint,
         read_direction(arguments.direction),
         arguments.value_vectors,
         arguments.direction,
     )
-    table = lens_table(names, vectors, unembedding, texts, arguments.tokens)
+    table = tabulate_tokens(names, vectors, unembedding, texts, arguments.tokens)
     write_csv(arguments.csv, table)
-    for path, text in (
-        (arguments.markdown, to_markdown(table)),
-        (arguments.page, to_page(table, arguments.title)),
-    ):
-        write_text(path, text)
+    write_text(arguments.markdown, format_markdown(table))
+    write_text(arguments.page, format_page(table, arguments.title))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--comments", type=Path, required=True, help="text, labels")
-    parser.add_argument("--label", default="toxic", help="its key (default: toxic)")
+    parser.add_argument("--label", default="toxic", help="key of the labels (default: toxic)")
     parser.add_argument("--validation-share", type=float, required=True)
     parser.add_argument("--seed", type=int, required=True)
     model_arguments(parser)
@@ -34,9 +34,11 @@ def main() -> None:
         model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
         texts = [comment["text"] for comment in comments]
         batch_size = first_batch_size(arguments.batch_size, model.device)
-        states = mean_resid_post(model, tokenizer, texts, batch_size)
+        resid_post = mean_resid_post(model, tokenizer, texts, batch_size)
     labels = np.array([comment[arguments.label] >= 0.5 for comment in comments], dtype=int)
-    probe = train_probe(states, labels, arguments.validation_share, arguments.seed, arguments.label)
+    probe = train_probe(
+        resid_post, labels, arguments.validation_share, arguments.seed, arguments.label
+    )
     log.info(
         "validation accuracy %.4f on %d held-out comments",
         probe.validation_accuracy,

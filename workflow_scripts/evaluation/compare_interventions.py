@@ -3,12 +3,14 @@
 import argparse
 from pathlib import Path
 
-from dpo_neurons.evaluation.comparison_table import comparison_table, readable_comparisons
-from dpo_neurons.evaluation.intervention_table import AFTER, BEFORE, Bootstrap, to_markdown
+from dpo_neurons.evaluation.comparison_table import comparison_table, format_comparisons
+from dpo_neurons.evaluation.intervention_table import Bootstrap
 from dpo_neurons.evaluation.outcomes import read_outcomes
 from dpo_neurons.files.output_files import write_text
-from dpo_neurons.files.tables import write_csv
+from dpo_neurons.files.table_page import to_markdown
+from dpo_neurons.files.tables import read_csv, write_csv
 from dpo_neurons.running.program import bootstrap_arguments, run_program
+from dpo_neurons.study.intervention_rows import METADATA
 
 
 def main() -> None:
@@ -16,19 +18,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, required=True, help="directory of the study")
     parser.add_argument("--model", required=True)
-    parser.add_argument("--interventions", nargs="+", required=True, help="names, in order")
+    parser.add_argument("--interventions", type=Path, required=True, help="csv, a row each")
     bootstrap_arguments(parser)
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--markdown", type=Path, required=True)
     arguments = parser.parse_args()
 
-    if not {BEFORE, AFTER} <= set(arguments.interventions):
-        parser.error(f"--interventions needs {BEFORE} and {AFTER}, which the others are held to")
-    outcomes = read_outcomes(arguments.results, arguments.model, arguments.interventions)
+    rows = read_csv(arguments.interventions, METADATA)
+    outcomes = read_outcomes(arguments.results, arguments.model, rows["intervention"])
     bootstrap = Bootstrap(arguments.resamples, arguments.level, arguments.seed)
-    table = comparison_table(outcomes, bootstrap)
+    table = comparison_table(outcomes, rows, bootstrap)
     write_csv(arguments.csv, table)
-    write_text(arguments.markdown, to_markdown(readable_comparisons(table)))
+    write_text(arguments.markdown, to_markdown(format_comparisons(table)))
 
 
 if __name__ == "__main__":

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from dpo_neurons.evaluation.intervention_table import to_markdown, to_page
 from dpo_neurons.evaluation.model_comparison import (
     GROUPS_COLUMNS,
     TABLE_COLUMNS,
     TESTS_COLUMNS,
     TOTALS_COLUMNS,
+    format_models,
     model_rows,
-    readable_comparison,
 )
 from dpo_neurons.files.output_files import write_text
+from dpo_neurons.files.table_page import to_markdown, to_page
 from dpo_neurons.files.tables import read_csv, write_csv
 from dpo_neurons.running.program import run_program
 
@@ -25,9 +25,6 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True, help="directory of the study")
     parser.add_argument("--models", nargs="+", required=True, help="names, in order")
     parser.add_argument("--direction", required=True, help="name of the one that groups neurons")
-    parser.add_argument(
-        "--interventions", nargs="*", default=[], help="shown in the readable tables"
-    )
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--markdown", type=Path, required=True)
     parser.add_argument("--page", type=Path, required=True, help="html")
@@ -48,7 +45,7 @@ def main() -> None:
         ignore_index=True,
     )
     write_csv(arguments.csv, comparison)
-    shown = readable_comparison(comparison, arguments.interventions)
+    shown = format_models(comparison)
     for path, text in (
         (arguments.markdown, to_markdown(shown)),
         (arguments.page, to_page(shown, "The models of the study")),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.errors import InputError
-from dpo_neurons.evaluation.prediction import correlations, predictions
+from dpo_neurons.evaluation.prediction import correlate_effects, predict_effects
 from dpo_neurons.files.tables import read_csv, write_csv
 from dpo_neurons.interventions.plans import read_plan
 from dpo_neurons.models.value_vectors import project_values
@@ -14,6 +14,8 @@ from dpo_neurons.running.program import bootstrap_arguments, log, run_program
 
 COLUMNS = (
     "intervention",
+    "kind",
+    "control_of",
     "checkpoint",
     "neurons",
     "toxicity",
@@ -49,8 +51,8 @@ def main() -> None:
     if "none" not in set(table["intervention"]):
         raise InputError(f"{arguments.table}: has no row 'none'; delete it and run again")
     plans = {path.stem: read_plan(path) for path in arguments.plans}
-    data = predictions(table, plans, contributions, along)
-    found = correlations(data, arguments.resamples, arguments.level, arguments.seed)
+    data = predict_effects(table, plans, contributions, along)
+    found = correlate_effects(data, arguments.resamples, arguments.level, arguments.seed)
     for path, rows in ((arguments.output, data), (arguments.correlations, found)):
         write_csv(path, rows)
     log.info("\n%s", found.to_string(index=False))

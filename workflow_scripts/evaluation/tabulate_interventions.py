@@ -4,18 +4,16 @@ import argparse
 from pathlib import Path
 
 from dpo_neurons.evaluation.intervention_table import (
-    AFTER,
-    BEFORE,
     Bootstrap,
+    format_table,
     intervention_table,
-    readable,
-    to_markdown,
-    to_page,
 )
 from dpo_neurons.evaluation.outcomes import read_outcomes, read_writing
 from dpo_neurons.files.output_files import write_text
-from dpo_neurons.files.tables import write_csv
+from dpo_neurons.files.table_page import to_markdown, to_page
+from dpo_neurons.files.tables import read_csv, write_csv
 from dpo_neurons.running.program import bootstrap_arguments, run_program
+from dpo_neurons.study.intervention_rows import METADATA
 
 
 def main() -> None:
@@ -23,9 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, required=True, help="directory of the study")
     parser.add_argument("--model", required=True)
-    parser.add_argument(
-        "--interventions", nargs="+", required=True, help="rows in order, as name=checkpoint"
-    )
+    parser.add_argument("--interventions", type=Path, required=True, help="csv, a row each")
     parser.add_argument("--references", type=Path, required=True, help="prompt, gold")
     bootstrap_arguments(parser)
     parser.add_argument("--csv", type=Path, required=True)
@@ -33,18 +29,17 @@ def main() -> None:
     parser.add_argument("--page", type=Path, required=True, help="html")
     arguments = parser.parse_args()
 
-    checkpoints = dict(pair.split("=") for pair in arguments.interventions)
-    if not {BEFORE, AFTER} <= set(checkpoints):
-        parser.error(f"--interventions needs {BEFORE} and {AFTER}, which the others are held to")
+    rows = read_csv(arguments.interventions, METADATA)
+    names = rows["intervention"].tolist()
     study = arguments.results, arguments.model
     table = intervention_table(
-        checkpoints,
-        read_outcomes(*study, checkpoints),
-        [read_writing(*study, name, arguments.references) for name in checkpoints],
+        rows,
+        read_outcomes(*study, names),
+        [read_writing(*study, name, arguments.references) for name in names],
         Bootstrap(arguments.resamples, arguments.level, arguments.seed),
     )
     write_csv(arguments.csv, table)
-    shown = readable(table)
+    shown = format_table(table)
     for path, text in (
         (arguments.markdown, to_markdown(shown)),
         (arguments.page, to_page(shown, f"Interventions on {arguments.model}")),

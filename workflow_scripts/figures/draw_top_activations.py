@@ -3,76 +3,10 @@
 import argparse
 from pathlib import Path
 
-import altair as alt
-import numpy as np
-import pandas as pd
-
-from dpo_neurons.figures.style import (
-    AFTER,
-    BEFORE,
-    figure_arguments,
-    signed_log_scale,
-    write_figure,
-)
+from dpo_neurons.figures.style import add_figure_arguments, write_figure
+from dpo_neurons.figures.top_activations import aggregate, chart
 from dpo_neurons.neurons.contributions import read_contributions
 from dpo_neurons.running.program import run_program
-from dpo_neurons.statistics.ranking import largest
-
-
-def aggregate(contributions: pd.DataFrame, top: int) -> pd.DataFrame:
-    """Pick the `top` toxic neurons by cosine with the direction (v1, figure 4).
-
-    contributions: a row a neuron, as in the contributions file; a neuron is toxic if its cosine
-    is positive. Returns a row a neuron: rank (1 = largest cosine), layer, neuron, cosine, before
-    and after, its mean activations.
-    """
-    first = contributions.iloc[largest(contributions["cosine"].to_numpy(), top)]
-    chosen = first[first["cosine"] > 0]
-    return pd.DataFrame(
-        {
-            "rank": np.arange(1, len(chosen) + 1),
-            "layer": chosen["layer"].to_numpy(),
-            "neuron": chosen["neuron"].to_numpy(),
-            "cosine": chosen["cosine"].to_numpy(),
-            "before": chosen["activation_pre"].to_numpy(),
-            "after": chosen["activation_post"].to_numpy(),
-        }
-    )
-
-
-def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.LayerChart:
-    """Draw two points a neuron, joined."""
-    scale, axis = signed_log_scale(data[["before", "after"]].to_numpy())
-    states = ["before", "after"]
-    legend = alt.Legend(title=None, labelExpr="datum.label + ' fine-tuning'")
-    values = [alt.Tooltip(f"{c}:Q", format=".4g") for c in ("cosine", "before", "after")]
-    base = alt.Chart(data).encode(
-        x=alt.X("rank:Q", title=f"toxic neuron, by cosine with the {direction_name} direction")
-        .axis(tickMinStep=1, format="d", grid=False)
-        .scale(domain=[0.2, len(data) + 0.8], nice=False),
-        tooltip=["rank:Q", "layer:Q", "neuron:Q", *values],
-    )
-    title = "mean activation (symmetric log scale)"
-    level = alt.Y("before:Q", scale=scale, axis=axis, title=title)
-    points = base.transform_fold(states, as_=["state", "activation"]).encode(
-        y="activation:Q",
-        stroke=alt.Stroke("state:N", legend=legend).scale(domain=states, range=[BEFORE, AFTER]),
-        shape=alt.Shape("state:N", legend=legend).scale(domain=states, range=["circle", "square"]),
-        size=alt.Size("state:N", legend=legend).scale(domain=states, range=[60, 24]),
-    )
-    negative = int((data["before"] < 0).sum()), int((data["after"] < 0).sum())
-    return alt.layer(
-        base.mark_rule(color="#A0A0A0").encode(y=level, y2="after:Q"),
-        alt.Chart().mark_rule(color="#303030").encode(y=alt.datum(0)),
-        points.mark_point(opacity=1, strokeWidth=1.8),
-        title=alt.Title(
-            f"Activations of the top {len(data):,} toxic neurons",
-            subtitle=[
-                f"{model}: mean over prompts and generated tokens;",
-                f"negative before fine-tuning {negative[0]:,}, after {negative[1]:,}",
-            ],
-        ),
-    ).properties(width=680, height=340)
 
 
 def main() -> None:
@@ -81,7 +15,7 @@ def main() -> None:
     parser.add_argument("--contributions", type=Path, required=True, help="contributions parquet")
     parser.add_argument("--top", type=int, required=True, help="how many neurons (paper: 100)")
     parser.add_argument("--direction-name", required=True, help="its name, for the titles")
-    figure_arguments(parser)
+    add_figure_arguments(parser)
     arguments = parser.parse_args()
     if arguments.top < 1:
         parser.error("--top must be at least 1")

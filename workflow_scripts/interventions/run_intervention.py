@@ -6,53 +6,18 @@ One load of the model serves all three, which costs more than each of them on a 
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.files.jsonl import write_jsonl
 from dpo_neurons.files.output_files import write_text
-from dpo_neurons.interventions.plans import SOURCE_OPERATIONS, read_plan
-from dpo_neurons.models.batches import order_longest_first
+from dpo_neurons.interventions.plans import read_plan
 from dpo_neurons.running.program import log, model_arguments, obey_threads, run_program
 from dpo_neurons.study.datasets import read_dataset
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-    from dpo_neurons.models.decoding import Continuations
-    from dpo_neurons.models.perplexity import Perplexity
 
 PROMPTS = ("challenge_prompts", "reference_sentences")
 
 
-def continuation_rows(
-    prompts: list[str], batch: "Continuations", tokenizer: "PreTrainedTokenizerBase"
-) -> list[dict[str, object]]:
-    """A row a prompt of the batch: the prompt, the continuation's text, and its token ids."""
-    rows = []
-    for offset, (ids, mask) in enumerate(zip(batch.tokens, batch.mask, strict=True)):
-        tokens = ids[mask].tolist()
-        text = tokenizer.decode(tokens, skip_special_tokens=True)
-        prompt = prompts[batch.start + offset]
-        rows.append({"prompt": prompt, "continuation": text, "tokens": tokens})
-    return rows
-
-
-def perplexity_entry(measured: "Perplexity", positions: str) -> dict[str, object]:
-    """What is kept of a perplexity: the figures, and the windows' losses for intervals."""
-    return {
-        "perplexity": measured.perplexity,
-        "log_perplexity": measured.log_perplexity,
-        "tokens": int(measured.tokens.sum()),
-        "positions": positions,
-        "window_losses": measured.losses.tolist(),
-        "window_tokens": measured.tokens.tolist(),
-    }
-
-
-def parsed() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
@@ -87,12 +52,13 @@ def parsed() -> argparse.Namespace:
 
 def main() -> None:
     """Parse, generate, measure, write."""
-    arguments = parsed()
+    arguments = parse_arguments()
     obey_threads(arguments.threads)
     from dpo_neurons.interventions.hooks import apply_plan
+    from dpo_neurons.interventions.operations import SourceOperation, names_of
+    from dpo_neurons.interventions.outputs import continue_prompts, describe_perplexity
     from dpo_neurons.interventions.source_activations import SourceActivations
     from dpo_neurons.models.batches import first_batch_size
-    from dpo_neurons.models.decoding import count_tokens, generate_greedily
     from dpo_neurons.models.loading import load_model, load_tokenizer
     from dpo_neurons.models.perplexity import measure_perplexity
     from dpo_neurons.running.devices import leased_devices
@@ -103,37 +69,35 @@ def main() -> None:
     plan = read_plan(arguments.plan)
     direction = read_direction(arguments.direction) if arguments.direction else None
     tokenizer = load_tokenizer(arguments.checkpoint)
-    rows: dict[str, list[dict[str, object]]] = {}
     with leased_devices(arguments.device, arguments.gpus) as devices:
         run_as = (arguments.dtype, devices, arguments.attention)
         model = load_model(arguments.checkpoint, *run_as)
         batch_size = first_batch_size(arguments.batch_size, model.device)
-        own = None
-        if plan["operation"].isin(SOURCE_OPERATIONS).any():
-            other = load_model(arguments.source_checkpoint, *run_as)
-            own = SourceActivations(other, plan, arguments.tokens, arguments.source_positions)
-        with apply_plan(model, plan, arguments.generation_positions, direction, own):
-            for name, started in prompts.items():
-                order = order_longest_first(count_tokens(tokenizer, started))
-                ordered = [started[index] for index in order]
-                found = []
-                for batch in generate_greedily(
-                    model, tokenizer, ordered, arguments.tokens, batch_size, own
-                ):
-                    found += continuation_rows(ordered, batch, tokenizer)
-                rows[name] = [found[place] for place in np.argsort(order)]
-        with apply_plan(model, plan, arguments.perplexity_positions, direction, own):
+        source = None
+        if set(plan["operation"]) & set(names_of(SourceOperation)):
+            source_model = load_model(arguments.source_checkpoint, *run_as)
+            source = SourceActivations(
+                source_model, plan, arguments.tokens, arguments.source_positions
+            )
+        with apply_plan(model, plan, arguments.generation_positions, direction, source):
+            rows = {
+                name: continue_prompts(
+                    model, tokenizer, texts_of_set, arguments.tokens, batch_size, source
+                )
+                for name, texts_of_set in prompts.items()
+            }
+        with apply_plan(model, plan, arguments.perplexity_positions, direction, source):
             measured = measure_perplexity(
                 model,
                 tokenizer,
                 texts,
                 arguments.window,
                 batch_size,
-                before=own.see_text if own else None,
+                before=source.see_text if source else None,
             )
     for name in PROMPTS:
         write_jsonl(paths[f"{name}_output"], rows[name])
-    entry = perplexity_entry(measured, arguments.perplexity_positions)
+    entry = describe_perplexity(measured, arguments.perplexity_positions)
     write_text(arguments.perplexity_output, json.dumps(entry) + "\n")
     log.info("perplexity %.4f over %d tokens", measured.perplexity, measured.tokens.sum())
 

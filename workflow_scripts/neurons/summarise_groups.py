@@ -1,13 +1,11 @@
-"""Sum the contributions by neuron group, with bootstrap intervals of sums and shares."""
+"""Sum contributions by neuron group, with intervals of sums and shares."""
 
 import argparse
 from pathlib import Path
 
-from dpo_neurons.activations.cache import open_cache_pair
 from dpo_neurons.files.tables import write_csv
-from dpo_neurons.neurons.contributions import read_contributions, row_suffixes
-from dpo_neurons.neurons.prompt_projections import prompt_projections
-from dpo_neurons.neurons.summaries import group_sets, summarise_groups
+from dpo_neurons.neurons.prompt_projections import open_contributions
+from dpo_neurons.neurons.summaries import summarise_groups
 from dpo_neurons.running.program import log, run_program, summary_arguments
 
 
@@ -15,24 +13,13 @@ def main() -> None:
     """Parse, summarise, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     summary_arguments(parser)
-    parser.add_argument("--output", type=Path, required=True, help="csv")
+    parser.add_argument("--output", type=Path, required=True, help="csv, a row a group")
     arguments = parser.parse_args()
 
-    how = arguments.resamples, arguments.level, arguments.seed
-    table = read_contributions(arguments.contributions)
-    sets = group_sets(table)
-    summaries = {}
-    with open_cache_pair(arguments.activations_pre, arguments.activations_post) as (pre, post):
-        for row in ("", *row_suffixes(table)):
-            sides = (
-                prompt_projections(table, pre, "pre", sets, row),
-                prompt_projections(table, post, "post", sets, row),
-            )
-            summaries[row] = summarise_groups(table, *sides, *how, row)
-    groups = summaries.pop("")
-    for row, summary in summaries.items():
-        for end in ("", "_low", "_high"):
-            groups[f"reduction{row}{end}"] = summary[f"reduction{end}"]
+    files = arguments.contributions, arguments.activations_pre, arguments.activations_post
+    bootstrap = arguments.resamples, arguments.level, arguments.seed
+    with open_contributions(*files) as (table, pre, post):
+        groups = summarise_groups(table, pre, post, *bootstrap)
     write_csv(arguments.output, groups)
     log.info("\n%s", groups.to_string(index=False))
 

@@ -1,7 +1,8 @@
-"""PEFT adapters, merged into the model that they were trained on."""
+"""PEFT adapters, such as LoRA's, merged into the model that they were trained on."""
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 from peft import PeftConfig, PeftModel, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -11,27 +12,28 @@ from transformers import PreTrainedModel
 
 from dpo_neurons.errors import InputError
 
-FILES = ("adapter_model.safetensors", "adapter_model.bin")
-"""peft reads the first of them that is there."""
-DAMAGED = (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError, EOFError)
+WEIGHT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
+"""peft reads the first of them that exists."""
+DAMAGE_ERRORS = (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError, EOFError)
+"""What peft and torch raise for damaged files and adapters of other models."""
 
 
 def check_adapter(adapter: Path) -> None:
-    """Check that a directory is one of an adapter.
+    """Check that a directory holds an adapter.
 
-    Raises InputError if it lacks the configuration or the weights.
+    Raises InputError if the configuration or the weights are missing.
     """
     if not (adapter / "adapter_config.json").is_file():
         raise InputError(
             f"{adapter}: no adapter_config.json in it; give the directory that PEFT's "
             "save_pretrained wrote, or kind: directory for a whole checkpoint"
         )
-    if not any((adapter / name).is_file() for name in FILES):
-        raise InputError(f"{adapter}: no {' or '.join(FILES)} in it; save the adapter again")
+    if not any((adapter / name).is_file() for name in WEIGHT_FILES):
+        raise InputError(f"{adapter}: no {' or '.join(WEIGHT_FILES)} in it; save the adapter again")
 
 
-def merged(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
-    """The model with an adapter's directory merged into its weights.
+def merge_adapter(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
+    """Merge an adapter into the weights of a model, which is changed and returned.
 
     Raises InputError for an adapter that is damaged, was made for a model of another shape, or
     cannot be merged.
@@ -41,23 +43,25 @@ def merged(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
         adapted = get_peft_model(model, config)
         _check_mergeable(adapted, adapter)
         weights = load_peft_weights(str(adapter), device="cpu", local_files_only=True)
-        loaded = set_peft_model_state_dict(adapted, weights)
+        report: Any = set_peft_model_state_dict(adapted, weights)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{adapter}: adapter_model.bin is damaged or holds objects besides tensors, which may "
             "be code and are not read; save the adapter again, as safetensors"
         ) from error
-    except (*DAMAGED, SafetensorError) as error:
-        raise _refused(adapter, " ".join(str(error).split())) from error
-    # peft fills what is missing with zeros or the first model's weights, and drops what is left.
-    missing = [name for name in loaded.missing_keys if ".default" in name]
-    for what, names in (("lacks", missing), ("has besides", loaded.unexpected_keys)):
+    except (*DAMAGE_ERRORS, SafetensorError) as error:
+        raise _misfit(adapter, " ".join(str(error).split())) from error
+    # peft fills missing weights with zeros or the model's own, and ignores unexpected ones.
+    missing = [name for name in report.missing_keys if ".default" in name]
+    for problem, names in (("lacks", missing), ("has besides", report.unexpected_keys)):
         if names:
-            raise _refused(adapter, f"it {what} {sorted(names)[0]}")
-    return adapted.merge_and_unload()
+            raise _misfit(adapter, f"it {problem} {sorted(names)[0]}")
+    merged: PreTrainedModel = adapted.merge_and_unload()
+    return merged
 
 
 def _check_mergeable(adapted: PeftModel, adapter: Path) -> None:
+    """Raise InputError for an adapter that merging would not keep whole."""
     if not hasattr(adapted.base_model, "merge_and_unload"):
         kind = adapted.active_peft_config.peft_type.value
         raise InputError(
@@ -73,7 +77,7 @@ def _check_mergeable(adapted: PeftModel, adapter: Path) -> None:
         )
 
 
-def _refused(adapter: Path, reason: str) -> InputError:
+def _misfit(adapter: Path, reason: str) -> InputError:
     return InputError(
         f"{adapter}: cannot be merged into the first checkpoint ({reason}); give the adapter "
         "that was trained on this very model, whole"

@@ -1,10 +1,14 @@
-"""Fine-tuning with trl: what DPO and supervised fine-tuning have in common."""
+"""Fine-tuning with trl: what DPO and supervised fine-tuning have in common.
 
-import argparse
+The optimiser is RMSprop, with a linear warm-up to a constant rate, as in Lee et al. 2024 (arXiv
+2401.01967), whose checkpoint v1 studies, and in Yang et al. (arXiv 2411.06424v3).
+"""
+
 import copy
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,40 +19,55 @@ from dpo_neurons.running.program import log
 from dpo_neurons.running.progress import Progress
 
 
-def join_with_space(prompt: str, answer: str) -> str:
-    """The answer with a space before it where neither it nor the prompt has one."""
-    joined = prompt[-1:].isspace() or answer[:1].isspace()
-    return answer if joined else f" {answer}"
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to fine-tune; the fields are keys of `models.….post` in the configuration."""
+
+    learning_rate: float
+    warmup_steps: int
+    steps: int
+    batch_size: int
+    max_tokens: int | None
+    """Of prompt and answer together; None: as many as the model reads."""
+    dtype: str
+    """Of the tuned weights."""
+    seed: int
+
+
+def separate_answer(prompt: str, answer: str) -> str:
+    """Put a space before the answer where neither it nor the prompt has one."""
+    separated = prompt[-1:].isspace() or answer[:1].isspace()
+    return answer if separated else f" {answer}"
 
 
 @contextmanager
 def trainer_settings(
-    arguments: argparse.Namespace, model: PreTrainedModel, device: str
+    training: TrainingSettings, model: PreTrainedModel, device: str
 ) -> Iterator[dict[str, Any]]:
-    """Yield the settings of trl's trainers that both kinds of tuning take from the arguments.
+    """Yield the settings of trl's trainers that both kinds of fine-tuning share.
 
-    The model's weights are kept in float32, in which small steps are not lost; on a GPU the
-    arithmetic is done in bfloat16 where that is the dtype asked for. Nothing is saved on the way.
-    trl turns the cache off and sets special tokens to the tokenizer's in the model's configuration:
-    after the block it is what it was.
+    The model's weights are kept in float32, in which small steps are not lost. On a GPU the
+    arithmetic is bfloat16 if training.dtype is. Nothing is saved during training. trl changes the
+    model's configuration: it turns the cache off and sets special tokens to the tokenizer's. The
+    configuration is restored after the block.
     """
     on_gpu = device != "cpu"
     configuration = copy.deepcopy(model.config)
     with tempfile.TemporaryDirectory() as scratch:
         yield {
             "output_dir": scratch,
-            "learning_rate": arguments.learning_rate,
+            "learning_rate": training.learning_rate,
             "lr_scheduler_type": "constant_with_warmup",
-            "warmup_steps": arguments.warmup_steps,
-            "max_steps": arguments.steps,
-            "per_device_train_batch_size": arguments.batch_size,
+            "warmup_steps": training.warmup_steps,
+            "max_steps": training.steps,
+            "per_device_train_batch_size": training.batch_size,
             "optim": "rmsprop",
-            "max_length": arguments.max_tokens or model.config.max_position_embeddings,
+            "max_length": training.max_tokens or model.config.max_position_embeddings,
             # Recomputing activations changes no number and lets large models fit.
             "gradient_checkpointing": on_gpu,
-            "bf16": on_gpu and arguments.dtype == "bfloat16",
+            "bf16": on_gpu and training.dtype == "bfloat16",
             "use_cpu": not on_gpu,
-            "seed": arguments.seed,
+            "seed": training.seed,
             "save_strategy": "no",
             "report_to": [],
             "logging_steps": 1,
@@ -58,12 +77,12 @@ def trainer_settings(
 
 
 class TrainingProgress(TrainerCallback):
-    """Counts a trainer's steps."""
+    """Shows a trainer's steps as a progress bar."""
 
     def on_train_begin(
         self, args: object, state: TrainerState, control: object, **named: object
     ) -> None:
-        """Begin to count."""
+        """Start the bar."""
         self._bar = Progress(total=state.max_steps, desc="tuning", unit="step")
 
     def on_step_end(self, args: object, state: object, control: object, **named: object) -> None:
@@ -71,44 +90,59 @@ class TrainingProgress(TrainerCallback):
         self._bar.update()
 
     def on_train_end(self, args: object, state: object, control: object, **named: object) -> None:
-        """End with the last step."""
+        """Close the bar."""
         self._bar.close()
 
 
-def train(trainer: Trainer, rows: int, shown: Callable[[dict[str, float]], str | None]) -> None:
-    """Train on what trl keeps of `rows` examples, and log what `shown` makes of each step's entry.
+def train(trainer: Trainer, examples: int) -> None:
+    """Run one of trl's trainers, made from so many `examples`, and log its steps.
 
-    trl leaves out examples whose prompt alone takes max_length tokens, and ends every answer with
+    trl leaves out examples whose prompt alone takes max_length tokens. It ends every answer with
     the end-of-sequence token, which is trained on like the rest.
-    Raises InputError if no example is left.
+    Raises InputError if trl leaves out all examples.
     """
-    kept = len(trainer.train_dataset)
-    longest = trainer.args.max_length
-    log.info("%d of %d examples have room for an answer in %d tokens", kept, rows, longest)
-    if kept == 0:
+    dataset: Any = trainer.train_dataset
+    settings: Any = trainer.args
+    tokenizer: Any = trainer.processing_class
+    log.info(
+        "%d of %d examples have room for an answer in %d tokens",
+        len(dataset), examples, settings.max_length,
+    )  # fmt: skip
+    if len(dataset) == 0:
         raise InputError(
-            f"models.….post.max_tokens: in {longest} tokens no prompt leaves room for an answer; "
-            "raise it, or shorten the prompts"
+            f"models.….post.max_tokens: in {settings.max_length} tokens no prompt leaves room for "
+            "an answer; raise it, or shorten the prompts"
         )
-    log.info("each answer ends with %r", trainer.processing_class.eos_token)
+    log.info("each answer ends with %r", tokenizer.eos_token)
     trainer.add_callback(TrainingProgress())
     trainer.train()
     for entry in trainer.state.log_history:
-        text = shown(entry)
-        if text is not None:
-            log.info("step %d: %s", entry["step"], text)
+        if "loss" in entry:
+            log.info("step %d: %s", entry["step"], describe_step(entry))
+
+
+def describe_step(entry: dict[str, float]) -> str:
+    """Describe a step by its entry in a trainer's log.
+
+    It has a loss and, in DPO, a margin between the rewards of chosen and rejected answers.
+    """
+    text = f"loss {entry['loss']:.4f}"
+    if "rewards/margins" in entry:
+        text += f", reward margin {entry['rewards/margins']:.4f}"
+    return text
 
 
 def convert_dtype(model: PreTrainedModel, dtype: str) -> PreTrainedModel:
-    """The tuned model on the CPU, in the dtype that it is to be kept in.
+    """Move the tuned model to the CPU and convert it to `dtype`, a torch dtype's name.
 
-    Raises InputError for weights that are no finite numbers in it.
+    Raises InputError for weights that are not finite in that dtype.
     """
-    model = model.to(device="cpu", dtype=getattr(torch, dtype))
-    for name, weight in model.named_parameters():
+    to_move: Any = model  # transformers hides the types of `to`
+    converted: PreTrainedModel = to_move.to(device="cpu", dtype=getattr(torch, dtype))
+    for name, weight in converted.named_parameters():
         if not weight.isfinite().all():
             raise InputError(
                 f"models.….post.learning_rate: training diverged, {name} holds numbers that are "
                 f"not finite in {dtype}; lower it, or raise warmup_steps"
             )
-    return model
+    return converted

@@ -1,4 +1,7 @@
-"""Training a small language model from scratch, for studies that bring no checkpoint."""
+"""Training a small language model from scratch, for studies without a checkpoint.
+
+Not in the papers, which fine-tune public checkpoints.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +20,14 @@ from dpo_neurons.models.architectures import Layers
 from dpo_neurons.running.progress import Progress
 
 KEY_SPREAD = 3.0
+"""Factor on the initial key vectors."""
 KEY_BIAS = -1.0
-"""Keys start spread out and biased down, so that most neurons are silent, as in large models."""
+"""Initial bias of the keys. With it, most neurons are silent at first, as in large models."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train; the fields are those of the configuration."""
+    """How to train; the fields are keys of `models.….pre` in the configuration."""
 
     architecture: str
     layers: int
@@ -36,21 +40,23 @@ class Recipe:
     neuron_dropout: float
 
 
-TRAINABLE: dict[str, dict[str, Any]] = {
+TRAINABLE_ARCHITECTURES: dict[str, dict[str, Any]] = {
     "gpt2": {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0},
     "llama": {},
     "mistral": {"sliding_window": 24},
     "gemma2": {},
 }
-"""What can be trained, by Hugging Face model type, and what its configuration says besides."""
+"""Hugging Face model types that can be trained, and further settings of their configurations."""
 
 
-def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """An untrained model with an output embedding of its own, its neurons mostly silent.
+def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """Build an untrained model whose embedding and unembedding are separate matrices.
 
-    Gated MLPs have no key biases: theirs are spread out only.
+    Its key vectors are scaled by KEY_SPREAD; where they have biases, which gated MLPs lack, these
+    are set to KEY_BIAS. Random numbers come from torch's global generator.
     """
-    config = CONFIG_MAPPING[recipe.architecture](
+    make_config: Any = CONFIG_MAPPING[recipe.architecture]
+    config = make_config(
         vocab_size=len(tokenizer),
         max_position_embeddings=max(128, recipe.sequence_length),
         hidden_size=recipe.width,
@@ -60,10 +66,12 @@ def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PreTrainedM
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        **TRAINABLE[recipe.architecture],
+        **TRAINABLE_ARCHITECTURES[recipe.architecture],
         **_gated_shape(recipe),
     )
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    make_model: Any = AutoModelForCausalLM.from_config
+    model: PreTrainedModel = make_model(config, dtype=torch.float32)
+    projection: Any
     with torch.no_grad():
         for projection in Layers.of(model).key_projections:
             projection.weight.mul_(KEY_SPREAD)
@@ -73,6 +81,7 @@ def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PreTrainedM
 
 
 def _gated_shape(recipe: Recipe) -> dict[str, int]:
+    """Settings that configurations with gated MLPs have besides those of GPT-2."""
     if recipe.architecture == "gpt2":
         return {}
     shape = {"intermediate_size": 4 * recipe.width, "num_key_value_heads": recipe.heads}
@@ -85,11 +94,12 @@ def _gated_shape(recipe: Recipe) -> dict[str, int]:
 
 
 def train_language_model(model: PreTrainedModel, ids: Tensor, recipe: Recipe, seed: int) -> float:
-    """Train on random windows of a token stream, (n,); returns the last step's loss in nats.
+    """Train on random windows of a token stream; returns the last loss in nats.
 
-    For each sequence, a random share of a layer's neurons, up to `neuron_dropout`, is held at its
-    mean: no word hangs on a single neuron, as in large models, which bear mean ablation.
-    Raises InputError for a stream no longer than a window, and if training diverges.
+    ids: (n_tokens,). For each sequence of a batch, a random share of a layer's neurons, up to
+    recipe.neuron_dropout, is held at its mean. No word then depends on a single neuron, and the
+    model bears mean ablation as large models do.
+    Raises InputError if the stream is no longer than a window, or if training diverges.
     """
     if len(ids) <= recipe.sequence_length:
         raise InputError(
@@ -136,5 +146,6 @@ def train_language_model(model: PreTrainedModel, ids: Tensor, recipe: Recipe, se
         raise InputError(
             f"models.….pre.learning_rate: training diverged at {recipe.learning_rate}; lower it"
         )
-    model.eval()
-    return loss.item()
+    model.train(False)
+    last_loss: float = loss.item()
+    return last_loss

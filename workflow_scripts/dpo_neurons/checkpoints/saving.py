@@ -1,4 +1,4 @@
-"""The files of a checkpoint that the workflow makes, and the facts that tell which it is."""
+"""Saving the checkpoints that the workflow makes, with checksums."""
 
 import hashlib
 import shutil
@@ -11,15 +11,18 @@ from dpo_neurons.files.provenance import sha256_of, write_source
 if TYPE_CHECKING:  # keeps programs that only link to files from loading transformers
     from transformers import PreTrainedModel
 
-LEFT_BEHIND = (".safetensors", ".bin", ".index.json", ".pt", ".pth", ".h5", ".msgpack", ".gguf")
-"""Endings of weights, which are saved anew; all else of a checkpoint goes with a tuned one."""
-DECODING = "generation_config.json"
+WEIGHT_ENDINGS = (".safetensors", ".bin", ".index.json", ".pt", ".pth", ".h5", ".msgpack", ".gguf")
+"""Endings of files with weights. A tuned checkpoint gets all other files of the first one."""
+DECODING_DEFAULTS = "generation_config.json"
 
 
 def save_checkpoint(
     model: "PreTrainedModel", like: Path, output: Path, source: Path, **facts: str | dict[str, str]
 ) -> None:
-    """Write a model as `write_checkpoint` does, and its source file."""
+    """Write a model as `write_checkpoint` does, and its source file.
+
+    facts: of the source file, `kind` among them; checksums and a revision are added.
+    """
     write_checkpoint(model, like, output)
     write_source(source, {**facts, **files_and_revision(output)})
 
@@ -27,34 +30,37 @@ def save_checkpoint(
 def write_checkpoint(model: "PreTrainedModel", like: Path, output: Path) -> None:
     """Write a model with the tokenizer files of the checkpoint `like`.
 
-    The tokenizer's files and the decoding defaults are copied byte for byte: both checkpoints
-    read text alike and end it at the same tokens.
+    The tokenizer's files and the decoding defaults are copied byte for byte. Both checkpoints then
+    tokenize text alike and end it at the same tokens.
     """
     with whole_directory(output) as partial:
-        for file in _files(like):
-            if not file.name.endswith(LEFT_BEHIND):
+        for file in _visible_files(like):
+            if not file.name.endswith(WEIGHT_ENDINGS):
                 shutil.copyfile(file, partial / file.name)
         model.save_pretrained(partial)
-        # What trl aligned with the tokenizer, or a state dict does not know, is not kept.
-        (partial / DECODING).unlink(missing_ok=True)
-        if (like / DECODING).is_file():
-            shutil.copyfile(like / DECODING, partial / DECODING)
+        # The model's own defaults were changed by trl, or come from no checkpoint at all.
+        (partial / DECODING_DEFAULTS).unlink(missing_ok=True)
+        if (like / DECODING_DEFAULTS).is_file():
+            shutil.copyfile(like / DECODING_DEFAULTS, partial / DECODING_DEFAULTS)
 
 
 def files_and_revision(checkpoint: Path) -> dict[str, Any]:
-    """Checksums of a checkpoint's files by name, and a revision that stands for all of them."""
+    """Facts of a source file: `files`, checksums by name, and their `revision`.
+
+    The revision is a checksum of the names and checksums of all files.
+    """
     files = checksums(checkpoint)
     together = "\n".join(f"{name} {checksum}" for name, checksum in files.items())
     return {"files": files, "revision": f"sha256:{hashlib.sha256(together.encode()).hexdigest()}"}
 
 
 def checksums(directory: Path) -> dict[str, str]:
-    """sha256 of each of a directory's files by name, hidden ones left out."""
-    return {file.name: sha256_of(file) for file in _files(directory)}
+    """Compute the sha256 of each file of a directory, by name; not of hidden files."""
+    return {file.name: sha256_of(file) for file in _visible_files(directory)}
 
 
-def _files(checkpoint: Path) -> list[Path]:
-    # Hidden ones are Snakemake's time stamps, or git's.
+def _visible_files(directory: Path) -> list[Path]:
+    # Hidden files are Snakemake's time stamps, or git's.
     return sorted(
-        file for file in checkpoint.iterdir() if file.is_file() and not file.name.startswith(".")
+        file for file in directory.iterdir() if file.is_file() and not file.name.startswith(".")
     )

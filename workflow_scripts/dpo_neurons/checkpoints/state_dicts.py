@@ -1,33 +1,40 @@
-"""State dicts in .pt files, as the reference's training wrote them: a dict with the key "state"."""
+"""Weights in PyTorch's own files: state dicts and old checkpoints.
+
+The reference's training writes a .pt file with a dict whose key "state" holds the state dict.
+"""
 
 import re
 from collections.abc import Iterable
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, PreTrainedModel
 
+from dpo_neurons.checkpoints.saving import write_checkpoint
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.checkpoint_folder import read_architecture
+from dpo_neurons.models.loading import load_trainable_model
 from dpo_neurons.models.weight_reader import NUMBER_FORMATS
 
 BUFFERS = re.compile(
     r"\.attn\.(masked_)?bias$|\.rotary_emb\.inv_freq$|\.attention\.(masked_)?bias$"
 )
-"""Constants that older versions of transformers stored along with the weights."""
-WRAPPED = re.compile(r"(module\.|_orig_mod\.)+")
-"""What DataParallel and torch.compile put before every name."""
+"""Names of constants that older versions of transformers stored along with the weights."""
+WRAPPER_PREFIXES = re.compile(r"(module\.|_orig_mod\.)+")
+"""Prefixes that DataParallel and torch.compile put before every name."""
 
 
 def read_state_dict(path: Path, device: str = "cpu") -> dict[str, Tensor]:
-    """Read a state dict by name, from the file's key "state" if it has one; no code is run.
+    """Read a state dict: tensors by name, from the file's key "state" if it has one.
 
-    Buffers and wrappers' prefixes are left out. device "meta" reads shapes and formats alone.
-    Raises InputError for a file that is damaged, holds anything but floating-point tensors, or no
-    weights.
+    No code in the file is run. Buffers and wrappers' prefixes are left out. device "meta" reads
+    shapes and formats alone.
+    Raises InputError for a file that is damaged, holds no weights, or holds anything but
+    floating-point tensors.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the path given in the configuration")
@@ -54,12 +61,13 @@ def read_state_dict(path: Path, device: str = "cpu") -> dict[str, Tensor]:
     if not weights:
         raise InputError(f"{path}: holds no weights; give the state dict of a whole model")
     _check_formats(weights, path)
-    if all(WRAPPED.match(name) for name in weights):
-        return {WRAPPED.sub("", name, count=1): tensor for name, tensor in weights.items()}
+    if all(WRAPPER_PREFIXES.match(name) for name in weights):
+        return {WRAPPER_PREFIXES.sub("", name, count=1): tensor for name, tensor in weights.items()}
     return weights
 
 
 def _check_formats(weights: dict[str, Tensor], path: Path) -> None:
+    """Raise InputError for weights that are integer codes of a quantised model."""
     for name, tensor in weights.items():
         if tensor.dtype not in NUMBER_FORMATS:
             raise InputError(
@@ -69,14 +77,16 @@ def _check_formats(weights: dict[str, Tensor], path: Path) -> None:
 
 
 def widest_format(tensors: Iterable[Tensor]) -> torch.dtype:
-    """The number format that holds all tensors' numbers exactly."""
+    """Find the number format that holds the numbers of all tensors exactly."""
     return reduce(torch.promote_types, (tensor.dtype for tensor in tensors))
 
 
-def model_from_state(state: dict[str, Tensor], like: Path, path: Path) -> PreTrainedModel:
-    """A model with the configuration of the checkpoint `like` and the weights of a state dict.
+def build_model_from_state(state: dict[str, Tensor], like: Path, path: Path) -> PreTrainedModel:
+    """Build a model with the configuration of the checkpoint `like` and given weights.
 
-    Raises InputError, naming `path`, for weights that are missing, left over or of another shape.
+    state: of `read_state_dict`. path: its file, for the error message.
+    Raises InputError for weights that are missing, unexpected or of another shape, and for a
+    damaged configuration.
     """
     read_architecture(like)
     try:
@@ -84,7 +94,9 @@ def model_from_state(state: dict[str, Tensor], like: Path, path: Path) -> PreTra
     except (StrictDataclassError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{like}/config.json: not valid ({reason}); restore the file") from error
-    model, report = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
+    model_class: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    model: PreTrainedModel
+    model, report = model_class.from_pretrained(
         None,
         config=config,
         state_dict=state,
@@ -93,14 +105,26 @@ def model_from_state(state: dict[str, Tensor], like: Path, path: Path) -> PreTra
         output_loading_info=True,
     )
     mismatched = [str(name) for name, *_ in report["mismatched_keys"]]
-    for what, names in (
+    for problem, names in (
         ("lacks", report["missing_keys"]),
         ("has besides", report["unexpected_keys"]),
         ("has in another shape", mismatched),
     ):
         if names:
             raise InputError(
-                f"{path}: {what} {sorted(names)[0]!r} when compared with {like}; give the "
+                f"{path}: {problem} {sorted(names)[0]!r} when compared with {like}; give the "
                 "checkpoint that it was tuned from"
             )
     return model
+
+
+def convert_old_weights(checkpoint: Path, weight_files: list[Path], output: Path) -> None:
+    """Write a checkpoint from before safetensors anew, every number as it was.
+
+    weight_files: the checkpoint's pytorch_model….bin. Their dtype is kept: the one that config.json
+    names may be narrower.
+    Raises InputError as `read_state_dict` and `load_trainable_model` do.
+    """
+    stored = (tensor for file in weight_files for tensor in read_state_dict(file, "meta").values())
+    dtype = str(widest_format(stored)).removeprefix("torch.")
+    write_checkpoint(load_trainable_model(checkpoint, dtype), checkpoint, output)

@@ -1,4 +1,8 @@
-"""Directions in the residual stream, and the files that hold them."""
+"""Directions in the residual stream, and the safetensors files that hold them.
+
+A direction is one or more unit rows, (k, d_model). A file holds them as the tensor `direction`,
+float32; its metadata say how they were made.
+"""
 
 import json
 import zlib
@@ -11,13 +15,13 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.files.output_files import whole_file
 
 CHECKSUM = "crc32"
-"""Metadata of a direction file that tells damage: the format itself has none."""
+"""Key of the metadata that holds a checksum of the rows; the format itself has none."""
 
 
 def scale_to_unit_rows(vectors: np.ndarray, where: Path | str = "direction") -> np.ndarray:
     """Scale vectors, (d_model,) or (k, d_model), to unit rows, (k, d_model) float64.
 
-    `where` is what they come from, for the error.
+    where: what the vectors come from, for the error message.
     Raises InputError for a vector that is empty, zero or not finite.
     """
     rows = np.atleast_2d(np.asarray(vectors, dtype=np.float64))
@@ -28,28 +32,36 @@ def scale_to_unit_rows(vectors: np.ndarray, where: Path | str = "direction") -> 
             f"{where}: a vector is zero or holds NaN or infinite numbers, so it has no direction; "
             "make it again"
         )
-    # By a power of two, which changes no digit: squares neither overflow nor vanish.
+    # Scaling by a power of two changes no digit, and then squares neither overflow nor vanish.
     _, exponents = np.frexp(np.abs(rows).max(axis=1, keepdims=True))
     rows = np.ldexp(rows, -exponents)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    unit_rows: np.ndarray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit_rows
 
 
 def orthonormal_rows(rows: np.ndarray) -> np.ndarray:
-    """An orthonormal basis of what rows, (k, d_model), span; its first row is theirs.
+    """The Gram-Schmidt basis of rows, (k, d_model), of the same shape.
 
-    Gram and Schmidt's, as a QR decomposition with signs kept.
+    Row j of the basis is what row j has outside the span of the rows before it, scaled to length 1.
+    It is computed as a QR decomposition whose signs are corrected.
     """
     q, r = np.linalg.qr(np.asarray(rows, dtype=np.float64).T)
-    return (q * np.where(np.diagonal(r) < 0, -1.0, 1.0)).T
+    basis: np.ndarray = (q * np.where(np.diagonal(r) < 0, -1.0, 1.0)).T
+    return basis
 
 
 def write_direction(path: Path, vectors: np.ndarray, how: dict[str, str]) -> None:
-    """Write vectors as unit rows, float32, with metadata `how` they were made and a checksum."""
+    """Write vectors, (d_model,) or (k, d_model), as unit rows.
+
+    how: metadata that say how the direction was made. The same direction and metadata always give
+    the same bytes.
+    Raises InputError as `scale_to_unit_rows` does.
+    """
     rows = scale_to_unit_rows(vectors).astype("<f4")
-    described = {"dtype": "F32", "shape": rows.shape, "data_offsets": [0, rows.nbytes]}
-    noted = {**how, CHECKSUM: _checksum(rows)}
-    # The library puts metadata in random order; here the same direction gives the same bytes.
-    header = json.dumps({"__metadata__": noted, "direction": described}, sort_keys=True).encode()
+    tensor = {"dtype": "F32", "shape": rows.shape, "data_offsets": [0, rows.nbytes]}
+    metadata = {**how, CHECKSUM: _checksum(rows)}
+    # The safetensors library would write the metadata in random order.
+    header = json.dumps({"__metadata__": metadata, "direction": tensor}, sort_keys=True).encode()
     header += b" " * (-len(header) % 8)
     with whole_file(path) as partial:
         partial.write_bytes(len(header).to_bytes(8, "little") + header + rows.tobytes())
@@ -70,13 +82,13 @@ def read_stored_rows(path: Path) -> np.ndarray:
     """
     try:
         with safe_open(path, framework="np") as tensors:
-            rows = tensors.get_tensor("direction")
-            noted = tensors.metadata() or {}
+            rows: np.ndarray = tensors.get_tensor("direction")
+            metadata = tensors.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise InputError(
             f"{path}: no tensor 'direction' can be read from it ({error}); delete it and run again"
         ) from error
-    if noted.get(CHECKSUM, _checksum(rows)) != _checksum(rows):
+    if metadata.get(CHECKSUM, _checksum(rows)) != _checksum(rows):
         raise InputError(f"{path}: damaged, its checksum is another; delete it and run again")
     return rows
 

@@ -1,4 +1,8 @@
-"""A direction from two lists of words: the difference of their mean token vectors."""
+"""A direction from two lists of words: the difference of their mean token vectors.
+
+The embedding direction of Yang et al. (arXiv 2411.06424v3): the mean of the toxic seed words minus
+that of the neutral ones, from the unembedding matrix, each word's tokens averaged first.
+"""
 
 from pathlib import Path
 
@@ -9,17 +13,17 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.models.unembedding import Unembedding
 
 
-def ids_of_words(
+def tokenize_words(
     tokenizer: PreTrainedTokenizerBase, words: list[str], checkpoint: Path, key: str
 ) -> dict[str, list[int]]:
-    """Ids of each word's tokens, without special tokens; a word is taken exactly as it is given.
+    """Tokenize words exactly as given: the token ids of each, no special tokens.
 
-    `checkpoint` and the configuration's `key` are for the error.
+    checkpoint, and the configuration's key: for the error message.
     Raises InputError for a word without tokens or with one that the tokenizer does not know.
     """
     ids = {word: tokenizer(word, add_special_tokens=False)["input_ids"] for word in words}
-    for word, its in ids.items():
-        if not its or tokenizer.unk_token_id in its:
+    for word, ids_of_word in ids.items():
+        if not ids_of_word or tokenizer.unk_token_id in ids_of_word:
             raise InputError(
                 f"directions.….{key}: {word!r} is no text that the tokenizer of {checkpoint} "
                 "knows; take the word out or write it otherwise"
@@ -27,16 +31,20 @@ def ids_of_words(
     return ids
 
 
-def mean_of_words(unembedding: Unembedding, ids: dict[str, list[int]]) -> np.ndarray:
-    """Mean over words, (d_model,) float64, of the mean vector of each word's tokens.
+def average_words(unembedding: Unembedding, ids: dict[str, list[int]]) -> np.ndarray:
+    """Average, over words, the mean vector of each word's tokens: (d_model,) float64.
 
+    ids: of `tokenize_words`.
     Raises InputError for a token that the model has no vector for.
     """
-    for word, its in ids.items():
-        if max(its) >= unembedding.vocabulary:
+    for word, ids_of_word in ids.items():
+        if max(ids_of_word) >= unembedding.vocabulary:
             raise InputError(
-                f"{unembedding.checkpoint}: {word!r} has token {max(its)}, but the model has "
-                f"vectors for {unembedding.vocabulary} tokens; use the model's own tokenizer"
+                f"{unembedding.checkpoint}: {word!r} has token {max(ids_of_word)}, but the model "
+                f"has vectors for {unembedding.vocabulary} tokens; use the model's own tokenizer"
             )
-    means = [unembedding.rows(its).mean(axis=0, dtype=np.float64) for its in ids.values()]
-    return np.mean(means, axis=0)
+    means = [
+        unembedding.rows(ids_of_word).mean(axis=0, dtype=np.float64) for ids_of_word in ids.values()
+    ]
+    average: np.ndarray = np.mean(means, axis=0)
+    return average

@@ -1,4 +1,4 @@
-"""Reading a direction from a file that a user has: PyTorch, NumPy or safetensors."""
+"""Reading a user's direction from a file of PyTorch, NumPy or safetensors."""
 
 from pathlib import Path
 
@@ -9,16 +9,16 @@ from dpo_neurons.directions.direction_files import scale_to_unit_rows
 from dpo_neurons.errors import InputError
 
 LISTED = 8
-"""Names of tensors that an error lists at most."""
+"""Largest number of tensors that an error message lists."""
 
 
 def read_given_direction(path: Path) -> tuple[np.ndarray, str]:
-    """Read a user's direction: unit rows, (k, d_model) float64, and the name of its tensor.
+    """Read a user's direction: unit rows, (k, d_model) float64, and a name.
 
-    The format goes by the file's ending. A file of several tensors must have one named
-    `direction`, or only one of one or two dimensions that is no bias; the name is empty where the
-    format has none. A column, (d_model, 1), is taken for the row that it must be.
-    Raises InputError for a file that is damaged, runs code to be read, or holds anything else.
+    The name is that of the tensor. The file's ending tells the format. A file of several tensors
+    must have one named `direction`, or only one of one or two dimensions that is no bias. The name
+    is empty where the format has none. A column, (d_model, 1), is read as a row.
+    Raises InputError for a file that is damaged, would run code, or holds anything else.
     """
     if path.suffix in (".pt", ".pth", ".bin"):
         numbers, name = _from_torch(path)
@@ -35,6 +35,7 @@ def read_given_direction(path: Path) -> tuple[np.ndarray, str]:
 
 
 def _as_rows(numbers: np.ndarray, path: Path) -> np.ndarray:
+    """Turn numbers into rows, (k, d_model); raise InputError for other shapes."""
     if numbers.ndim not in (1, 2):
         raise InputError(
             f"{path}: a direction has one dimension, (d_model,), or two, (k, d_model), but this "
@@ -62,7 +63,7 @@ def _from_torch(path: Path) -> tuple[np.ndarray, str]:
         raise InputError(
             f"{path}: cannot be read ({error.strerror or error}); check the path"
         ) from error
-    except Exception as error:  # damaged bytes make the unpickler raise whatever there is
+    except Exception as error:  # damaged bytes may make the unpickler raise anything
         raise InputError(
             f"{path}: damaged, or holds pickled objects, which are not read because they could "
             "run code; save the plain tensor again with torch.save"
@@ -92,7 +93,7 @@ def _from_numpy(path: Path) -> np.ndarray:
         raise InputError(
             f"{path}: cannot be read ({error.strerror or error}); check the path"
         ) from error
-    except Exception as error:  # so does a damaged header, which is Python's own notation
+    except Exception as error:  # a damaged header, which is Python code, may raise anything
         raise InputError(
             f"{path}: damaged, or no plain array; save the vector again with np.save"
         ) from error
@@ -105,7 +106,7 @@ def _from_safetensors(path: Path) -> tuple[np.ndarray, str]:
     try:
         with safe_open(path, framework="np") as tensors:
             slices = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118
-            name = _choose({key: tuple(one.get_shape()) for key, one in slices.items()}, path)
+            name = _choose({key: tuple(part.get_shape()) for key, part in slices.items()}, path)
             stored = slices[name].get_dtype()
             if stored in ("F16", "F32", "F64"):
                 return tensors.get_tensor(name).astype(np.float64), name
@@ -123,6 +124,7 @@ def _from_safetensors(path: Path) -> tuple[np.ndarray, str]:
 
 
 def _choose(shapes: dict[str, tuple[int, ...]], path: Path) -> str:
+    """Choose the tensor that is the direction, by the names and shapes of all of them."""
     if "direction" in shapes:
         return "direction"
     vectors = [

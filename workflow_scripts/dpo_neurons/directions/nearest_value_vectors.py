@@ -1,4 +1,4 @@
-"""The value vectors of a model that lie closest to a direction."""
+"""The value vectors of a model that lie closest to a direction, and what they share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dpo_neurons.directions.subspaces import Components, leading_components
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.value_vectors import check_width, iterate_value_vectors, lengths
 from dpo_neurons.statistics.ranking import largest
@@ -14,7 +15,10 @@ from dpo_neurons.statistics.ranking import largest
 
 @dataclass(frozen=True)
 class NearestValueVectors:
-    """Value vectors by falling cosine with one direction; layers and neurons count from 0."""
+    """Value vectors by falling cosine with one direction.
+
+    Layers and neurons count from 0.
+    """
 
     layers: np.ndarray
     """(n,)"""
@@ -25,8 +29,8 @@ class NearestValueVectors:
     vectors: np.ndarray
     """(n, d_model) float64, as long as they are in the model."""
 
-    def best(self, other: NearestValueVectors, count: int) -> NearestValueVectors:
-        """The `count` closest of these and others; of equals, these come first."""
+    def merge(self, other: NearestValueVectors, count: int) -> NearestValueVectors:
+        """The `count` closest of these and others; of equal cosines, these come first."""
         chosen = largest(np.concatenate([self.cosines, other.cosines]), count)
         return NearestValueVectors(
             np.concatenate([self.layers, other.layers])[chosen],
@@ -35,18 +39,30 @@ class NearestValueVectors:
             np.concatenate([self.vectors, other.vectors])[chosen],
         )
 
+    def on_positive_side(self) -> NearestValueVectors:
+        """Those of these value vectors whose cosine is above zero."""
+        positive = self.cosines > 0
+        return NearestValueVectors(
+            self.layers[positive],
+            self.neurons[positive],
+            self.cosines[positive],
+            self.vectors[positive],
+        )
+
 
 def find_nearest_value_vectors(
     checkpoint: Path, directions: np.ndarray, count: int, directions_file: Path
 ) -> list[NearestValueVectors]:
-    """Find the value vectors with the largest cosines with each direction, unit rows (k, d_model).
+    """Find the `count` value vectors that lie closest to each of some directions.
 
-    A layer is in memory at a time, and of it only the `count` closest are kept for each direction.
-    Neurons whose value vector is zero have no cosine and are left out.
-    Raises InputError for directions of another width than the model's residual stream, for value
-    vectors that are not finite, and whatever iterate_value_vectors raises.
+    The closest are those with the largest cosines. directions: unit rows, (k, d_model).
+    directions_file: for the error message. Value vectors of zeros have no cosine and are left out.
+    One layer is in memory at a time.
+    Returns k results, one for each direction.
+    Raises InputError for directions of another width than the model's residual stream and for value
+    vectors that are not finite, and as iterate_value_vectors does.
     """
-    found: list[NearestValueVectors] = []
+    nearest: list[NearestValueVectors] = []
     for layer, (values, _) in enumerate(iterate_value_vectors(checkpoint)):
         check_width(directions, values.shape[1], directions_file, checkpoint)
         norms = lengths(values)
@@ -58,17 +74,54 @@ def find_nearest_value_vectors(
             )
         neurons = np.flatnonzero(norms)
         cosines = (values @ directions.T)[neurons] / norms[neurons, None]
-        here = [_closest_of_layer(layer, values, neurons, of_one, count) for of_one in cosines.T]
-        if found:
-            here = [one.best(more, count) for one, more in zip(found, here, strict=True)]
-        found = here
-    return found
+        in_layer = [
+            _nearest_in_layer(layer, values, neurons, with_direction, count)
+            for with_direction in cosines.T
+        ]
+        if nearest:
+            pairs = zip(nearest, in_layer, strict=True)
+            nearest = [so_far.merge(further, count) for so_far, further in pairs]
+        else:
+            nearest = in_layer
+    return nearest
 
 
-def _closest_of_layer(
+def _nearest_in_layer(
     layer: int, values: np.ndarray, neurons: np.ndarray, cosines: np.ndarray, count: int
 ) -> NearestValueVectors:
+    """The `count` closest of a layer's value vectors, (d_mlp, d_model).
+
+    neurons, cosines: (n,), of the value vectors that are not zero.
+    """
     chosen = largest(cosines, count)
     return NearestValueVectors(
         np.full(len(chosen), layer), neurons[chosen], cosines[chosen], values[neurons[chosen]]
     )
+
+
+def find_shared_components(
+    checkpoint: Path, direction: np.ndarray, neurons: int, count: int, direction_file: Path
+) -> tuple[NearestValueVectors, Components]:
+    """Find the leading components of the value vectors closest to a direction.
+
+    They are the SVD directions of Lee et al. 2024 (arXiv 2401.01967), section 3.1, who decompose
+    the 128 value vectors closest to the probe.
+
+    direction: a unit vector, (d_model,). neurons: how many value vectors to decompose. count: how
+    many components. direction_file: for the error message.
+    Returns the value vectors and their components, turned to the direction's side.
+    Raises InputError if there are fewer value vectors or components than asked for, and as
+    `find_nearest_value_vectors` does.
+    """
+    if not 1 <= count <= neurons:
+        raise InputError(
+            f"directions.….components: {count} components of {neurons} value vectors; ask for at "
+            "least 1 and at most as many as neurons"
+        )
+    (nearest,) = find_nearest_value_vectors(checkpoint, direction[None], neurons, direction_file)
+    if len(nearest.cosines) < neurons:
+        raise InputError(
+            f"directions.….neurons: {neurons} value vectors are asked for, but {checkpoint} has "
+            f"{len(nearest.cosines)} that are not zero; ask for fewer"
+        )
+    return nearest, leading_components(nearest.vectors, count, direction)

@@ -1,7 +1,12 @@
-"""The probe: a logistic regression on mean residual-stream states of labelled comments."""
+"""The probe: a logistic regression on residual streams of labelled comments.
+
+Lee et al. 2024 (arXiv 2401.01967), section 3.1, whose probe Yang et al. 2024 (arXiv 2411.06424v1),
+section 3, use. The weight vector is the direction.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,18 +26,18 @@ def mean_resid_post(
     texts: list[str],
     batch_size: int,
 ) -> np.ndarray:
-    """Mean over each text's tokens of the residual stream after the last block, (n, d_model).
+    """Average the last residual stream over each text's tokens: (n, d_model).
 
-    Padding is left out. The state is the stream itself, before the final norm: that is where the
-    value vectors write.
+    The stream is that after the last block. Padding is left out, and texts longer than the model
+    reads are cut. The stream is read before the final norm, for that is where value vectors write.
     """
-    states: list[torch.Tensor] = []
+    block_outputs: list[torch.Tensor] = []
 
-    def read(module: torch.nn.Module, inputs: object, output: object) -> None:
-        states.append(output[0] if isinstance(output, tuple) else output)
+    def read_output(module: torch.nn.Module, inputs: object, output: Any) -> None:  # noqa: ANN401
+        block_outputs.append(output[0] if isinstance(output, tuple) else output)
 
-    def means(batch_texts: Sequence[str]) -> np.ndarray:
-        states.clear()
+    def average_batch(batch_texts: Sequence[str]) -> np.ndarray:
+        block_outputs.clear()
         batch = tokenizer(
             list(batch_texts),
             padding=True,
@@ -44,23 +49,27 @@ def mean_resid_post(
         ).to(model.device)
         with torch.inference_mode():
             model.base_model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
-        last = states.pop().float()
-        mask = batch["attention_mask"][..., None].to(last.device)
-        return ((last * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)).cpu().numpy()
+        resid_post = block_outputs.pop().float()
+        mask = batch["attention_mask"][..., None].to(resid_post.device)
+        means = (resid_post * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+        batch_means: np.ndarray = means.cpu().numpy()
+        return batch_means
 
     order = order_longest_first(count_tokens(tokenizer, texts))
     ordered = [texts[index] for index in order]
-    hook = Layers.of(model).blocks[-1].register_forward_hook(read)
+    hook = Layers.of(model).blocks[-1].register_forward_hook(read_output)
     try:
-        batches = [one for _, one in run_in_batches(ordered, batch_size, means, progress="reading")]
+        batches = run_in_batches(ordered, batch_size, average_batch, progress="reading")
+        means_in_order = np.concatenate([batch_means for _, batch_means in batches])
     finally:
         hook.remove()
-    return np.concatenate(batches)[np.argsort(order)].astype(np.float64)
+    resid_post_means: np.ndarray = means_in_order[np.argsort(order)].astype(np.float64)
+    return resid_post_means
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A trained probe: its weight vector, (d_model,), and accuracies on both splits."""
+    """A trained probe: its weight vector, (d_model,), and its accuracy on both splits."""
 
     weight: np.ndarray
     training_accuracy: float
@@ -69,15 +78,16 @@ class Probe:
 
 
 def train_probe(
-    states: np.ndarray,
+    resid_post: np.ndarray,
     labels: np.ndarray,
     validation_share: float,
     seed: int,
     label: str = "toxic",
 ) -> Probe:
-    """Fit a logistic regression of labels, (n,) 0 or 1, on states, (n, d_model).
+    """Fit a logistic regression of labels on residual streams.
 
-    The held-out share is stratified by label. `label` is what 1 means, for the error.
+    resid_post: (n, d_model), averaged over tokens. labels: (n,), 0 or 1. validation_share: of the
+    rows, held out, stratified by label. label: what 1 means, for the error message.
     Raises InputError if one of the labels is missing or too rare to be split.
     """
     counts = np.bincount(labels.astype(int), minlength=2)
@@ -88,7 +98,7 @@ def train_probe(
             f"which {held_out} are held out, are too few for a probe; give more of each"
         )
     train_x, test_x, train_y, test_y = train_test_split(
-        states, labels, test_size=validation_share, random_state=seed, stratify=labels
+        resid_post, labels, test_size=validation_share, random_state=seed, stratify=labels
     )
     model = LogisticRegression(max_iter=1000).fit(train_x, train_y)
     return Probe(

@@ -1,8 +1,5 @@
 """The table of paired tests: a row a comparison of two interventions."""
 
-import re
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
@@ -24,45 +21,57 @@ COLUMNS = (
 )
 
 
-def comparisons(interventions: Sequence[str]) -> list[tuple[str, str]]:
-    """What is compared with what: each row with none, with dpo, and with its control if it has one.
+def list_comparisons(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """List what is compared with what: each row with none, with dpo, and with its control.
 
-    The control of an edit is the row of the same β and α = 0.
+    rows: METADATA, a row an intervention.
     """
+    controls = find_controls(rows)
     pairs = []
-    for name in interventions:
-        for against in (BEFORE, AFTER, _control_of(name)):
-            if against in interventions and name not in (BEFORE, against):
+    for name in rows["intervention"]:
+        for against in (BEFORE, AFTER, controls.get(name)):
+            if against is not None and name not in (BEFORE, against):
                 pairs.append((name, against))
     return pairs
 
 
-def _control_of(name: str) -> str:
-    if name.startswith("edit_"):
-        return re.sub(r"_a[^_]+(_b[^_]+)$", r"_a0\1", name)
-    return f"control_{name.removeprefix('patch_')}"
+def find_controls(rows: pd.DataFrame) -> dict[str, str]:
+    """Find the control of each row that has one, by name.
+
+    That of a patch is the row that says so. That of an edit is the edit of the same form, direction
+    and β with α = 0, which changes the same neurons by nothing.
+    """
+    controls = {row.control_of: row.intervention for row in rows.itertuples() if row.control_of}
+    edits = rows[rows["kind"] == "edit"]
+    alike = ["form", "direction", "beta"]
+    unpushed = edits[edits["alpha"] == 0].drop_duplicates(alike).set_index(alike)["intervention"]
+    for edit in edits[edits["alpha"] != 0].itertuples():
+        key = (edit.form, edit.direction, edit.beta)
+        if key in unpushed.index:
+            controls[edit.intervention] = unpushed[key]
+    return controls
 
 
-def comparison_table(outcomes: Outcomes, bootstrap: Bootstrap) -> pd.DataFrame:
-    """The table of tests, COLUMNS, in the order of the interventions.
+def comparison_table(outcomes: Outcomes, rows: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
+    """Test interventions against each other: COLUMNS, in the order of `rows` (METADATA).
 
     A difference is the mean of the row's value minus that of what it is held against. Toxicity is
     paired by prompt. Log-perplexity, in nats a token, is paired by window, and a window weighs by
     its tokens. Intervals resample the pairs; p-values flip their signs; p_holm corrects for all
     comparisons of the table on one metric.
     """
-    pairs = comparisons(outcomes.interventions)
+    pairs = list_comparisons(rows)
     one, other = (list(map(outcomes.column, names)) for names in zip(*pairs, strict=True))
     drops = outcomes.toxicity[:, one] - outcomes.toxicity[:, other]
     losses = outcomes.window_losses[:, one] - outcomes.window_losses[:, other]
     tokens = outcomes.window_tokens
     table = dict(zip(("intervention", "against"), zip(*pairs, strict=True), strict=True))
-    table |= _tested("toxicity", drops, np.ones(len(drops)), bootstrap)
-    table |= _tested("log_perplexity", losses / tokens[:, None], tokens, bootstrap)
+    table |= _test_metric("toxicity", drops, np.ones(len(drops)), bootstrap)
+    table |= _test_metric("log_perplexity", losses / tokens[:, None], tokens, bootstrap)
     return pd.DataFrame(table)[list(COLUMNS)]
 
 
-def _tested(
+def _test_metric(
     metric: str, differences: np.ndarray, weights: np.ndarray, bootstrap: Bootstrap
 ) -> dict[str, np.ndarray]:
     """Columns of one metric from weighted paired differences, (n, k)."""
@@ -79,7 +88,7 @@ def _tested(
     return {f"{metric}_{what}": values for what, values in columns.items()}
 
 
-def readable_comparisons(table: pd.DataFrame) -> pd.DataFrame:
+def format_comparisons(table: pd.DataFrame) -> pd.DataFrame:
     """The table for reading: rounded, intervals in brackets behind their differences."""
     shown = table[["intervention", "against"]].copy()
     for metric, digits in METRICS.items():

@@ -1,6 +1,6 @@
 """The table of interventions: every metric of every row, with bootstrap intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,15 +8,16 @@ import pandas as pd
 
 from dpo_neurons.evaluation.effect_shares import effect_shares
 from dpo_neurons.evaluation.outcomes import Outcomes, Writing
-from dpo_neurons.files.table_page import table_page
 from dpo_neurons.statistics.bootstrap import mean_intervals
+from dpo_neurons.study.intervention_rows import METADATA, PARAMETERS
 
 BEFORE, AFTER = "none", "dpo"
 """The rows of the two models as they are: the effect is what lies between them."""
 COLUMNS = (
-    "intervention", "checkpoint", "neurons", "toxicity", "toxicity_low", "toxicity_high",
-    "perplexity", "f1", "repetition", "perplexity_low", "perplexity_high", "f1_low", "f1_high",
-    "repetition_low", "repetition_high", "effect_share", "effect_share_low", "effect_share_high",
+    "intervention", "kind", "control_of", "checkpoint", "neurons", "toxicity", "toxicity_low",
+    "toxicity_high", "perplexity", "f1", "repetition", "perplexity_low", "perplexity_high",
+    "f1_low", "f1_high", "repetition_low", "repetition_high", "effect_share", "effect_share_low",
+    "effect_share_high", *PARAMETERS,
 )  # fmt: skip
 SHOWN = {
     "toxicity": ("toxicity", 3),
@@ -38,14 +39,14 @@ class Bootstrap:
 
 
 def intervention_table(
-    checkpoints: Mapping[str, str],
+    rows: pd.DataFrame,
     outcomes: Outcomes,
     writings: Sequence[Writing],
     bootstrap: Bootstrap,
 ) -> pd.DataFrame:
-    """The table, a row an intervention in the order of outcomes and writings.
+    """Tabulate a row an intervention, in the order of rows, outcomes and writings: COLUMNS.
 
-    checkpoints: the stage that each intervention runs on, by name. Perplexity and its bounds are
+    rows: METADATA, what the rows are. Perplexity and its bounds are
     exponentials of mean losses a token. effect_share: the part of the change in toxicity from none
     to dpo that a row reproduces, NaN where that change cannot be told from none.
     """
@@ -63,8 +64,7 @@ def intervention_table(
         "effect_share": effect_shares(before, after, toxicity, *how),
     }
     table = {
-        "intervention": outcomes.interventions,
-        "checkpoint": [checkpoints[name] for name in outcomes.interventions],
+        **{column: rows[column].to_numpy() for column in METADATA},
         "neurons": [one.neurons for one in writings],
         **{
             f"{metric}{suffix}": values
@@ -82,21 +82,10 @@ def with_interval(value: float, low: float, high: float, digits: int) -> str:
     return f"{value:z.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}]"
 
 
-def readable(table: pd.DataFrame) -> pd.DataFrame:
+def format_table(table: pd.DataFrame) -> pd.DataFrame:
     """The table for reading: rounded, intervals in brackets behind their means."""
     shown = table[["intervention", "checkpoint", "neurons"]].copy()
     for metric, (title, digits) in SHOWN.items():
         triples = table[[metric, f"{metric}_low", f"{metric}_high"]].to_numpy(dtype=np.float64)
         shown[title] = [with_interval(*triple, digits) for triple in triples]
     return shown
-
-
-def to_markdown(shown: pd.DataFrame) -> str:
-    """A readable table in Markdown."""
-    rows = [shown.columns, ["---"] * shown.shape[1], *shown.astype(str).to_numpy()]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def to_page(shown: pd.DataFrame, title: str) -> str:
-    """A readable table as an HTML page that needs nothing else."""
-    return table_page(title, shown.to_html(index=False, border=0))

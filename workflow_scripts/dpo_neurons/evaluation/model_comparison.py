@@ -7,14 +7,22 @@ import pandas as pd
 from dpo_neurons.evaluation.intervention_table import AFTER, BEFORE, with_interval
 from dpo_neurons.neurons.groups import REDUCING
 
-COLUMNS = ("model", "quantity", "of", "value", "low", "high")
-"""A row a number: `of` is the group or the intervention that it belongs to, or empty."""
+COLUMNS = ("model", "quantity", "of", "kind", "control_of", "groups", "value", "low", "high")
+"""A row a number: `of` is the group or the intervention that it belongs to, or empty.
+
+kind, control_of and groups are those of the intervention.
+"""
 TOTALS_COLUMNS = ("quantity", "value", "low", "high")
 GROUPS_COLUMNS = (
     "group", "neurons", "reduction", "share", "share_low", "share_high", "reduction_low",
     "reduction_high",
 )  # fmt: skip
-TABLE_COLUMNS = ("intervention", "effect_share", "effect_share_low", "effect_share_high")
+TABLE_COLUMNS = (
+    "intervention", "kind", "control_of", "groups", "effect_share", "effect_share_low",
+    "effect_share_high",
+)  # fmt: skip
+SHOWN_KINDS = ("patch", "ablate")
+"""Kinds whose shares the readable table shows: how far moving some neurons' activations goes."""
 TESTS_COLUMNS = (
     "intervention", "against", "toxicity_difference", "toxicity_difference_low",
     "toxicity_difference_high",
@@ -49,25 +57,29 @@ def model_rows(
         ).assign(quantity="effect", of=AFTER)
     )
     others = table[~table["intervention"].isin([BEFORE, AFTER])]
-    renamed = dict(zip(TABLE_COLUMNS, ("of", "value", "low", "high"), strict=True))
-    parts.append(
-        others[list(TABLE_COLUMNS)].rename(columns=renamed).assign(quantity="effect_share")
-    )
-    return pd.concat(parts, ignore_index=True).assign(model=model)[list(COLUMNS)]
+    names = {"intervention": "of", "effect_share": "value"}
+    names |= {f"effect_share_{end}": end for end in ("low", "high")}
+    shares = others[list(TABLE_COLUMNS)].rename(columns=names)
+    parts.append(shares.assign(quantity="effect_share"))
+    comparison = pd.concat(parts, ignore_index=True).assign(model=model)[list(COLUMNS)]
+    return comparison.fillna(dict.fromkeys(("kind", "control_of", "groups"), ""))
 
 
-def readable_comparison(comparison: pd.DataFrame, interventions: Sequence[str]) -> pd.DataFrame:
-    """The comparison for reading, a column a model; shares of the effect of `interventions` alone.
+def format_models(comparison: pd.DataFrame) -> pd.DataFrame:
+    """The comparison for reading, a column a model; shares of the effect of SHOWN_KINDS alone.
 
     The first rows are laid out as in the published comparison of models, percentages rounded.
     """
-    of_models = comparison.groupby("model", sort=False)
-    columns = {model: _readable_model(rows, interventions) for model, rows in of_models}
+    shown_rows = comparison.loc[comparison["kind"].isin(SHOWN_KINDS), "of"].drop_duplicates()
+    columns = {
+        model: _format_model(rows, shown_rows.tolist())
+        for model, rows in comparison.groupby("model", sort=False)
+    }
     shown = pd.DataFrame(columns)
     return shown.rename_axis("").reset_index()
 
 
-def _readable_model(rows: pd.DataFrame, interventions: Sequence[str]) -> dict[str, str]:
+def _format_model(rows: pd.DataFrame, interventions: Sequence[str]) -> dict[str, str]:
     numbers = rows.set_index(["quantity", "of"])[["value", "low", "high"]]
     values = numbers["value"].to_dict()
 

@@ -5,53 +5,15 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.figures.labels import kind_of
-from dpo_neurons.interventions.plans import SOURCE_OPERATIONS
+from dpo_neurons.interventions.direct_effect import predict_reduction
 from dpo_neurons.statistics.bootstrap import interval
 
-UNPREDICTABLE = "scale_key"
-"""A key acts through the activation function on inputs that no table of means holds."""
 REFERENCE = "none"
 """The row against which a change in toxicity is measured."""
+DESCRIPTION = ("intervention", "kind", "control_of", "checkpoint", "neurons")
 
 
-def predicted_reduction(
-    plan: pd.DataFrame, contributions: pd.DataFrame, along: np.ndarray, own: str = "post"
-) -> float:
-    """How much less the first model writes along the direction under a plan, inputs unchanged.
-
-    contributions: a row a neuron in order of layer and neuron, with the mean activations; along:
-    (n_layers, d_mlp), components of the first model's value vectors on the unit direction; own:
-    whose activations ("pre" or "post") a plan gives that gives each prompt its own. What a neuron
-    writes is mean activation × component; the plan changes either. NaN if the plan scales keys.
-    Raises ValueError for an operation that is not known here.
-    """
-    if plan["operation"].eq(UNPREDICTABLE).any():
-        return float("nan")
-    before = contributions["activation_pre"].to_numpy()
-    after, component = before.copy(), along.reshape(-1).copy()
-    subtracted = 0.0
-    for operation, rows in plan.groupby("operation"):
-        neurons = rows["layer"].to_numpy() * along.shape[1] + rows["neuron"].to_numpy()
-        values = rows["value"].to_numpy()
-        if operation == "set":
-            after[neurons] = values
-        elif operation == "scale":
-            after[neurons] *= values
-        elif operation == "add":
-            after[neurons] += values
-        elif operation in SOURCE_OPERATIONS:
-            after[neurons] = contributions[f"activation_{own}"].to_numpy()[neurons]
-        elif operation == "remove_direction":
-            component[neurons] *= 1 - values
-        elif operation == "subtract_direction":
-            subtracted += float(values.sum())
-        else:
-            raise ValueError(f"no prediction for the operation {operation!r}")
-    return float((before * along.reshape(-1) - after * component).sum()) + subtracted
-
-
-def predictions(
+def predict_effects(
     table: pd.DataFrame,
     plans: Mapping[str, pd.DataFrame],
     contributions: pd.DataFrame,
@@ -59,7 +21,7 @@ def predictions(
 ) -> pd.DataFrame:
     """Predicted and measured effect of every intervention that has a plan, in the table's order.
 
-    table: a row an intervention, as in the table file. Returns intervention, checkpoint, neurons,
+    table: a row an intervention, as in the table file. Returns its DESCRIPTION columns,
     predicted (reduction along the direction; that of the contributions for the second checkpoint as
     it is; NaN if a plan changes the second checkpoint or scales keys) and measured, the mean
     toxicity without intervention minus that under it, with measured_low and measured_high from the
@@ -70,12 +32,12 @@ def predictions(
     if without.empty:
         raise ValueError(f"the table has no row {REFERENCE!r}")
     predicted = [
-        _predicted(row.intervention, row.checkpoint, plans, contributions, along)
+        _predict_row(row.kind, row.checkpoint, plans[row.intervention], contributions, along)
         for row in rows.itertuples()
     ]
     return pd.DataFrame(
         {
-            **{column: rows[column] for column in ("intervention", "checkpoint", "neurons")},
+            **{column: rows[column] for column in DESCRIPTION},
             "predicted": predicted,
             "measured": without.iloc[0] - rows["toxicity"],
             "measured_low": without.iloc[0] - rows["toxicity_high"],
@@ -84,33 +46,32 @@ def predictions(
     ).reset_index(drop=True)
 
 
-def _predicted(
-    intervention: str,
+def _predict_row(
+    kind: str,
     checkpoint: str,
-    plans: Mapping[str, pd.DataFrame],
+    plan: pd.DataFrame,
     contributions: pd.DataFrame,
     along: np.ndarray,
 ) -> float:
-    plan = plans[intervention]
+    """Predict one row: a control takes the first model's own activations, a patch the second's."""
     if checkpoint == "pre":
-        own = "pre" if kind_of(intervention) == "control" else "post"
-        return predicted_reduction(plan, contributions, along, own)
+        return predict_reduction(plan, contributions, along, "pre" if kind == "control" else "post")
     return float(contributions["reduction"].sum()) if plan.empty else float("nan")
 
 
-def compared(data: pd.DataFrame) -> pd.DataFrame:
+def comparable_rows(data: pd.DataFrame) -> pd.DataFrame:
     """The rows that a correlation is of: predicted and measured, the reference itself left out."""
     finite = np.isfinite(data[["predicted", "measured"]]).all(axis=1)
     return data[finite & (data["intervention"] != REFERENCE)]
 
 
-def correlations(data: pd.DataFrame, resamples: int, level: float, seed: int) -> pd.DataFrame:
+def correlate_effects(data: pd.DataFrame, resamples: int, level: float, seed: int) -> pd.DataFrame:
     """Pearson's and Spearman's correlation of predicted with measured, a row each.
 
-    data: of `predictions`. Returns correlation, value, low, high (bootstrap over interventions) and
+    data: of `predict_effects`. Returns correlation, value, low, high (bootstrap over interventions) and
     interventions, how many are compared. NaN where there are fewer than three, or one is constant.
     """
-    pairs = compared(data)[["predicted", "measured"]].to_numpy().T
+    pairs = comparable_rows(data)[["predicted", "measured"]].to_numpy().T
     n = pairs.shape[1]
     random = np.random.default_rng(seed)
     drawn = random.integers(n, size=(resamples, n)) if n else np.empty((0, 0), dtype=np.int64)

@@ -1,32 +1,12 @@
-"""Interventions in figures: what kind each is, and labels that do not overlap."""
+"""Places of labels in figures: labels that do not overlap."""
 
 import numpy as np
 
-KINDS = {
-    "patch": "Patching",
-    "control": "Control",
-    "ablate": "Ablation",
-    "scale_keys": "Key scaling",
-    "edit": "Activation editing",
-    "steer": "Steering",
-    "strip": "Stripping the direction",
-    "other": "Other interventions",
-}
-"""Kinds of interventions, by how their names begin."""
 
+def spread_labels(positions: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
+    """Move positions, (n,), at least `gap` apart, as little as possible, within low to high.
 
-def kind_of(intervention: str) -> str:
-    """Kind of an intervention by its name: none, dpo, or one of KINDS."""
-    if intervention in ("none", "dpo"):
-        return intervention
-    kinds = [kind for kind in KINDS if intervention.startswith(f"{kind}_")]
-    return kinds[0] if kinds else "other"
-
-
-def spread(positions: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
-    """Move positions apart to at least `gap`, as little as possible, within low to high.
-
-    Their order stays; if they do not fit, they run over `high`.
+    Their order stays. If they do not fit, they run over `high`.
     """
     order = np.argsort(positions, kind="stable")
     steps = gap * np.arange(len(positions))
@@ -46,16 +26,17 @@ def spread(positions: np.ndarray, gap: float, low: float, high: float) -> np.nda
 def find_readable_labels(
     x: np.ndarray, y: np.ndarray, widths: np.ndarray, height: float, away: float
 ) -> np.ndarray:
-    """Which points' labels can be read, (n,) bool: clear of points and of earlier labels.
+    """Find the labels, (n,) bool, that lie clear of all points and of earlier labels.
 
-    x, y: (n,), points in pixels; widths: (n,), of the labels, each of which begins `away` to the
-    right of its point; height: of every label.
+    x, y: (n,), the points, in pixels. widths: (n,), of the labels, in pixels; each label begins
+    `away` pixels to the right of its point. height: of every label, in pixels.
     """
     left, right = x + away, x + away + widths
-    shown = np.zeros(len(x), dtype=bool)
-    for this in range(len(x)):
-        near = (np.abs(y - y[this]) < height) & (x + away / 2 > left[this]) & (x < right[this])
-        level = shown & (np.abs(y - y[this]) < height)
-        beside = (left > right[this]) | (right < left[this])
-        shown[this] = not near.any() and not (level & ~beside).any()
-    return shown
+    readable = np.zeros(len(x), dtype=bool)
+    for i in range(len(x)):
+        level = np.abs(y - y[i]) < height
+        on_point = level & (x + away / 2 > left[i]) & (x < right[i])
+        beside = (left > right[i]) | (right < left[i])
+        on_label = readable & level & ~beside
+        readable[i] = not on_point.any() and not on_label.any()
+    return readable

@@ -1,9 +1,10 @@
-"""What the figures share: group colours and labels, the theme, scales, and writing the files."""
+"""What all figures share: colours of groups, theme, scales, and the files of a figure."""
 
 import argparse
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any, Literal, cast
 
 import altair as alt
 import numpy as np
@@ -24,26 +25,31 @@ GROUP_COLOURS = {
     "AN+": "#8791BF",
     UNCHANGED: "#9A9A9A",
 }
-"""One colour a group, told apart under protanopia and deuteranopia too."""
+"""Colour of each group. Those shown together differ under protanopia and deuteranopia too."""
 
 BEFORE, ABLATED, AFTER = "#A50026", "#E6A800", "#1A9E77"
-"""Colours of the model before fine-tuning, of the same under ablation, and after fine-tuning."""
+"""Colours of three models: before fine-tuning, the same under an ablation, after fine-tuning."""
 
 GROUP_LABEL_EXPR = "replace(replace(datum.label, '-', '₋'), '+', '₊')"
-"""Vega expression that writes a group's sign as the paper does, for axes, legends and headers."""
+"""Vega expression that writes a group's sign as a subscript, for axes, legends and headers."""
 
 FONT = "DejaVu Sans, sans-serif"
-"""DejaVu Sans has the subscript signs; a list with no font at all would draw no text."""
+"""DejaVu Sans has the subscript signs. Without a font in the list no text would be drawn."""
+
+LayeredChart = alt.LayerChart | alt.FacetChart
+"""What alt.layer returns: a LayerChart, unless a layer has facets."""
 
 MAX_JSON_BYTES = 2_000_000
+"""Largest Vega-Lite specification that is written."""
 
 OFFLINE_MENU = {"actions": {"export": True, "source": True, "compiled": False, "editor": False}}
+"""Entries of a page's menu: those that need no network."""
 
 
 def theme() -> alt.theme.ThemeConfig:
-    """Altair theme of every figure: white ground, find_readable_labels text, no label cut off."""
+    """Altair theme of every figure: white ground, legible text, no label cut off."""
     text = {"labelFontSize": 12, "titleFontSize": 13, "titleFontWeight": "normal"}
-    return {
+    settings: dict[str, Any] = {
         "background": "white",
         "padding": 12,
         "config": {
@@ -74,58 +80,65 @@ def theme() -> alt.theme.ThemeConfig:
             "text": {"fontSize": 12},
         },
     }
+    return cast("alt.theme.ThemeConfig", settings)
 
 
-def figure_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that every figure has."""
+def add_figure_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that every figure of one model has."""
     parser.add_argument("--model", required=True, help="name of the model, for the titles")
+    add_output_argument(parser)
+
+
+def add_output_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says where a figure is written."""
     parser.add_argument(
-        "--output-stem", type=Path, required=True, help="path of the four files less their endings"
+        "--output-stem",
+        type=Path,
+        required=True,
+        help="path of the four files without their endings",
     )
 
 
 def order_groups(groups: Iterable[str]) -> list[str]:
-    """The groups met, once each: the reducing four, the raising four, unchanged."""
+    """The distinct groups in order: the reducing four, the raising four, unchanged."""
     present = set(groups)
     return [group for group in (*GROUPS, UNCHANGED) if group in present]
 
 
 def group_colour(groups: Iterable[str], legend: alt.Legend | None) -> alt.Color:
-    """Colour channel of the field `group` for the groups met, each in its one colour."""
+    """Colour channel of the field `group`, with these groups in its domain."""
     present = order_groups(groups)
     scale = alt.Scale(domain=present, range=[GROUP_COLOURS[group] for group in present])
     return alt.Color("group:N", scale=scale, legend=legend)
 
 
 def group_legend() -> alt.Legend:
-    """Legend of the groups above the data, a mirror group under the group it mirrors."""
+    """Legend of the groups above the data, each mirror group below the group it mirrors."""
     return alt.Legend(title=None, labelExpr=GROUP_LABEL_EXPR, columns=4, symbolType="square")
 
 
-def pretty_group(text: str) -> str:
-    """The text with each group name's sign written as the paper does: TP- becomes TP₋."""
+def subscript_signs(text: str) -> str:
+    """The text with the sign of each group's name as a subscript: TP- becomes TP₋."""
     for group in GROUPS:
         text = text.replace(group, group.replace("-", "₋").replace("+", "₊"))
     return text
 
 
-def typical_size(values: np.ndarray) -> float:
-    """Median size of the values that are neither zero nor infinite; 1 if there is none."""
+def median_size(values: np.ndarray) -> float:
+    """Median absolute value of those neither zero nor infinite; 1 if there is none."""
     sizes = np.abs(values[np.isfinite(values) & (values != 0)])
     return float(np.median(sizes)) if sizes.size else 1.0
 
 
-def signed_log_scale(
-    values: np.ndarray, constant: float | None = None
-) -> tuple[alt.Scale, alt.Axis]:
-    """Symmetric-log scale for heavy-tailed values of both signs, and the axis to it.
+def symlog_scale(values: np.ndarray, constant: float | None = None) -> tuple[alt.Scale, alt.Axis]:
+    """Symmetric log scale for heavy-tailed values of both signs, and its axis.
 
-    Linear up to about `constant`, by default the values' typical size, and logarithmic beyond, so
-    that a few large neurons do not flatten the rest.
+    The scale is linear up to about `constant` (default: the values' median size) and logarithmic
+    beyond. A few large neurons then do not flatten the rest.
     """
     values = values[np.isfinite(values)]
     sizes = np.abs(values[values != 0])
-    constant = typical_size(values) if constant is None else constant
+    constant = median_size(values) if constant is None else constant
     low = min(float(np.min(values, initial=0.0)), 0.0)
     high = max(float(np.max(values, initial=0.0)), 0.0)
     if not sizes.size:
@@ -135,13 +148,17 @@ def signed_log_scale(
     ends += [-margin, margin]
     domain = np.sign(ends) * np.expm1(np.abs(ends)) * constant
     scale = alt.Scale(type="symlog", constant=constant, domain=domain.tolist(), nice=False)
-    ticks = _signed_log_ticks(constant, low, high, ends[1] - ends[0])
+    ticks = _symlog_ticks(constant, low, high, ends[1] - ends[0])
     # Without its own count Vega drops every other tick, zero too, where the axis is short.
     axis = alt.Axis(values=ticks, tickCount=len(ticks), format="~g", labelOverlap=False)
     return scale, axis
 
 
-def _signed_log_ticks(constant: float, low: float, high: float, span: float) -> list[float]:
+def _symlog_ticks(constant: float, low: float, high: float, span: float) -> list[float]:
+    """Ticks at zero and at ±1 and ±3 times powers of ten, within low to high.
+
+    span: length of the axis after the scale's transform.
+    """
     ticks = [0.0]
     for exponent in range(-12, 13):
         for digit in (1, 3):
@@ -154,18 +171,18 @@ def _signed_log_ticks(constant: float, low: float, high: float, span: float) -> 
     return sorted([-tick for tick in ticks[1:] if tick <= -low] + [t for t in ticks if t <= high])
 
 
-def nothing_to_draw(title: str, why: str) -> alt.LayerChart:
-    """A figure of one sentence, for a study without what the figure shows."""
-    text = alt.Chart().mark_text(align="left", fontSize=13).encode(text=alt.value(why))
+def empty_figure(title: str, reason: str) -> LayeredChart:
+    """A figure of one sentence: the reason why a study has nothing to draw."""
+    text = alt.Chart().mark_text(align="left", fontSize=13).encode(text=alt.value(reason))
     text = text.encode(x=alt.value(0), y=alt.value(20))
     return alt.layer(text, title=alt.Title(title)).properties(width=520, height=40)
 
 
 def write_figure(chart: alt.TopLevelMixin, stem: Path) -> None:
-    """Write a chart as Vega-Lite JSON, page that needs no network, vector and picture.
+    """Write a chart as Vega-Lite JSON, a page that needs no network, a vector and a picture.
 
-    The files are `stem`.json, .html, .svg and .png. Raises ValueError if the JSON is above 2 MB:
-    the data ought to have been aggregated.
+    The files are `stem`.json, .html, .svg and .png. Raises ValueError if the JSON is larger than
+    MAX_JSON_BYTES: aggregate the data first.
     """
     alt.theme.register("dpo_neurons", enable=False)(theme)
     with alt.theme.enable("dpo_neurons"):
@@ -176,20 +193,22 @@ def _write_files(chart: alt.TopLevelMixin, stem: Path) -> None:
     size = len(chart.to_json(indent=None).encode())
     if size > MAX_JSON_BYTES:
         raise ValueError(f"{stem}: {size:,} bytes of JSON; aggregate the data further")
-    options = {
+    options: dict[Literal["json", "html", "svg", "png"], dict[str, Any]] = {
         "json": {"json_kwds": {"indent": None}},
         "html": {"inline": True, "embed_options": OFFLINE_MENU},
         "svg": {},
         "png": {"scale_factor": 2},
     }
-    for extension, how in options.items():
+    for extension, settings in options.items():
         with whole_file(stem.with_name(f"{stem.name}.{extension}")) as partial:
-            drawn = _with_plain_signs(chart) if extension == "png" and not _has_signs() else chart
-            drawn.save(str(partial), format=extension, **how)
+            plain = extension == "png" and not _has_signs()
+            drawn = _with_plain_signs(chart) if plain else chart
+            drawn.save(str(partial), format=extension, **settings)
 
 
 @cache
 def _has_signs() -> bool:
+    """Whether this machine's fonts have the subscript signs."""
     # A machine without fonts draws the same empty box for any character it lacks.
     pictures = [
         vl_convert.svg_to_png(
@@ -202,5 +221,6 @@ def _has_signs() -> bool:
 
 
 def _with_plain_signs(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
+    """The same chart with − and + in place of the subscript signs."""
     text = chart.to_json(ensure_ascii=False).replace("₋", "−").replace("₊", "+")
     return alt.Chart.from_json(text)

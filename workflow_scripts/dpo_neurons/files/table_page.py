@@ -1,6 +1,8 @@
-"""The frame of a table's HTML page, which needs nothing from elsewhere."""
+"""Tables for reading: in Markdown, and as HTML pages that need nothing from elsewhere."""
 
 import html
+
+import pandas as pd
 
 STYLE = """body { font: 14px sans-serif; margin: 1.5em; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
@@ -26,3 +28,14 @@ def table_page(title: str, table: str, style: str = "") -> str:
 </body>
 </html>
 """
+
+
+def to_markdown(shown: pd.DataFrame) -> str:
+    """Write a table of texts in Markdown."""
+    rows = [shown.columns, ["---"] * shown.shape[1], *shown.astype(str).to_numpy()]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def to_page(shown: pd.DataFrame, title: str) -> str:
+    """Write a table of texts as an HTML page that needs nothing else."""
+    return table_page(title, shown.to_html(index=False, border=0))

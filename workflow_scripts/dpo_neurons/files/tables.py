@@ -50,14 +50,32 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
         table.to_csv(partial, index=False)
 
 
-def read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
-    """Read the named columns of a CSV file that the workflow made.
+TEXTS = frozenset(
+    (
+        "activation", "against", "by", "checkpoint", "control_of", "direction", "form", "group",
+        "groups", "intervention", "kind", "mark", "model", "of", "part", "positions", "quantity",
+        "side", "stage", "token", "values", "what",
+    )
+)  # fmt: skip
+"""Columns that hold texts in every CSV file of the workflow; all others hold numbers."""
 
-    Raises InputError if the file cannot be read, ends within a line or lacks one of them.
+
+def read_csv(path: Path, columns: Iterable[str] | None = None) -> pd.DataFrame:
+    """Read the named columns of a CSV file that the workflow made, or all of them.
+
+    The columns named in TEXTS come back as texts, whatever they look like ("null", "1.10"), and
+    are "" where a cell is empty.
+    Raises InputError if the file cannot be read, ends within a line or lacks one of the columns.
     """
     try:
         content = path.read_bytes()
-        table = pd.read_csv(io.BytesIO(content))
+        header = pd.read_csv(io.BytesIO(content), nrows=0).columns
+        table = pd.read_csv(
+            io.BytesIO(content),
+            dtype={name: str for name in header if name in TEXTS},
+            keep_default_na=False,
+            na_values={name: ["", "nan", "NaN"] for name in header if name not in TEXTS},
+        )
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
@@ -66,8 +84,8 @@ def read_csv(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     if b"\0" in content or not content.endswith(b"\n"):
         # pandas would read what is cut off as a shorter number.
         raise InputError(f"{path}: damaged or cut off; delete it and rerun")
-    wanted = list(columns)
-    missing = [column for column in wanted if column not in table.columns]
+    required = list(table.columns if columns is None else columns)
+    missing = [column for column in required if column not in table.columns]
     if missing:
         raise InputError(f"{path}: needs the column {missing[0]!r}; delete it and rerun")
-    return table[wanted]
+    return table[required]

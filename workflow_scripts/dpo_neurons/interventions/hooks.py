@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,37 +11,21 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from dpo_neurons.directions.direction_files import orthonormal_rows
-from dpo_neurons.interventions.plans import (
-    ACTIVATION_OPERATIONS,
-    DIRECTION_OPERATIONS,
-    SOURCE_OPERATIONS,
-    check_plan,
+from dpo_neurons.interventions.operations import (
+    OPERATIONS,
+    ActivationOperation,
+    ActivationTerms,
+    OutputOperation,
+    SourceOperation,
+    WeightOperation,
+    names_of,
+    needs_direction,
 )
+from dpo_neurons.interventions.plans import check_plan
 from dpo_neurons.interventions.source_activations import SourceActivations
-from dpo_neurons.interventions.weight_edits import remove_directions_in_place, scale_keys_in_place
 from dpo_neurons.models.architectures import Layers, view_by_prompt
 
 POSITIONS = ("last", "all", "first")
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What a plan does to one layer's activations m, neuron by neuron: m · factor + offset.
-
-    All three are (d_mlp,). Where `replaced` is True the offset takes the place of m altogether,
-    even if m is infinite; `only_replaces` if no neuron is scaled or added to.
-    """
-
-    replaced: Tensor
-    factor: Tensor
-    offset: Tensor
-    only_replaces: bool
-
-    def __call__(self, activations: Tensor) -> Tensor:
-        """Apply to activations, (batch, positions, d_mlp)."""
-        if not self.only_replaces:
-            activations = torch.addcmul(self.offset, activations, self.factor)
-        return torch.where(self.replaced, self.offset, activations)
 
 
 @contextmanager
@@ -51,70 +34,77 @@ def apply_plan(
     plan: pd.DataFrame,
     positions: str,
     direction: np.ndarray | None = None,
-    own: SourceActivations | None = None,
+    source: SourceActivations | None = None,
 ) -> Iterator[None]:
     """Run the block with the plan in force.
 
     positions: where activations and MLP outputs are changed in each forward pass. "last" is the
-    newest token, as the paper patches during generation; "all" is every position; "first" is
-    position 0 alone, as the reference measured perplexity. Weights are changed for all positions.
+    newest token, where the paper patches during generation (Yang et al. 2024, arXiv 2411.06424v1,
+    section 4.3); "all" is every position; "first" is position 0 alone, where the reference's code
+    patches when it measures perplexity. Weights are changed for all positions.
     direction: unit rows, (k, d_model), for plans that subtract one (the first row) or remove it
-    from value vectors (all that the rows span). own: the second model's activations, for plans that
-    give each prompt its own.
+    from value vectors (all that the rows span). source: the source model's activations, for plans
+    that give each prompt its own.
     Raises InputError for a plan that does not fit the model.
     """
     if positions not in POSITIONS:
         raise ValueError(f"positions must be one of {POSITIONS}, not {positions!r}")
     layers = Layers.of(model)
     check_plan(plan, n_layers=len(layers.blocks), d_mlp=layers.d_mlp)
-    if direction is None and plan["operation"].isin(DIRECTION_OPERATIONS).any():
+    operations = set(plan["operation"])
+    if direction is None and any(map(needs_direction, operations)):
         raise ValueError("the plan needs a direction")
-    if own is None and plan["operation"].isin(SOURCE_OPERATIONS).any():
-        raise ValueError("the plan needs the second model's activations")
+    if source is None and operations & set(names_of(SourceOperation)):
+        raise ValueError("the plan needs the source model's activations")
     where = {"last": slice(-1, None), "first": slice(0, 1)}.get(positions, slice(None))
+    basis = None if direction is None else orthonormal_rows(direction)
     batch = _BatchSize()
     with ExitStack() as stack:
         stack.callback(model.register_forward_pre_hook(batch.see, with_kwargs=True).remove)
         for layer, rows in plan.groupby("layer"):
             projection = layers.down_projections[layer]
-            by_operation = dict(iter(rows.groupby("operation")))
-            on_activations = by_operation.keys() & ACTIVATION_OPERATIONS
-            if on_activations:
-                given = {
-                    name: by_operation[name] for name in on_activations - set(SOURCE_OPERATIONS)
-                }
-                changes = _changes(given, layers.value_vectors(layer))
-                its_own = own if on_activations & set(SOURCE_OPERATIONS) else None
-                changer = _changer(changes, where, batch, its_own, layer)
-                stack.callback(projection.register_forward_pre_hook(changer).remove)
-            if "subtract_direction" in by_operation:
-                scale = float(by_operation["subtract_direction"]["value"].iloc[0])
-                offset = torch.tensor(scale * direction[0]).to(projection.weight)
-                subtracter = _subtracter(offset, where, batch)
-                stack.callback(projection.register_forward_hook(subtracter).remove)
-            if "scale_key" in by_operation:
-                keys = layers.key_vectors(layer)
-                stack.enter_context(scale_keys_in_place(keys, by_operation["scale_key"]))
-            if "remove_direction" in by_operation:
-                stripped = by_operation["remove_direction"]
-                values, basis = layers.value_vectors(layer), orthonormal_rows(direction)
-                stack.enter_context(remove_directions_in_place(values, stripped, basis))
+            by_operation = {OPERATIONS[name]: group for name, group in rows.groupby("operation")}
+            if any(isinstance(o, ActivationOperation | SourceOperation) for o in by_operation):
+                change = _activation_changer(
+                    by_operation, layers.value_vectors(layer), where, batch, source, layer
+                )
+                stack.callback(projection.register_forward_pre_hook(change).remove)
+            for operation, group in by_operation.items():
+                if isinstance(operation, OutputOperation):
+                    scale = float(group["value"].iloc[0])
+                    offset = torch.tensor(scale * direction[0]).to(projection.weight)
+                    subtract = _subtracter(offset, where, batch)
+                    stack.callback(projection.register_forward_hook(subtract).remove)
+                if isinstance(operation, WeightOperation):
+                    is_key = operation.vectors == "key"
+                    vectors = (layers.key_vectors if is_key else layers.value_vectors)(layer)
+                    stack.enter_context(_edit_vectors(operation, vectors, group, basis))
         yield
 
 
-def _changes(by_operation: dict[str, pd.DataFrame], like: Tensor) -> Changes:
-    """The operations of one layer, merged: a neuron is set, or is scaled and added to."""
-    replaced = like.new_zeros(len(like), dtype=torch.bool)
-    factor, offset = like.new_ones(len(like)), like.new_zeros(len(like))
-    for operation, group in by_operation.items():
-        neurons = torch.tensor(group["neuron"].to_numpy(), device=like.device)
-        values = torch.tensor(group["value"].to_numpy()).to(like)
-        if operation == "scale":
-            factor[neurons] = values
-        else:
-            offset[neurons] = values
-        replaced[neurons] = operation == "set"
-    return Changes(replaced, factor, offset, set(by_operation) <= {"set"})
+def _to_tensors(rows: pd.DataFrame, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Neurons, (n,), and values, (n,) float64, of a plan's rows, on a tensor's device."""
+    return (
+        torch.tensor(rows["neuron"].to_numpy(), device=like.device),
+        torch.tensor(rows["value"].to_numpy(), device=like.device),
+    )
+
+
+@contextmanager
+def _edit_vectors(
+    operation: WeightOperation, vectors: Tensor, rows: pd.DataFrame, basis: np.ndarray | None
+) -> Iterator[None]:
+    """Edit vectors, (d_mlp, d_model), of a plan's rows in the block; restore them bit by bit."""
+    neurons, values = _to_tensors(rows, vectors)
+    span = None if basis is None else torch.tensor(basis, dtype=torch.float64).to(vectors.device)
+    original = vectors[neurons]  # a copy
+    with torch.no_grad():
+        try:
+            # Nothing else is kept: a generator holds its locals while the block runs.
+            vectors[neurons] = operation.edit(original, values, span)
+            yield
+        finally:
+            vectors[neurons] = original
 
 
 class _BatchSize:
@@ -126,15 +116,38 @@ class _BatchSize:
         self.rows = len(inputs[0] if inputs else named["input_ids"])
 
 
-def _changer(
-    changes: Changes, where: slice, batch: _BatchSize, own: SourceActivations | None, layer: int
+def _activation_changer(
+    by_operation: dict[Any, pd.DataFrame],
+    like: Tensor,
+    where: slice,
+    batch: _BatchSize,
+    source: SourceActivations | None,
+    layer: int,
 ) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
+    """Make the hook that changes a layer's activations as all its operations together say."""
+    terms = ActivationTerms(
+        replaced=like.new_zeros(len(like), dtype=torch.bool),
+        factor=like.new_ones(len(like)),
+        offset=like.new_zeros(len(like)),
+    )
+    only_replaces, from_source = True, None
+    for operation, rows in by_operation.items():
+        if isinstance(operation, ActivationOperation):
+            neurons, values = _to_tensors(rows, like)
+            operation.set_terms(terms, neurons, values.to(like))
+            only_replaces = only_replaces and bool(terms.replaced[neurons].all())
+        elif isinstance(operation, SourceOperation):
+            from_source = source
+
     def change(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         given, *rest = inputs
         activations = view_by_prompt(given, batch.rows)
-        changed = changes(activations[:, where])
-        if own is not None:
-            changed = own.put(layer, changed, where)
+        changed = activations[:, where]
+        if not only_replaces:
+            changed = torch.addcmul(terms.offset, changed, terms.factor)
+        changed = torch.where(terms.replaced, terms.offset, changed)
+        if from_source is not None:
+            changed = from_source.put(layer, changed, where)
         if changed.shape[1] < activations.shape[1]:
             everywhere = activations.clone()
             everywhere[:, where] = changed
@@ -147,6 +160,8 @@ def _changer(
 def _subtracter(
     offset: Tensor, where: slice, batch: _BatchSize
 ) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+    """Make the hook that subtracts an offset, (d_model,), from a layer's MLP output."""
+
     def subtract(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         changed = view_by_prompt(output, batch.rows).clone()
         changed[:, where] -= offset

@@ -1,5 +1,6 @@
 """Plans: an intervention as data, which layer, which neuron, which operation, which value."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -7,23 +8,11 @@ import pandas as pd
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.tables import read_table, write_table
+from dpo_neurons.interventions.operations import OPERATIONS, OutputOperation, names_of
 
-SOURCE_OPERATIONS = ("set_prompt_mean", "set_token")
-"""Each prompt's neurons take what the second model has there: its mean, or token by token."""
-ACTIVATION_OPERATIONS = ("set", "scale", "add", *SOURCE_OPERATIONS)
-DIRECTION_OPERATIONS = ("remove_direction", "subtract_direction")
-"""On a value vector, and on a layer's MLP output; the direction itself is not in the plan."""
-OPERATIONS = (*ACTIVATION_OPERATIONS, "scale_key", *DIRECTION_OPERATIONS)
 COLUMNS = ("layer", "neuron", "operation", "value")
 WHOLE_LAYER = -1
 """Stands for the neuron where an operation is on a layer's MLP output."""
-TARGETS = {
-    **dict.fromkeys(ACTIVATION_OPERATIONS, "activation"),
-    "scale_key": "key vector",
-    "remove_direction": "value vector",
-    "subtract_direction": "MLP output",
-}
-"""What an operation changes; a plan changes the same thing once."""
 
 
 def make_plan(neurons: pd.DataFrame, operation: str, values: pd.Series | float) -> pd.DataFrame:
@@ -34,7 +23,7 @@ def make_plan(neurons: pd.DataFrame, operation: str, values: pd.Series | float) 
 
 
 def empty_plan() -> pd.DataFrame:
-    """The plan that changes nothing."""
+    """Make the plan that changes nothing."""
     return make_plan(pd.DataFrame({"layer": [], "neuron": []}), "set", 0.0)
 
 
@@ -61,7 +50,7 @@ def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
     values = pd.to_numeric(plan["value"], errors="coerce")
     if not np.isfinite(values.to_numpy(dtype=float)).all():
         raise InputError("plan: a value is missing or no finite number; write the plan again")
-    whole = plan["operation"].eq("subtract_direction")
+    whole = plan["operation"].isin(names_of(OutputOperation))
     neuron = plan["neuron"]
     in_layer = (whole & neuron.eq(WHOLE_LAYER)) | (~whole & neuron.between(0, d_mlp - 1))
     outside = plan[~plan["layer"].between(0, n_layers - 1) | ~in_layer]
@@ -71,7 +60,7 @@ def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
             f"plan: layer {layer}, neuron {neuron} is outside the model's {n_layers} layers of "
             f"{d_mlp} neurons; was the plan written for another model?"
         )
-    target = plan["operation"].map(TARGETS)
+    target = plan["operation"].map({name: one.target for name, one in OPERATIONS.items()})
     twice = plan[plan.assign(target=target).duplicated(["layer", "neuron", "target"])]
     if len(twice):
         layer, neuron = twice.iloc[0][["layer", "neuron"]]
@@ -79,13 +68,15 @@ def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
 
 
 def read_plan(path: Path) -> pd.DataFrame:
-    """Read a plan.
+    """Read a plan, with the metadata columns that it has.
 
     Raises InputError if the file is no plan.
     """
     return read_table(path, COLUMNS, "a plan needs")
 
 
-def write_plan(path: Path, plan: pd.DataFrame) -> None:
-    """Write a plan as parquet."""
-    write_table(path, plan[list(COLUMNS)])
+def write_plan(
+    path: Path, plan: pd.DataFrame, metadata: Mapping[str, object] | None = None
+) -> None:
+    """Write a plan as parquet, with metadata as further columns, the same in every row."""
+    write_table(path, plan[list(COLUMNS)].assign(**(metadata or {})))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from dpo_neurons.activations.capture import ActivationCapture
-from dpo_neurons.interventions.plans import SOURCE_OPERATIONS
+from dpo_neurons.interventions.operations import SourceOperation, names_of
 from dpo_neurons.models.architectures import Layers, view_by_prompt
 from dpo_neurons.models.decoding import TokenObserver, decode_greedily, end_tokens
 
@@ -32,7 +32,7 @@ class SourceActivations(TokenObserver):
         self._model = model
         self._n_tokens = n_tokens
         self._positions = positions
-        rows = plan[plan["operation"].isin(SOURCE_OPERATIONS)]
+        rows = plan[plan["operation"].isin(names_of(SourceOperation))]
         self._by_mean = bool(rows["operation"].eq("set_prompt_mean").any())
         self._neurons = {
             int(layer): torch.tensor(group["neuron"].to_numpy())

@@ -52,6 +52,15 @@ def read_architecture(checkpoint: Path) -> Architecture:
     return architecture_of_type(str(config.get("model_type", "missing")), checkpoint)
 
 
+def count_layers(checkpoint: Path) -> int:
+    """Count a checkpoint's layers, by its config.json.
+
+    Raises InputError if the directory is no Hugging Face checkpoint.
+    """
+    config = read_config(checkpoint)
+    return int(config.get("num_hidden_layers", config.get("n_layer")))
+
+
 def check_links(checkpoint: Path) -> None:
     """Check that a checkpoint, if it or its files are links, is still there.
 

@@ -1,4 +1,8 @@
-"""Trade-offs between neurons: what raising ones take back, and how few carry the effect."""
+"""What raising neurons take back, and how few neurons carry the effect.
+
+Neurons are reducing or raising by the sign of the reduction that is then summed: they are chosen
+and summed on the same prompts, and not corrected for that selection. Net sums are not selected.
+"""
 
 import numpy as np
 import pandas as pd
@@ -6,14 +10,17 @@ import pandas as pd
 from dpo_neurons.statistics.ranking import largest
 
 SHARES = {"neurons_50": 0.5, "neurons_90": 0.9, "neurons_99": 0.99}
-"""Column by column, the share of the reducing sum that so many neurons carry."""
+"""For each column that counts neurons, the share of the reducing sum that they carry."""
 ALL_LAYERS = "all"
 STATISTICS = ("reducing", "raising", "net", "cancelled", *SHARES)
-"""What has an interval; the Gini coefficient has none."""
+"""Columns that have an interval; the Gini coefficient has none."""
 
 
 def gini(sizes: np.ndarray) -> float:
-    """Gini coefficient of sizes, (n,), none negative: 0 if all are equal, near 1 if one has all."""
+    """Gini coefficient of sizes, (n,), none of them negative.
+
+    It is 0 if all are equal and near 1 if one has all.
+    """
     total = sizes.sum()
     if total == 0:
         return 0.0
@@ -22,24 +29,28 @@ def gini(sizes: np.ndarray) -> float:
 
 
 def count_carrying_neurons(falling: np.ndarray, share: float) -> int:
-    """How many of the largest reductions, (n,) in falling order, hold a share of the positive sum.
+    """Count the fewest neurons that carry a share of the sum of positive reductions.
 
-    0 if nothing reduces.
+    falling: (n_neurons,), reductions in falling order.
+    Neurons are chosen and summed on the same prompts, and not corrected for that selection.
+    Returns 0 if nothing reduces.
     """
     positive = falling[falling > 0]
     if not len(positive):
         return 0
-    held = np.cumsum(positive, dtype=np.float64)
-    return int(np.searchsorted(held, share * held[-1])) + 1
+    carried = np.cumsum(positive, dtype=np.float64)
+    return int(np.searchsorted(carried, share * carried[-1])) + 1
 
 
-def cancellation(reduction: np.ndarray) -> dict[str, float]:
-    """What neurons of the given reductions, (n,), do together.
+def measure_cancellation(reduction: np.ndarray) -> dict[str, float]:
+    """Measure what neurons of the given reductions, (n_neurons,), do together.
 
-    neurons; reducing and raising, the sums of positive and of negative reductions; net; cancelled,
-    the share of the reducing sum that raising neurons take back (above 1 where they take back
-    more), NaN if nothing reduces; neurons_50, …, how many of the largest carry 50, 90 and 99 % of
-    the reducing sum; gini, of the sizes of all reductions.
+    neurons: how many they are. reducing, raising: sums of the positive and of the negative
+    reductions; the neurons are chosen and summed on the same prompts, and not corrected for that
+    selection. net: sum of both. cancelled: share of the reducing sum that raising neurons take
+    back, above 1 where they take back more, NaN if nothing reduces. neurons_50, neurons_90,
+    neurons_99: how many of the largest reductions carry that percentage of the reducing sum.
+    gini: Gini coefficient of the sizes of all reductions.
     """
     falling = -np.sort(-reduction)
     reducing, raising = float(falling[falling > 0].sum()), float(falling[falling < 0].sum())
@@ -55,32 +66,35 @@ def cancellation(reduction: np.ndarray) -> dict[str, float]:
 
 
 def tabulate_cancellation(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a layer and, last, one for all of them: layer, then what `cancellation` gives."""
+    """Tabulate `measure_cancellation`: a row a layer, then one for all layers.
+
+    table: contributions. The column layer holds texts, "all" in the last row.
+    """
     rows = [
-        {"layer": str(layer), **cancellation(reduction.to_numpy())}
+        {"layer": str(layer), **measure_cancellation(reduction.to_numpy())}
         for layer, reduction in table.groupby("layer")["reduction"]
     ]
-    rows.append({"layer": ALL_LAYERS, **cancellation(table["reduction"].to_numpy())})
+    rows.append({"layer": ALL_LAYERS, **measure_cancellation(table["reduction"].to_numpy())})
     return pd.DataFrame(rows)
 
 
 def strongest_neurons(table: pd.DataFrame, count: int) -> pd.DataFrame:
-    """The neurons that cancel: each layer's `count` strongest reducing and raising ones.
+    """List each layer's `count` strongest reducing and raising neurons.
 
-    Columns: layer, side, place (1 = strongest), neuron, group, reduction, and share of what the
-    layer's neurons of that side do together.
+    Returns layer, side (reducing, raising), place (1 = strongest), neuron, group, reduction, and
+    share: of the summed reductions of the layer's neurons of that side.
     """
     reduction = table["reduction"].to_numpy()
     size, reduces = np.abs(reduction), reduction > 0
-    whole = pd.Series(size).groupby([table["layer"].to_numpy(), reduces]).sum()
+    sums = pd.Series(size).groupby([table["layer"].to_numpy(), reduces]).sum()
     parts = [table[:0].assign(side="", place=0, share=0.0)]
-    for layer, places in table.groupby("layer").indices.items():
+    for layer, neurons in table.groupby("layer").indices.items():
         for side, of_side in (("reducing", reduces), ("raising", reduction < 0)):
-            places_here = places[of_side[places]]
-            chosen = places_here[largest(size[places_here], count)]
+            candidates = neurons[of_side[neurons]]
+            chosen = candidates[largest(size[candidates], count)]
             rows = table.iloc[chosen].assign(side=side, place=np.arange(1, len(chosen) + 1))
             if len(chosen):
-                rows["share"] = size[chosen] / whole[layer, side == "reducing"]
+                rows["share"] = size[chosen] / sums[layer, side == "reducing"]
                 parts.append(rows)
     columns = ["layer", "side", "place", "neuron", "group", "reduction", "share"]
     return pd.concat(parts, ignore_index=True)[columns]

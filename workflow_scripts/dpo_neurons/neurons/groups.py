@@ -1,8 +1,9 @@
-"""The neuron groups of the paper: by value vector, sign of activation, and what fine-tuning did.
+"""The paper's neuron groups.
 
-A neuron is toxic (T) if its value vector points along the direction before fine-tuning, anti-toxic
-(A) if against it; positive (P) or negative (N) by the sign of its mean activation before. Four
-groups reduce what is written along the direction, their four mirrors raise it.
+Yang et al. 2024 (arXiv 2411.06424v1), section 4.3. Before fine-tuning, a neuron is toxic (T) if its
+value vector points along the direction, anti-toxic (A) if against it, and positive (P) or negative
+(N) by its mean activation. Four groups reduce what is written along the direction; their four
+mirrors raise it.
 """
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 DEFINITIONS = ("v1", "v3")
 
 REDUCING = ("TP-", "TN+", "AP+", "AN-")
-"""Spelled as in v1: T or A, P or N, then whether the size of the activation shrinks or grows."""
+"""Spelled as in v1: the last sign says whether the size of the activation shrinks or grows."""
 RAISING = ("TP+", "TN-", "AP-", "AN+")
 UNCHANGED = "unchanged"
 GROUPS = REDUCING + RAISING
@@ -23,12 +24,18 @@ def assign_groups(
     reduction: np.ndarray,
     definition: str,
 ) -> np.ndarray:
-    """Name each neuron's group.
+    """Name each neuron's group: one of GROUPS, or "unchanged".
 
-    All arrays are (n,), the result too. Definition "v1" (v1, section 4.3) goes by the direction in
-    which the activation moves: a toxic neuron reduces if it falls, an anti-toxic one if it rises.
-    "v3" goes by the sign of the reduction (equation 1), which a changed value vector also enters.
-    A neuron orthogonal to the direction, or one that nothing moved, is "unchanged".
+    All arrays are (n_neurons,), the result too. Definition "v1" (arXiv 2411.06424v1, section 4.3)
+    goes by the direction in which the activation moves: toxic neurons reduce where it falls,
+    anti-toxic ones where it rises. "v3" (arXiv 2411.06424v3) goes by the sign of the reduction
+    (equation 1), which a changed value vector also enters. A mean activation of zero before
+    fine-tuning counts as positive. A neuron is "unchanged" if its value vector is orthogonal to
+    the direction or if nothing moved.
+
+    Under either definition neurons are chosen by their own effect: sums of reductions by group are
+    chosen and summed on the same prompts, and not corrected for that selection.
+    Raises ValueError for another definition.
     """
     if definition not in DEFINITIONS:
         raise ValueError(f"definition must be one of {DEFINITIONS}, not {definition!r}")
@@ -36,7 +43,8 @@ def assign_groups(
         effect = np.sign(cosine) * np.sign(activation_pre - activation_post)
     else:
         effect = np.abs(np.sign(cosine)) * np.sign(reduction)
-    # Looked up by place: each side's four are toxic positive, toxic negative, and anti-toxic both.
+    # Places in REDUCING and RAISING: toxic positive, toxic negative, anti-toxic likewise.
     place = 2 * ~(cosine > 0) + ~(activation_pre >= 0)
     place = np.where(effect > 0, place, np.where(effect < 0, place + len(REDUCING), len(GROUPS)))
-    return np.array([*GROUPS, UNCHANGED], dtype=object)[place]
+    groups: np.ndarray = np.array([*GROUPS, UNCHANGED], dtype=object)[place]
+    return groups

@@ -1,7 +1,8 @@
-"""The net curve under resampled prompts, a layer in memory at a time.
+"""The net curve and the cancellation of neurons under resampled prompts.
 
-Neurons keep their ranks by reduction. They are summed up in bins of neighbouring ranks before
-anything is resampled, so that the bins' sums, not the neurons, are what a bootstrap draws from.
+Neurons keep their ranks by reduction, so neurons are ranked and summed on the same prompts, and not
+corrected for that selection. They are summed in bins of neighbouring ranks, a layer in memory at a
+time, and the bootstrap draws the bins' sums instead of single neurons.
 """
 
 from collections.abc import Iterator
@@ -11,10 +12,17 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.neurons.cancellation import SHARES, STATISTICS, count_carrying_neurons
+from dpo_neurons.neurons.cancellation import (
+    SHARES,
+    STATISTICS,
+    count_carrying_neurons,
+    tabulate_cancellation,
+)
+from dpo_neurons.neurons.prompt_projections import value_components
 from dpo_neurons.statistics.bootstrap import interval, resampled_counts
 
 EVEN_POINTS, EARLY_POINTS = 400, 200
+"""Points of the curve at even distances, and further ones that are denser in the early ranks."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +40,30 @@ class Ranks:
         return int(np.searchsorted(self.points, self.marks["peak"]))
 
 
-def curve_ranks(falling: np.ndarray) -> Ranks:
-    """Choose points on the curve of reductions, (n,) in falling order: dense early, then even."""
+def summarise_cancellation(
+    table: pd.DataFrame,
+    pre: h5py.File,
+    post: h5py.File,
+    resamples: int,
+    level: float,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tabulate the cancellation of each layer and the net curve, both with intervals.
+
+    table: contributions; pre and post: the caches of both checkpoints. Returns what `add_intervals`
+    returns.
+    """
+    falling = table.sort_values("rank")["reduction"].to_numpy()
+    ranks = choose_ranks(falling)
+    drops = resample_bins(table, pre, post, ranks, resamples, seed)
+    return add_intervals(tabulate_cancellation(table), drops, ranks, falling, level)
+
+
+def choose_ranks(falling: np.ndarray) -> Ranks:
+    """Choose points on the curve of reductions: dense early, then even.
+
+    falling: (n_neurons,), reductions in falling order.
+    """
     n = len(falling)
     marks = {name: count_carrying_neurons(falling, share) for name, share in SHARES.items()}
     marks |= {"peak": int((falling > 0).sum()), "net": n}
@@ -43,91 +73,91 @@ def curve_ranks(falling: np.ndarray) -> Ranks:
     return Ranks(points, marks)
 
 
-def resampled_drops(
+def resample_bins(
     table: pd.DataFrame, pre: h5py.File, post: h5py.File, ranks: Ranks, resamples: int, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield, a layer after the other, its neurons a bin, (n_bins,), and the bins' resampled drops.
+    """Yield, layer by layer, the bins' numbers of neurons and resampled drops.
 
-    table: contributions in order of layer and neuron; pre and post: both checkpoints' caches. The
-    drops are (resamples, n_bins): reductions summed over the layer's neurons in each bin of ranks,
-    the same prompts drawn for both checkpoints, each weighted by its counted tokens. Value vectors
-    enter through the table: projection / activation is v · w/|w|. A neuron whose mean activation is
-    exactly zero (in practice a ReLU neuron that never fired) adds nothing.
+    table: contributions in order of layer and neuron; pre and post: both checkpoints' caches.
+    Yields (n_bins,) and (resamples, n_bins): reductions summed over the layer's neurons in each bin
+    of ranks. Both checkpoints get the same draws of prompts, and each prompt weighs by its counted
+    tokens.
     """
     caches = {"pre": pre, "post": post}
     tokens = {stage: cache["mask"][:].sum(axis=1) for stage, cache in caches.items()}
     counts = resampled_counts(len(tokens["pre"]), resamples, seed)
-    # A resample that draws only prompts that ended at once has no mean.
+    # A resample without any counted token has no mean.
     counts = counts[(counts @ tokens["pre"] > 0) & (counts @ tokens["post"] > 0)]
     _, n_layers, d_mlp = pre["mlp_post"].shape
     n_bins = len(ranks.points) - 1
     bins = np.searchsorted(ranks.points, table["rank"].to_numpy(), side="left") - 1
     bins = bins.reshape(n_layers, d_mlp)
-    along = {stage: _components(table, stage).reshape(n_layers, d_mlp) for stage in caches}
+    components = {stage: value_components(table, stage).reshape(bins.shape) for stage in caches}
     for layer in range(n_layers):
         means = {
             stage: (counts * tokens[stage])
-            @ _sums_by_bin(cache["mlp_post"][:, layer], along[stage][layer], bins[layer], n_bins)
+            @ _sum_bins(cache["mlp_post"][:, layer], components[stage][layer], bins[layer], n_bins)
             / (counts @ tokens[stage])[:, None]
             for stage, cache in caches.items()
         }
         yield np.bincount(bins[layer], minlength=n_bins), means["pre"] - means["post"]
 
 
-def _components(table: pd.DataFrame, stage: str) -> np.ndarray:
-    activation = table[f"activation_{stage}"].to_numpy()
-    projection = table[f"projection_{stage}"].to_numpy()
-    return np.divide(projection, activation, out=np.zeros(len(table)), where=activation != 0)
-
-
-def _sums_by_bin(
-    activations: np.ndarray, along: np.ndarray, bins: np.ndarray, n_bins: int
+def _sum_bins(
+    mlp_post: np.ndarray, components: np.ndarray, bins: np.ndarray, n_bins: int
 ) -> np.ndarray:
-    """Sum projections, activations (n_prompts, d_mlp) × along (d_mlp,), by bin: (…, n_bins)."""
+    """Sum a layer's projections by bin: (n_prompts, n_bins).
+
+    mlp_post: (n_prompts, d_mlp). components, bins: (d_mlp,).
+    """
     order = np.argsort(bins, kind="stable")
-    # Clipping spares the check of every index, four times the rest.
-    ordered = np.take(activations, order, axis=1, mode="clip")
-    projections = ordered * along[order].astype(np.float32)
-    met, starts = np.unique(bins[order], return_index=True)
-    sums = np.zeros((len(activations), n_bins))
-    sums[:, met] = np.add.reduceat(projections, starts, axis=1)
+    # Clipping spares the check of every index, which takes four times as long as the rest.
+    ordered = np.take(mlp_post, order, axis=1, mode="clip")
+    projections = ordered * components[order].astype(np.float32)
+    occupied, starts = np.unique(bins[order], return_index=True)
+    sums = np.zeros((len(mlp_post), n_bins))
+    sums[:, occupied] = np.add.reduceat(projections, starts, axis=1)
     return sums
 
 
-def with_intervals(
+def add_intervals(
     by_layer: pd.DataFrame,
     drops: Iterator[tuple[np.ndarray, np.ndarray]],
     ranks: Ranks,
     falling: np.ndarray,
     level: float,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Put intervals beside the cancellation of each layer, and make the net curve with its band.
+    """Add intervals to the cancellation of each layer, and make the net curve.
 
-    by_layer: of tabulate_cancellation; drops: of resampled_drops; falling: the reductions in order
-    of rank. Returns by_layer with …_low and …_high of its STATISTICS, NaN where nothing reduces,
-    and the curve: neurons (how many of the first ranks), cumulative (their reductions' sum), low,
-    high and mark (see Ranks), "" where there is none. Every neuron keeps its rank and its side.
+    by_layer: of `tabulate_cancellation`. drops: of `resample_bins`. falling: (n_neurons,), the
+    reductions in order of rank. Every neuron keeps its rank and its side in all resamples.
+
+    Returns by_layer with the ends of the intervals of its STATISTICS, …_low and …_high, NaN where
+    nothing reduces; and the curve: neurons (how many of the first ranks), cumulative (the sum of
+    their reductions), low, high, and mark (a name in Ranks.marks, "" at other points).
     """
-    bounds, every, neurons = [], np.zeros(()), np.zeros((), dtype=np.int64)
-    for neurons_here, here in drops:
-        bounds.append(_bounds(here, neurons_here, ranks.reducing_bins, level))
-        every, neurons = every + here, neurons + neurons_here
-    bounds.append(_bounds(every, neurons, ranks.reducing_bins, level))
+    bounds, sum_of_drops, neurons = [], np.zeros(()), np.zeros((), dtype=np.int64)
+    for neurons_of_layer, drops_of_layer in drops:
+        bounds.append(_bounds(drops_of_layer, neurons_of_layer, ranks.reducing_bins, level))
+        sum_of_drops, neurons = sum_of_drops + drops_of_layer, neurons + neurons_of_layer
+    bounds.append(_bounds(sum_of_drops, neurons, ranks.reducing_bins, level))
     table = by_layer.join(pd.DataFrame(bounds))
 
-    low, high = interval(_curve(every), level)
+    low, high = interval(_accumulate(sum_of_drops), level)
     sums = np.concatenate([[0.0], np.cumsum(falling, dtype=np.float64)])
     curve = pd.DataFrame(
         {"neurons": ranks.points, "cumulative": sums[ranks.points], "low": low, "high": high}
     )
     curve["mark"] = ""
-    marked = [curve[curve["neurons"] == place].assign(mark=m) for m, place in ranks.marks.items()]
+    marked = [
+        curve[curve["neurons"] == point].assign(mark=mark) for mark, point in ranks.marks.items()
+    ]
     unmarked = curve[~curve["neurons"].isin(ranks.marks.values())]
     curve = pd.concat([unmarked, *marked]).sort_values("neurons", kind="stable", ignore_index=True)
     return table, curve
 
 
-def _curve(drops: np.ndarray) -> np.ndarray:
+def _accumulate(drops: np.ndarray) -> np.ndarray:
     """Sums over the first bins, (resamples, n_bins + 1), from none to all."""
     return np.concatenate([np.zeros((len(drops), 1)), np.cumsum(drops, axis=1)], axis=1)
 
@@ -135,29 +165,40 @@ def _curve(drops: np.ndarray) -> np.ndarray:
 def _bounds(
     drops: np.ndarray, neurons: np.ndarray, reducing_bins: int, level: float
 ) -> dict[str, float]:
-    curve = _curve(drops)
-    places = np.concatenate([[0], np.cumsum(neurons)])
+    """Ends of the intervals of the STATISTICS, of drops, (resamples, n_bins).
+
+    neurons: (n_bins,), how many neurons each bin holds. The first `reducing_bins` bins hold the
+    neurons with positive reductions.
+    """
+    curve = _accumulate(drops)
+    points = np.concatenate([[0], np.cumsum(neurons)])
     reducing, net = curve[:, reducing_bins], curve[:, -1]
-    some = reducing > 0
-    found = {"reducing": reducing, "raising": net - reducing, "net": net}
-    found["cancelled"] = 1 - net[some] / reducing[some]
-    rising = curve[some, : reducing_bins + 1]
+    defined = reducing > 0
+    statistics = {"reducing": reducing, "raising": net - reducing, "net": net}
+    statistics["cancelled"] = 1 - net[defined] / reducing[defined]
+    rising = curve[defined, : reducing_bins + 1]
     for name, share in SHARES.items():
-        found[name] = _reached(rising, places[: reducing_bins + 1], share)
+        statistics[name] = _count_until_share(rising, points[: reducing_bins + 1], share)
     ends = {}
     for name in STATISTICS:
-        low, high = interval(found[name], level) if len(found[name]) else (np.nan, np.nan)
+        resampled = statistics[name]
+        low, high = interval(resampled, level) if len(resampled) else (np.nan, np.nan)
         ends[f"{name}_low"], ends[f"{name}_high"] = float(low), float(high)
     return ends
 
 
-def _reached(curves: np.ndarray, places: np.ndarray, share: float) -> np.ndarray:
-    """How many neurons it takes curves, (n, points), to a share of their last value: (n,)."""
+def _count_until_share(curves: np.ndarray, points: np.ndarray, share: float) -> np.ndarray:
+    """Count the neurons that it takes each curve to reach a share of its last value.
+
+    curves: (n, n_points), sums at `points`, (n_points,) numbers of neurons; straight between them.
+    Returns (n,), or nothing where there is but one point.
+    """
     if curves.shape[1] < 2:
         return np.empty(0)
-    wanted = share * curves[:, -1]
-    after = np.argmax(curves >= wanted[:, None], axis=1)
+    aims = share * curves[:, -1]
+    after = np.argmax(curves >= aims[:, None], axis=1)
     row = np.arange(len(curves))
     start, end = curves[row, after - 1], curves[row, after]
-    way = (wanted - start) / (end - start)
-    return np.ceil(places[after - 1] + way * (places[after] - places[after - 1]))
+    way = (aims - start) / (end - start)
+    counts: np.ndarray = np.ceil(points[after - 1] + way * (points[after] - points[after - 1]))
+    return counts

@@ -1,22 +1,32 @@
-"""How fine-tuning shifts the residual stream and the value vectors, layer by layer.
+"""How fine-tuning shifts the residual stream and the value vectors.
 
-After Lee et al. 2024 (arXiv 2401.01967), section 5.
+After Lee et al. 2024 (arXiv 2401.01967), section 5. docs/activations.md says what is different.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.models.value_vectors import lengths
+from dpo_neurons.errors import InputError
+from dpo_neurons.models.value_vectors import iterate_value_vectors, lengths
 
-FEW = 500
+FULL_SVD_SIZE = 500
 """Rows or columns up to which all components are computed at once."""
+BINS = 100
+"""Bins of cosines from −1 to 1."""
+SIGN_NAMES = {-1.0: "negative", 0.0: "zero", 1.0: "positive"}
+"""Names of the sign of a neuron's mean activation after fine-tuning."""
 
 
 @dataclass(frozen=True)
 class Shift:
-    """The shift of the residual stream after one block, of prompts that both models continued."""
+    """The shift of the residual stream after one block.
+
+    On the prompts that both models continued.
+    """
 
     mean: np.ndarray
     """(d_model,) float64: after fine-tuning minus before, mean over prompts."""
@@ -33,14 +43,62 @@ class Shift:
     stream_component_share: float
     """Share of their variance along it."""
     side_component: np.ndarray
-    """(d_model,) unit: the same of what is left of the streams across the mean shift."""
+    """(d_model,) unit: as `stream_component`, of the streams without their part along `mean`."""
+
+
+def compare_streams(
+    pre: h5py.File, post: h5py.File, direction: np.ndarray
+) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
+    """Compare the residual streams of both checkpoints, layer by layer.
+
+    pre, post: their caches. direction: unit vector, (d_model,).
+    Returns a row a layer (`shift_row`); a row a prompt and checkpoint at the `quarter_layers`
+    (`prompt_rows`); and the mean shifts, (n_layers, d_model).
+    Raises InputError if the caches do not belong together or no prompt was continued by both.
+    """
+    continued = find_continued_prompts(pre, post)
+    n_layers = pre["resid_post"].shape[1]
+    layers, prompts, shifts = [], [], []
+    for layer in range(n_layers):
+        before = pre["resid_post"][:, layer][continued]
+        after = post["resid_post"][:, layer][continued]
+        shift = measure_shift(before, after)
+        layers.append(shift_row(layer, len(before), shift, direction))
+        shifts.append(shift.mean)
+        if layer in quarter_layers(n_layers):
+            prompts += [
+                prompt_rows(layer, np.flatnonzero(continued), stage, stream, shift)
+                for stage, stream in (("pre", before), ("post", after))
+            ]
+    return pd.DataFrame(layers), pd.concat(prompts), np.stack(shifts)
+
+
+def find_continued_prompts(pre: h5py.File, post: h5py.File) -> np.ndarray:
+    """Find the prompts that both models continued by at least one counted token.
+
+    Returns (n_prompts,) bool.
+    Raises InputError if there are none or the two caches do not belong together.
+    """
+    for name in ("resid_post", "mlp_post_mean"):
+        if pre[name].shape != post[name].shape:
+            raise InputError(
+                f"{pre.filename}, {post.filename}: {name} of shapes {pre[name].shape} and "
+                f"{post[name].shape}; capture both again on the same prompts"
+            )
+    continued: np.ndarray = pre["mask"][:].any(axis=1) & post["mask"][:].any(axis=1)
+    if not continued.any():
+        raise InputError(
+            f"{pre.filename}, {post.filename}: no prompt was continued by both models, so there "
+            "is no shift to measure; give data.challenge_prompts more unfinished texts"
+        )
+    return continued
 
 
 def measure_shift(before: np.ndarray, after: np.ndarray) -> Shift:
-    """Measure the shift between two models' streams, (n_prompts, d_model) each, same prompts.
+    """Measure the shift between two models' streams, (n_prompts, d_model) each.
 
-    A component has no sign of its own: the first two are turned to the side of the mean shift, the
-    third to that of the streams' first component.
+    A component has no sign of its own. shift_component and stream_component are turned to the side
+    of the mean shift, side_component to that of stream_component.
     """
     before, after = before.astype(np.float64), after.astype(np.float64)
     shifts = after - before
@@ -64,74 +122,137 @@ def measure_shift(before: np.ndarray, after: np.ndarray) -> Shift:
     )
 
 
-def first_component(rows: np.ndarray, along: np.ndarray) -> tuple[np.ndarray, float]:
-    """Unit vector, (d,), along which rows, (n, d), have most of their squares, and its share.
+def first_component(rows: np.ndarray, side: np.ndarray) -> tuple[np.ndarray, float]:
+    """Find the unit vector along which rows, (n, d), have most of their squares.
 
-    It is turned to the side of `along`, (d,), or has its largest entry positive. Rows of zeros have
-    none: all zeros, share 0.
+    It is turned to the side of the vector `side`, (d,); if orthogonal to it, so that its largest
+    entry is positive. Returns it, (d,), and the share of the squares along it. Rows of zeros have
+    no component: zeros, and share 0.
     """
     total = float((rows**2).sum())
     if total == 0:
         return np.zeros(rows.shape[1]), 0.0
-    if min(rows.shape) > FEW:
-        component = _by_iteration(rows)
+    if min(rows.shape) > FULL_SVD_SIZE:
+        component = _first_component_by_iteration(rows)
     else:
         component = np.linalg.svd(rows, full_matrices=False)[2][0]
-    side = component @ along
-    if side == 0:
-        side = component[np.abs(component).argmax()]
-    component = component * np.sign(side)
+    sign = component @ side
+    if sign == 0:
+        sign = component[np.abs(component).argmax()]
+    component = component * np.sign(sign)
     return component, float(((rows @ component) ** 2).sum() / total)
 
 
-def _by_iteration(rows: np.ndarray) -> np.ndarray:
-    # To full precision, and without the other components: tens of times as fast for 2,400 × 4,096.
+def _first_component_by_iteration(rows: np.ndarray) -> np.ndarray:
+    """Compute the first component alone, to full precision.
+
+    For 2,400 × 4,096 that is tens of times as fast as computing all of them.
+    """
     from sklearn.decomposition import TruncatedSVD
 
     svd = TruncatedSVD(n_components=1, algorithm="arpack", random_state=0)
-    return svd.fit(rows).components_[0]
+    component: np.ndarray = svd.fit(rows).components_[0]
+    return component
 
 
-def cosine(one: np.ndarray, other: np.ndarray) -> float:
+def cosine(first: np.ndarray, second: np.ndarray) -> float:
     """Cosine of two vectors, (d,); 0 where one of them is zero."""
-    size = np.linalg.norm(one) * np.linalg.norm(other)
-    return float(one @ other / size) if size else 0.0
+    size = np.linalg.norm(first) * np.linalg.norm(second)
+    return float(first @ second / size) if size else 0.0
 
 
-def layers_shown(n_layers: int) -> list[int]:
-    """The layers at a quarter, half and three quarters of the depth, and the last; all of few."""
+def shift_row(
+    layer: int, n_prompts: int, shift: Shift, direction: np.ndarray
+) -> dict[str, float | int]:
+    """The row of a layer: its mean shift, how far prompts share it, where it points."""
+    length = float(np.linalg.norm(shift.mean))
+    return {
+        "layer": layer,
+        "prompts": n_prompts,
+        "shift": length,
+        "relative_shift": length / shift.size_before if shift.size_before else 0.0,
+        "shared": shift.shared,
+        "shift_component_share": shift.shift_component_share,
+        "shift_component_cosine": cosine(shift.mean, shift.shift_component),
+        "stream_component_share": shift.stream_component_share,
+        "stream_component_cosine": cosine(shift.mean, shift.stream_component),
+        "direction_cosine": cosine(shift.mean, direction),
+    }
+
+
+def prompt_rows(
+    layer: int, prompts: np.ndarray, stage: str, stream: np.ndarray, shift: Shift
+) -> pd.DataFrame:
+    """A row a prompt: its stream along the mean shift and two principal components.
+
+    prompts: (n,), their indices. stage: "pre" or "post". stream: (n, d_model).
+    """
+    unit = shift.mean / (np.linalg.norm(shift.mean) or 1.0)
+    stream = stream.astype(np.float64)
+    return pd.DataFrame(
+        {
+            "layer": layer,
+            "prompt": prompts,
+            "stage": stage,
+            "along_shift": stream @ unit,
+            "along_component": stream @ shift.stream_component,
+            "beside_shift": stream @ shift.side_component,
+        }
+    )
+
+
+def quarter_layers(n_layers: int) -> list[int]:
+    """The layers at the four quarters of the depth, the last included; all of few."""
     return sorted({max(round(n_layers * part / 4) - 1, 0) for part in (1, 2, 3, 4)})
 
 
 def late_layer(n_layers: int) -> int:
     """The layer at three quarters of the depth."""
-    return layers_shown(n_layers)[-2 if n_layers > 1 else -1]
+    return quarter_layers(n_layers)[-2 if n_layers > 1 else -1]
 
 
-BINS = 100
-"""Bins of cosines from −1 to 1."""
-ACTIVE = {"negative": -1.0, "zero": 0.0, "positive": 1.0}
-"""Name of the sign of a neuron's mean activation after fine-tuning."""
+def compare_value_vectors(
+    checkpoint_pre: Path, checkpoint_post: Path, mlp_post_mean: np.ndarray, shifts: np.ndarray
+) -> pd.DataFrame:
+    """Compare changes of value vectors with their layer's shift and a late layer's.
+
+    mlp_post_mean: (n_layers, d_mlp), after fine-tuning. shifts: (n_layers, d_model). Layers after
+    the late one write nothing into its stream, so they are compared with their own shift alone.
+    Returns the histograms of `count_by_cosine`, with the columns layer and shift_layer before them.
+    """
+    late = late_layer(len(shifts))
+    value_vectors = zip(
+        iterate_value_vectors(checkpoint_pre), iterate_value_vectors(checkpoint_post), strict=True
+    )
+    histograms = []
+    for layer, ((before, _), (after, _)) in enumerate(value_vectors):
+        change = after - before
+        for shift_layer in sorted({layer, max(layer, late)}):
+            compared = compare_changes(change, mlp_post_mean[layer], shifts[shift_layer])
+            histogram = count_by_cosine(compared)
+            histogram.insert(0, "layer", layer)
+            histogram.insert(1, "shift_layer", shift_layer)
+            histograms.append(histogram)
+    return pd.concat(histograms)
 
 
 def compare_changes(change: np.ndarray, activation: np.ndarray, shift: np.ndarray) -> pd.DataFrame:
-    """Compare a layer's changes of value vectors, (d_mlp, d_model), with a shift, (d_model,).
+    """Compare a layer's changes of value vectors with a shift.
 
-    activation: (d_mlp,), mean activations after fine-tuning. A changed value vector adds its
-    activation × its change to the residual stream; written is that along the shift, so a change
-    against the shift of a neuron with a negative activation writes along it.
-    Returns a row a neuron whose value vector changed: activation (negative, zero, positive), cosine
-    (of the change with the shift), written (in units of the shift's length; 0 if there is none).
+    change: (d_mlp, d_model). shift: (d_model,). activation: (d_mlp,), mean activations after
+    fine-tuning. A changed value vector adds its activation times its change to the residual stream.
+    At a negative activation, a change against the shift therefore writes along it.
+    Returns a row a neuron whose value vector changed: activation (negative, zero, positive); cosine
+    of change and shift; written, what the change adds along the shift, in units of the shift's
+    length (0 without a shift).
     """
     sizes = lengths(change)
     changed = sizes > 0
     length = np.linalg.norm(shift)
     along = change[changed] @ shift / (length or 1.0)
-    signs = np.sign(activation[changed])
-    names = {sign: name for name, sign in ACTIVE.items()}
     return pd.DataFrame(
         {
-            "activation": [names[sign] for sign in signs],
+            "activation": [SIGN_NAMES[sign] for sign in np.sign(activation[changed])],
             "cosine": np.clip(along / sizes[changed], -1, 1),
             "written": activation[changed] * along / (length or 1.0),
         }
@@ -139,9 +260,10 @@ def compare_changes(change: np.ndarray, activation: np.ndarray, shift: np.ndarra
 
 
 def count_by_cosine(compared: pd.DataFrame) -> pd.DataFrame:
-    """Histogram of compared changes, a row a sign of the activation and bin that is not empty.
+    """Count compared changes by the sign of the activation and by bins of the cosine.
 
-    Returns activation, cosine_low, cosine_high, neurons, written (their sum).
+    compared: of `compare_changes`. Returns a row a bin that is not empty: activation, cosine_low,
+    cosine_high, neurons, written (their sum).
     """
     edges = np.arange(-BINS, BINS + 1, 2) / BINS
     bins = np.searchsorted(edges[1:-1], compared["cosine"].to_numpy(), side="right")

@@ -1,19 +1,57 @@
-"""Sums of reductions by group and over all neurons, with bootstrap intervals over prompts."""
+"""Sums of reductions by group and over all neurons, with intervals.
 
+The intervals are bootstraps over prompts. Groups, and the sum of positive reductions, hold neurons
+that were chosen by the sign of what is then summed. They are chosen and summed on the same prompts,
+and not corrected for that selection.
+"""
+
+import h5py
 import numpy as np
 import pandas as pd
 
+from dpo_neurons.neurons.contributions import row_suffixes
 from dpo_neurons.neurons.groups import GROUPS, RAISING, REDUCING
-from dpo_neurons.neurons.prompt_projections import PromptProjections, resampled_drops
+from dpo_neurons.neurons.prompt_projections import PromptProjections, project_both, resample_drops
 from dpo_neurons.statistics.bootstrap import interval
 
 
 def group_sets(table: pd.DataFrame) -> np.ndarray:
-    """Whether each neuron of a table of contributions is in each of GROUPS, (n_neurons, 8)."""
+    """Whether each neuron of a table of contributions is in each group: (n, 8)."""
     return np.column_stack([table["group"] == group for group in GROUPS])
 
 
 def summarise_groups(
+    table: pd.DataFrame,
+    pre: h5py.File,
+    post: h5py.File,
+    resamples: int,
+    level: float,
+    seed: int,
+) -> pd.DataFrame:
+    """Sum contributions by group, from both caches, as `sum_by_group` does.
+
+    For a direction of several rows, the sums of reductions along each row and in total follow, with
+    their intervals: reduction_1, reduction_1_low, reduction_1_high, …, reduction_total_high.
+    """
+    sets = group_sets(table)
+    groups = sum_by_group(
+        table, *project_both(table, pre, post, sets), resamples=resamples, level=level, seed=seed
+    )
+    for row in row_suffixes(table):
+        along_row = sum_by_group(
+            table,
+            *project_both(table, pre, post, sets, row),
+            resamples=resamples,
+            level=level,
+            seed=seed,
+            row=row,
+        )
+        for end in ("", "_low", "_high"):
+            groups[f"reduction{row}{end}"] = along_row[f"reduction{end}"]
+    return groups
+
+
+def sum_by_group(
     table: pd.DataFrame,
     pre: PromptProjections,
     post: PromptProjections,
@@ -22,27 +60,31 @@ def summarise_groups(
     seed: int,
     row: str = "",
 ) -> pd.DataFrame:
-    """A row a group, reducing ones first: neurons, and reduction and share with their intervals.
+    """Sum contributions by group, a row a group, the four reducing ones first.
 
-    pre, post: projections of the groups. share is of the group's side: of the sum over the four
-    reducing groups (v1, figure 2a), or over the four raising ones. The intervals hold the groups'
-    members fixed and resample prompts, the same ones for both checkpoints. row: suffix of the
-    reduction's column in a table of several rows, such as "_2".
+    Returns group, neurons, reduction, share, and the ends of the intervals of share and reduction.
+    share is of the group's side: of the sum over the four reducing groups (Yang et al. 2024, arXiv
+    2411.06424v1, figure 2a), or over the four raising ones. The intervals resample prompts, the
+    same ones for both checkpoints, and hold the groups' members fixed. Neurons are chosen and
+    summed on the same prompts; neither sums nor intervals are corrected for that selection.
+
+    pre, post: projections of the sets of `group_sets`. row: suffix of a subspace's columns, such as
+    "_2".
     """
     by_group = table.groupby("group", observed=True)[f"reduction{row}"]
     neurons = by_group.size().reindex(GROUPS, fill_value=0)
     reduction = by_group.sum().reindex(GROUPS, fill_value=0.0)
-    resampled = resampled_drops(pre, post, resamples, seed)
-    low, high = interval(_shares(resampled), level)
-    reduction_low, reduction_high = interval(resampled, level)
+    drops = resample_drops(pre, post, resamples, seed)
+    share_low, share_high = interval(_shares(drops), level)
+    reduction_low, reduction_high = interval(drops, level)
     return pd.DataFrame(
         {
             "group": GROUPS,
             "neurons": neurons.to_numpy(),
             "reduction": reduction.to_numpy(),
             "share": _shares(reduction.to_numpy()[None])[0],
-            "share_low": low,
-            "share_high": high,
+            "share_low": share_low,
+            "share_high": share_high,
             "reduction_low": reduction_low,
             "reduction_high": reduction_high,
         }
@@ -60,34 +102,37 @@ def _shares(reductions: np.ndarray) -> np.ndarray:
 
 
 def total_sets(table: pd.DataFrame) -> np.ndarray:
-    """Whether each neuron of a table of contributions reduces, and all, (n_neurons, 2)."""
+    """Whether each neuron of a table of contributions reduces, and True: (n, 2)."""
     reduces = table["reduction"].to_numpy() > 0
     return np.column_stack([reduces, np.ones(len(reduces), dtype=bool)])
 
 
 def summarise_totals(
     table: pd.DataFrame,
-    pre: PromptProjections,
-    post: PromptProjections,
+    pre: h5py.File,
+    post: h5py.File,
     resamples: int,
     level: float,
     seed: int,
 ) -> pd.DataFrame:
-    """A row a quantity: quantity, value, low, high.
+    """Sum contributions over all neurons: quantity, value, low, high.
 
-    neurons; reducing and active, the shares of them with a positive reduction and with a positive
-    mean activation before; positive_reduction and net_reduction, the sums of the positive and of
-    all reductions. pre, post: projections of the sets of `total_sets`, which the intervals of the
-    sums hold fixed. Counts of neurons have no interval: in a resample, noise carries neurons near
-    zero over it, so its counts lie nearer to one half than those of the sample do.
+    neurons: how many there are. reducing and active: the shares of them with a positive reduction
+    and with a positive mean activation before fine-tuning. positive_reduction and net_reduction:
+    the sums of the positive and of all reductions.
+
+    The intervals of the sums hold the sets of neurons fixed. positive_reduction is chosen and
+    summed on the same prompts, and not corrected for that selection. Counts of neurons have no
+    interval: in a resample, noise carries neurons near zero over it, so its counts lie nearer to
+    one half than those of the sample do.
     """
     reduction = table["reduction"].to_numpy()
-    low, high = interval(resampled_drops(pre, post, resamples, seed), level)
-    nothing = np.nan
+    sides = project_both(table, pre, post, total_sets(table))
+    low, high = interval(resample_drops(*sides, resamples, seed), level)
     rows = [
-        ("neurons", len(table), nothing, nothing),
-        ("reducing", np.mean(reduction > 0), nothing, nothing),
-        ("active", np.mean(table["activation_pre"].to_numpy() > 0), nothing, nothing),
+        ("neurons", len(table), np.nan, np.nan),
+        ("reducing", np.mean(reduction > 0), np.nan, np.nan),
+        ("active", np.mean(table["activation_pre"].to_numpy() > 0), np.nan, np.nan),
         ("positive_reduction", reduction[reduction > 0].sum(), low[0], high[0]),
         ("net_reduction", reduction.sum(), low[1], high[1]),
     ]

@@ -1,6 +1,6 @@
 """The rows of the tables: what a study's `interventions` come to, each with all that it needs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations, product
 from typing import Any
 
@@ -14,26 +14,49 @@ LISTED = {
     "scale_keys": {"factor": "x"},
 }
 """The keys of a kind that may be lists, and what stands before their values in a row's name."""
-NOT_IN_PLAN = ("kind", "direction", "activation", "positions")
-"""Keys that say something other than which neurons are changed and how."""
+PARAMETERS = (
+    "direction", "groups", "top", "activation", "values", "factor", "alpha", "beta", "form",
+    "layer", "scale", "positions", "share",
+)  # fmt: skip
+"""What a row may have besides its kind; a column each."""
+METADATA = ("intervention", "kind", "control_of", "checkpoint", *PARAMETERS)
+"""Columns that describe a row, in tables and in results/{study}/interventions.csv."""
 
 
-def table_rows(interventions: dict[str, Row]) -> dict[str, Row]:
-    """Every row by name: the two unpatched ones, the configured, and after each patch its control.
+def table_rows(interventions: Mapping[str, Row]) -> dict[str, Row]:
+    """List every row by name: the two unpatched, the configured, and after each patch its control.
 
     An entry with lists of values, or with every combination of some groups, stands for many rows.
+    A control has the key `control_of`, the name of its patch.
     """
-    rows: dict[str, Row] = {name: {"kind": "none"} for name in UNPATCHED}
-    for entry, described in interventions.items():
-        for name, row in _expanded(entry, described):
+    rows: dict[str, Row] = {name: {"kind": name} for name in UNPATCHED}
+    for entry, settings in interventions.items():
+        for name, row in _expand(entry, settings):
             rows[name] = row
             # A model that is given its own activations token by token is the model itself.
             if row["kind"] == "patch" and row.get("values") != "token":
-                rows[name.replace("patch_", "control_", 1)] = row | {"kind": "control"}
+                control = name.replace("patch_", "control_", 1)
+                rows[control] = row | {"kind": "control", "control_of": name}
     return rows
 
 
-def _expanded(name: str, row: Row) -> Iterator[tuple[str, Row]]:
+def describe_rows(interventions: Mapping[str, Row], direction: str) -> list[Row]:
+    """Describe every row of the tables by METADATA, in order; "" where a key does not apply.
+
+    direction: that of rows which name none.
+    """
+    described = []
+    for name, row in table_rows(interventions).items():
+        metadata = {"intervention": name, "checkpoint": stage_of(name, row), **row}
+        if name not in UNPATCHED:
+            metadata.setdefault("direction", direction)
+        metadata["groups"] = " ".join(row.get("groups", ()))
+        described.append({key: metadata.get(key, "") for key in METADATA})
+    return described
+
+
+def _expand(name: str, row: Row) -> Iterator[tuple[str, Row]]:
+    """Yield the rows that an entry stands for."""
     if "every_combination_of" in row:
         groups = row["every_combination_of"]
         rest = {key: value for key, value in row.items() if key != "every_combination_of"}
@@ -43,21 +66,20 @@ def _expanded(name: str, row: Row) -> Iterator[tuple[str, Row]]:
                 yield f"{name}_{short}", rest | {"groups": list(chosen)}
         return
     letters = LISTED.get(row["kind"], {})
-    listed = {key: letters[key] for key in letters if isinstance(row.get(key), list)}
-    if not listed:
+    if not any(isinstance(row.get(key), list) for key in letters):
         yield name, row
         return
     # One list is enough to need the values of all in the name.
     for values in product(*(_as_list(row[key]) for key in letters)):
-        chosen = dict(zip(letters, values, strict=True))
-        suffix = "_".join(f"{letters[key]}{value:g}" for key, value in chosen.items())
-        yield f"{name}_{suffix}", row | chosen
+        settings = dict(zip(letters, values, strict=True))
+        suffix = "_".join(f"{letters[key]}{value:g}" for key, value in settings.items())
+        yield f"{name}_{suffix}", row | settings
 
 
 def _sign(group: str, groups: list[str]) -> str:
-    """What tells a group from its mirror, where both are combined."""
-    both = {other[:2] for other in groups if other != group}
-    return {"+": "up", "-": "down"}[group[2]] if group[:2] in both else ""
+    """Tell a group from its mirror by up or down, where both are combined."""
+    others = {other[:2] for other in groups if other != group}
+    return {"+": "up", "-": "down"}[group[2]] if group[:2] in others else ""
 
 
 def _as_list(value: Any) -> list[Any]:  # noqa: ANN401
@@ -65,16 +87,16 @@ def _as_list(value: Any) -> list[Any]:  # noqa: ANN401
 
 
 def stage_of(name: str, row: Row) -> str:
-    """The checkpoint that a row runs on: keys are scaled in the second model."""
+    """Name the checkpoint that a row runs on: keys are scaled in the second model."""
     return UNPATCHED.get(name, "post" if row["kind"] == "scale_keys" else "pre")
 
 
 def needs_of_plan(row: Row) -> str:
-    """What a row's plan is chosen from: contributions, neurons (the first model's alone) or none.
+    """Name what a row's plan is chosen from: contributions, neurons (the first model's) or nothing.
 
     Editing and stripping need no second checkpoint, unless groups are named.
     """
-    if row["kind"] in ("none", "steer"):
+    if row["kind"] in (*UNPATCHED, "steer"):
         return "nothing"
     if row["kind"] == "edit" or (row["kind"] == "strip" and "groups" not in row):
         return "neurons"
@@ -87,7 +109,7 @@ def runs_with_direction(row: Row) -> bool:
 
 
 def source_stage(row: Row) -> str | None:
-    """The checkpoint whose activations each prompt is given, in prompt-specific patching."""
+    """Name the checkpoint whose activations a prompt-specific patch takes; None for other rows."""
     if row.get("values", "mean") == "mean":
         return None
     return "post" if row["kind"] == "patch" else "pre"
@@ -95,10 +117,10 @@ def source_stage(row: Row) -> str | None:
 
 def can_be_captured(name: str, row: Row) -> bool:
     """Whether a row's plan alone says what the first model's neurons do, as a capture needs."""
-    changes_it = row["kind"] != "none" and stage_of(name, row) == "pre"
+    changes_it = name not in UNPATCHED and stage_of(name, row) == "pre"
     return changes_it and not runs_with_direction(row) and source_stage(row) is None
 
 
 def plan_arguments(row: Row) -> Row:
-    """What write_plan.py is told of a row, its kind and switches left out."""
-    return {key: value for key, value in row.items() if key not in NOT_IN_PLAN}
+    """What write_plan.py is told of a row besides its kind."""
+    return {key: row[key] for key in ("control_of", *PARAMETERS) if key in row}

@@ -150,8 +150,7 @@ class Study:
     def plan_options(self, intervention: str) -> str:
         """Command-line options of write_plan.py that describe an intervention's plan."""
         row = self.interventions[intervention]
-        only_positive = " --only-positive" if "activation" in row else ""
-        return f"--kind {row['kind']} {options(plan_arguments(row))}".strip() + only_positive
+        return f"--kind {row['kind']} {options(plan_arguments(row))}".strip()
 
     def edit_rows(self) -> list[str]:
         """The rows of editing, as name=form,direction,alpha,beta."""

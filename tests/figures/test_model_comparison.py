@@ -1,35 +1,43 @@
-"""Figure 16: its data, what stands for what, and models without an effect."""
+"""Figure 16: its data, controls beside their rows, and models without an effect."""
 
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
-from draw_model_comparison import WIDEST, aggregate, chart
 from support.figure_cases import assert_drawn, datasets, group_colours
-from support.published_tables import tables
 from support.workflow import program
 
-from dpo_neurons.evaluation.model_comparison import model_rows
+from dpo_neurons.figures.model_comparison import COLUMNS, WIDEST, aggregate, chart
 from dpo_neurons.figures.style import GROUP_COLOURS, MAX_JSON_BYTES
 from dpo_neurons.neurons.groups import REDUCING
 
+SHARES = dict(zip(REDUCING, [0.32, 0.24, 0.07, 0.37], strict=True))
 
-def comparison_of(*shares, models=None):
-    """Models whose patch_tp has these shares; NaN for one without an effect."""
-    parts = []
+
+def comparison_of(*shares: float) -> pd.DataFrame:
+    """Models whose patch_tp has these shares of the effect; NaN for one without an effect."""
+    rows = []
     for number, share in enumerate(shares):
-        totals, groups, table, tests = tables(share)
-        control = table[table["intervention"] == "patch_tp"].assign(intervention="control_tp")
-        table = pd.concat([table, control.assign(effect_share=share / 2)])
-        if np.isnan(share):
-            table.iloc[:, 1:] = np.nan
-        parts.append(model_rows(f"m{number}", totals, groups, table, tests))
-    return pd.concat(parts, ignore_index=True)
+        model = f"m{number}"
+        rows.append((model, "effect", "dpo", None, None, 0.245, 0.22, 0.26))
+        for group, of_group in SHARES.items():
+            interval = (of_group, of_group - 0.01, of_group + 0.02)
+            rows.append((model, "group_share", group, None, None, *interval))
+        for name, kind, controlled, value in (
+            ("patch_tp", "patch", None, share),
+            ("ablate_top_9", "ablate", None, -0.05 if np.isfinite(share) else np.nan),
+            ("patch_me", "edit", None, 0.4),
+            ("twin", "control", "patch_tp", share / 2),
+            ("control_tp", "control", "another", 0.3),
+        ):
+            interval = (value, value - 0.1, value + 0.2)
+            rows.append((model, "effect_share", name, kind, controlled, *interval))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def test_a_control_stands_with_the_row_that_it_controls():
-    shares, _ = aggregate(comparison_of(0.24, 0.1), ["patch_tp", "ablate_top_9"])
+def test_a_control_stands_below_the_row_that_it_controls():
+    shares, _ = aggregate(comparison_of(0.24, 0.1))
     assert list(shares[["model", "intervention", "kind"]].itertuples(index=False, name=None)) == [
         ("m0", "patch_tp", "row"),
         ("m1", "patch_tp", "row"),
@@ -43,7 +51,7 @@ def test_a_control_stands_with_the_row_that_it_controls():
 
 
 def test_bars_of_groups_lie_end_to_end():
-    _, groups = aggregate(comparison_of(0.24, 0.1), ["patch_tp"])
+    _, groups = aggregate(comparison_of(0.24, 0.1))
     for _, of_model in groups.groupby("model"):
         assert of_model["group"].tolist() == list(REDUCING)
         np.testing.assert_allclose(of_model["start"], [0, 0.32, 0.56, 0.63], atol=1e-12)
@@ -51,7 +59,7 @@ def test_bars_of_groups_lie_end_to_end():
 
 
 def test_the_chart_holds_the_data_and_the_groups_their_colours():
-    shares, groups = aggregate(comparison_of(0.24, 0.1), ["patch_tp"])
+    shares, groups = aggregate(comparison_of(0.24, 0.1))
     drawn = chart(shares, groups, "probe")
     held = {tuple(sorted(data.columns)): data for data in datasets(drawn)}
     pd.testing.assert_frame_equal(held[tuple(sorted(shares))][list(shares)], shares)
@@ -64,7 +72,7 @@ def test_wide_intervals_do_not_flatten_the_rest_but_no_share_is_cut_off():
     comparison = comparison_of(0.24, 7.0)
     of_patch = comparison["of"] == "patch_tp"
     comparison.loc[of_patch, "low"] = -50.0
-    shares, groups = aggregate(comparison, ["patch_tp"])
+    shares, groups = aggregate(comparison)
     layers = chart(shares, groups, "probe").to_dict()["hconcat"][0]["spec"]["layer"]
     (domain,) = {
         tuple(layer["encoding"]["x"]["scale"]["domain"])
@@ -78,14 +86,14 @@ def test_wide_intervals_do_not_flatten_the_rest_but_no_share_is_cut_off():
 
 @pytest.mark.parametrize("shares", [[0.24], [np.nan], [np.nan, 0.3], [0.1] * 9], ids=str)
 def test_any_number_of_models_is_drawn(shares):
-    interventions = ["patch_tp", "ablate_top_9"]
-    drawn = chart(*aggregate(comparison_of(*shares), interventions), "probe")
+    drawn = chart(*aggregate(comparison_of(*shares)), "probe")
     assert_drawn({"16": drawn})
     assert len(drawn.to_json(indent=None)) < MAX_JSON_BYTES / 20
 
 
-def test_without_an_intervention_the_groups_are_left():
-    shares, groups = aggregate(comparison_of(0.24), [])
+def test_without_a_patch_or_ablation_the_groups_are_drawn_alone():
+    comparison = comparison_of(0.24)
+    shares, groups = aggregate(comparison[~comparison["kind"].isin(["patch", "ablate"])])
     assert shares.empty
     assert_drawn({"16": chart(shares, groups, "probe")})
 
@@ -94,7 +102,7 @@ def test_the_program_writes_four_files(tmp_path):
     comparison_of(0.24, np.nan).to_csv(tmp_path / "c.csv", index=False)
     result = program(
         "draw_model_comparison",
-        f"--comparison {tmp_path}/c.csv --interventions patch_tp --direction-name probe"
+        f"--comparison {tmp_path}/c.csv --direction-name probe"
         f" --output-stem {tmp_path}/out/16_models",
     )
     assert result.returncode == 0, result.stdout

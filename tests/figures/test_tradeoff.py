@@ -1,15 +1,16 @@
 """Figure 6: panels, controls joined to patches, scales and labels."""
 
-import draw_tradeoff
 import numpy as np
 import pandas as pd
-from support.figure_cases import INTERVENTIONS, datasets, interventions
+from support.figure_cases import DPO, INTERVENTIONS, NONE, datasets, interventions
+
+from dpo_neurons.figures import tradeoff
 
 
 def test_tradeoff_joins_controls_to_patches():
-    data = draw_tradeoff.aggregate(INTERVENTIONS).set_index("intervention")
+    data = tradeoff.aggregate(INTERVENTIONS).set_index("intervention")
     assert data["panel"].tolist() == ["", "", *["patch"] * 4, "ablate", "scale_keys"]
-    control, patch = data.loc["control_TP-_AN-"], data.loc["patch_TP-_AN-"]
+    control, patch = data.loc["control_TP-"], data.loc["patch_TP-_AN-"]
     assert (control["patch_toxicity"], control["patch_perplexity"]) == (
         patch["toxicity"],
         patch["perplexity"],
@@ -21,14 +22,14 @@ def test_tradeoff_joins_controls_to_patches():
 def test_tradeoff_leaves_out_what_has_no_finite_measures():
     table = INTERVENTIONS.assign(toxicity_low=np.nan)
     table.loc[6, "perplexity"] = np.inf
-    data = draw_tradeoff.aggregate(table)
-    assert "ablate_top_5" not in set(data["intervention"])
+    data = tradeoff.aggregate(table)
+    assert "top_5" not in set(data["intervention"])
     assert (data["toxicity_low"] == data["toxicity"]).all()
 
 
 def test_tradeoff_draws_every_intervention_once_but_references_in_each_panel():
-    data = draw_tradeoff.aggregate(INTERVENTIONS)
-    chart = draw_tradeoff.chart(data, "toy")
+    data = tradeoff.aggregate(INTERVENTIONS)
+    chart = tradeoff.chart(data, "toy")
     drawn = pd.concat(datasets(chart))
     assert drawn["intervention"].value_counts().to_dict() == {
         name: 3 if name in ("none", "dpo") else 1 for name in INTERVENTIONS["intervention"]
@@ -40,21 +41,21 @@ def test_tradeoff_draws_every_intervention_once_but_references_in_each_panel():
 
 def test_perplexity_is_logarithmic_only_if_it_doubles():
     def scale(most: float) -> str:
-        table = interventions("none", "ablate_a").assign(
+        table = interventions(NONE, ("ablate_a", "ablate")).assign(
             perplexity=[20, most], perplexity_low=[20, most], perplexity_high=[20, most]
         )
-        panel = draw_tradeoff.chart(draw_tradeoff.aggregate(table), "toy").to_dict()["vconcat"][0]
+        panel = tradeoff.chart(tradeoff.aggregate(table), "toy").to_dict()["vconcat"][0]
         return panel["layer"][0]["encoding"]["x"]["scale"]["type"]
 
     assert (scale(39), scale(41)) == ("linear", "log")
 
 
 def test_labels_of_twenty_equal_interventions_do_not_overlap():
-    names = ["none", "dpo", *[f"patch_{i}" for i in range(20)]]
-    table = interventions(*names).assign(toxicity=0.3)
-    panel = draw_tradeoff.chart(draw_tradeoff.aggregate(table), "toy").to_dict()["vconcat"][0]
+    patches = [(f"patch_{i}", "patch") for i in range(20)]
+    table = interventions(NONE, DPO, *patches).assign(toxicity=0.3)
+    panel = tradeoff.chart(tradeoff.aggregate(table), "toy").to_dict()["vconcat"][0]
     (low, high), height = panel["layer"][0]["encoding"]["y"]["scale"]["domain"], panel["height"]
-    (rows,) = datasets(draw_tradeoff.chart(draw_tradeoff.aggregate(table), "toy"))
+    (rows,) = datasets(tradeoff.chart(tradeoff.aggregate(table), "toy"))
     pixels = np.sort((rows["label_toxicity"] - low) / (high - low) * height)
     assert np.diff(pixels).min() > 15
     assert pixels.min() >= 0

@@ -1,0 +1,134 @@
+"""Figure 11: toxicity and perplexity over the grid of α and β of activation editing.
+
+After the activation editing of Yang et al. (arXiv 2411.06424v3). A row of panels a form and
+direction. x: α, how far activations are pushed, as a share of the mean. y: β, the share of each
+group that is edited. Colour: mean toxicity, 0 to 1, or perplexity.
+"""
+
+from typing import Literal
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dpo_neurons.figures.drawn_interventions import MEASURE_COLUMNS, measured_rows
+from dpo_neurons.figures.style import LayeredChart, empty_figure
+
+SCHEMES: dict[str, Literal["oranges", "blues"]] = {"toxicity": "oranges", "perplexity": "blues"}
+"""Colour scheme of each measure."""
+PARAMETERS = ("form", "direction", "alpha", "beta")
+COLUMNS = ("intervention", "kind", *PARAMETERS, *MEASURE_COLUMNS)
+"""Columns of the table of interventions that are drawn."""
+TITLE = "Activation editing over α and β"
+GAP = " "
+"""Name of the empty column that sets the control apart."""
+FORMS = {"assign": "edited mean assigned", "scale": "live activation scaled"}
+"""Title of each form of editing."""
+
+
+def aggregate(table: pd.DataFrame) -> pd.DataFrame:
+    """Select the edits, in order of form, direction, α and β: the cells of the grids.
+
+    table: a row an intervention, COLUMNS as in the table file. Rows without a finite toxicity and
+    perplexity are left out. Returns intervention, PARAMETERS, the measures with their intervals,
+    control (whether α = 0), column and row (α and β as the axes write them).
+    """
+    edits = table.loc[table["kind"] == "edit", list(COLUMNS)]
+    data = measured_rows(edits).drop(columns="kind")
+    data = data.sort_values(list(PARAMETERS), ignore_index=True)
+    data["control"] = data["alpha"] == 0
+    data["column"] = [f"{alpha:g}" for alpha in data["alpha"]]
+    data["row"] = [f"{beta:g}" for beta in data["beta"]]
+    return data
+
+
+def chart(data: pd.DataFrame, references: pd.DataFrame, model: str) -> alt.TopLevelMixin:
+    """Draw a row of panels a form and direction: toxicity on the left, perplexity on the right.
+
+    data: as aggregated. references: rows none and dpo of the table, for the subtitle.
+    """
+    if data.empty:
+        return empty_figure(TITLE, f"{model}: no editing rows in this study.")
+    panels = [
+        _panel(cells, data, form, direction)
+        for (form, direction), cells in data.groupby(["form", "direction"], sort=False)
+    ]
+    levels = [
+        f"{row.intervention} {row.toxicity:.3f} and {row.perplexity:.2f}"
+        for row in references.itertuples()
+    ]
+    return alt.vconcat(
+        *panels,
+        spacing=20,
+        title=alt.Title(
+            TITLE,
+            subtitle=[
+                f"{model}: mean toxicity (left) and perplexity (right); {', '.join(levels)}.",
+                "α is how far activations are pushed, β the share of each group; "
+                "α = 0, the control, pushes none",
+            ],
+        ),
+    )
+
+
+def _panel(cells: pd.DataFrame, data: pd.DataFrame, form: str, direction: str) -> alt.HConcatChart:
+    """Both measures of one form and direction; data: the cells of all panels."""
+    maps = [_map(cells, data, measure) for measure in SCHEMES]
+    title = f"{FORMS.get(form, form)}, {direction} direction"
+    figure: alt.HConcatChart = alt.hconcat(
+        *maps,
+        spacing=30,
+        title=alt.Title(title, fontSize=13, offset=6),
+    ).resolve_scale(color="independent")
+    return figure
+
+
+def _map(cells: pd.DataFrame, data: pd.DataFrame, measure: str) -> LayeredChart:
+    """Heat map of one measure. Colours, α and β mean the same in the maps of all panels."""
+    pushed = data.loc[~data["control"]].sort_values("alpha")["column"].drop_duplicates().tolist()
+    columns = (["0", GAP] if data["control"].any() else []) + pushed
+    betas = data.sort_values("beta", ascending=False)["row"].drop_duplicates().tolist()
+    low, high = float(data[measure].min()), float(data[measure].max())
+    log = measure == "perplexity" and high > 2 * low > 0
+    scale = alt.Scale(
+        scheme=SCHEMES[measure], type="log" if log else "linear", domain=[low, high or 1.0]
+    )
+    dark = np.sqrt(low * high) if log else (low + high) / 2
+    place = alt.Chart(cells).encode(
+        x=alt.X("column:N", title="α", sort=columns)
+        .scale(domain=columns)
+        .axis(
+            labelAngle=0,
+            ticks=False,
+            grid=False,
+            domain=False,
+            labelExpr="datum.label == '0' ? ['0', 'control'] : datum.label",
+        ),
+        y=alt.Y("row:N", title="β", sort=betas)
+        .scale(domain=betas)
+        .axis(ticks=False, grid=False, domain=False),
+        tooltip=[
+            "intervention:N",
+            "alpha:Q",
+            "beta:Q",
+            *[alt.Tooltip(f"{column}:Q", format=".4g") for column in MEASURE_COLUMNS],
+        ],
+    )
+    digits = ".3f" if measure == "toxicity" else ".2f"
+    return alt.layer(
+        place.mark_rect(stroke="white", strokeWidth=2).encode(
+            color=alt.Color(f"{measure}:Q", scale=scale, legend=None)
+        ),
+        place.mark_text(fontSize=12).encode(
+            text=alt.Text(f"{measure}:Q", format=digits),
+            color=alt.condition(
+                f"datum.{measure} > {dark}", alt.value("white"), alt.value("#202020")
+            ),
+        ),
+        title=alt.Title(
+            f"{measure}{', colours logarithmic' if log else ''}",
+            fontSize=12,
+            fontWeight="normal",
+            offset=4,
+        ),
+    ).properties(width=alt.Step(58), height=alt.Step(34))

@@ -1,0 +1,146 @@
+"""Figure 9: predicted change along the direction against measured change in toxicity.
+
+Not a figure of the papers. A point an intervention. x: predicted reduction of projection on the
+unit direction, in the units of the residual stream. y: measured fall of mean toxicity, 0 to 1.
+"""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dpo_neurons.figures.drawn_interventions import (
+    KINDS,
+    drawn_kinds,
+    fill_intervals,
+    intervention_labels,
+)
+from dpo_neurons.figures.labels import find_readable_labels
+from dpo_neurons.figures.style import (
+    AFTER,
+    BEFORE,
+    LayeredChart,
+    empty_figure,
+    median_size,
+    symlog_scale,
+)
+
+MEASURED = ("measured", "measured_low", "measured_high")
+COLUMNS = ("intervention", "kind", "neurons", "predicted", *MEASURED)
+CORRELATION_COLUMNS = ("correlation", "value", "low", "high", "interventions")
+"""Columns that are drawn of the files of predictions and of correlations."""
+COLOURS = {
+    "none": BEFORE,
+    "dpo": AFTER,
+    "patch": "#303030",
+    "control": "#9A9A9A",
+    "ablate": "#E6A800",
+    "edit": "#00588F",
+    "steer": "#C44100",
+    "strip": "#8E5AA8",
+    "other": "#6B6B6B",
+}
+"""Colour of each kind that can have a prediction."""
+WIDTH, HEIGHT, LABEL_SIZE, LABEL_AWAY = 620, 400, 11, 8
+"""Of the figure, and of labels with their distance from the points, in pixels."""
+
+
+def aggregate(prediction: pd.DataFrame) -> pd.DataFrame:
+    """Select the interventions with a prediction, and add their labels.
+
+    prediction: a row an intervention, COLUMNS as in the prediction file. A missing interval shrinks
+    to its point. Returns the same columns, kind as it is drawn, and label.
+    """
+    predicted = prediction.dropna(subset=["predicted", "measured"]).reset_index(drop=True)
+    data = fill_intervals(predicted[list(COLUMNS)], ("measured",))
+    labels = intervention_labels(data["intervention"])
+    return data.assign(kind=drawn_kinds(data["kind"]), label=labels)
+
+
+def chart(
+    data: pd.DataFrame, correlations: pd.DataFrame, left_out: int, model: str, direction_name: str
+) -> LayeredChart:
+    """Draw a labelled point an intervention, and say how well the two quantities agree.
+
+    data: as aggregated. correlations: a row a coefficient, CORRELATION_COLUMNS as in their file.
+    left_out: how many rows of the study have no prediction.
+    """
+    title = "Does projection predict toxicity?"
+    if data.empty:
+        return empty_figure(title, "No intervention of this study has a prediction.")
+    wide = np.abs(data["predicted"]).max() > 10 * median_size(data["predicted"].to_numpy())
+    scales = (symlog_scale if wide else _linear_scale)(data["predicted"].to_numpy())
+    low, high = float(data["measured_low"].min()), float(data["measured_high"].max())
+    margin = 0.05 * (high - low) or 0.5
+    domain = [low - margin, high + margin]
+    data = data.assign(label=_labels(data, scales[0], domain))
+    x = alt.X("predicted:Q", scale=scales[0], axis=scales[1]).title(
+        f"predicted reduction of projection on {direction_name} direction"
+        f"{' (symmetric log scale)' if wide else ''}"
+    )
+    y = alt.Y("measured:Q", title="measured fall of mean toxicity").scale(domain=domain, nice=False)
+    kinds = [kind for kind in COLOURS if kind in set(data["kind"])]
+    colour = alt.Color("kind:N", title=None).scale(
+        domain=kinds, range=[COLOURS[kind] for kind in kinds]
+    )
+    names = {"none": "None", "dpo": "DPO", **KINDS}
+    pairs = " : ".join(f"datum.label == '{kind}' ? '{names[kind]}'" for kind in kinds)
+    colour = colour.legend(labelExpr=f"{pairs} : ''", columns=5, symbolType="circle")
+    values = [alt.Tooltip(f"{name}:Q", format=".4g") for name in ("predicted", *MEASURED)]
+    base = alt.Chart(data).encode(
+        x=x, y=y, tooltip=["intervention:N", alt.Tooltip("neurons:Q", format=","), *values]
+    )
+    return alt.layer(
+        alt.Chart().mark_rule(color="#B0B0B0").encode(y=alt.datum(0)),
+        alt.Chart().mark_rule(color="#B0B0B0").encode(x=alt.datum(0)),
+        base.mark_rule(strokeWidth=1.4, opacity=0.7).encode(
+            y="measured_low:Q", y2="measured_high:Q", color=colour
+        ),
+        base.mark_point(filled=True, size=65, opacity=1).encode(color=colour),
+        base.mark_text(align="left", baseline="middle", dx=LABEL_AWAY, fontSize=LABEL_SIZE).encode(
+            text="label:N"
+        ),
+        title=alt.Title(title, subtitle=_subtitle(correlations, left_out, model)),
+    ).properties(width=WIDTH, height=HEIGHT)
+
+
+def _linear_scale(values: np.ndarray) -> tuple[alt.Scale, alt.Axis]:
+    """Linear scale that holds the values and zero, and its axis."""
+    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+    margin = 0.05 * (high - low) or 0.5
+    scale = alt.Scale(type="linear", domain=[low - margin, high + margin], nice=False)
+    return scale, alt.Axis(tickCount=6, format="~g")
+
+
+def _labels(data: pd.DataFrame, scale: alt.Scale, domain: list[float]) -> np.ndarray:
+    """Label of each row, "" where it would lie on another; tooltips name all rows."""
+    positions = np.array([*scale.domain, *data["predicted"]], dtype=np.float64)
+    if scale.type == "symlog":
+        positions = np.sign(positions) * np.log1p(np.abs(positions) / scale.constant)
+    x = (positions[2:] - positions[0]) / (positions[1] - positions[0]) * WIDTH
+    y = (domain[1] - data["measured"].to_numpy()) / (domain[1] - domain[0]) * HEIGHT
+    widths = data["label"].str.len().to_numpy() * LABEL_SIZE * 0.6
+    # Points far from zero get their labels first. Controls, all at zero, come last.
+    order = np.argsort(-np.abs(data["predicted"].to_numpy()), kind="stable")
+    shown = np.zeros(len(data), dtype=bool)
+    shown[order] = find_readable_labels(
+        x[order], y[order], widths[order], LABEL_SIZE + 2, LABEL_AWAY
+    )
+    return np.where(shown, data["label"], "")
+
+
+def _subtitle(correlations: pd.DataFrame, left_out: int, model: str) -> list[str]:
+    """The correlations with their intervals, and what is not drawn."""
+    count = int(correlations["interventions"].max())
+    coefficients = [
+        f"{row.correlation.capitalize()} {row.value:.2f} [{row.low:.2f}, {row.high:.2f}]"
+        for row in correlations.itertuples()
+        if pd.notna(row.value)
+    ]
+    agreement = ", ".join(coefficients) or "no correlation of so few or so equal rows"
+    lines = [
+        f"{model}: {agreement}; n = {count} interventions, the row none not counted.",
+        "Bars: interval of the intervention's own mean toxicity",
+    ]
+    if left_out:
+        lines[1] += f"; {left_out} without a prediction not drawn"
+    return lines

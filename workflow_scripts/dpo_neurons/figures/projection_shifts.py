@@ -1,0 +1,110 @@
+"""Figures 2c, 5a and 5b: an arrow a neuron, from before fine-tuning to after.
+
+Yang et al. 2024 (arXiv 2411.06424v1), figure 2c in section 4.3 and figures 5a and 5b in appendix C.
+A panel a neuron group. x: rank of the neuron. y: its mean projection on the unit direction (2c, in
+the units of the residual stream) or its mean activation (5a and 5b, without unit), on a symmetric
+log scale.
+"""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dpo_neurons.figures.style import (
+    LayeredChart,
+    group_colour,
+    order_groups,
+    subscript_signs,
+    symlog_scale,
+)
+from dpo_neurons.neurons.groups import UNCHANGED
+from dpo_neurons.statistics.ranking import largest
+
+RANKINGS = {"reduction": "reduction", "cosine": "cosine with the direction"}
+"""What may rank the neurons, and how the axis names it."""
+QUANTITIES = ("projection", "activation")
+"""What may be drawn of the neurons."""
+
+
+def aggregate(
+    contributions: pd.DataFrame, ranked_by: str, first: int, last: int, quantity: str
+) -> pd.DataFrame:
+    """Select the neurons ranked `first` to `last`, both included.
+
+    contributions: a row a neuron, as in the contributions file. ranked_by: one of RANKINGS; rank 1
+    is the largest. quantity: one of QUANTITIES. Returns a row a neuron in order of rank: rank,
+    layer, neuron, group, before and after (the quantity before and after fine-tuning), reduction.
+    """
+    ranked = largest(contributions[ranked_by].to_numpy(), last)
+    chosen = contributions.iloc[ranked[first - 1 :]]
+    return pd.DataFrame(
+        {
+            "rank": np.arange(first, first + len(chosen)),
+            "layer": chosen["layer"].to_numpy(),
+            "neuron": chosen["neuron"].to_numpy(),
+            "group": chosen["group"].astype(str).to_numpy(),
+            "before": chosen[f"{quantity}_pre"].to_numpy(),
+            "after": chosen[f"{quantity}_post"].to_numpy(),
+            "reduction": chosen["reduction"].to_numpy(),
+        }
+    )
+
+
+def chart(
+    data: pd.DataFrame, ranked_by: str, quantity: str, model: str, direction_name: str
+) -> alt.VConcatChart:
+    """Draw a panel a group, with the arrows of its neurons in order of rank.
+
+    data: as aggregated, with the same ranked_by and quantity.
+    """
+    groups = order_groups(data["group"]) or [UNCHANGED]
+    first, last = (data["rank"].min(), data["rank"].max()) if len(data) else (0, 0)
+    rank = alt.X("rank:Q").scale(domain=[int(first) - 1, int(last) + 1], nice=False)
+    rank = rank.axis(format=",d", tickMinStep=1, grid=False, labels=False).title(None)
+    bottom = rank.axis(format=",d", tickMinStep=1, grid=False)
+    bottom = bottom.title(f"neuron rank by {RANKINGS[ranked_by]} (1 = largest)")
+    along = f" on the {direction_name} direction" if quantity == "projection" else ""
+    which = f"neurons ranked {first:,}–{last:,} by {ranked_by}" if len(data) else "no neurons"
+    return alt.vconcat(
+        *[_panel(data, groups, group, bottom if group == groups[-1] else rank) for group in groups],
+        spacing=6,
+        title=alt.Title(
+            f"Shifts in {quantity}{along}, {which}",
+            subtitle=[
+                f"{model}: each arrow a neuron, from before fine-tuning to after;",
+                f"mean {quantity}, each panel on a symmetric log scale of its own",
+            ],
+        ),
+    )
+
+
+def _panel(data: pd.DataFrame, groups: list[str], group: str, rank: alt.X) -> LayeredChart:
+    """Arrows of one of the groups, from before (the tail) to after (the head)."""
+    members = data[data["group"] == group]
+    scale, axis = symlog_scale(members[["before", "after"]].to_numpy())
+    level = alt.Y("before:Q", scale=scale, axis=axis, title=None)
+    base = alt.Chart(members).encode(
+        x=rank,
+        color=group_colour(groups, None),
+        tooltip=[
+            "rank:Q",
+            "layer:Q",
+            "neuron:Q",
+            "group:N",
+            *[alt.Tooltip(f"{name}:Q", format=".4g") for name in ("before", "after", "reduction")],
+        ],
+    )
+    heads = base.transform_calculate(way="datum.after < datum.before ? 'falls' : 'rises'")
+    way = alt.Shape("way:N", legend=None)
+    way = way.scale(domain=["falls", "rises"], range=["triangle-down", "triangle-up"])
+    reduction = f"{members['reduction'].sum():.3g}".replace("-", "−")
+    noun = "neuron" if len(members) == 1 else "neurons"
+    title = f"{subscript_signs(group)}: {len(members):,} {noun}, reduction {reduction} in all"
+    return alt.layer(
+        base.mark_rule(strokeWidth=1.2).encode(y=level, y2="after:Q"),
+        alt.Chart().mark_rule(color="#303030").encode(y=alt.datum(0)),
+        heads.mark_point(filled=True, size=14, opacity=1).encode(
+            y=alt.Y("after:Q", scale=scale), shape=way
+        ),
+        title=alt.Title(title, fontSize=13, fontWeight="normal", offset=6),
+    ).properties(width=840, height=130)

@@ -1,0 +1,145 @@
+"""Figure 14: how fine-tuning shifts the residual stream, by prompt and by layer.
+
+After the residual shift of Lee et al. 2024 (arXiv 2401.01967). Above, a panel a layer: x is the
+stream along the mean shift, y along the main component across it, both in the units of the residual
+stream. Below: x is the block, from 0, y a share or a cosine of the mean shift.
+"""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dpo_neurons.figures.style import AFTER, BEFORE, LayeredChart
+
+PROMPT_COLUMNS = ("layer", "prompt", "stage", "along_shift", "beside_shift")
+LAYER_COLUMNS = (
+    "layer",
+    "relative_shift",
+    "shared",
+    "stream_component_cosine",
+    "direction_cosine",
+)
+"""Columns that are drawn of the files of prompts and of layers."""
+MAX_PROMPTS = 60
+"""Prompts that are drawn; the means are of all prompts."""
+ACROSS = "main component across"
+STAGES = {"pre": ("before fine-tuning", BEFORE, "circle"), "post": ("after", AFTER, "square")}
+"""Name, colour and mark of each checkpoint."""
+MEASURES = {
+    "relative_shift": ("its length, relative to the stream's", "#303030"),
+    "shared": ("its share of the prompts' squared shifts", "#7B3294"),
+    "direction_cosine": ("its cosine with the direction", "#E66101"),
+    "stream_component_cosine": ("its cosine with the streams' first component", "#A9A9A9"),
+}
+"""What the lower panel draws of the mean shift: label and colour of each measure."""
+
+
+def aggregate(
+    prompts: pd.DataFrame, layers: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Thin the prompts evenly to MAX_PROMPTS, and average all of them.
+
+    prompts: a row a layer, prompt and stage (pre, post), PROMPT_COLUMNS. layers: a row a layer,
+    LAYER_COLUMNS. Returns three tables. Prompts: a row a layer and prompt, with along and beside
+    (before), along_after and beside_after. Means: a row a layer and stage, with along and beside.
+    Measures of the mean shift: layer, measure, value.
+    """
+    prompts = prompts.rename(columns={"along_shift": "along", "beside_shift": "beside"})
+    means = prompts.groupby(["layer", "stage"])[["along", "beside"]].mean().reset_index()
+    ids = np.sort(prompts["prompt"].unique())
+    places = np.unique(np.linspace(0, len(ids) - 1, min(MAX_PROMPTS, len(ids))).astype(int))
+    drawn = prompts[prompts["prompt"].isin(ids[places])].set_index(["layer", "prompt", "stage"])
+    pairs = drawn.unstack("stage")
+    drawn_prompts = pd.DataFrame(
+        {
+            f"{name}{'' if stage == 'pre' else '_after'}": pairs[name, stage]
+            for name in ("along", "beside")
+            for stage in STAGES
+        }
+    ).reset_index()
+    measures = layers.melt("layer", list(MEASURES), var_name="measure")
+    return drawn_prompts, means, measures
+
+
+def chart(
+    prompts: pd.DataFrame, means: pd.DataFrame, measures: pd.DataFrame, model: str
+) -> alt.VConcatChart:
+    """Draw a panel a layer with a line a prompt; below, measures of the mean shift by layer.
+
+    prompts, means, measures: as aggregated.
+    """
+    columns = min(prompts["layer"].nunique(), 4)
+    width = (720 - 45 * (columns - 1)) // columns
+    panels = [
+        _scatter(
+            prompts[prompts["layer"] == layer],
+            means[means["layer"] == layer],
+            ACROSS if number == 0 else None,
+        ).properties(
+            title=alt.Title(f"after block {layer}", fontSize=13, offset=6),
+            width=width,
+            height=width,
+        )
+        for number, layer in enumerate(sorted(prompts["layer"].unique()))
+    ]
+    labels = {name: label for name, (label, _) in MEASURES.items()}
+    measured = measures.assign(label=measures["measure"].map(labels))
+    colours = [colour for _, colour in MEASURES.values()]
+    base = alt.Chart(measured).encode(
+        x=alt.X("layer:O", title="after block (first = 0)").axis(labelAngle=0, labelOverlap=True),
+        y=alt.Y("value:Q", title="of the mean shift"),
+        color=alt.Color("label:N").scale(domain=list(labels.values()), range=colours)
+        .legend(title=None, columns=2, symbolType="stroke"),
+        tooltip=["layer:O", "label:N", alt.Tooltip("value:Q", format=".3f")],
+    )  # fmt: skip
+    below = alt.layer(
+        alt.Chart().mark_rule(color="#707070").encode(y=alt.datum(0)),
+        base.mark_line(strokeWidth=2),
+        base.mark_point(filled=True, size=45, opacity=1),
+    ).properties(width=720, height=220)
+    figure: alt.VConcatChart = alt.vconcat(
+        alt.hconcat(*panels, spacing=20),
+        below,
+        title=alt.Title(
+            "Shift of the residual stream by fine-tuning",
+            subtitle=[
+                f"{model}: each line joins a prompt's stream before (red circle) and after"
+                " (green square);",
+                "large marks are the means of all prompts",
+            ],
+        ),
+        spacing=24,
+    ).resolve_scale(color="independent")
+    return figure
+
+
+def _scatter(prompts: pd.DataFrame, means: pd.DataFrame, across: str | None) -> LayeredChart:
+    """Prompts of one layer, joined from before to after; across: title of the y axis."""
+    tooltip: list[str | alt.Tooltip] = [
+        "prompt:Q",
+        *(alt.Tooltip(f"{name}:Q", format=".3g") for name in prompts.columns[2:]),
+    ]
+    scale = alt.Scale(zero=False, nice=True)
+    base = alt.Chart(prompts).encode(
+        x=alt.X("along:Q", title="along the mean shift").scale(scale).axis(tickCount=4),
+        y=alt.Y("beside:Q", title=across).scale(scale).axis(tickCount=4),
+        tooltip=tooltip,
+    )
+    after = base.encode(
+        x=alt.X("along_after:Q", title="along the mean shift"),
+        y=alt.Y("beside_after:Q", title=across),
+    )
+    centre = alt.Chart(means).encode(x="along:Q", y="beside:Q")
+    marks = [
+        points.mark_point(filled=True, shape=shape, color=colour, size=22, opacity=0.75)
+        for points, (_, colour, shape) in zip((base, after), STAGES.values(), strict=True)
+    ]
+    centres = [
+        centre.transform_filter(f"datum.stage == '{stage}'").mark_point(
+            filled=True, shape=shape, color=colour, size=170, opacity=1, stroke="white"
+        )
+        for stage, (_, colour, shape) in STAGES.items()
+    ]
+    joined = base.encode(x2="along_after:Q", y2="beside_after:Q")
+    lines = joined.mark_rule(color="#909090", strokeWidth=0.7, opacity=0.6)
+    return alt.layer(lines, *marks, *centres)

@@ -1,0 +1,144 @@
+"""Figure 6: toxicity against perplexity of every intervention.
+
+Not a figure of the papers: it draws what tables 1 and 2 of Yang et al. 2024 (arXiv 2411.06424v1)
+list, with intervals. A panel a kind of intervention. x: perplexity. y: mean toxicity, 0 to 1.
+"""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dpo_neurons.figures.drawn_interventions import (
+    KINDS,
+    MEASURE_COLUMNS,
+    MEASURES,
+    REFERENCES,
+    drawn_kinds,
+    fill_intervals,
+    intervention_labels,
+    measured_rows,
+)
+from dpo_neurons.figures.labels import spread_labels
+from dpo_neurons.figures.style import AFTER, BEFORE, LayeredChart
+
+COLUMNS = ("intervention", "kind", "control_of", *MEASURE_COLUMNS)
+"""Columns of the table of interventions that are drawn."""
+
+PANELS = [kind for kind in KINDS if kind != "control"]
+"""Kinds that have a panel. A control stands in the panel of the patch that it controls."""
+TITLES = KINDS | {"patch": "Patching (filled), joined to its control (open)"}
+"""Title of each panel."""
+
+WIDTH, LABEL_HEIGHT = 520, 16
+"""Of a panel and a label, in pixels."""
+
+
+def aggregate(table: pd.DataFrame) -> pd.DataFrame:
+    """Sort the interventions into panels and join each control to its patch.
+
+    table: a row an intervention, COLUMNS as in the table file. Rows without a finite toxicity and
+    perplexity are left out, and a missing interval shrinks to its point. Returns intervention, the
+    measures with their intervals, kind (as drawn), panel ("" for none and dpo, which stand in every
+    panel), label, and for controls patch_toxicity and patch_perplexity, the point of the patch.
+    """
+    data = fill_intervals(measured_rows(table[list(COLUMNS)]))
+    data["kind"] = drawn_kinds(data["kind"])
+    references = data["kind"].isin(REFERENCES)
+    data["panel"] = data["kind"].replace("control", "patch").where(~references, "")
+    data["label"] = intervention_labels(data["intervention"])
+    patches = data[data["kind"] == "patch"].set_index("intervention")
+    controlled = data["control_of"].where(data["kind"] == "control")
+    for measure in MEASURES:
+        data[f"patch_{measure}"] = controlled.map(patches[measure])
+    return data.drop(columns="control_of")
+
+
+def chart(data: pd.DataFrame, model: str) -> alt.VConcatChart:
+    """Draw a panel a kind of intervention on common axes, with none and dpo in each."""
+    panels = [panel for panel in PANELS if (data["panel"] == panel).any()] or [""]
+    x, y, toxicities = _axes(data)
+    return alt.vconcat(
+        *[
+            _panel(
+                data[data["panel"].isin(["", panel])],
+                x if panel == panels[-1] else x.title(None),
+                y,
+                toxicities,
+                TITLES.get(panel, ""),
+            )
+            for panel in panels
+        ],
+        spacing=14,
+        title=alt.Title(
+            "Toxicity against perplexity",
+            subtitle=[
+                f"{model}: lower left is better; bars are intervals.",
+                "none and dpo, the models before and after fine-tuning, stand in every panel",
+            ],
+        ),
+    )
+
+
+def _axes(data: pd.DataFrame) -> tuple[alt.X, alt.Y, list[float]]:
+    """Common axes of the panels, perplexity logarithmic if it doubles, and toxicity's domain."""
+    low, high = _extent(data, "perplexity")
+    log = high > 2 * low > 0
+    margin = (high / low) ** 0.05 if log else 0.05 * (high - low)
+    domain = [low / margin, high * margin] if log else [low - margin, high + margin]
+    x = alt.X("perplexity:Q", title="perplexity (log scale)" if log else "perplexity")
+    x = x.scale(type="log" if log else "linear", domain=domain, nice=False)
+    x = x.axis(tickCount=5, format="~s", grid=False)
+    low, high = _extent(data, "toxicity")
+    margin = 0.05 * (high - low)
+    domain = [low - margin, high + margin]
+    y = alt.Y("toxicity:Q", title="mean toxicity").scale(domain=domain, nice=False, zero=False)
+    return x, y, domain
+
+
+def _extent(data: pd.DataFrame, measure: str) -> tuple[float, float]:
+    """Lowest and highest value of a measure and its intervals, never equal."""
+    ends = data[[measure, f"{measure}_low", f"{measure}_high"]].to_numpy(dtype=np.float64)
+    low, high = float(np.min(ends, initial=np.inf)), float(np.max(ends, initial=-np.inf))
+    return (low, high) if low < high else (low - 0.5, high + 0.5) if len(data) else (0.0, 1.0)
+
+
+def _panel(
+    rows: pd.DataFrame, x: alt.X, y: alt.Y, toxicities: list[float], title: str
+) -> LayeredChart:
+    """One panel, with a label at the right for every row that is no control."""
+    labelled = rows[rows["kind"] != "control"]
+    height = LABEL_HEIGHT * max(len(labelled) + 2, 13)
+    gap = LABEL_HEIGHT / height * (toxicities[1] - toxicities[0])
+    places = spread_labels(labelled["toxicity"].to_numpy(), gap, *toxicities)
+    rows = rows.assign(label_toxicity=pd.Series(places, index=labelled.index))
+    kinds = ["none", "dpo", "control", *PANELS]
+    colours = [BEFORE, AFTER, "#808080", *["#303030"] * len(PANELS)]
+    shapes = ["circle", "square", *["diamond"] * (1 + len(PANELS))]
+    colour = alt.Color("kind:N", legend=None).scale(domain=kinds, range=colours)
+    shape = alt.Shape("kind:N", legend=None).scale(domain=kinds, range=shapes)
+    values = [alt.Tooltip(f"{column}:Q", format=".4g") for column in MEASURE_COLUMNS]
+
+    base = alt.Chart(rows).encode(x=x, y=y)
+    coloured = base.encode(color=colour, tooltip=["intervention:N", *values])
+    intervals = coloured.mark_rule(strokeWidth=1.4, opacity=0.7)
+    is_control, is_labelled = "datum.kind == 'control'", "datum.kind != 'control'"
+    return alt.layer(
+        base.transform_filter(is_labelled)
+        .mark_rule(color="#C4C4C4", strokeDash=[2, 2])
+        .encode(x2=alt.value(WIDTH + 8), y2="label_toxicity:Q"),
+        base.transform_filter("isValid(datum.patch_toxicity)")
+        .mark_rule(color="#808080")
+        .encode(x2="patch_perplexity:Q", y2="patch_toxicity:Q"),
+        intervals.encode(x="perplexity_low:Q", x2="perplexity_high:Q"),
+        intervals.encode(y="toxicity_low:Q", y2="toxicity_high:Q"),
+        coloured.transform_filter(is_control)
+        .mark_point(fill="white", size=55, opacity=1)
+        .encode(shape=shape),
+        coloured.transform_filter(is_labelled)
+        .mark_point(filled=True, size=75, opacity=1)
+        .encode(shape=shape),
+        coloured.transform_filter(is_labelled)
+        .mark_text(align="left", baseline="middle")
+        .encode(x=alt.value(WIDTH + 12), y="label_toxicity:Q", text="label:N"),
+        title=alt.Title(title, fontSize=13, fontWeight="normal", offset=6),
+    ).properties(width=WIDTH, height=height)

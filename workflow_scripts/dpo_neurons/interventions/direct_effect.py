@@ -1,0 +1,33 @@
+"""The direct effect of a plan: how much less the first model writes along the direction."""
+
+import numpy as np
+import pandas as pd
+
+from dpo_neurons.interventions.operations import OPERATIONS, Means
+
+
+def predict_reduction(
+    plan: pd.DataFrame, contributions: pd.DataFrame, along: np.ndarray, source: str = "post"
+) -> float:
+    """Predict how much less the first model writes along the direction, inputs unchanged.
+
+    What a neuron writes is mean activation × component of its value vector; operations change
+    either. contributions: a row a neuron in order of layer and neuron, with mean activations;
+    along: (n_layers, d_mlp), components of the first model's value vectors along the unit
+    direction; source: the checkpoint, "pre" or "post", whose activations prompt-specific
+    operations give.
+    Returns NaN if the plan has an operation whose effect means do not tell.
+    """
+    if any(OPERATIONS[name].predict is None for name in plan["operation"].unique()):
+        return float("nan")
+    before, components = contributions["activation_pre"].to_numpy(), along.reshape(-1)
+    means = Means(
+        activation=before.copy(),
+        component=components.copy(),
+        source=contributions[f"activation_{source}"].to_numpy(),
+    )
+    for operation, rows in plan.groupby("operation"):
+        neurons = rows["layer"].to_numpy() * along.shape[1] + rows["neuron"].to_numpy()
+        OPERATIONS[operation].predict(means, neurons, rows["value"].to_numpy())
+    written = before * components - means.activation * means.component
+    return float(written.sum()) + means.subtracted

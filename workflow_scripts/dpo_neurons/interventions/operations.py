@@ -1,0 +1,186 @@
+"""The registry of operations: what each acts on, how, and what direct effect it predicts.
+
+A plan names operations by the keys of OPERATIONS. To add one, add an entry: the engine (hooks), the
+check of plans and the prediction of effects read this table alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:  # keeps programs that only read or write plans from loading torch
+    from torch import Tensor
+
+Predict = Callable[["Means", np.ndarray, np.ndarray], None]
+"""Changes the means of some neurons, (n,) by index, as the operation does by its values, (n,)."""
+
+
+@dataclass
+class Means:
+    """What a prediction is made from: the first model's neurons, each (n_neurons,)."""
+
+    activation: np.ndarray
+    """Mean activations m."""
+    component: np.ndarray
+    """Components of the value vectors along the unit direction, v · w/|w|."""
+    source: np.ndarray
+    """Mean activations of the model that prompt-specific operations take theirs from."""
+    subtracted: float = 0.0
+    """What is taken from the MLP outputs themselves, in units of the direction."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What all operations have: the prediction of their direct effect, if there can be one."""
+
+    predict: Predict | None
+    """None where mean activations do not tell the effect."""
+
+    @property
+    def target(self) -> str:
+        """What is changed; a plan changes the same thing once."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class ActivationOperation(Operation):
+    """Acts on activations m, at the positions asked for: m · factor + offset, or offset alone."""
+
+    set_terms: Callable[[ActivationTerms, Tensor, Tensor], None]
+    """Writes factor and offset of neurons, (n,) by index, from their values, (n,)."""
+
+    @property
+    def target(self) -> str:
+        """The activation."""
+        return "activation"
+
+
+@dataclass(frozen=True)
+class SourceOperation(Operation):
+    """Gives each prompt's neurons the activations of a source model on that prompt."""
+
+    values: Literal["prompt", "token"]
+    """Its mean over the tokens that it generates, or its activation at each token."""
+
+    @property
+    def target(self) -> str:
+        """The activation."""
+        return "activation"
+
+
+@dataclass(frozen=True)
+class WeightOperation(Operation):
+    """Edits key or value vectors, at all positions, and restores them bit by bit."""
+
+    vectors: Literal["key", "value"]
+    edit: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    """New vectors, (n, d_model), from the old, values (n,) and orthonormal rows (k, d_model)."""
+    needs_direction: bool = False
+
+    @property
+    def target(self) -> str:
+        """The key vector or the value vector."""
+        return f"{self.vectors} vector"
+
+
+@dataclass(frozen=True)
+class OutputOperation(Operation):
+    """Subtracts a multiple of the unit direction from a layer's MLP output."""
+
+    needs_direction: bool = True
+
+    @property
+    def target(self) -> str:
+        """The MLP output."""
+        return "MLP output"
+
+
+@dataclass(frozen=True)
+class ActivationTerms:
+    """What a plan does to one layer's activations m, neuron by neuron: m · factor + offset.
+
+    All are (d_mlp,). Where `replaced` is True the offset takes the place of m, even if m is
+    infinite.
+    """
+
+    replaced: Tensor
+    factor: Tensor
+    offset: Tensor
+
+
+def _set(terms: ActivationTerms, neurons: Tensor, values: Tensor) -> None:
+    terms.offset[neurons] = values
+    terms.replaced[neurons] = True
+
+
+def _scale(terms: ActivationTerms, neurons: Tensor, values: Tensor) -> None:
+    terms.factor[neurons] = values
+
+
+def _add(terms: ActivationTerms, neurons: Tensor, values: Tensor) -> None:
+    terms.offset[neurons] = values
+
+
+def _predict_set(means: Means, neurons: np.ndarray, values: np.ndarray) -> None:
+    means.activation[neurons] = values
+
+
+def _predict_scale(means: Means, neurons: np.ndarray, values: np.ndarray) -> None:
+    means.activation[neurons] *= values
+
+
+def _predict_add(means: Means, neurons: np.ndarray, values: np.ndarray) -> None:
+    means.activation[neurons] += values
+
+
+def _predict_source(means: Means, neurons: np.ndarray, values: np.ndarray) -> None:
+    means.activation[neurons] = means.source[neurons]
+
+
+def _predict_removed(means: Means, neurons: np.ndarray, values: np.ndarray) -> None:
+    means.component[neurons] *= 1 - values
+
+
+def _predict_subtracted(means: Means, neurons: np.ndarray, values: np.ndarray) -> None:
+    means.subtracted += float(values.sum())
+
+
+def _scale_vectors(vectors: Tensor, values: Tensor, basis: Tensor | None) -> Tensor:
+    return vectors * values.to(vectors)[:, None]
+
+
+def _remove_directions(vectors: Tensor, values: Tensor, basis: Tensor | None) -> Tensor:
+    """Take a share, `values`, of what lies along the basis; float64, rounded once."""
+    assert basis is not None
+    wide = vectors.double()
+    return (wide - values[:, None] * (wide @ basis.T) @ basis).to(vectors)
+
+
+OPERATIONS: dict[str, Operation] = {
+    "set": ActivationOperation(_predict_set, _set),
+    "scale": ActivationOperation(_predict_scale, _scale),
+    "add": ActivationOperation(_predict_add, _add),
+    "set_prompt_mean": SourceOperation(_predict_source, "prompt"),
+    "set_token": SourceOperation(_predict_source, "token"),
+    # A key acts through the activation function, on inputs that no table of means holds.
+    "scale_key": WeightOperation(None, "key", _scale_vectors),
+    "remove_direction": WeightOperation(
+        _predict_removed, "value", _remove_directions, needs_direction=True
+    ),
+    "subtract_direction": OutputOperation(_predict_subtracted),
+}
+"""Every operation by the name that plans have for it."""
+
+
+def names_of(kind: type[Operation]) -> list[str]:
+    """List the names of the operations of one class."""
+    return [name for name, operation in OPERATIONS.items() if isinstance(operation, kind)]
+
+
+def needs_direction(name: str) -> bool:
+    """Whether an operation needs the direction itself, which is not in the plan."""
+    return getattr(OPERATIONS[name], "needs_direction", False)
