@@ -37,9 +37,10 @@ for shard in range(1, SHARDS + 1):
             dtype=dtype_of,
             attention=attention_of,
             pieces=PIECES,
+            program=path_of("activations/capture_activations"),
             code=code_of("activations/capture_activations"),
         shell:
-            "python {SCRIPTS}/activations/capture_activations.py --checkpoint {input.checkpoint}"
+            "python {params.program} --checkpoint {input.checkpoint}"
             " --source {input.source} --name {params.model} --prompts {input.prompts}"
             " --tokens {params.tokens} --positions {params.positions}"
             " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
@@ -77,9 +78,10 @@ for shard in range(1, SHARDS + 1):
             dtype=dtype_of,
             attention=attention_of,
             pieces=PIECES,
+            program=path_of("activations/capture_crossed_activations"),
             code=code_of("activations/capture_crossed_activations"),
         shell:
-            "python {SCRIPTS}/activations/capture_crossed_activations.py"
+            "python {params.program}"
             " --checkpoint-pre {input.checkpoint} --checkpoint-post {input.checkpoint_post}"
             " --source-pre {input.source_pre} --source-post {input.source_post}"
             " --name {params.model} --prompts {input.prompts} --tokens {params.tokens}"
@@ -107,6 +109,7 @@ rule gather_activations:
     conda:
         ENVIRONMENT
     params:
+        program=path_of("activations/gather_activations"),
         code=code_of("activations/gather_activations"),
     shell:
-        "python {SCRIPTS}/activations/gather_activations.py --pieces {input} --output {output} 2> {log}"
+        "python {params.program} --pieces {input} --output {output} 2> {log}"

@@ -11,9 +11,10 @@ rule build_tokenizer:
     conda:
         ENVIRONMENT
     params:
+        program=path_of("checkpoints/build_tokenizer"),
         code=code_of("checkpoints/build_tokenizer"),
     shell:
-        "python {SCRIPTS}/checkpoints/build_tokenizer.py --output {output} 2> {log}"
+        "python {params.program} --output {output} 2> {log}"
 
 
 rule train_language_model:
@@ -36,9 +37,10 @@ rule train_language_model:
     params:
         recipe=lambda wildcards: options(config["models"][wildcards.model]["pre"]),
         seed=SEED,
+        program=path_of("checkpoints/train_language_model"),
         code=code_of("checkpoints/train_language_model"),
     shell:
-        "python {SCRIPTS}/checkpoints/train_language_model.py --text {input.text}"
+        "python {params.program} --text {input.text}"
         " --tokenizer {input.tokenizer} {params.recipe} --seed {params.seed}"
         " --threads {threads} --output {output.checkpoint} --source-output {output.source}"
         " 2> {log}"
@@ -67,9 +69,10 @@ rule train_dpo:
         recipe=lambda wildcards: options(config["models"][wildcards.model]["post"]),
         dtype=dtype_of,
         seed=SEED,
+        program=path_of("checkpoints/train_dpo"),
         code=code_of("checkpoints/train_dpo"),
     shell:
-        "python {SCRIPTS}/checkpoints/train_dpo.py --checkpoint {input.checkpoint}"
+        "python {params.program} --checkpoint {input.checkpoint}"
         " --pairs {input.pairs} --dtype {params.dtype} {params.recipe} --seed {params.seed}"
         " --device {resources.device} --threads {threads} --output {output.checkpoint}"
         " --source-output {output.source} 2> {log}"
@@ -98,9 +101,10 @@ rule train_sft:
         recipe=lambda wildcards: options(config["models"][wildcards.model]["post"]),
         dtype=dtype_of,
         seed=SEED,
+        program=path_of("checkpoints/train_sft"),
         code=code_of("checkpoints/train_sft"),
     shell:
-        "python {SCRIPTS}/checkpoints/train_sft.py --checkpoint {input.checkpoint}"
+        "python {params.program} --checkpoint {input.checkpoint}"
         " --demonstrations {input.demonstrations} --dtype {params.dtype} {params.recipe}"
         " --seed {params.seed} --device {resources.device} --threads {threads}"
         " --output {output.checkpoint} --source-output {output.source} 2> {log}"
@@ -126,9 +130,10 @@ rule link_checkpoint:
         + 3 * old_weights_mb(given_checkpoint(wildcards)["path"]),
     params:
         given=lambda wildcards: options(given_checkpoint(wildcards)),
+        program=path_of("checkpoints/link_checkpoint"),
         code=code_of("checkpoints/link_checkpoint"),
     shell:
-        "python {SCRIPTS}/checkpoints/link_checkpoint.py {params.given} --output {output.checkpoint}"
+        "python {params.program} {params.given} --output {output.checkpoint}"
         " --source-output {output.source} 2> {log}"
 
 
@@ -154,9 +159,10 @@ rule merge_adapter:
     params:
         adapter=lambda wildcards: given_path(f"models.{wildcards.model}.post"),
         dtype=dtype_of,
+        program=path_of("checkpoints/merge_adapter"),
         code=code_of("checkpoints/merge_adapter"),
     shell:
-        "python {SCRIPTS}/checkpoints/merge_adapter.py --checkpoint {input.checkpoint}"
+        "python {params.program} --checkpoint {input.checkpoint}"
         " --adapter {params.adapter:q} --dtype {params.dtype} --threads {threads}"
         " --output {output.checkpoint} --source-output {output.source} 2> {log}"
 
@@ -182,8 +188,9 @@ rule import_state_dict:
         mem_mb=lambda wildcards, input: 2000 + 3 * Path(input.path).stat().st_size // 1_000_000,
     params:
         like=architecture_of,
+        program=path_of("checkpoints/import_state_dict"),
         code=code_of("checkpoints/import_state_dict"),
     shell:
-        "python {SCRIPTS}/checkpoints/import_state_dict.py --path {input.path:q} --like {params.like:q}"
+        "python {params.program} --path {input.path:q} --like {params.like:q}"
         " --threads {threads} --output {output.checkpoint} --source-output {output.source}"
         " 2> {log}"

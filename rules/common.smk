@@ -8,8 +8,8 @@ SCRIPTS = shlex.quote(
     os.path.relpath(PACKAGE_ROOT) if PACKAGE_ROOT.is_relative_to(Path.cwd()) else str(PACKAGE_ROOT)
 )
 # Jobs run the package beside this Snakefile, whose digest their rules carry, and no installed one.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+os.environ.update(
+    PYTHONPATH=os.pathsep.join([str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 )
 
 RESULTS = STUDY.results
@@ -56,6 +56,11 @@ def log_path(rule, *wildcards):
 def benchmark_path(rule, *wildcards):
     """Path of a job's benchmark, as its log's."""
     return f"{RESULTS}/benchmarks/{'/'.join([rule, *wildcards])}.tsv"
+
+
+def path_of(program):
+    """Path of a program, quoted, as a job's command line has it."""
+    return f"{SCRIPTS}/{program}.py"
 
 
 def code_of(program):
@@ -244,3 +249,17 @@ def where_results_are():
         command.append("--config")
         command += [f"{key}={value}" for key, value in workflow.config_settings.config.items()]
     return f"Results: {', '.join(found) or RESULTS}. All in one page: {shlex.join(command)}"
+
+
+def files_as_options(wildcards, input):
+    """A figure's input files as command-line options, named as in the rule."""
+    return options(dict(input.items()))
+
+
+def drawn_by(program, **settings):
+    """Params of a figure: the program that draws it, its settings as options, its code's digest."""
+    return {
+        "program": path_of(f"figures/{program}"),
+        "settings": options(settings),
+        "code": code_of(f"figures/{program}"),
+    }

@@ -31,9 +31,10 @@ rule train_probe:
         dtype=dtype_of,
         attention=attention_of,
         seed=SEED,
+        program=path_of("directions/train_probe"),
         code=code_of("directions/train_probe"),
     shell:
-        "python {SCRIPTS}/directions/train_probe.py --checkpoint {input.checkpoint}"
+        "python {params.program} --checkpoint {input.checkpoint}"
         " --comments {input.comments} {params.recipe}"
         " --seed {params.seed} --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus} --batch-size {resources.batch_size}"
         " --device {resources.device} --threads {threads} --output {output} 2> {log}"
@@ -54,9 +55,10 @@ rule import_direction:
     conda:
         ENVIRONMENT
     params:
+        program=path_of("directions/import_direction"),
         code=code_of("directions/import_direction"),
     shell:
-        "python {SCRIPTS}/directions/import_direction.py --path {input:q} --output {output} 2> {log}"
+        "python {params.program} --path {input:q} --output {output} 2> {log}"
 
 
 rule compute_embedding_direction:
@@ -76,9 +78,10 @@ rule compute_embedding_direction:
     threads: config["compute"]["threads"]
     params:
         words=lambda wildcards: options(config["directions"][wildcards.direction]),
+        program=path_of("directions/compute_embedding_direction"),
         code=code_of("directions/compute_embedding_direction"),
     shell:
-        "python {SCRIPTS}/directions/compute_embedding_direction.py --checkpoint {input.checkpoint}"
+        "python {params.program} --checkpoint {input.checkpoint}"
         " {params.words} --threads {threads} --output {output} 2> {log}"
 
 
@@ -107,9 +110,10 @@ rule compute_svd_direction:
                 for key in ("neurons", "components")
             }
         ),
+        program=path_of("directions/compute_svd_direction"),
         code=code_of("directions/compute_svd_direction"),
     shell:
-        "python {SCRIPTS}/directions/compute_svd_direction.py --checkpoint {input.checkpoint}"
+        "python {params.program} --checkpoint {input.checkpoint}"
         " --direction {input.direction} {params.shape} --threads {threads}"
         " --output {output} 2> {log}"
 
@@ -140,8 +144,9 @@ rule tabulate_logit_lens:
         title=lambda wildcards: options(
             {"title": f"Logit lens of {wildcards.direction} in {wildcards.model}"}
         ),
+        program=path_of("directions/tabulate_logit_lens"),
         code=code_of("directions/tabulate_logit_lens"),
     shell:
-        "python {SCRIPTS}/directions/tabulate_logit_lens.py --checkpoint {input.checkpoint}"
+        "python {params.program} --checkpoint {input.checkpoint}"
         " --direction {input.direction} {params.size} {params.title} --threads {threads}"
         " --csv {output.csv} --markdown {output.markdown} --page {output.page} 2> {log}"

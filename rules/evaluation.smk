@@ -28,9 +28,10 @@ rule score_continuations:
         files=lambda wildcards, input: options(
             {name: path for name, path in input.items() if name != "continuations"}
         ),
+        program=path_of("evaluation/score_continuations"),
         code=code_of("evaluation/score_continuations"),
     shell:
-        "python {SCRIPTS}/evaluation/score_continuations.py --continuations {input.continuations}"
+        "python {params.program} --continuations {input.continuations}"
         " {params.scorer} {params.files} {resources.running} --output {output} 2> {log}"
 
 
@@ -76,9 +77,10 @@ rule tabulate_interventions:
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
+        program=path_of("evaluation/tabulate_interventions"),
         code=code_of("evaluation/tabulate_interventions"),
     shell:
-        "python {SCRIPTS}/evaluation/tabulate_interventions.py --results {params.results}"
+        "python {params.program} --results {params.results}"
         " --model {wildcards.model} --interventions {input.interventions}"
         " --references {input.references} --resamples {params.resamples}"
         " --level {params.level} --seed {params.seed} --csv {output.csv}"
@@ -104,9 +106,10 @@ rule compare_interventions:
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
+        program=path_of("evaluation/compare_interventions"),
         code=code_of("evaluation/compare_interventions"),
     shell:
-        "python {SCRIPTS}/evaluation/compare_interventions.py --results {params.results}"
+        "python {params.program} --results {params.results}"
         " --model {wildcards.model} --interventions {input.interventions}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
         " --csv {output.csv} --markdown {output.markdown} 2> {log}"
@@ -138,9 +141,10 @@ rule compare_models:
         results=lambda wildcards, output: str(Path(output.csv).parents[1]),
         models=MODELS,
         direction=DIRECTION,
+        program=path_of("evaluation/compare_models"),
         code=code_of("evaluation/compare_models"),
     shell:
-        "python {SCRIPTS}/evaluation/compare_models.py --results {params.results}"
+        "python {params.program} --results {params.results}"
         " --models {params.models} --direction {params.direction}"
         " --csv {output.csv} --markdown {output.markdown} --page {output.page} 2> {log}"
 
@@ -170,9 +174,10 @@ rule predict_toxicity:
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
+        program=path_of("evaluation/predict_toxicity"),
         code=code_of("evaluation/predict_toxicity"),
     shell:
-        "python {SCRIPTS}/evaluation/predict_toxicity.py --table {input.table} --plans {input.plans}"
+        "python {params.program} --table {input.table} --plans {input.plans}"
         " --contributions {input.contributions} --checkpoint-pre {input.checkpoint}"
         " --direction {input.direction} --resamples {params.resamples} --level {params.level}"
         " --seed {params.seed} --output {output.rows} --correlations {output.correlations} 2> {log}"

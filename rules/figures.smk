@@ -37,20 +37,6 @@ FIGURES = expand(
 ) + expand(f"{RESULTS}/figures/comparison/16_models.{{extension}}", extension=FIGURE_EXTENSIONS)
 
 
-def files_as_options(wildcards, input):
-    """A figure's input files as command-line options, named as in the rule."""
-    return options(dict(input.items()))
-
-
-def drawn_by(program, **settings):
-    """Params of a figure: the program that draws it, its settings as options, its code's digest."""
-    return {
-        "program": program,
-        "settings": options(settings),
-        "code": code_of(f"figures/{program}"),
-    }
-
-
 # How every figure is drawn. It has no output: only the rules that use it are run.
 rule draw_figure:
     log:
@@ -62,7 +48,7 @@ rule draw_figure:
         model="--model {model}",
         stem=stem_of,
     shell:
-        "python {SCRIPTS}/figures/{params.program}.py {params.files} {params.settings}"
+        "python {params.program} {params.files} {params.settings}"
         " {params.model} --output-stem {params.stem} 2> {log}"
 
 

@@ -13,9 +13,10 @@ rule list_interventions:
     params:
         entries=json.dumps(config["interventions"], ensure_ascii=False),
         direction=DIRECTION,
+        program=path_of("interventions/list_interventions"),
         code=code_of("interventions/list_interventions"),
     shell:
-        "python {SCRIPTS}/interventions/list_interventions.py --entries {params.entries:q}"
+        "python {params.program} --entries {params.entries:q}"
         " --direction {params.direction} --output {output} 2> {log}"
 
 
@@ -33,10 +34,10 @@ rule write_plan:
     params:
         selection=lambda wildcards: STUDY.plan_options(wildcards.intervention),
         files=lambda wildcards, input: options(dict(input.items())),
+        program=path_of("interventions/write_plan"),
         code=code_of("interventions/write_plan"),
     shell:
-        "python {SCRIPTS}/interventions/write_plan.py {params.selection} {params.files}"
-        " --output {output} 2> {log}"
+        "python {params.program} {params.selection} {params.files}" " --output {output} 2> {log}"
 
 
 rule run_intervention:
@@ -68,9 +69,10 @@ rule run_intervention:
         perplexity_positions=config["perplexity"]["positions"],
         dtype=dtype_of,
         attention=attention_of,
+        program=path_of("interventions/run_intervention"),
         code=code_of("interventions/run_intervention"),
     shell:
-        "python {SCRIPTS}/interventions/run_intervention.py --checkpoint {input.checkpoint}"
+        "python {params.program} --checkpoint {input.checkpoint}"
         " --plan {input.plan} --challenge-prompts {input.challenge}"
         " --reference-sentences {input.references} --tokens {params.tokens}"
         " --generation-positions {params.generation_positions} --perplexity-text {input.text}"
@@ -114,9 +116,10 @@ for shard in range(1, SHARDS + 1):
             dtype=dtype_of,
             attention=attention_of,
             pieces=PIECES,
+            program=path_of("interventions/capture_under_plan"),
             code=code_of("interventions/capture_under_plan"),
         shell:
-            "python {SCRIPTS}/interventions/capture_under_plan.py --checkpoint {input.checkpoint}"
+            "python {params.program} --checkpoint {input.checkpoint}"
             " --source {input.source} --name {params.model} --prompts {input.prompts}"
             " --tokens {params.tokens} --positions {params.positions}"
             " --plan {input.plan} --plan-positions {params.plan_positions}"

@@ -28,9 +28,10 @@ rule compute_contributions:
         ENVIRONMENT
     params:
         definition=config["groups"]["definition"],
+        program=path_of("neurons/compute_contributions"),
         code=code_of("neurons/compute_contributions"),
     shell:
-        "python {SCRIPTS}/neurons/compute_contributions.py"
+        "python {params.program}"
         " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --direction {input.direction} --definition {params.definition}"
@@ -54,9 +55,10 @@ rule summarise_groups:
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
+        program=path_of("neurons/summarise_groups"),
         code=code_of("neurons/summarise_groups"),
     shell:
-        "python {SCRIPTS}/neurons/summarise_groups.py --contributions {input.contributions}"
+        "python {params.program} --contributions {input.contributions}"
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
         " --output {output} 2> {log}"
@@ -80,9 +82,10 @@ rule decompose_reductions:
     conda:
         ENVIRONMENT
     params:
+        program=path_of("neurons/decompose_reductions"),
         code=code_of("neurons/decompose_reductions"),
     shell:
-        "python {SCRIPTS}/neurons/decompose_reductions.py --contributions {input.contributions}"
+        "python {params.program} --contributions {input.contributions}"
         " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
         " --activations-pre {input.activations_pre} --activations-crossed {input.activations_crossed}"
         " --direction {input.direction} --output {output.neurons}"
@@ -108,9 +111,10 @@ rule summarise_cancellation:
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
+        program=path_of("neurons/summarise_cancellation"),
         code=code_of("neurons/summarise_cancellation"),
     shell:
-        "python {SCRIPTS}/neurons/summarise_cancellation.py --contributions {input.contributions}"
+        "python {params.program} --contributions {input.contributions}"
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
         " --output {output.layers} --curve {output.curve} --neurons {output.neurons} 2> {log}"
@@ -137,9 +141,10 @@ rule compare_residuals:
         # A few layers of value vectors, in float64.
         mem_mb=lambda wildcards, input: 2000 + checkpoint_mb(input.checkpoint_pre) // 5,
     params:
+        program=path_of("neurons/compare_residuals"),
         code=code_of("neurons/compare_residuals"),
     shell:
-        "python {SCRIPTS}/neurons/compare_residuals.py"
+        "python {params.program}"
         " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --direction {input.direction} --output {output.layers}"
@@ -160,9 +165,10 @@ rule describe_neurons:
     conda:
         ENVIRONMENT
     params:
+        program=path_of("neurons/describe_neurons"),
         code=code_of("neurons/describe_neurons"),
     shell:
-        "python {SCRIPTS}/neurons/describe_neurons.py --checkpoint {input.checkpoint}"
+        "python {params.program} --checkpoint {input.checkpoint}"
         " --activations {input.activations} --direction {input.direction}"
         " --output {output} 2> {log}"
 
@@ -184,9 +190,10 @@ rule summarise_totals:
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
+        program=path_of("neurons/summarise_totals"),
         code=code_of("neurons/summarise_totals"),
     shell:
-        "python {SCRIPTS}/neurons/summarise_totals.py --contributions {input.contributions}"
+        "python {params.program} --contributions {input.contributions}"
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
         " --output {output} 2> {log}"

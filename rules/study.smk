@@ -16,9 +16,10 @@ rule write_synthetic_data:
     params:
         rows=lambda wildcards: config["data"][wildcards.dataset].get("rows", 0),
         seed=SEED,
+        program=path_of("study/write_synthetic_data"),
         code=code_of("study/write_synthetic_data"),
     shell:
-        "python {SCRIPTS}/study/write_synthetic_data.py --dataset {wildcards.dataset}"
+        "python {params.program} --dataset {wildcards.dataset}"
         " --rows {params.rows} --seed {params.seed} --output {output.rows}"
         " --source-output {output.source} 2> {log}"
 
@@ -37,9 +38,10 @@ rule fetch_from_hub:
         ENVIRONMENT
     params:
         pin=lambda wildcards: STUDY.fetch_options(wildcards.entry),
+        program=path_of("study/fetch_from_hub"),
         code=code_of("study/fetch_from_hub"),
     shell:
-        "python {SCRIPTS}/study/fetch_from_hub.py {params.pin} --output {output.files}"
+        "python {params.program} {params.pin} --output {output.files}"
         " --source-output {output.source} 2> {log}"
 
 
@@ -60,9 +62,10 @@ rule import_data:
     params:
         paths=lambda wildcards: options({"paths": STUDY.data_paths(wildcards.dataset)}),
         selection=lambda wildcards: STUDY.selection_options(wildcards.dataset),
+        program=path_of("study/import_data"),
         code=code_of("study/import_data"),
     shell:
-        "python {SCRIPTS}/study/import_data.py --dataset {wildcards.dataset} {params.paths}"
+        "python {params.program} --dataset {wildcards.dataset} {params.paths}"
         " {params.selection} --output {output.rows} --source-output {output.source} 2> {log}"
 
 
@@ -76,6 +79,7 @@ use rule import_data as import_hub_data with:
             {"paths": f"{input}/{config['data'][wildcards.dataset]['files']}"}
         ),
         selection=lambda wildcards: STUDY.selection_options(wildcards.dataset),
+        program=path_of("study/import_data"),
         code=code_of("study/import_data"),
 
 
@@ -98,7 +102,8 @@ rule tabulate_sources:
         ENVIRONMENT
     params:
         results=lambda wildcards, output: str(Path(output.csv).parent),
+        program=path_of("study/tabulate_sources"),
         code=code_of("study/tabulate_sources"),
     shell:
-        "python {SCRIPTS}/study/tabulate_sources.py --results {params.results}"
+        "python {params.program} --results {params.results}"
         " --sources {input} --csv {output.csv} --page {output.page} 2> {log}"
