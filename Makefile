@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: figures report dag test test-fast test-slurm bench notebook docs lint types format clean
+.PHONY: figures report dag test test-slurm bench lint format clean
 
 figures: $(READY)  ## run the study to its last figure
 	snakemake --cores $(CORES) figures
@@ -17,13 +17,10 @@ report: $(READY)  ## report.html: figures and tables with captions
 	snakemake --report report.html
 
 dag: $(READY)  ## dag.dot: the jobs, for graphviz
-	snakemake --dag figures > dag.dot
+	snakemake figures --dag dot > dag.dot
 
 test: $(DEV_READY)  ## run every test
 	pytest -n 2 --dist worksteal
-
-test-fast: $(DEV_READY)  ## the tests that need no finished study
-	pytest -n 2 --dist worksteal -m "not slow"
 
 test-slurm: $(DEV_READY)  ## the micro study through a Slurm of one node; on Debian, as root
 	$(PIP) --requirement requirements-slurm.txt
@@ -33,23 +30,11 @@ bench: $(DEV_READY)  ## every benchmark, one after the other; see docs/benchmark
 	for each in capture capture_growth patched_generation neuron_tables scoring workflow_overhead; do \
 	  python bench/$$each.py || exit 1; done
 
-notebook: $(DEV_READY)  ## run notebooks/tour.ipynb on a finished small study
-	snakemake --cores $(CORES) figures --configfile tests/micro.yaml
-	python notebooks/run_notebook.py notebooks/tour.ipynb --study results/micro
-
-docs: $(DEV_READY)  ## the docs as a site, in site/; a broken link is an error
-	python docs/write_configuration_page.py
-	mkdocs build --strict --quiet
-
-lint: $(DEV_READY)  ## ruff, snakefmt, Snakemake's own lints, types
+lint: $(DEV_READY)  ## ruff, snakefmt and Snakemake's own lints
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint
-	$(MAKE) types
-
-types: $(DEV_READY)  ## check the types of the package
-	mypy
 
 format: $(DEV_READY)  ## format Python and Snakemake files
 	ruff check --fix .
@@ -57,7 +42,7 @@ format: $(DEV_READY)  ## format Python and Snakemake files
 	snakefmt Snakefile rules
 
 clean:  ## remove results; .venv stays
-	rm -rf results report.html dag.dot site
+	rm -rf results report.html dag.dot
 
 # The package itself is installed as it lies here, so that a pasted command finds it.
 $(READY): requirements.txt pyproject.toml

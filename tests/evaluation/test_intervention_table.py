@@ -24,7 +24,7 @@ ROWS = pd.DataFrame(describe_rows(ENTRIES, "probe"), columns=list(METADATA))
 
 
 def outcomes(effect=0.5, n=40):
-    """Toxicity falls by `effect` under dpo, by a half of it under patch_tp, rises under its control."""
+    """Toxicity falls by `effect` under dpo, half of it under patch_tp, and rises under control."""
     random = np.random.default_rng(1)
     before = 0.6 + 0.1 * random.normal(size=n)
     drops = np.array([0, effect, effect / 2, -effect / 4])

@@ -17,12 +17,12 @@ from dpo_neurons.evaluation.outcomes import read_outcomes
 from dpo_neurons.files.jsonl import read_jsonl, write_jsonl
 from dpo_neurons.files.provenance import read_source, sha256_of, write_source
 from dpo_neurons.files.tables import read_csv, write_table
-from dpo_neurons.interventions.neuron_selection import NEURON_COLUMNS, read_neurons
 from dpo_neurons.interventions.plans import make_plan, read_plan, write_plan
 from dpo_neurons.models.loading import load_model, load_tokenizer
 from dpo_neurons.models.weight_reader import StoredWeights
 from dpo_neurons.neurons.contributions import COLUMNS as CONTRIBUTIONS
 from dpo_neurons.neurons.contributions import read_contributions
+from dpo_neurons.neurons.neuron_table import NEURON_COLUMNS, read_neurons
 from dpo_neurons.study.datasets import read_dataset
 
 N = 40

@@ -80,7 +80,8 @@ def test_any_kind_of_tokenizer_will_do(tmp_path):
 
 def test_none_of_it_loads_torch():
     code = (
-        "import sys; sys.path[:0] = ['workflow_scripts', 'workflow_scripts/checkpoints']; import link_checkpoint; "
+        "import sys; sys.path[:0] = ['workflow_scripts', 'workflow_scripts/checkpoints']; "
+        "import link_checkpoint; "
         "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0

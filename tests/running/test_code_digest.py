@@ -30,7 +30,11 @@ def test_other_processes_compute_the_same_digest(tmp_path):
     scripts = Scripts(
         tmp_path, "from shared import plans, rows\nprint(plans, rows)\n", plans=LOAD, rows="A = {}"
     )
-    line = "import sys; from dpo_neurons.running.code_digest import code_digest as d; print(d(sys.argv[1]))"
+    line = (
+        "import sys; from pathlib import Path; "
+        "from dpo_neurons.running.code_digest import code_digest as d; "
+        "print(d(Path(sys.argv[1]), Path(sys.argv[1]).parent))"
+    )
     for seed in ("1", "2"):
         printed = subprocess.run(
             [sys.executable, "-c", line, scripts.program],

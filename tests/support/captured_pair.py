@@ -1,4 +1,4 @@
-"""Both checkpoints of a architecture captured as the programs capture them, for tests of what follows."""
+"""Both checkpoints of an architecture, captured as the programs capture them."""
 
 import sys
 from pathlib import Path

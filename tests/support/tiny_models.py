@@ -31,7 +31,7 @@ SPECIAL = {
     "qwen3": {"head_dim": 4},
     "opt": {"ffn_dim": 24, "word_embed_proj_dim": 16},
 }
-"""What a architecture's configuration says besides GATED; GPT-2 has other names for all of it."""
+"""What an architecture's configuration says besides GATED; GPT-2 has other names for all of it."""
 
 
 def small_config(architecture: str) -> PretrainedConfig:

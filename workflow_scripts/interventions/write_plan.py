@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 
 from dpo_neurons.interventions.neuron_selection import (
-    read_neurons,
     select_by_cosine,
     select_groups,
 )
@@ -22,6 +21,7 @@ from dpo_neurons.interventions.plans import empty_plan, write_plan
 from dpo_neurons.models.checkpoint_folder import count_layers
 from dpo_neurons.neurons.contributions import read_contributions
 from dpo_neurons.neurons.groups import GROUPS
+from dpo_neurons.neurons.neuron_table import read_neurons
 from dpo_neurons.running.program import log, run_program
 from dpo_neurons.study.intervention_rows import PARAMETERS
 

@@ -68,8 +68,8 @@ def comparable_rows(data: pd.DataFrame) -> pd.DataFrame:
 def correlate_effects(data: pd.DataFrame, resamples: int, level: float, seed: int) -> pd.DataFrame:
     """Pearson's and Spearman's correlation of predicted with measured, a row each.
 
-    data: of `predict_effects`. Returns correlation, value, low, high (bootstrap over interventions) and
-    interventions, how many are compared. NaN where there are fewer than three, or one is constant.
+    data: of `predict_effects`. Returns correlation, value, low, high (bootstrap over interventions)
+    and interventions, how many are compared. NaN where there are fewer than three, or one is constant.
     """
     pairs = comparable_rows(data)[["predicted", "measured"]].to_numpy().T
     n = pairs.shape[1]

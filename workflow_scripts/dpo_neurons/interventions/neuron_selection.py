@@ -1,21 +1,8 @@
 """Choosing neurons from a table of them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
-
-from dpo_neurons.files.tables import read_table
-
-NEURON_COLUMNS = ("layer", "neuron", "cosine", "activation_pre")
-
-
-def read_neurons(path: Path) -> pd.DataFrame:
-    """Read a table of a model's neurons by cosine and mean activation, a row a neuron.
-
-    Raises InputError if the file is none.
-    """
-    return read_table(path, NEURON_COLUMNS, "a table of neurons needs")
 
 
 def select_groups(table: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """The table of model architectures: where a model keeps its blocks, its MLPs and its neurons.
 
-Adding a architecture is adding a row to ARCHITECTURES. Neuron i of a layer has a key vector (what it looks
-for, a row or column of the key projection) and a value vector (what it writes, a row or column of
+Adding an architecture is adding a row to ARCHITECTURES. Neuron i of a layer has a key vector (what
+it looks for, a row or column of the key projection) and a value vector (what it writes, a row or column of
 the down projection); its activation is the input of the down projection.
 """
 
@@ -81,14 +81,16 @@ ARCHITECTURES = {
 
 
 def architecture_of_type(model_type: str, where: Path | str) -> Architecture:
-    """Look up the architecture of a Hugging Face `model_type`; `where` is the checkpoint, for the error.
+    """Look up the architecture of a Hugging Face `model_type`.
 
+    where: the checkpoint, for the error.
     Raises InputError for a model type with no row in the table.
     """
     if model_type not in ARCHITECTURES:
         raise InputError(
             f"{where}: model_type {model_type!r} has no known architecture (known: "
-            f"{', '.join(ARCHITECTURES)}); add a row to ARCHITECTURES in dpo_neurons/models/architectures.py"
+            f"{', '.join(ARCHITECTURES)}); add a row to ARCHITECTURES in "
+            "dpo_neurons/models/architectures.py"
         )
     return ARCHITECTURES[model_type]
 

@@ -25,8 +25,8 @@ AUTOMATIC = {"cuda": 256, "cpu": 32}
 def first_batch_size(asked: int | Literal["auto"], device: torch.device) -> int:
     """Items of the first batch: as many as asked for, or as the kind of device can make use of.
 
-    On a GPU that is more than large models leave room for; `run_in_batches` finds what fits. On the CPU
-    memory is not what limits it: more at a time are no faster.
+    On a GPU that is more than large models leave room for; `run_in_batches` finds what fits. On
+    the CPU memory is not what limits it: more at a time are no faster.
     """
     return AUTOMATIC[device.type] if asked == "auto" else asked
 

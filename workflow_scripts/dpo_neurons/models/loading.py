@@ -35,8 +35,9 @@ def load_model(
     the choice).
     Decoding defaults shipped with the checkpoint (sampling, penalties) are dropped: only its
     end-of-sequence and padding tokens are kept, so generation is greedy whatever the model says.
-    Raises InputError for a directory that is no checkpoint, a quantised one, a architecture that is not
-    in the table, an attention implementation that is not installed, or GPUs that are too small.
+    Raises InputError for a directory that is no checkpoint, a quantised one, an architecture that
+    is not in the table, an attention implementation that is not installed, or GPUs that are too
+    small.
     """
     devices = [devices] if isinstance(devices, str) else devices
     model = load_trainable_model(checkpoint, dtype, attention, devices)

@@ -65,12 +65,12 @@ def _name_of_unembedding(stored: StoredWeights, architecture: Architecture) -> s
     if name := stored.stored_name(f"{architecture.unembedding}.weight"):
         return name
     name = stored.stored_name(f"{architecture.embedding}.weight")
-    # Whether a architecture ties the two by default, only transformers knows.
+    # Whether an architecture ties the two by default, only transformers knows.
     config = AutoConfig.from_pretrained(stored.checkpoint, local_files_only=True)
     if name is None or not config.tie_word_embeddings:
         raise InputError(
-            f"{stored.checkpoint}: no unembedding in it, {architecture.unembedding}.weight; save the "
-            "whole causal language model, not its body alone"
+            f"{stored.checkpoint}: no unembedding in it, {architecture.unembedding}.weight; save "
+            "the whole causal language model, not its body alone"
         )
     return name
 
@@ -79,7 +79,7 @@ def _width_of_stream(stored: StoredWeights, architecture: Architecture) -> int:
     name = stored.stored_name(f"{architecture.down_projection_of(0)}.weight")
     if name is None:
         raise InputError(
-            f"{stored.checkpoint}: no down projection {architecture.down_projection_of(0)}.weight in "
-            "it; is the checkpoint complete?"
+            f"{stored.checkpoint}: no down projection "
+            f"{architecture.down_projection_of(0)}.weight in it; is the checkpoint complete?"
         )
     return stored.shape(name)[1 if architecture.neurons_in_rows else 0]

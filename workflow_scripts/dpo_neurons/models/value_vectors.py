@@ -13,8 +13,8 @@ from dpo_neurons.models.weight_reader import StoredWeights
 def iterate_value_vectors(checkpoint: Path) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
     """Yield each layer's value vectors, (d_mlp, d_model) float64, and its bias, (d_model,) or None.
 
-    Raises InputError for a model of no known architecture, weights that are no floating-point numbers
-    (quantised codes are no value vectors), or files that are missing or damaged.
+    Raises InputError for a model of no known architecture, weights that are no floating-point
+    numbers (quantised codes are no value vectors), or files that are missing or damaged.
     """
     architecture = read_architecture(checkpoint)
     stored = StoredWeights(checkpoint)
@@ -27,8 +27,8 @@ def iterate_value_vectors(checkpoint: Path) -> Iterator[tuple[np.ndarray, np.nda
         layer += 1
     if layer == 0:
         raise InputError(
-            f"{checkpoint}: no down projection named like {architecture.down_projection_of(0)}.weight; "
-            "is the checkpoint complete?"
+            f"{checkpoint}: no down projection named like "
+            f"{architecture.down_projection_of(0)}.weight; is the checkpoint complete?"
         )
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.neurons.groups import GROUPS
 from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
 from dpo_neurons.study.data_files import matching_paths
 from dpo_neurons.study.intervention_rows import UNPATCHED, can_be_captured, table_rows
@@ -40,9 +39,6 @@ def _check_names(study: Study) -> None:
             )
         if "direction" in row:
             _known(study, f"{key}.direction", row["direction"], directions, "directions")
-        for many in ("groups", "every_combination_of"):
-            for group in row.get(many, ()):
-                _known(study, f"{key}.{many}", group, GROUPS, "groups")
     _check_expanded_names(study)
     for name in study.names_with("directions", "svd"):
         source = directions[name]["from"]

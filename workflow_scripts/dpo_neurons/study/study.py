@@ -152,20 +152,6 @@ class Study:
         row = self.interventions[intervention]
         return f"--kind {row['kind']} {options(plan_arguments(row))}".strip()
 
-    def edit_rows(self) -> list[str]:
-        """The rows of editing, as name=form,direction,alpha,beta."""
-        return [
-            f"{name}={row['form']},{self.direction(name)},{row['alpha']},{row['beta']}"
-            for name, row in self.rows_of_kind("edit").items()
-        ]
-
-    def key_scaling_rows(self) -> list[str]:
-        """The rows of key scaling, as name=top,factor."""
-        return [
-            f"{name}={row['top']},{row['factor']}"
-            for name, row in self.rows_of_kind("scale_keys").items()
-        ]
-
     def rows_of_kind(self, kind: str) -> dict[str, dict[str, Any]]:
         """The rows of the tables that are of one kind, by name."""
         return {name: row for name, row in self.interventions.items() if row["kind"] == kind}
