@@ -40,7 +40,8 @@ TESTS = {"compare_interventions"} | MODELS_COMPARED
 GROUPS = {"summarise_groups", "draw_group_shares"} | MODELS_COMPARED
 INTERVALS = {"summarise_totals", "summarise_cancellation", "draw_cancellation", "draw_net_curve"}
 CAPTURE = "capture_activations gather_activations"
-ABLATED_CAPTURE = each(CAPTURE, {"ablate_top_6"}) | {"draw_layer_projections"}
+UNDER_PLAN = "capture_under_plan gather_activations"
+ABLATED_CAPTURE = each(UNDER_PLAN, {"ablate_top_6"}) | {"draw_layer_projections"}
 CROSSED_CAPTURE = {"capture_crossed_activations", "gather_activations crossed"}
 FIGURES_OF_NEURONS = {
     "draw_cumulative_reduction",
@@ -75,6 +76,7 @@ RUNS = each("run_intervention", INTERVENTIONS) | SCORES
 STEERED = each(MEASURE, {"steer_last"})
 """Steering says itself where it acts."""
 SOURCES = {"tabulate_sources"}
+LISTED = {"list_interventions"}
 DPO = (
     {"train_dpo"}
     | each(CAPTURE, {"post"})
@@ -93,7 +95,7 @@ DATA = each("write_synthetic_data", DATASETS)
 
 CONFIGURATION = [
     ("figures.1a_layer_projections.ablated", "ablate_positive_top_3",
-     each(CAPTURE, {"ablate_positive_top_3"}) | {"draw_layer_projections"}),
+     each(UNDER_PLAN, {"ablate_positive_top_3"}) | {"draw_layer_projections"}),
     ("figures.2b_rank_composition.bins", 4, {"draw_rank_composition"}),
     ("figures.2c_projection_shifts.last", 12, {"draw_projection_shifts"}),
     ("figures.4_top_activations.top", 9, {"draw_top_activations"}),
@@ -103,11 +105,11 @@ CONFIGURATION = [
     ("data.lexicon", {"kind": "file", "path": CONFIG},
      {"import_data lexicon"} | SCORES | SOURCES),
     ("interventions.ablate_top_9", {"kind": "ablate", "top": 9},
-     each(f"write_plan {MEASURE}", {"ablate_top_9"}) | TABLE | TESTS),
+     each(f"write_plan {MEASURE}", {"ablate_top_9"}) | TABLE | TESTS | LISTED),
     ("interventions.patch_tn", {"kind": "patch", "groups": ["TN+"]},
-     each(f"write_plan {MEASURE}", {"patch_tn", "control_tn"}) | TABLE | TESTS),
+     each(f"write_plan {MEASURE}", {"patch_tn", "control_tn"}) | TABLE | TESTS | LISTED),
     ("interventions.scale_keys_x2.factor", 3,
-     each(f"write_plan {MEASURE}", {"scale_keys_x2"}) | TABLE | TESTS),
+     each(f"write_plan {MEASURE}", {"scale_keys_x2"}) | TABLE | TESTS | LISTED),
     ("generation.tokens", 4, CAPTURES | RUNS),
     ("generation.positions", "all", (RUNS - STEERED) | ABLATED_CAPTURE),
     ("activations.positions", "predicting", CAPTURES),
@@ -170,7 +172,7 @@ CODE = [
     ("activations/capture", "CountedSums.see_tokens", CAPTURES | RUNS),
     ("directions/logit_lens", "tabulate_tokens", {"tabulate_logit_lens"}),
     ("study/source_table", "source_table", SOURCES),
-    ("interventions/hooks", "apply_plan", (CAPTURES - CROSSED_CAPTURE) | RUNS),
+    ("interventions/hooks", "apply_plan", ABLATED_CAPTURE | RUNS),
     ("figures/style", "write_figure", {job for job in MODEL if job.startswith("draw_")}),
 ]  # fmt: skip
 

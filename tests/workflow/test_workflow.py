@@ -84,7 +84,7 @@ BROUGHT = [
 TELLING = {
     "write_plan": "write_plan patch_tp",
     "run_intervention": "run_intervention scale_keys_x2",
-    "capture_activations": "capture_activations ablate_top_6",
+    "capture_activations": "capture_activations pre",
     "write_synthetic_data": "write_synthetic_data preference_pairs",
     "gather_activations": "gather_activations pre",
 }

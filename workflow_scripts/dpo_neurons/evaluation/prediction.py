@@ -69,7 +69,8 @@ def correlate_effects(data: pd.DataFrame, resamples: int, level: float, seed: in
     """Pearson's and Spearman's correlation of predicted with measured, a row each.
 
     data: of `predict_effects`. Returns correlation, value, low, high (bootstrap over interventions)
-    and interventions, how many are compared. NaN where there are fewer than three, or one is constant.
+    and interventions, how many are compared. NaN where there are fewer than three, or one is
+    constant.
     """
     pairs = comparable_rows(data)[["predicted", "measured"]].to_numpy().T
     n = pairs.shape[1]

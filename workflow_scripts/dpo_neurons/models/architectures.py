@@ -1,8 +1,8 @@
 """The table of model architectures: where a model keeps its blocks, its MLPs and its neurons.
 
 Adding an architecture is adding a row to ARCHITECTURES. Neuron i of a layer has a key vector (what
-it looks for, a row or column of the key projection) and a value vector (what it writes, a row or column of
-the down projection); its activation is the input of the down projection.
+it looks for, a row or column of the key projection) and a value vector (what it writes, a row or
+column of the down projection); its activation is the input of the down projection.
 """
 
 from __future__ import annotations
