@@ -20,7 +20,7 @@ from transformers import BertConfig, BertForSequenceClassification, BertTokenize
 from dpo_neurons.running.code_digest import reached_definitions
 
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
-PROGRAM = SCRIPTS / "score_continuations.py"
+PROGRAM = SCRIPTS / "evaluation/score_continuations.py"
 ATTRIBUTES = ("TOXICITY", "INSULT", "THREAT")
 TEXTS = [f"continuation {number % 40}" for number in range(50)] + ["", "ümläut 🦆", " "]
 
@@ -225,7 +225,7 @@ run_program(score_continuations.main)
 
 def run_hurried(options, key):
     done = subprocess.run(
-        [sys.executable, "-c", QUICK, *map(str, options)], cwd=SCRIPTS, env=environment(key),
+        [sys.executable, "-c", QUICK, *map(str, options)], cwd=PROGRAM.parent, env=environment(key),
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     return done.returncode, done.stderr
@@ -305,7 +305,7 @@ score_continuations.main()
 print([name for name in ("torch", "transformers", "tokenizers") if name in sys.modules])
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, options)], cwd=SCRIPTS, env=environment(None),
+        [sys.executable, "-c", code, *map(str, options)], cwd=PROGRAM.parent, env=environment(None),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stdout == "[]\n", done.stderr
@@ -325,7 +325,7 @@ def test_options_that_a_scorer_needs_are_named(monkeypatch, capsys, scorer, miss
 
 
 def test_the_digest_of_the_code_follows_every_scorer():
-    reached = reached_definitions(PROGRAM)
+    reached = reached_definitions(PROGRAM, SCRIPTS)
     for module, name in (
         ("dpo_neurons.scorers.lexicon", "score_by_lexicon"),
         ("dpo_neurons.scorers.classifier", "_probabilities"),
