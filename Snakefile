@@ -6,19 +6,30 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-# Where this file lies, also when another workflow imports it as a module.
-PROJECT = Path(workflow.current_basedir.get_path_or_uri(secret_free=False))
+min_version("9.20")
+
+# The directory of this file, also when another workflow imports it as a module.
+PROJECT = Path(workflow.snakefile).parent
 PACKAGE_ROOT = PROJECT / "workflow_scripts"
+if not PACKAGE_ROOT.is_dir():
+    raise WorkflowError(f"{PROJECT} holds no workflow_scripts; clone the repository, name its file")
 sys.path.insert(0, str(PACKAGE_ROOT))
 
-from dpo_neurons.running.code_digest import code_digest
-from dpo_neurons.errors import InputError
-from dpo_neurons.running.hardware import checkpoint_mb, old_weights_mb, visible_gpus
-from dpo_neurons.study.intervention_rows import needs_of_plan, source_stage, runs_with_direction
 from dpo_neurons.activations.shards import PIECES, pieces_of_shard
-from dpo_neurons.study.study import STAGES, Study, match_any, options
-
-min_version("9.0")
+from dpo_neurons.errors import InputError
+from dpo_neurons.running.code_digest import code_digest
+from dpo_neurons.running.hardware import checkpoint_mb, old_weights_mb, visible_gpus
+from dpo_neurons.study.checks import check_study
+from dpo_neurons.study.intervention_rows import needs_of_plan, runs_with_direction, source_stage
+from dpo_neurons.study.program_options import (
+    fetch_options,
+    plan_options,
+    scorer_options,
+    scorer_run_options,
+    selection_options,
+    write_options,
+)
+from dpo_neurons.study.study import STAGES, any_of
 
 # Snakemake merges --configfile into the workflow's own; a study stands by itself instead.
 if not workflow.overwrite_configfiles:
@@ -26,13 +37,17 @@ if not workflow.overwrite_configfiles:
     configfile: str(PROJECT / "config.yaml")
 
 
+config_names = ", ".join(Path(path).name for path in workflow.configfiles)
 try:
-    STUDY = Study(config, ", ".join(Path(path).name for path in workflow.configfiles))
+    STUDY = check_study(config, config_names or "configuration")
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
 
 include: "rules/common.smk"
+include: "rules/resources.smk"
+include: "rules/lookups.smk"
+include: "rules/drawing.smk"
 include: "rules/study.smk"
 include: "rules/checkpoints.smk"
 include: "rules/directions.smk"
@@ -44,20 +59,6 @@ include: "rules/figures.smk"
 include: "rules/intervention_figures.smk"
 
 
-if CACHE:
-    # Snakemake refuses to cache what it benchmarks: a result from the cache took no time here.
-    for cached in (one for one in workflow.rules if one.cache and one.cache.output):
-        cached._benchmark = None
-
-
-localrules:
-    figures,
-    tables,
-    activations,
-    contributions,
-    fetch_from_hub,
-
-
 rule figures:
     default_target: True
     input:
@@ -66,21 +67,25 @@ rule figures:
         CONTRIBUTIONS,
         LOGIT_LENSES,
         f"{RESULTS}/sources.csv",
+    localrule: True
 
 
 rule tables:
     input:
         TABLES,
+    localrule: True
 
 
 rule activations:
     input:
         ACTIVATIONS,
+    localrule: True
 
 
 rule contributions:
     input:
         CONTRIBUTIONS,
+    localrule: True
 
 
 onsuccess:

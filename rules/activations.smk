@@ -19,34 +19,38 @@ for shard in range(1, SHARDS + 1):
         output:
             **pieces_of(shard, "{stage}"),
         log:
-            f"{RESULTS}/logs/capture_activations/{{model}}/{{stage}}.{shard}.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/capture_activations/{{model}}/{{stage}}.{shard}.tsv"
+            log_path("capture_activations", "{model}", f"{{stage}}.{shard}"),
         cache: CACHE
         conda:
             ENVIRONMENT
         threads: config["compute"]["threads"]
         resources:
             **model_resources(minutes=30),
+            scripts=SCRIPTS,
             shard=shard,
             shards=SHARDS,
         params:
             model="{model}",
             tokens=config["generation"]["tokens"],
             positions=config["activations"]["positions"],
-            dtype=dtype_of,
-            attention=attention_of,
+            dtype=setting("models", "{model}", "dtype"),
+            attention=setting("models", "{model}", "attention"),
             pieces=PIECES,
-            program=path_of("activations/capture_activations"),
             code=code_of("activations/capture_activations"),
         shell:
-            "python {params.program} --checkpoint {input.checkpoint}"
+            "python {resources.scripts}/activations/capture_activations.py"
+            " --checkpoint {input.checkpoint}"
             " --source {input.source} --name {params.model} --prompts {input.prompts}"
             " --tokens {params.tokens} --positions {params.positions}"
             " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
             " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
             " --pieces {params.pieces} --shard {resources.shard} --shards {resources.shards}"
             " --output {output} 2> {log}"
+
+    benchmark_unless_cached(
+        name_of_shard("capture_activations", shard),
+        benchmark_path("capture_activations", "{model}", f"{{stage}}.{shard}"),
+    )
 
     rule:
         name:
@@ -60,28 +64,26 @@ for shard in range(1, SHARDS + 1):
         output:
             **pieces_of(shard, "crossed"),
         log:
-            f"{RESULTS}/logs/capture_crossed_activations/{{model}}.{shard}.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/capture_crossed_activations/{{model}}.{shard}.tsv"
+            log_path("capture_crossed_activations", f"{{model}}.{shard}"),
         cache: CACHE
         conda:
             ENVIRONMENT
         threads: config["compute"]["threads"]
         resources:
             **model_resources(minutes=40),
+            scripts=SCRIPTS,
             shard=shard,
             shards=SHARDS,
         params:
             model="{model}",
             tokens=config["generation"]["tokens"],
             positions=config["activations"]["positions"],
-            dtype=dtype_of,
-            attention=attention_of,
+            dtype=setting("models", "{model}", "dtype"),
+            attention=setting("models", "{model}", "attention"),
             pieces=PIECES,
-            program=path_of("activations/capture_crossed_activations"),
             code=code_of("activations/capture_crossed_activations"),
         shell:
-            "python {params.program}"
+            "python {resources.scripts}/activations/capture_crossed_activations.py"
             " --checkpoint-pre {input.checkpoint} --checkpoint-post {input.checkpoint_post}"
             " --source-pre {input.source_pre} --source-post {input.source_post}"
             " --name {params.model} --prompts {input.prompts} --tokens {params.tokens}"
@@ -90,6 +92,11 @@ for shard in range(1, SHARDS + 1):
             " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
             " --pieces {params.pieces} --shard {resources.shard} --shards {resources.shards}"
             " --output {output} 2> {log}"
+
+    benchmark_unless_cached(
+        name_of_shard("capture_crossed_activations", shard),
+        benchmark_path("capture_crossed_activations", f"{{model}}.{shard}"),
+    )
 
 
 rule gather_activations:
@@ -101,15 +108,15 @@ rule gather_activations:
     output:
         f"{RESULTS}/activations/{{model}}/{{capture}}.h5",
     log:
-        f"{RESULTS}/logs/gather_activations/{{model}}/{{capture}}.log",
+        log_path("gather_activations", "{model}", "{capture}"),
     benchmark:
-        f"{RESULTS}/benchmarks/gather_activations/{{model}}/{{capture}}.tsv"
-    wildcard_constraints:
-        capture=match_any([*STAGES, *STUDY.interventions, "crossed"]),
+        benchmark_path("gather_activations", "{model}", "{capture}")
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
-        program=path_of("activations/gather_activations"),
         code=code_of("activations/gather_activations"),
     shell:
-        "python {params.program} --pieces {input} --output {output} 2> {log}"
+        "python {resources.scripts}/activations/gather_activations.py --pieces {input}"
+        " --output {output} 2> {log}"

@@ -5,16 +5,17 @@ rule build_tokenizer:
     output:
         directory(f"{DATA}/tokenizer"),
     log:
-        f"{RESULTS}/logs/build_tokenizer.log",
+        log_path("build_tokenizer"),
     benchmark:
-        f"{RESULTS}/benchmarks/build_tokenizer.tsv"
+        benchmark_path("build_tokenizer")
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
-        program=path_of("checkpoints/build_tokenizer"),
         code=code_of("checkpoints/build_tokenizer"),
     shell:
-        "python {params.program} --output {output} 2> {log}"
+        "python {resources.scripts}/checkpoints/build_tokenizer.py --output {output} 2> {log}"
 
 
 rule train_language_model:
@@ -25,25 +26,27 @@ rule train_language_model:
         checkpoint=directory(f"{RESULTS}/checkpoints/{{model}}/pre"),
         source=f"{RESULTS}/checkpoints/{{model}}/pre.source.json",
     log:
-        f"{RESULTS}/logs/train_language_model/{{model}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/train_language_model/{{model}}.tsv"
+        log_path("train_language_model", "{model}"),
     wildcard_constraints:
-        model=match_any(STUDY.models_with("pre", "train_from_scratch")),
+        model=any_of(STUDY.models_with("pre", "train_from_scratch")),
     cache: CACHE
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
+    resources:
+        scripts=SCRIPTS,
     params:
-        recipe=lambda wildcards: options(config["models"][wildcards.model]["pre"]),
+        recipe=setting_options("models", "{model}", "pre"),
         seed=SEED,
-        program=path_of("checkpoints/train_language_model"),
         code=code_of("checkpoints/train_language_model"),
     shell:
-        "python {params.program} --text {input.text}"
+        "python {resources.scripts}/checkpoints/train_language_model.py --text {input.text}"
         " --tokenizer {input.tokenizer} {params.recipe} --seed {params.seed}"
         " --threads {threads} --output {output.checkpoint} --source-output {output.source}"
         " 2> {log}"
+
+
+benchmark_unless_cached("train_language_model", benchmark_path("train_language_model", "{model}"))
 
 
 rule train_dpo:
@@ -54,28 +57,29 @@ rule train_dpo:
         checkpoint=directory(f"{RESULTS}/checkpoints/{{model}}/post"),
         source=f"{RESULTS}/checkpoints/{{model}}/post.source.json",
     log:
-        f"{RESULTS}/logs/train_dpo/{{model}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/train_dpo/{{model}}.tsv"
+        log_path("train_dpo", "{model}"),
     wildcard_constraints:
-        model=match_any(STUDY.models_with("post", "dpo")),
+        model=any_of(STUDY.models_with("post", "dpo")),
     cache: CACHE
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
         **training_resources(),
+        scripts=SCRIPTS,
     params:
-        recipe=lambda wildcards: options(config["models"][wildcards.model]["post"]),
-        dtype=dtype_of,
+        recipe=setting_options("models", "{model}", "post"),
+        dtype=setting("models", "{model}", "dtype"),
         seed=SEED,
-        program=path_of("checkpoints/train_dpo"),
         code=code_of("checkpoints/train_dpo"),
     shell:
-        "python {params.program} --checkpoint {input.checkpoint}"
+        "python {resources.scripts}/checkpoints/train_dpo.py --checkpoint {input.checkpoint}"
         " --pairs {input.pairs} --dtype {params.dtype} {params.recipe} --seed {params.seed}"
         " --device {resources.device} --threads {threads} --output {output.checkpoint}"
         " --source-output {output.source} 2> {log}"
+
+
+benchmark_unless_cached("train_dpo", benchmark_path("train_dpo", "{model}"))
 
 
 rule train_sft:
@@ -86,111 +90,114 @@ rule train_sft:
         checkpoint=directory(f"{RESULTS}/checkpoints/{{model}}/post"),
         source=f"{RESULTS}/checkpoints/{{model}}/post.source.json",
     log:
-        f"{RESULTS}/logs/train_sft/{{model}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/train_sft/{{model}}.tsv"
+        log_path("train_sft", "{model}"),
     wildcard_constraints:
-        model=match_any(STUDY.models_with("post", "sft")),
+        model=any_of(STUDY.models_with("post", "sft")),
     cache: CACHE
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
         **training_resources(),
+        scripts=SCRIPTS,
     params:
-        recipe=lambda wildcards: options(config["models"][wildcards.model]["post"]),
-        dtype=dtype_of,
+        recipe=setting_options("models", "{model}", "post"),
+        dtype=setting("models", "{model}", "dtype"),
         seed=SEED,
-        program=path_of("checkpoints/train_sft"),
         code=code_of("checkpoints/train_sft"),
     shell:
-        "python {params.program} --checkpoint {input.checkpoint}"
+        "python {resources.scripts}/checkpoints/train_sft.py --checkpoint {input.checkpoint}"
         " --demonstrations {input.demonstrations} --dtype {params.dtype} {params.recipe}"
         " --seed {params.seed} --device {resources.device} --threads {threads}"
         " --output {output.checkpoint} --source-output {output.source} 2> {log}"
 
 
+benchmark_unless_cached("train_sft", benchmark_path("train_sft", "{model}"))
+
+
 rule link_checkpoint:
     input:
-        given_files,
+        unpack(given_checkpoint),
     output:
         checkpoint=directory(f"{RESULTS}/checkpoints/{{checkpoint}}"),
         source=f"{RESULTS}/checkpoints/{{checkpoint}}.source.json",
     log:
-        f"{RESULTS}/logs/link_checkpoint/{{checkpoint}}.log",
+        log_path("link_checkpoint", "{checkpoint}"),
     benchmark:
-        f"{RESULTS}/benchmarks/link_checkpoint/{{checkpoint}}.tsv"
+        benchmark_path("link_checkpoint", "{checkpoint}")
     wildcard_constraints:
-        checkpoint=match_any(STUDY.checkpoints_of_kind("directory", "hub")),
+        checkpoint=any_of(STUDY.checkpoints_of_kind("directory", "hub")),
     conda:
         ENVIRONMENT
     resources:
-        # Only old weights are read, to be converted.
-        mem_mb=lambda wildcards, input: 1000
-        + 3 * old_weights_mb(given_checkpoint(wildcards)["path"]),
+        scripts=SCRIPTS,
+        mem_mb=linking_mb,
     params:
-        given=lambda wildcards: options(given_checkpoint(wildcards)),
-        program=path_of("checkpoints/link_checkpoint"),
+        given=given_checkpoint_options,
         code=code_of("checkpoints/link_checkpoint"),
     shell:
-        "python {params.program} {params.given} --output {output.checkpoint}"
+        "python {resources.scripts}/checkpoints/link_checkpoint.py {params.given}"
+        " --output {output.checkpoint}"
         " --source-output {output.source} 2> {log}"
 
 
 rule merge_adapter:
     input:
         checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
-        adapter=lambda wildcards: files_in(given_path(f"models.{wildcards.model}.post")),
+        adapter=adapter_files,
     output:
         checkpoint=directory(f"{RESULTS}/checkpoints/{{model}}/post"),
         source=f"{RESULTS}/checkpoints/{{model}}/post.source.json",
     log:
-        f"{RESULTS}/logs/merge_adapter/{{model}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/merge_adapter/{{model}}.tsv"
+        log_path("merge_adapter", "{model}"),
     wildcard_constraints:
-        model=match_any(STUDY.models_with("post", "adapter")),
+        model=any_of(STUDY.models_with("post", "adapter")),
     cache: CACHE
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        mem_mb=lambda wildcards, input: 2000 + 5 * checkpoint_mb(input.checkpoint),
+        scripts=SCRIPTS,
+        mem_mb=merging_mb,
     params:
-        adapter=lambda wildcards: given_path(f"models.{wildcards.model}.post"),
-        dtype=dtype_of,
-        program=path_of("checkpoints/merge_adapter"),
+        adapter=adapter_folder,
+        dtype=setting("models", "{model}", "dtype"),
         code=code_of("checkpoints/merge_adapter"),
     shell:
-        "python {params.program} --checkpoint {input.checkpoint}"
+        "python {resources.scripts}/checkpoints/merge_adapter.py --checkpoint {input.checkpoint}"
         " --adapter {params.adapter:q} --dtype {params.dtype} --threads {threads}"
         " --output {output.checkpoint} --source-output {output.source} 2> {log}"
 
 
+benchmark_unless_cached("merge_adapter", benchmark_path("merge_adapter", "{model}"))
+
+
 rule import_state_dict:
     input:
-        path=lambda wildcards: STUDY.checkpoint(wildcards.checkpoint)["path"],
-        like=lambda wildcards: files_in(architecture_of(wildcards)),
+        path=state_dict,
+        like=architecture_files,
     output:
         checkpoint=directory(f"{RESULTS}/checkpoints/{{checkpoint}}"),
         source=f"{RESULTS}/checkpoints/{{checkpoint}}.source.json",
     log:
-        f"{RESULTS}/logs/import_state_dict/{{checkpoint}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/import_state_dict/{{checkpoint}}.tsv"
+        log_path("import_state_dict", "{checkpoint}"),
     wildcard_constraints:
-        checkpoint=match_any(STUDY.checkpoints_of_kind("state_dict")),
+        checkpoint=any_of(STUDY.checkpoints_of_kind("state_dict")),
     cache: CACHE
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        mem_mb=lambda wildcards, input: 2000 + 3 * Path(input.path).stat().st_size // 1_000_000,
+        scripts=SCRIPTS,
+        mem_mb=state_dict_mb,
     params:
-        like=architecture_of,
-        program=path_of("checkpoints/import_state_dict"),
+        like=architecture_folder,
         code=code_of("checkpoints/import_state_dict"),
     shell:
-        "python {params.program} --path {input.path:q} --like {params.like:q}"
+        "python {resources.scripts}/checkpoints/import_state_dict.py --path {input.path:q}"
+        " --like {params.like:q}"
         " --threads {threads} --output {output.checkpoint} --source-output {output.source}"
         " 2> {log}"
+
+
+benchmark_unless_cached("import_state_dict", benchmark_path("import_state_dict", "{checkpoint}"))

@@ -15,50 +15,57 @@ rule train_probe:
     output:
         f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
     log:
-        f"{RESULTS}/logs/train_probe/{{model}}/{{direction}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/train_probe/{{model}}/{{direction}}.tsv"
+        log_path("train_probe", "{model}", "{direction}"),
     wildcard_constraints:
-        direction=match_any(STUDY.names_with("directions", "probe")),
+        direction=any_of(STUDY.names_with("directions", "probe")),
     cache: CACHE
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
         **model_resources(minutes=20),
+        scripts=SCRIPTS,
     params:
-        recipe=lambda wildcards: options(config["directions"][wildcards.direction]),
-        dtype=dtype_of,
-        attention=attention_of,
+        recipe=setting_options("directions", "{direction}"),
+        dtype=setting("models", "{model}", "dtype"),
+        attention=setting("models", "{model}", "attention"),
         seed=SEED,
-        program=path_of("directions/train_probe"),
         code=code_of("directions/train_probe"),
     shell:
-        "python {params.program} --checkpoint {input.checkpoint}"
+        "python {resources.scripts}/directions/train_probe.py --checkpoint {input.checkpoint}"
         " --comments {input.comments} {params.recipe}"
-        " --seed {params.seed} --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus} --batch-size {resources.batch_size}"
+        " --seed {params.seed} --dtype {params.dtype} --attention {params.attention}"
+        " --gpus {resources.model_gpus} --batch-size {resources.batch_size}"
         " --device {resources.device} --threads {threads} --output {output} 2> {log}"
+
+
+benchmark_unless_cached("train_probe", benchmark_path("train_probe", "{model}", "{direction}"))
 
 
 rule import_direction:
     input:
-        lambda wildcards: config["directions"][wildcards.direction]["path"],
+        path_of_direction,
     output:
         f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
     log:
-        f"{RESULTS}/logs/import_direction/{{model}}/{{direction}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/import_direction/{{model}}/{{direction}}.tsv"
+        log_path("import_direction", "{model}", "{direction}"),
     wildcard_constraints:
-        direction=match_any(STUDY.names_with("directions", "file")),
+        direction=any_of(STUDY.names_with("directions", "file")),
     cache: CACHE
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
-        program=path_of("directions/import_direction"),
         code=code_of("directions/import_direction"),
     shell:
-        "python {params.program} --path {input:q} --output {output} 2> {log}"
+        "python {resources.scripts}/directions/import_direction.py --path {input:q}"
+        " --output {output} 2> {log}"
+
+
+benchmark_unless_cached(
+    "import_direction", benchmark_path("import_direction", "{model}", "{direction}")
+)
 
 
 rule compute_embedding_direction:
@@ -67,55 +74,59 @@ rule compute_embedding_direction:
     output:
         f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
     log:
-        f"{RESULTS}/logs/compute_embedding_direction/{{model}}/{{direction}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/compute_embedding_direction/{{model}}/{{direction}}.tsv"
+        log_path("compute_embedding_direction", "{model}", "{direction}"),
     wildcard_constraints:
-        direction=match_any(STUDY.names_with("directions", "embedding")),
+        direction=any_of(STUDY.names_with("directions", "embedding")),
     cache: CACHE
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
+    resources:
+        scripts=SCRIPTS,
     params:
-        words=lambda wildcards: options(config["directions"][wildcards.direction]),
-        program=path_of("directions/compute_embedding_direction"),
+        words=setting_options("directions", "{direction}"),
         code=code_of("directions/compute_embedding_direction"),
     shell:
-        "python {params.program} --checkpoint {input.checkpoint}"
+        "python {resources.scripts}/directions/compute_embedding_direction.py"
+        " --checkpoint {input.checkpoint}"
         " {params.words} --threads {threads} --output {output} 2> {log}"
+
+
+benchmark_unless_cached(
+    "compute_embedding_direction",
+    benchmark_path("compute_embedding_direction", "{model}", "{direction}"),
+)
 
 
 rule compute_svd_direction:
     input:
         checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
-        direction=lambda wildcards: direction_file(
-            config["directions"][wildcards.direction]["from"]
-        ),
+        direction=direction_to_decompose,
     output:
         f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
     log:
-        f"{RESULTS}/logs/compute_svd_direction/{{model}}/{{direction}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/compute_svd_direction/{{model}}/{{direction}}.tsv"
+        log_path("compute_svd_direction", "{model}", "{direction}"),
     wildcard_constraints:
-        direction=match_any(STUDY.names_with("directions", "svd")),
+        direction=any_of(STUDY.names_with("directions", "svd")),
     cache: CACHE
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
+    resources:
+        scripts=SCRIPTS,
     params:
-        shape=lambda wildcards: options(
-            {
-                key: config["directions"][wildcards.direction][key]
-                for key in ("neurons", "components")
-            }
-        ),
-        program=path_of("directions/compute_svd_direction"),
+        shape=setting_options("directions", "{direction}", only=("neurons", "components")),
         code=code_of("directions/compute_svd_direction"),
     shell:
-        "python {params.program} --checkpoint {input.checkpoint}"
+        "python {resources.scripts}/directions/compute_svd_direction.py"
+        " --checkpoint {input.checkpoint}"
         " --direction {input.direction} {params.shape} --threads {threads}"
         " --output {output} 2> {log}"
+
+
+benchmark_unless_cached(
+    "compute_svd_direction", benchmark_path("compute_svd_direction", "{model}", "{direction}")
+)
 
 
 rule tabulate_logit_lens:
@@ -133,20 +144,20 @@ rule tabulate_logit_lens:
             labels={"figure": "logit lens of {direction}"},
         ),
     log:
-        f"{RESULTS}/logs/tabulate_logit_lens/{{model}}/{{direction}}.log",
+        log_path("tabulate_logit_lens", "{model}", "{direction}"),
     benchmark:
-        f"{RESULTS}/benchmarks/tabulate_logit_lens/{{model}}/{{direction}}.tsv"
+        benchmark_path("tabulate_logit_lens", "{model}", "{direction}")
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
+    resources:
+        scripts=SCRIPTS,
     params:
-        size=options(config["logit_lens"]),
-        title=lambda wildcards: options(
-            {"title": f"Logit lens of {wildcards.direction} in {wildcards.model}"}
-        ),
-        program=path_of("directions/tabulate_logit_lens"),
+        size=write_options(config["logit_lens"]),
+        title="Logit lens of {direction} in {model}",
         code=code_of("directions/tabulate_logit_lens"),
     shell:
-        "python {params.program} --checkpoint {input.checkpoint}"
-        " --direction {input.direction} {params.size} {params.title} --threads {threads}"
+        "python {resources.scripts}/directions/tabulate_logit_lens.py"
+        " --checkpoint {input.checkpoint}"
+        " --direction {input.direction} {params.size} --title {params.title:q} --threads {threads}"
         " --csv {output.csv} --markdown {output.markdown} --page {output.page} 2> {log}"

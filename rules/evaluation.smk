@@ -5,6 +5,12 @@ TABLES = expand(
     table=[*MODELS, "comparison"],
     extension=["csv", "md", "html"],
 ) + expand(f"{RESULTS}/tables/{{model}}.tests.{{extension}}", model=MODELS, extension=["csv", "md"])
+SCORES = expand(
+    f"{RESULTS}/scores/{{{{model}}}}/{{intervention}}.parquet", intervention=STUDY.interventions
+)
+PERPLEXITIES = expand(
+    f"{RESULTS}/perplexity/{{{{model}}}}/{{intervention}}.json", intervention=STUDY.interventions
+)
 
 
 rule score_continuations:
@@ -14,24 +20,22 @@ rule score_continuations:
     output:
         f"{RESULTS}/scores/{{model}}/{{intervention}}.parquet",
     log:
-        f"{RESULTS}/logs/score_continuations/{{model}}/{{intervention}}.log",
+        log_path("score_continuations", "{model}", "{intervention}"),
     benchmark:
-        f"{RESULTS}/benchmarks/score_continuations/{{model}}/{{intervention}}.tsv"
+        benchmark_path("score_continuations", "{model}", "{intervention}")
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"] if config["scorer"]["kind"] == "classifier" else 1
     resources:
+        scripts=SCRIPTS,
         gpu=gpus_of(1) if config["scorer"]["kind"] == "classifier" else 0,
-        running=STUDY.scorer_run_options(),
+        running=scorer_run_options(STUDY),
     params:
-        scorer=STUDY.scorer_options(),
-        files=lambda wildcards, input: options(
-            {name: path for name, path in input.items() if name != "continuations"}
-        ),
-        program=path_of("evaluation/score_continuations"),
+        scorer=scorer_options(STUDY),
+        files=files_as_options,
         code=code_of("evaluation/score_continuations"),
     shell:
-        "python {params.program} --continuations {input.continuations}"
+        "python {resources.scripts}/evaluation/score_continuations.py"
         " {params.scorer} {params.files} {resources.running} --output {output} 2> {log}"
 
 
@@ -46,14 +50,8 @@ rule tabulate_interventions:
             intervention=STUDY.interventions,
             prompts=["challenge_prompts", "reference_sentences"],
         ),
-        scores=expand(
-            f"{RESULTS}/scores/{{{{model}}}}/{{intervention}}.parquet",
-            intervention=STUDY.interventions,
-        ),
-        perplexities=expand(
-            f"{RESULTS}/perplexity/{{{{model}}}}/{{intervention}}.json",
-            intervention=STUDY.interventions,
-        ),
+        scores=SCORES,
+        perplexities=PERPLEXITIES,
         references=f"{DATA}/reference_sentences.jsonl",
         interventions=f"{RESULTS}/interventions.csv",
     output:
@@ -67,20 +65,21 @@ rule tabulate_interventions:
             labels={"figure": "tables 1 and 2"},
         ),
     log:
-        f"{RESULTS}/logs/tabulate_interventions/{{model}}.log",
+        log_path("tabulate_interventions", "{model}"),
     benchmark:
-        f"{RESULTS}/benchmarks/tabulate_interventions/{{model}}.tsv"
+        benchmark_path("tabulate_interventions", "{model}")
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
-        results=lambda wildcards, output: str(Path(output.csv).parents[1]),
+        results=results_folder,
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
-        program=path_of("evaluation/tabulate_interventions"),
         code=code_of("evaluation/tabulate_interventions"),
     shell:
-        "python {params.program} --results {params.results}"
+        "python {resources.scripts}/evaluation/tabulate_interventions.py --results {params.results}"
         " --model {wildcards.model} --interventions {input.interventions}"
         " --references {input.references} --resamples {params.resamples}"
         " --level {params.level} --seed {params.seed} --csv {output.csv}"
@@ -89,27 +88,28 @@ rule tabulate_interventions:
 
 rule compare_interventions:
     input:
-        scores=rules.tabulate_interventions.input.scores,
-        perplexities=rules.tabulate_interventions.input.perplexities,
+        scores=SCORES,
+        perplexities=PERPLEXITIES,
         interventions=f"{RESULTS}/interventions.csv",
     output:
         csv=f"{RESULTS}/tables/{{model}}.tests.csv",
         markdown=f"{RESULTS}/tables/{{model}}.tests.md",
     log:
-        f"{RESULTS}/logs/compare_interventions/{{model}}.log",
+        log_path("compare_interventions", "{model}"),
     benchmark:
-        f"{RESULTS}/benchmarks/compare_interventions/{{model}}.tsv"
+        benchmark_path("compare_interventions", "{model}")
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
-        results=lambda wildcards, output: str(Path(output.csv).parents[1]),
+        results=results_folder,
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
-        program=path_of("evaluation/compare_interventions"),
         code=code_of("evaluation/compare_interventions"),
     shell:
-        "python {params.program} --results {params.results}"
+        "python {resources.scripts}/evaluation/compare_interventions.py --results {params.results}"
         " --model {wildcards.model} --interventions {input.interventions}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
         " --csv {output.csv} --markdown {output.markdown} 2> {log}"
@@ -132,19 +132,20 @@ rule compare_models:
             labels={"figure": "models side by side"},
         ),
     log:
-        f"{RESULTS}/logs/compare_models.log",
+        log_path("compare_models"),
     benchmark:
-        f"{RESULTS}/benchmarks/compare_models.tsv"
+        benchmark_path("compare_models")
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
-        results=lambda wildcards, output: str(Path(output.csv).parents[1]),
+        results=results_folder,
         models=MODELS,
         direction=DIRECTION,
-        program=path_of("evaluation/compare_models"),
         code=code_of("evaluation/compare_models"),
     shell:
-        "python {params.program} --results {params.results}"
+        "python {resources.scripts}/evaluation/compare_models.py --results {params.results}"
         " --models {params.models} --direction {params.direction}"
         " --csv {output.csv} --markdown {output.markdown} --page {output.page} 2> {log}"
 
@@ -160,24 +161,26 @@ rule predict_toxicity:
         ),
         contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
         checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
-        direction=direction_file(DIRECTION),
+        direction=f"{RESULTS}/directions/{{model}}/{DIRECTION}.safetensors",
     output:
         rows=f"{RESULTS}/prediction/{{model}}.csv",
         correlations=f"{RESULTS}/prediction/{{model}}.correlations.csv",
     log:
-        f"{RESULTS}/logs/predict_toxicity/{{model}}.log",
+        log_path("predict_toxicity", "{model}"),
     benchmark:
-        f"{RESULTS}/benchmarks/predict_toxicity/{{model}}.tsv"
+        benchmark_path("predict_toxicity", "{model}")
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
-        program=path_of("evaluation/predict_toxicity"),
         code=code_of("evaluation/predict_toxicity"),
     shell:
-        "python {params.program} --table {input.table} --plans {input.plans}"
+        "python {resources.scripts}/evaluation/predict_toxicity.py --table {input.table}"
+        " --plans {input.plans}"
         " --contributions {input.contributions} --checkpoint-pre {input.checkpoint}"
         " --direction {input.direction} --resamples {params.resamples} --level {params.level}"
         " --seed {params.seed} --output {output.rows} --correlations {output.correlations} 2> {log}"

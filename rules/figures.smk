@@ -43,12 +43,14 @@ rule draw_figure:
         log_path("draw_figure"),
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
         files=files_as_options,
         model="--model {model}",
         stem=stem_of,
     shell:
-        "python {params.program} {params.files} {params.settings}"
+        "python {resources.scripts}/figures/{params.program}.py {params.files} {params.settings}"
         " {params.model} --output-stem {params.stem} 2> {log}"
 
 
@@ -284,8 +286,8 @@ use rule draw_figure as draw_subspace with:
     output:
         **figure_files("17_subspace_{direction}", caption="17_subspace"),
     log:
-        log_path("draw_subspace", "{model}/{direction}"),
+        log_path("draw_subspace", "{model}", "{direction}"),
     benchmark:
-        benchmark_path("draw_subspace", "{model}/{direction}")
+        benchmark_path("draw_subspace", "{model}", "{direction}")
     params:
         **drawn_by("draw_subspace", direction_name="{direction}"),

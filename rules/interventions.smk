@@ -10,13 +10,15 @@ rule list_interventions:
         benchmark_path("list_interventions")
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
         entries=json.dumps(config["interventions"], ensure_ascii=False),
         direction=DIRECTION,
-        program=path_of("interventions/list_interventions"),
         code=code_of("interventions/list_interventions"),
     shell:
-        "python {params.program} --entries {params.entries:q}"
+        "python {resources.scripts}/interventions/list_interventions.py"
+        " --entries {params.entries:q}"
         " --direction {params.direction} --output {output} 2> {log}"
 
 
@@ -26,24 +28,26 @@ rule write_plan:
     output:
         f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
     log:
-        f"{RESULTS}/logs/write_plan/{{model}}/{{intervention}}.log",
+        log_path("write_plan", "{model}", "{intervention}"),
     benchmark:
-        f"{RESULTS}/benchmarks/write_plan/{{model}}/{{intervention}}.tsv"
+        benchmark_path("write_plan", "{model}", "{intervention}")
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
-        selection=lambda wildcards: STUDY.plan_options(wildcards.intervention),
-        files=lambda wildcards, input: options(dict(input.items())),
-        program=path_of("interventions/write_plan"),
+        selection=plan_of_intervention,
+        files=files_as_options,
         code=code_of("interventions/write_plan"),
     shell:
-        "python {params.program} {params.selection} {params.files}" " --output {output} 2> {log}"
+        "python {resources.scripts}/interventions/write_plan.py"
+        " {params.selection} {params.files} --output {output} 2> {log}"
 
 
 rule run_intervention:
     input:
         unpack(run_files),
-        checkpoint=lambda wildcards: checkpoint_of(wildcards.intervention),
+        checkpoint=checkpoint_to_run,
         plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
         challenge=f"{DATA}/challenge_prompts.jsonl",
         references=f"{DATA}/reference_sentences.jsonl",
@@ -53,33 +57,36 @@ rule run_intervention:
         references=f"{RESULTS}/generations/{{model}}/{{intervention}}/reference_sentences.jsonl",
         perplexity=f"{RESULTS}/perplexity/{{model}}/{{intervention}}.json",
     log:
-        f"{RESULTS}/logs/run_intervention/{{model}}/{{intervention}}.log",
+        log_path("run_intervention", "{model}", "{intervention}"),
     benchmark:
-        f"{RESULTS}/benchmarks/run_intervention/{{model}}/{{intervention}}.tsv"
+        benchmark_path("run_intervention", "{model}", "{intervention}")
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
         **model_resources(minutes=60),
+        scripts=SCRIPTS,
     params:
         tokens=config["generation"]["tokens"],
-        generation_positions=generation_positions_of,
-        besides=run_options,
+        generation_positions=generation_positions,
+        source_positions=source_positions,
+        files=run_files_as_options,
         window=config["perplexity"]["window"],
         perplexity_positions=config["perplexity"]["positions"],
-        dtype=dtype_of,
-        attention=attention_of,
-        program=path_of("interventions/run_intervention"),
+        dtype=setting("models", "{model}", "dtype"),
+        attention=setting("models", "{model}", "attention"),
         code=code_of("interventions/run_intervention"),
     shell:
-        "python {params.program} --checkpoint {input.checkpoint}"
+        "python {resources.scripts}/interventions/run_intervention.py"
+        " --checkpoint {input.checkpoint}"
         " --plan {input.plan} --challenge-prompts {input.challenge}"
         " --reference-sentences {input.references} --tokens {params.tokens}"
         " --generation-positions {params.generation_positions} --perplexity-text {input.text}"
         " --window {params.window} --perplexity-positions {params.perplexity_positions}"
-        " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus} --batch-size {resources.batch_size}"
+        " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
+        " --batch-size {resources.batch_size}"
         " --device {resources.device} --threads {threads}"
-        " {params.besides} --challenge-prompts-output {output.challenge}"
+        " {params.files} {params.source_positions} --challenge-prompts-output {output.challenge}"
         " --reference-sentences-output {output.references}"
         " --perplexity-output {output.perplexity} 2> {log}"
 
@@ -97,15 +104,14 @@ for shard in range(1, SHARDS + 1):
         output:
             **pieces_of(shard, "{intervention}"),
         log:
-            f"{RESULTS}/logs/capture_under_plan/{{model}}/{{intervention}}.{shard}.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/capture_under_plan/{{model}}/{{intervention}}.{shard}.tsv"
+            log_path("capture_under_plan", "{model}", f"{{intervention}}.{shard}"),
         cache: CACHE
         conda:
             ENVIRONMENT
         threads: config["compute"]["threads"]
         resources:
             **model_resources(minutes=30),
+            scripts=SCRIPTS,
             shard=shard,
             shards=SHARDS,
         params:
@@ -113,13 +119,13 @@ for shard in range(1, SHARDS + 1):
             tokens=config["generation"]["tokens"],
             positions=config["activations"]["positions"],
             plan_positions=config["generation"]["positions"],
-            dtype=dtype_of,
-            attention=attention_of,
+            dtype=setting("models", "{model}", "dtype"),
+            attention=setting("models", "{model}", "attention"),
             pieces=PIECES,
-            program=path_of("interventions/capture_under_plan"),
             code=code_of("interventions/capture_under_plan"),
         shell:
-            "python {params.program} --checkpoint {input.checkpoint}"
+            "python {resources.scripts}/interventions/capture_under_plan.py"
+            " --checkpoint {input.checkpoint}"
             " --source {input.source} --name {params.model} --prompts {input.prompts}"
             " --tokens {params.tokens} --positions {params.positions}"
             " --plan {input.plan} --plan-positions {params.plan_positions}"
@@ -127,3 +133,8 @@ for shard in range(1, SHARDS + 1):
             " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
             " --pieces {params.pieces} --shard {resources.shard} --shards {resources.shards}"
             " --output {output} 2> {log}"
+
+    benchmark_unless_cached(
+        name_of_shard("capture_under_plan", shard),
+        benchmark_path("capture_under_plan", "{model}", f"{{intervention}}.{shard}"),
+    )

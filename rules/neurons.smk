@@ -21,17 +21,18 @@ rule compute_contributions:
     output:
         f"{RESULTS}/contributions/{{model}}/{{direction}}.parquet",
     log:
-        f"{RESULTS}/logs/compute_contributions/{{model}}/{{direction}}.log",
+        log_path("compute_contributions", "{model}", "{direction}"),
     benchmark:
-        f"{RESULTS}/benchmarks/compute_contributions/{{model}}/{{direction}}.tsv"
+        benchmark_path("compute_contributions", "{model}", "{direction}")
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
         definition=config["groups"]["definition"],
-        program=path_of("neurons/compute_contributions"),
         code=code_of("neurons/compute_contributions"),
     shell:
-        "python {params.program}"
+        "python {resources.scripts}/neurons/compute_contributions.py"
         " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --direction {input.direction} --definition {params.definition}"
@@ -46,19 +47,21 @@ rule summarise_groups:
     output:
         f"{RESULTS}/groups/{{model}}/{{direction}}.csv",
     log:
-        f"{RESULTS}/logs/summarise_groups/{{model}}/{{direction}}.log",
+        log_path("summarise_groups", "{model}", "{direction}"),
     benchmark:
-        f"{RESULTS}/benchmarks/summarise_groups/{{model}}/{{direction}}.tsv"
+        benchmark_path("summarise_groups", "{model}", "{direction}")
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
-        program=path_of("neurons/summarise_groups"),
         code=code_of("neurons/summarise_groups"),
     shell:
-        "python {params.program} --contributions {input.contributions}"
+        "python {resources.scripts}/neurons/summarise_groups.py"
+        " --contributions {input.contributions}"
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
         " --output {output} 2> {log}"
@@ -76,18 +79,21 @@ rule decompose_reductions:
         neurons=f"{RESULTS}/decompositions/{{model}}/{{direction}}.parquet",
         summary=f"{RESULTS}/decompositions/{{model}}/{{direction}}.csv",
     log:
-        f"{RESULTS}/logs/decompose_reductions/{{model}}/{{direction}}.log",
+        log_path("decompose_reductions", "{model}", "{direction}"),
     benchmark:
-        f"{RESULTS}/benchmarks/decompose_reductions/{{model}}/{{direction}}.tsv"
+        benchmark_path("decompose_reductions", "{model}", "{direction}")
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
-        program=path_of("neurons/decompose_reductions"),
         code=code_of("neurons/decompose_reductions"),
     shell:
-        "python {params.program} --contributions {input.contributions}"
+        "python {resources.scripts}/neurons/decompose_reductions.py"
+        " --contributions {input.contributions}"
         " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
-        " --activations-pre {input.activations_pre} --activations-crossed {input.activations_crossed}"
+        " --activations-pre {input.activations_pre}"
+        " --activations-crossed {input.activations_crossed}"
         " --direction {input.direction} --output {output.neurons}"
         " --summary-output {output.summary} 2> {log}"
 
@@ -102,19 +108,21 @@ rule summarise_cancellation:
         curve=f"{RESULTS}/net_curve/{{model}}/{{direction}}.csv",
         neurons=f"{RESULTS}/strongest_neurons/{{model}}/{{direction}}.csv",
     log:
-        f"{RESULTS}/logs/summarise_cancellation/{{model}}/{{direction}}.log",
+        log_path("summarise_cancellation", "{model}", "{direction}"),
     benchmark:
-        f"{RESULTS}/benchmarks/summarise_cancellation/{{model}}/{{direction}}.tsv"
+        benchmark_path("summarise_cancellation", "{model}", "{direction}")
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
-        program=path_of("neurons/summarise_cancellation"),
         code=code_of("neurons/summarise_cancellation"),
     shell:
-        "python {params.program} --contributions {input.contributions}"
+        "python {resources.scripts}/neurons/summarise_cancellation.py"
+        " --contributions {input.contributions}"
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
         " --output {output.layers} --curve {output.curve} --neurons {output.neurons} 2> {log}"
@@ -132,19 +140,18 @@ rule compare_residuals:
         prompts=f"{RESULTS}/residuals/{{model}}/prompts.csv",
         changes=f"{RESULTS}/residuals/{{model}}/value_changes.csv",
     log:
-        f"{RESULTS}/logs/compare_residuals/{{model}}.log",
+        log_path("compare_residuals", "{model}"),
     benchmark:
-        f"{RESULTS}/benchmarks/compare_residuals/{{model}}.tsv"
+        benchmark_path("compare_residuals", "{model}")
     conda:
         ENVIRONMENT
     resources:
-        # A few layers of value vectors, in float64.
-        mem_mb=lambda wildcards, input: 2000 + checkpoint_mb(input.checkpoint_pre) // 5,
+        scripts=SCRIPTS,
+        mem_mb=value_vectors_mb,
     params:
-        program=path_of("neurons/compare_residuals"),
         code=code_of("neurons/compare_residuals"),
     shell:
-        "python {params.program}"
+        "python {resources.scripts}/neurons/compare_residuals.py"
         " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --direction {input.direction} --output {output.layers}"
@@ -159,16 +166,17 @@ rule describe_neurons:
     output:
         f"{RESULTS}/neurons/{{model}}/{{direction}}.parquet",
     log:
-        f"{RESULTS}/logs/describe_neurons/{{model}}/{{direction}}.log",
+        log_path("describe_neurons", "{model}", "{direction}"),
     benchmark:
-        f"{RESULTS}/benchmarks/describe_neurons/{{model}}/{{direction}}.tsv"
+        benchmark_path("describe_neurons", "{model}", "{direction}")
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
-        program=path_of("neurons/describe_neurons"),
         code=code_of("neurons/describe_neurons"),
     shell:
-        "python {params.program} --checkpoint {input.checkpoint}"
+        "python {resources.scripts}/neurons/describe_neurons.py --checkpoint {input.checkpoint}"
         " --activations {input.activations} --direction {input.direction}"
         " --output {output} 2> {log}"
 
@@ -181,19 +189,21 @@ rule summarise_totals:
     output:
         f"{RESULTS}/totals/{{model}}/{{direction}}.csv",
     log:
-        f"{RESULTS}/logs/summarise_totals/{{model}}/{{direction}}.log",
+        log_path("summarise_totals", "{model}", "{direction}"),
     benchmark:
-        f"{RESULTS}/benchmarks/summarise_totals/{{model}}/{{direction}}.tsv"
+        benchmark_path("summarise_totals", "{model}", "{direction}")
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
-        program=path_of("neurons/summarise_totals"),
         code=code_of("neurons/summarise_totals"),
     shell:
-        "python {params.program} --contributions {input.contributions}"
+        "python {resources.scripts}/neurons/summarise_totals.py"
+        " --contributions {input.contributions}"
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
         " --output {output} 2> {log}"

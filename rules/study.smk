@@ -6,20 +6,21 @@ rule write_synthetic_data:
         rows=f"{DATA}/{{dataset}}.jsonl",
         source=f"{DATA}/{{dataset}}.source.json",
     log:
-        f"{RESULTS}/logs/write_synthetic_data/{{dataset}}.log",
+        log_path("write_synthetic_data", "{dataset}"),
     benchmark:
-        f"{RESULTS}/benchmarks/write_synthetic_data/{{dataset}}.tsv"
+        benchmark_path("write_synthetic_data", "{dataset}")
     wildcard_constraints:
-        dataset=match_any(STUDY.names_with("data", "synthetic")),
+        dataset=any_of(STUDY.names_with("data", "synthetic")),
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
-        rows=lambda wildcards: config["data"][wildcards.dataset].get("rows", 0),
+        rows=rows_of_data,
         seed=SEED,
-        program=path_of("study/write_synthetic_data"),
         code=code_of("study/write_synthetic_data"),
     shell:
-        "python {params.program} --dataset {wildcards.dataset}"
+        "python {resources.scripts}/study/write_synthetic_data.py --dataset {wildcards.dataset}"
         " --rows {params.rows} --seed {params.seed} --output {output.rows}"
         " --source-output {output.source} 2> {log}"
 
@@ -29,43 +30,47 @@ rule fetch_from_hub:
         files=directory(f"{FETCHED}/{{entry}}"),
         source=f"{FETCHED}/{{entry}}.source.json",
     log:
-        f"{RESULTS}/logs/fetch_from_hub/{{entry}}.log",
+        log_path("fetch_from_hub", "{entry}"),
     benchmark:
-        f"{RESULTS}/benchmarks/fetch_from_hub/{{entry}}.tsv"
+        benchmark_path("fetch_from_hub", "{entry}")
     wildcard_constraints:
-        entry=match_any(STUDY.on_hub),
+        entry=any_of(STUDY.on_hub),
+    localrule: True
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
-        pin=lambda wildcards: STUDY.fetch_options(wildcards.entry),
-        program=path_of("study/fetch_from_hub"),
+        pin=pin_of_entry,
         code=code_of("study/fetch_from_hub"),
     shell:
-        "python {params.program} {params.pin} --output {output.files}"
+        "python {resources.scripts}/study/fetch_from_hub.py {params.pin} --output {output.files}"
         " --source-output {output.source} 2> {log}"
 
 
 rule import_data:
     input:
-        lambda wildcards: STUDY.data_paths(wildcards.dataset),
+        path_of_data,
     output:
         rows=f"{DATA}/{{dataset}}.jsonl",
         source=f"{DATA}/{{dataset}}.source.json",
     log:
-        f"{RESULTS}/logs/import_data/{{dataset}}.log",
+        log_path("import_data", "{dataset}"),
     benchmark:
-        f"{RESULTS}/benchmarks/import_data/{{dataset}}.tsv"
+        benchmark_path("import_data", "{dataset}")
     wildcard_constraints:
-        dataset=match_any(STUDY.names_with("data", "file")),
+        dataset=any_of(STUDY.names_with("data", "file")),
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
-        paths=lambda wildcards: options({"paths": STUDY.data_paths(wildcards.dataset)}),
-        selection=lambda wildcards: STUDY.selection_options(wildcards.dataset),
-        program=path_of("study/import_data"),
+        paths=paths_as_options,
+        selection=selection_of_data,
         code=code_of("study/import_data"),
     shell:
-        "python {params.program} --dataset {wildcards.dataset} {params.paths}"
+        "python {resources.scripts}/study/import_data.py"
+        " --dataset {wildcards.dataset} {params.paths}"
         " {params.selection} --output {output.rows} --source-output {output.source} 2> {log}"
 
 
@@ -73,13 +78,10 @@ use rule import_data as import_hub_data with:
     input:
         f"{FETCHED}/data.{{dataset}}",
     wildcard_constraints:
-        dataset=match_any(STUDY.names_with("data", "hub")),
+        dataset=any_of(STUDY.names_with("data", "hub")),
     params:
-        paths=lambda wildcards, input: options(
-            {"paths": f"{input}/{config['data'][wildcards.dataset]['files']}"}
-        ),
-        selection=lambda wildcards: STUDY.selection_options(wildcards.dataset),
-        program=path_of("study/import_data"),
+        paths=fetched_paths_as_options,
+        selection=selection_of_data,
         code=code_of("study/import_data"),
 
 
@@ -95,15 +97,16 @@ rule tabulate_sources:
             labels={"figure": "what this study used"},
         ),
     log:
-        f"{RESULTS}/logs/tabulate_sources.log",
+        log_path("tabulate_sources"),
     benchmark:
-        f"{RESULTS}/benchmarks/tabulate_sources.tsv"
+        benchmark_path("tabulate_sources")
     conda:
         ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
     params:
-        results=lambda wildcards, output: str(Path(output.csv).parent),
-        program=path_of("study/tabulate_sources"),
+        results=results_folder,
         code=code_of("study/tabulate_sources"),
     shell:
-        "python {params.program} --results {params.results}"
+        "python {resources.scripts}/study/tabulate_sources.py --results {params.results}"
         " --sources {input} --csv {output.csv} --page {output.page} 2> {log}"

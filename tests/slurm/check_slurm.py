@@ -17,6 +17,7 @@ ON_A_GPU = {
     "train_probe",
     "capture_activations",
     "capture_crossed_activations",
+    "capture_under_plan",
     "run_intervention",
 }
 KILLED, CANCELLED = "run_intervention", "score_continuations"

@@ -9,7 +9,6 @@ import yaml
 
 from dpo_neurons.study import checks as study_checks
 from dpo_neurons.study.datasets import TEXT_KEYS
-from dpo_neurons.study.study import Study
 
 PROJECT = Path(__file__).parents[2]
 MINIMAL = {
@@ -75,8 +74,8 @@ def test_what_the_documentation_shows_is_accepted(name: str, monkeypatch) -> Non
         config["directions"]["probe"] = {"kind": "probe", "validation_share": 0.1}
     elif "directions" in piece and "probe" not in config["directions"]:
         config["direction"] = next(iter(config["directions"]))
-    monkeypatch.setattr(study_checks, "_check_paths", lambda study: None)
-    assert Study(config, f"{name}.yaml").config["study"]
+    monkeypatch.setattr(study_checks, "_check_paths", lambda study, source: None)
+    assert study_checks.check_study(config, f"{name}.yaml").config["study"]
 
 
 def test_all_that_is_shown_was_found() -> None:

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.study.study import Study, match_any, options
+from dpo_neurons.study.checks import check_study
+from dpo_neurons.study.program_options import (
+    fetch_options,
+    plan_options,
+    scorer_options,
+    selection_options,
+    write_options,
+)
+from dpo_neurons.study.study import any_of
 
 PROJECT = Path(__file__).parents[2]
 EMBEDDED = yaml.safe_load((PROJECT / "config.yaml").read_text("utf-8"))
@@ -43,7 +51,7 @@ def changed(**changes):
 
 @pytest.fixture(scope="module")
 def study():
-    return Study(copy.deepcopy(EMBEDDED), "config.yaml")
+    return check_study(copy.deepcopy(EMBEDDED), "config.yaml")
 
 
 FILE = {"kind": "file", "path": "Snakefile"}
@@ -146,7 +154,7 @@ MISTAKES = [
 def test_a_mistake_is_a_sentence_naming_file_key_and_remedy(key, value, words, monkeypatch):
     monkeypatch.chdir(PROJECT)
     with pytest.raises(InputError) as caught:
-        Study(changed(**{key: value}), "my_study.yaml")
+        check_study(changed(**{key: value}), "my_study.yaml")
     sentence = str(caught.value)
     assert sentence.startswith("my_study.yaml: ")
     assert "\n" not in sentence
@@ -156,12 +164,12 @@ def test_a_mistake_is_a_sentence_naming_file_key_and_remedy(key, value, words, m
 
 def test_a_configuration_that_is_no_mapping_is_a_sentence():
     with pytest.raises(InputError, match="my_study"):
-        Study([], "my_study.yaml")
+        check_study([], "my_study.yaml")
 
 
 def test_the_embedded_study_is_accepted_as_it_stands():
     text = (Path(__file__).parents[2] / "config.yaml").read_text("utf-8")
-    assert Study(yaml.safe_load(text), "config.yaml").results == "results/toy"
+    assert check_study(yaml.safe_load(text), "config.yaml").results == "results/toy"
 
 
 def test_every_patch_has_a_control_of_the_same_neurons(study):
@@ -171,13 +179,13 @@ def test_every_patch_has_a_control_of_the_same_neurons(study):
     assert len(patches) == 2
     for name in patches:
         control = rows[name.replace("patch_", "control_")]
-        assert control == rows[name] | {"kind": "control"}
+        assert control == rows[name] | {"kind": "control", "control_of": name}
     assert len(rows) == 2 + len(EMBEDDED["interventions"]) + len(patches)
 
 
 def test_a_patch_whose_name_repeats_the_prefix_has_its_own_control():
     row = {"kind": "patch", "groups": ["TP-"]}
-    study = Study(changed(interventions__patch_patch_x=row, interventions__patch_x=row), "s")
+    study = check_study(changed(interventions__patch_patch_x=row, interventions__patch_x=row), "s")
     assert {"control_patch_x", "control_x"} <= set(study.interventions)
 
 
@@ -194,16 +202,19 @@ def test_only_key_scaling_and_dpo_run_on_the_second_checkpoint(study, name, stag
     ("name", "words"),
     [
         ("none", "--kind none"),
-        ("dpo", "--kind none"),
+        ("dpo", "--kind dpo"),
         ("ablate_top_6", "--kind ablate --top 6"),
-        ("ablate_positive", "--kind ablate --top 3 --only-positive"),
+        ("ablate_positive", "--kind ablate --top 3 --activation positive"),
         ("scale_keys_x2", "--kind scale_keys --top 7 --factor 2"),
         ("patch_tp_an", "--kind patch --groups TP- AN- --values mean"),
-        ("control_tp_an", "--kind control --groups TP- AN- --values mean"),
+        (
+            "control_tp_an",
+            "--kind control --control-of patch_tp_an --groups TP- AN- --values mean",
+        ),
     ],
 )
 def test_plan_options_are_those_of_the_program(study, name, words):
-    assert study.plan_options(name) == words
+    assert plan_options(study, name) == words
 
 
 def test_an_intervention_may_have_a_direction_of_its_own(tmp_path):
@@ -212,10 +223,10 @@ def test_an_intervention_may_have_a_direction_of_its_own(tmp_path):
     row = {"kind": "ablate", "top": 2, "direction": "mine"}
     config = changed(interventions__ablate_x=row)
     config["directions"]["mine"] = {"kind": "file", "path": str(path)}
-    study = Study(config, "s")
+    study = check_study(config, "s")
     assert study.direction("ablate_x") == "mine"
     assert study.direction("ablate_top_6") == "probe"
-    assert study.plan_options("ablate_x") == "--kind ablate --top 2"
+    assert plan_options(study, "ablate_x") == "--kind ablate --direction mine --top 2"
 
 
 def test_entries_are_found_by_kind(study):
@@ -227,8 +238,8 @@ def test_entries_are_found_by_kind(study):
 
 
 @given(st.lists(st.text("a.|+*()-_ 1", min_size=1)), st.text("a.|+*()-_ 1"))
-def test_one_of_matches_the_names_and_nothing_else(names, other):
-    pattern = re.compile(match_any(names))
+def test_any_of_matches_the_names_and_nothing_else(names, other):
+    pattern = re.compile(any_of(names))
     for name in [*names, other]:
         assert bool(pattern.fullmatch(name)) == (name in names)
 
@@ -248,7 +259,7 @@ def parser():
 
 @given(st.fixed_dictionaries({}, optional={"path": SINGLE, "top_n": SINGLE, "words": SEVERAL}))
 def test_options_survive_the_shell_and_the_programs_parser(entry):
-    found = vars(parser().parse_args(shlex.split(options({"kind": "x", **entry}))))
+    found = vars(parser().parse_args(shlex.split(write_options({"kind": "x", **entry}))))
     for key, value in entry.items():
         assert found[key] == (value if isinstance(value, list) else str(value))
     assert all(found[key] is None for key in found.keys() - entry.keys())
@@ -267,18 +278,18 @@ def test_options_survive_the_shell_and_the_programs_parser(entry):
     ],
 )
 def test_a_mapping_becomes_pairs(value, words):
-    assert parser().parse_args(shlex.split(options({"where": value}))).where == words
+    assert parser().parse_args(shlex.split(write_options({"where": value}))).where == words
 
 
 def test_a_number_that_argparse_would_take_for_an_option_is_joined_to_its_own():
-    assert options({"factor": -1e-5, "top": 3}) == "--factor=-1e-05 --top 3"
+    assert write_options({"factor": -1e-5, "top": 3}) == "--factor=-1e-05 --top 3"
 
 
 def test_a_path_that_does_not_exist_is_named_with_its_key():
     config = changed()
     config["directions"]["mine"] = {"kind": "file", "path": "nowhere/mine.safetensors"}
     with pytest.raises(InputError) as caught:
-        Study(config, "s.yaml")
+        check_study(config, "s.yaml")
     assert str(caught.value).startswith(
         "s.yaml: directions.mine.path: nowhere/mine.safetensors does not exist"
     )
@@ -308,35 +319,35 @@ def minimal(tmp_path, monkeypatch):
 
 
 def test_nine_lines_are_a_study_and_nothing_of_the_embedded_one_is_in_it(minimal):
-    study = Study(minimal, "my.yaml")
+    study = check_study(minimal, "my.yaml")
     assert set(study.config["data"]) == set(study.needed_data)
     assert set(study.on_hub) == {
         "data.challenge_prompts", "data.reference_sentences", "data.perplexity_text", "scorer",
     }  # fmt: skip
     assert study.config["scorer"]["repository"] == "unitary/toxic-bert"
-    assert study.scorer_options() == "--scorer classifier --label toxic --activation sigmoid"
+    assert scorer_options(study) == "--scorer classifier --label toxic --activation sigmoid"
     assert {"ablate_top_1000", "patch_all_four", "control_all_four"} <= set(study.interventions)
     assert "synthetic" not in str(study.config)
     assert "toy" not in str(study.config)
 
 
 def test_options_for_the_hub_pin_the_commit(minimal):
-    study = Study(minimal, "my.yaml")
-    fetched = shlex.split(study.fetch_options("data.challenge_prompts"))
+    study = check_study(minimal, "my.yaml")
+    fetched = shlex.split(fetch_options(study, "data.challenge_prompts"))
     assert fetched[:2] == ["--repository", "allenai/real-toxicity-prompts"]
     assert fetched[-4:] == ["--type", "dataset", "--patterns", "prompts.jsonl"]
     assert re.fullmatch("[0-9a-f]{40}", fetched[fetched.index("--revision") + 1])
-    assert shlex.split(study.fetch_options("scorer"))[-2:] == ["--type", "model"]
-    selection = shlex.split(study.selection_options("challenge_prompts"))
+    assert shlex.split(fetch_options(study, "scorer"))[-2:] == ["--type", "model"]
+    selection = shlex.split(selection_options(study, "challenge_prompts"))
     assert selection[:4] == ["--columns", "prompt=prompt.text", "--where", "challenging=true"]
-    assert study.selection_options("labelled_comments") == "--columns text=comment_text"
+    assert selection_options(study, "labelled_comments") == "--columns text=comment_text"
 
 
 def test_a_pattern_may_match_several_files_of_data(minimal, tmp_path):
     for name in ("b.jsonl", "a.jsonl"):
         (tmp_path / "data" / name).touch()
     minimal["data"]["challenge_prompts"] = {"kind": "file", "path": "data/*.jsonl"}
-    study = Study(minimal, "my.yaml")
+    study = check_study(minimal, "my.yaml")
     assert study.data_paths("challenge_prompts") == ["data/a.jsonl", "data/b.jsonl"]
 
 
@@ -344,17 +355,17 @@ def test_what_is_not_read_need_not_be_there(minimal):
     minimal["directions"] = {"w": {"kind": "embedding", "words": ["a"], "neutral_words": ["b"]}}
     del minimal["data"]
     with pytest.raises(InputError, match="direction: 'probe' is not one of the directions"):
-        Study(copy.deepcopy(minimal), "my.yaml")
-    study = Study(minimal | {"direction": "w"}, "my.yaml")
+        check_study(copy.deepcopy(minimal), "my.yaml")
+    study = check_study(minimal | {"direction": "w"}, "my.yaml")
     assert "labelled_comments" not in study.needed_data
 
 
 def test_an_adapter_is_a_path_or_on_the_hub(minimal, tmp_path):
     minimal["models"]["m"]["post"] = {"kind": "adapter", "path": "after"}
-    assert Study(copy.deepcopy(minimal), "s").checkpoints_of_kind("adapter") == ["m/post"]
+    assert check_study(copy.deepcopy(minimal), "s").checkpoints_of_kind("adapter") == ["m/post"]
     pinned = {"kind": "adapter", "repository": "a/b", "revision": "0" * 40}
     minimal["models"]["m"]["post"] = pinned
-    assert "models.m.post" in Study(minimal, "s").on_hub
+    assert "models.m.post" in check_study(minimal, "s").on_hub
 
 
 @pytest.mark.parametrize(
@@ -374,7 +385,7 @@ def test_figure_1a_draws_an_ablation_that_there_is(minimal, rows, said, drawn):
         minimal["interventions"] = {name: kinds[name.split("_")[0]] for name in rows}
     if said is not None:
         minimal["figures"] = {"1a_layer_projections": {"ablated": said}}
-    assert Study(minimal, "my.yaml").drawn_ablation == drawn
+    assert check_study(minimal, "my.yaml").drawn_ablation == drawn
 
 
 def test_a_label_to_probe_is_a_column_that_was_named(minimal):
@@ -382,9 +393,9 @@ def test_a_label_to_probe_is_a_column_that_was_named(minimal):
     minimal["direction"] = "rude"
     sentence = "directions.rude.label: 'rude' is no label of data.labelled_comments"
     with pytest.raises(InputError, match=sentence):
-        Study(copy.deepcopy(minimal), "my.yaml")
+        check_study(copy.deepcopy(minimal), "my.yaml")
     minimal["data"]["labelled_comments"]["columns"]["rude"] = "is rude"
-    study = Study(minimal, "my.yaml")
-    assert study.selection_options("labelled_comments") == (
+    study = check_study(minimal, "my.yaml")
+    assert selection_options(study, "labelled_comments") == (
         "--columns text=comment_text 'rude=is rude'"
     )

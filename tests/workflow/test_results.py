@@ -165,7 +165,9 @@ def test_groups_add_up_their_neurons_and_share_each_side(results: Path, neurons)
 @pytest.mark.parametrize("name", [name for name in INTERVENTIONS if name != "edit_assign"])
 def test_a_plan_names_the_neurons_and_what_becomes_of_them(results, neurons, name) -> None:
     plan = pd.read_parquet(results / f"plans/toy/{name}.parquet")
-    assert list(plan.columns) == ["layer", "neuron", "operation", "value"]
+    assert list(plan.columns)[:6] == [
+        "layer", "neuron", "operation", "value", "kind", "control_of"
+    ]  # fmt: skip
     groups = GROUPS[:4] if name.endswith("all_four") else ["TP-"]
     by_cosine = neurons.sort_values("cosine", ascending=False)
     patched = neurons[neurons["group"].isin(groups)]
@@ -230,8 +232,8 @@ def test_what_is_measured_of_an_intervention_is_in_its_files_and_its_row(results
 def test_the_tables_have_a_row_an_intervention_and_their_columns_in_order(results: Path) -> None:
     table = pd.read_csv(results / "tables/toy.csv")
     assert " ".join(table.columns).startswith(
-        "intervention checkpoint neurons toxicity toxicity_low toxicity_high perplexity f1 "
-        "repetition"
+        "intervention kind control_of checkpoint neurons toxicity toxicity_low toxicity_high "
+        "perplexity f1 repetition"
     )
     assert tuple(table["intervention"]) == INTERVENTIONS
     lines = (results / "tables/toy.md").read_text(encoding="utf-8").splitlines()

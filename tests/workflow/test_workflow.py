@@ -4,7 +4,6 @@ import ast
 import base64
 import json
 import multiprocessing
-import os
 import re
 import shlex
 import sys
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet as pq
 from support.figure_cases import subspace_table
-from support.function_trace import run_traced
+from support.function_trace import write_trace
 from support.hub_stand_in import NO_PROXY, HubStandIn
 from support.perspective_stand_in import KEY, standing_in
 from support.workflow import (
@@ -277,7 +276,12 @@ def program_arguments(command: str, name: str) -> str:
 def traced(processes, directory: Path, name: str, arguments: str) -> Path:
     """Run a program in a new process; returns the file that says which functions ran."""
     out = directory / "trace.json"
-    process = processes.Process(target=trace, args=(directory, name, arguments, out))
+    environment = {"PERSPECTIVE_API_KEY": KEY, **NO_PROXY}
+    script = PROGRAMS[name].relative_to(PROJECT)
+    # A function of a module that a new process can import.
+    process = processes.Process(
+        target=write_trace, args=(directory, script, shlex.split(arguments), environment, out)
+    )
     process.start()
     process.join()
     assert process.exitcode == 0
@@ -290,14 +294,3 @@ def assert_covered(name: str, trace_file: Path) -> None:
     root, program = PROJECT / "workflow_scripts", PROGRAMS[name]
     assert (f"{program.parent.name}.{name}", "main") in ran
     assert ran - reached_definitions(program, root) == set()
-
-
-def trace(directory: Path, name: str, arguments: str, out: Path) -> None:
-    """Run a program in another process and write down which functions ran."""
-    os.environ |= {"PERSPECTIVE_API_KEY": KEY, **NO_PROXY}
-    os.chdir(directory)
-    root = Path("workflow_scripts")
-    ran = run_traced(
-        root, root / PROGRAMS[name].relative_to(PROJECT / root), shlex.split(arguments)
-    )
-    out.write_text(json.dumps(sorted(ran)), encoding="utf-8")

@@ -1,88 +1,94 @@
-"""What no schema can tell of a study: names that refer to others, what is needed, what is there."""
-
-from __future__ import annotations
+"""Check what no schema can: names that refer to others, what is needed, what is there."""
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
 from dpo_neurons.study.data_files import matching_paths
 from dpo_neurons.study.intervention_rows import UNPATCHED, can_be_captured, table_rows
-from dpo_neurons.study.schema import nearest
-
-if TYPE_CHECKING:
-    from dpo_neurons.study.study import Study
+from dpo_neurons.study.schema import check_schema, nearest
+from dpo_neurons.study.study import Study
 
 
-def check_study(study: Study) -> None:
-    """Check a study whose keys and values are those of the schema.
+def check_study(config: dict[str, Any], source: str) -> Study:
+    """Check a configuration and return it as a Study, omitted keys filled with their defaults.
 
+    The dictionary is filled in place, since the rules read it.
+    source: the file that it was read from.
     Raises InputError, naming the file and the key, for the first mistake.
     """
-    _check_names(study)
-    _check_numbers(study)
-    _check_needs(study)
-    _check_paths(study)
+    check_schema(config, source)
+    study = Study(config)
+    _check_names(study, source)
+    _check_numbers(study, source)
+    _check_needs(study, source)
+    _check_paths(study, source)
+    return study
 
 
-def _check_names(study: Study) -> None:
+def _check_names(study: Study, source: str) -> None:
+    """Refuse names of entries that do not exist, and rows whose name is not of their kind."""
     config, directions = study.config, study.config["directions"]
-    _known(study, "direction", config["direction"], directions, "directions")
+    _check_name(source, "direction", config["direction"], directions, "directions")
     for name, row in config["interventions"].items():
         key = f"interventions.{name}"
         if not name.startswith(f"{row['kind']}_"):
             raise InputError(
-                f"{study.source}: {key}: the name of a row of kind {row['kind']} must begin with "
+                f"{source}: {key}: the name of a row of kind {row['kind']} must begin with "
                 f"'{row['kind']}_'"
             )
         if "direction" in row:
-            _known(study, f"{key}.direction", row["direction"], directions, "directions")
-    _check_expanded_names(study)
+            _check_name(source, f"{key}.direction", row["direction"], directions, "directions")
+    _check_expanded_names(study, source)
     for name in study.names_with("directions", "svd"):
-        source = directions[name]["from"]
         others = [other for other in directions if directions[other]["kind"] != "svd"]
-        _known(study, f"directions.{name}.from", source, others, "directions but SVDs")
+        key = f"directions.{name}.from"
+        _check_name(source, key, directions[name]["from"], others, "directions but SVDs")
     if study.drawn_ablation:
         key = "figures.1a_layer_projections.ablated"
         rows = [name for name, row in study.interventions.items() if can_be_captured(name, row)]
-        _known(study, key, study.drawn_ablation, rows, "rows that set the first model's neurons")
+        what = "rows that set the first model's neurons"
+        _check_name(source, key, study.drawn_ablation, rows, what)
 
 
-def _check_expanded_names(study: Study) -> None:
+def _check_expanded_names(study: Study, source: str) -> None:
+    """Refuse two entries of `interventions` that stand for rows of the same name."""
     owners: dict[str, str] = {}
     for entry, row in study.config["interventions"].items():
         for name in table_rows({entry: row}):
             if name not in UNPATCHED and owners.setdefault(name, entry) != entry:
                 raise InputError(
-                    f"{study.source}: interventions.{entry}: stands for a row {name!r}, and so "
+                    f"{source}: interventions.{entry}: stands for a row {name!r}, and so "
                     f"does {owners[name]}; rename one of them"
                 )
 
 
-def _known(study: Study, key: str, name: str, known: Iterable[str], what: str) -> None:
+def _check_name(source: str, key: str, name: str, known: Iterable[str], what: str) -> None:
+    """Refuse a name under a key that is not one of those known; what: what these are."""
     if name not in known:
         raise InputError(
-            f"{study.source}: {key}: {name!r} is not one of the {what} "
+            f"{source}: {key}: {name!r} is not one of the {what} "
             f"({', '.join(known) or 'there are none'})"
             + (nearest(name, known) or "; give one that is")
         )
 
 
-def _check_numbers(study: Study) -> None:
+def _check_numbers(study: Study, source: str) -> None:
+    """Refuse numbers that do not go together."""
     for name in study.names_with("directions", "svd"):
-        one = study.config["directions"][name]
-        if one["components"] > one["neurons"]:
+        svd = study.config["directions"][name]
+        if svd["components"] > svd["neurons"]:
             raise InputError(
-                f"{study.source}: directions.{name}.components: {one['neurons']} value vectors "
-                f"(neurons) have no {one['components']} components; ask for fewer, or take more "
+                f"{source}: directions.{name}.components: {svd['neurons']} value vectors "
+                f"(neurons) have no {svd['components']} components; ask for fewer, or take more "
                 "neurons"
             )
     for figure, keys in study.config["figures"].items():
         if keys.get("first", 1) > keys.get("last", 1):
             raise InputError(
-                f"{study.source}: figures.{figure}: the first rank, {keys['first']}, is beyond "
+                f"{source}: figures.{figure}: the first rank, {keys['first']}, is beyond "
                 f"the last, {keys['last']}; give a range"
             )
     for name in study.models_with("pre", "train_from_scratch"):
@@ -91,23 +97,22 @@ def _check_numbers(study: Study) -> None:
         parts = recipe["heads"] * (1 if recipe["architecture"] == "gpt2" else 2)
         if recipe["width"] % parts:
             raise InputError(
-                f"{study.source}: models.{name}.pre.width: {recipe['width']} is no multiple of "
+                f"{source}: models.{name}.pre.width: {recipe['width']} is no multiple of "
                 f"{parts}, which {recipe['heads']} heads of {recipe['architecture']} need; give "
                 "one that is"
             )
 
 
-def _check_needs(study: Study) -> None:
+def _check_needs(study: Study, source: str) -> None:
+    """Refuse a study without the data and keys that others of its entries need."""
     for dataset, why in study.needed_data.items():
         if dataset not in study.config["data"]:
-            raise InputError(
-                f"{study.source}: {why}, which needs data.{dataset}; add {dataset} to data"
-            )
+            raise InputError(f"{source}: {why}, which needs data.{dataset}; add {dataset} to data")
     for name in study.names_with("directions", "probe"):
         label = study.config["directions"][name].get("label", "toxic")
         if label not in ("toxic", *study.config["data"]["labelled_comments"].get("columns", ())):
             raise InputError(
-                f"{study.source}: directions.{name}.label: {label!r} is no label of "
+                f"{source}: directions.{name}.label: {label!r} is no label of "
                 "data.labelled_comments; say in its columns which column holds it, as in "
                 f"columns: {{{label}: {label}}}"
             )
@@ -117,32 +122,34 @@ def _check_needs(study: Study) -> None:
         for key in ("label", "activation"):
             if key not in scorer:
                 raise InputError(
-                    f"{study.source}: scorer: {key!r} is missing; add it, since it is known only "
+                    f"{source}: scorer: {key!r} is missing; add it, since it is known only "
                     f"for {', '.join(KNOWN_CLASSIFIERS)}{nearest(repository, KNOWN_CLASSIFIERS)}"
                 )
     for name, entry in study.config["data"].items():
         if entry["kind"] == "synthetic" and name != "lexicon" and "rows" not in entry:
-            raise InputError(f"{study.source}: data.{name}: the key 'rows' is missing; add it")
+            raise InputError(f"{source}: data.{name}: the key 'rows' is missing; add it")
         if "prompt_words" in entry and name != "reference_sentences":
             raise InputError(
-                f"{study.source}: data.{name}: prompt_words is for reference_sentences alone; "
+                f"{source}: data.{name}: prompt_words is for reference_sentences alone; "
                 "leave it out"
             )
 
 
-def _check_paths(study: Study) -> None:
-    described = dict(study.entries)
-    described |= {f"directions.{name}": one for name, one in study.config["directions"].items()}
-    for key, entry in described.items():
+def _check_paths(study: Study, source: str) -> None:
+    """Refuse paths of what the user brings where there is nothing."""
+    directions = study.config["directions"]
+    entries = study.entries | {f"directions.{name}": directions[name] for name in directions}
+    for key, entry in entries.items():
         for name in ("path", "like"):
             if name in entry and not _is_there(entry[name], key.startswith("data.")):
                 raise InputError(
-                    f"{study.source}: {key}.{name}: {entry[name]} does not exist; give a path "
+                    f"{source}: {key}.{name}: {entry[name]} does not exist; give a path "
                     "that does, relative to where snakemake is started"
                 )
 
 
 def _is_there(path: str, is_pattern: bool) -> bool:
+    """Whether a path exists, or a pattern matches a file."""
     if not is_pattern:
         return Path(path).exists()
     try:

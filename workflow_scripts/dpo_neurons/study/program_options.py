@@ -1,0 +1,93 @@
+"""Command-line options of the rules' programs, from a study's configuration.
+
+An option is a key of the configuration, with hyphens for underscores; a program therefore names
+its options as the configuration does.
+"""
+
+import shlex
+from dataclasses import asdict
+from typing import Any
+
+from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
+from dpo_neurons.study.intervention_rows import plan_arguments
+from dpo_neurons.study.study import Study
+
+SELECTION_KEYS = ("columns", "where", "rows", "prompt_words", "repository", "revision")
+"""What a data set's entry says about which rows to take, and where its files are from."""
+
+
+def write_options(settings: dict[str, Any]) -> str:
+    """Write settings as command-line options, quoted for the shell; `kind` is left out.
+
+    A mapping becomes pairs name=value; true and false are written as in YAML. A single value may
+    begin with '-', one of several may not: argparse would take it for an option.
+    """
+    words = []
+    for key, value in settings.items():
+        if key != "kind":
+            option = f"--{key.replace('_', '-')}"
+            first, *others = _write_values(value)
+            if first.startswith("-"):
+                words.append(shlex.quote(f"{option}={first}"))
+            else:
+                words += [option, shlex.quote(first)]
+            words += map(shlex.quote, others)
+    return " ".join(words)
+
+
+def fetch_options(study: Study, entry: str) -> str:
+    """Write the options of fetch_from_hub.py for an entry of `Study.on_hub`."""
+    pinned = study.on_hub[entry]
+    pin = {key: pinned[key] for key in ("repository", "revision")}
+    if "files" not in pinned:
+        return write_options({**pin, "type": "model"})
+    return write_options({**pin, "type": "dataset", "patterns": pinned["files"]})
+
+
+def selection_options(study: Study, dataset: str) -> str:
+    """Write the options of import_data.py that say what to take from a data set's files."""
+    entry = study.config["data"][dataset]
+    return write_options({key: entry[key] for key in SELECTION_KEYS if key in entry})
+
+
+def plan_options(study: Study, intervention: str) -> str:
+    """Write the options of write_plan.py that describe an intervention's plan."""
+    row = study.interventions[intervention]
+    return f"--kind {row['kind']} {write_options(plan_arguments(row))}".strip()
+
+
+def scorer_options(study: Study) -> str:
+    """Write the options of score_continuations.py that a score depends on."""
+    scorer = study.config["scorer"]
+    if scorer["kind"] == "lexicon":
+        return write_options({"scorer": "lexicon"})
+    if scorer["kind"] == "perspective":
+        keys = ("attributes", "language", "endpoint")
+        request = {key: scorer[key] for key in keys if key in scorer}
+        return write_options({"scorer": "perspective", **request})
+    known = KNOWN_CLASSIFIERS.get(scorer.get("repository", ""))
+    settings = {**(asdict(known) if known else {}), **scorer}
+    return write_options(
+        {"scorer": "classifier", **{key: settings[key] for key in ("label", "activation")}}
+    )
+
+
+def scorer_run_options(study: Study) -> str:
+    """Write the options of score_continuations.py that no score depends on."""
+    scorer, compute = study.config["scorer"], study.config["compute"]
+    if scorer["kind"] == "classifier":
+        return write_options({key: compute[key] for key in ("batch_size", "device", "threads")})
+    if scorer["kind"] == "perspective":
+        return write_options({key: scorer[key] for key in ("queries_per_second", "store")})
+    return ""
+
+
+def _write_values(value: Any) -> list[str]:  # noqa: ANN401
+    """Write a setting as words: one, or one for each item of a list or a mapping."""
+    if isinstance(value, dict):
+        return [f"{name}={_write_word(item)}" for name, item in value.items()]
+    return [_write_word(item) for item in (value if isinstance(value, list) else [value])]
+
+
+def _write_word(value: Any) -> str:  # noqa: ANN401
+    return str(value).lower() if isinstance(value, bool) else str(value)
