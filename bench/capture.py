@@ -164,7 +164,7 @@ def forward_again(
             with torch.inference_mode(), sums_by_hooks(model, tokens) as sums:
                 model(output, attention_mask=mask, position_ids=positions, logits_to_keep=1)
             new = output[:, -tokens:].cpu().numpy()
-            read = {name: torch.stack(layers).cpu().numpy() for name, layers in sums.items()}
+            read = {name: torch.stack(layers, 1).cpu().numpy() for name, layers in sums.items()}
             cache.add(start, new, new == new, read)
 
 
@@ -222,7 +222,8 @@ def capture_by_nnsight(
                     [
                         sum(step[layer][place].float() for step in steps[1:])
                         for layer in range(len(model.transformer.h))
-                    ]
+                    ],
+                    dim=1,
                 ).cpu().numpy()
                 for place, name in enumerate(("mlp_post", "mlp_out", "resid_post"))
             }  # fmt: skip

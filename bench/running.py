@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,15 +86,13 @@ def capture_as_the_workflow(
     """All that the workflow does once the model is loaded: the longest prompts first, in pieces."""
     from dpo_neurons.activations.cache import gather_pieces
     from dpo_neurons.activations.capture import ActivationCapture
-    from dpo_neurons.activations.pieces import capture_pieces
+    from dpo_neurons.activations.pieces import Share, capture_pieces
     from dpo_neurons.activations.shards import PIECES
 
     pieces = [path.with_suffix(f".piece-{number}.h5") for number in range(PIECES)]
-    asked = argparse.Namespace(
-        pieces=PIECES, shard=1, shards=1, output=pieces, tokens=tokens, batch_size=batch_size
-    )
+    share = Share(pieces=PIECES, shard=1, shards=1, paths=pieces)
     with ActivationCapture(model, "generated") as capture:
-        capture_pieces(model, tokenizer, prompts, capture, asked, ATTRIBUTES)
+        capture_pieces(model, tokenizer, prompts, capture, tokens, batch_size, share, ATTRIBUTES)
     gather_pieces(pieces, path)
     for piece in pieces:
         piece.unlink()

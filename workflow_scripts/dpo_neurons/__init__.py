@@ -1,1 +1,41 @@
-"""What the workflow's programs share, a module a concern."""
+"""Which MLP neurons moved a model along a direction when it was fine-tuned.
+
+The front door for notebooks: open_study for a finished study; load_model and compute_contributions
+for checkpoints; make_plan, select_groups and select_by_cosine for own interventions;
+score_by_lexicon for texts. Each is imported when it is first used, so that the workflow, which
+imports this package too, loads nothing for it.
+"""
+
+from typing import Any
+
+__all__ = [
+    "compute_contributions",
+    "load_model",
+    "make_plan",
+    "open_study",
+    "score_by_lexicon",
+    "select_by_cosine",
+    "select_groups",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    """Import a function of the front door when it is first used."""
+    if name in ("load_model", "compute_contributions"):
+        from dpo_neurons.notebook import model as module
+    elif name == "open_study":
+        from dpo_neurons.notebook import study_results as module
+    elif name == "make_plan":
+        from dpo_neurons.interventions import plans as module
+    elif name in ("select_groups", "select_by_cosine"):
+        from dpo_neurons.interventions import neuron_selection as module
+    elif name == "score_by_lexicon":
+        from dpo_neurons.scorers import lexicon as module
+    else:
+        raise AttributeError(f"module 'dpo_neurons' has no attribute {name!r}")
+    return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    """List the front door beside what is loaded."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,153 @@
+"""A checkpoint in a notebook: capture, generate, apply a plan, measure perplexity."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from dpo_neurons.activations.capture import ActivationCapture
+from dpo_neurons.interventions.hooks import apply_plan
+from dpo_neurons.interventions.outputs import continue_prompts
+from dpo_neurons.models.batches import first_batch_size
+from dpo_neurons.models.decoding import generate_greedily
+from dpo_neurons.models.loading import load_model as load_checkpoint
+from dpo_neurons.models.loading import load_tokenizer
+from dpo_neurons.models.perplexity import measure_perplexity
+from dpo_neurons.models.value_vectors import project_values
+from dpo_neurons.neurons.contributions import compute_contributions as tabulate_contributions
+
+
+@dataclass(frozen=True)
+class Activations:
+    """What a model's neurons did while it continued prompts; n prompts, in their order."""
+
+    mlp_post: np.ndarray
+    """(n_prompts, n_layers, d_mlp) float32: means over each prompt's counted tokens."""
+    mlp_post_mean: np.ndarray
+    """(n_layers, d_mlp) float64: mean over all counted tokens."""
+    mlp_out_mean: np.ndarray
+    """(n_layers, d_model) float64: mean output of each MLP over the same tokens."""
+    resid_post: np.ndarray
+    """(n_prompts, n_layers, d_model) float32: the residual stream after each block."""
+    tokens: np.ndarray
+    """(n_prompts, n_tokens): what was generated."""
+    mask: np.ndarray
+    """(n_prompts, n_tokens) bool: which of it counts."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A checkpoint ready for inference, with its tokenizer."""
+
+    checkpoint: Path
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+    @contextmanager
+    def apply_plan(
+        self,
+        plan: pd.DataFrame,
+        positions: Literal["last", "all"] = "last",
+        direction: np.ndarray | None = None,
+    ) -> Iterator[None]:
+        """Run the block with a plan in force; the model is bit-identical afterwards.
+
+        direction: unit rows, (k, d_model), for plans that subtract or remove it.
+        Raises InputError for a plan that does not fit the model.
+        """
+        with apply_plan(self.model, plan, positions, direction):
+            yield
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        tokens: int = 20,
+        plan: pd.DataFrame | None = None,
+        positions: Literal["last", "all"] = "last",
+    ) -> pd.DataFrame:
+        """Continue prompts greedily: a row a prompt, with continuation and token ids."""
+        size = first_batch_size("auto", self.model.device)
+        block = nullcontext() if plan is None else self.apply_plan(plan, positions)
+        with block:
+            return pd.DataFrame(
+                continue_prompts(self.model, self.tokenizer, list(prompts), tokens, size)
+            )
+
+    def capture(
+        self,
+        prompts: Sequence[str],
+        tokens: int = 20,
+        positions: Literal["generated", "predicting"] = "generated",
+    ) -> Activations:
+        """Read activations while the model continues prompts, in the same pass.
+
+        Inside a block of `apply_plan`, what is read is what the plan made of them.
+        """
+        size = first_batch_size("auto", self.model.device)
+        batches, sums = [], []
+        with ActivationCapture(self.model, positions) as capture:
+            for batch in generate_greedily(
+                self.model, self.tokenizer, list(prompts), tokens, size, capture, progress=None
+            ):
+                batches.append(batch)
+                sums.append({name: total.cpu().numpy() for name, total in capture.sums.items()})
+        mask = np.concatenate([batch.mask for batch in batches])
+        counts = mask.sum(axis=1)
+        summed = {name: np.concatenate([part[name] for part in sums]) for name in sums[0]}
+        per_prompt = np.maximum(counts, 1)[:, None, None]
+        total = max(int(counts.sum()), 1)
+        return Activations(
+            mlp_post=summed["mlp_post"] / per_prompt.astype(np.float32),
+            mlp_post_mean=summed["mlp_post"].sum(axis=0, dtype=np.float64) / total,
+            mlp_out_mean=summed["mlp_out"].sum(axis=0, dtype=np.float64) / total,
+            resid_post=summed["resid_post"] / per_prompt.astype(np.float32),
+            tokens=np.concatenate([batch.tokens for batch in batches]),
+            mask=mask,
+        )
+
+    def measure_perplexity(
+        self,
+        texts: Sequence[str],
+        window: int = 128,
+        plan: pd.DataFrame | None = None,
+    ) -> float:
+        """Measure the perplexity of texts in windows of tokens, a plan at all positions."""
+        size = first_batch_size("auto", self.model.device)
+        block = nullcontext() if plan is None else self.apply_plan(plan, "all")
+        with block:
+            measured = measure_perplexity(self.model, self.tokenizer, list(texts), window, size)
+        return measured.perplexity
+
+
+def load_model(checkpoint: Path | str, dtype: str = "float32", device: str = "cpu") -> Model:
+    """Load a Hugging Face checkpoint directory of a known architecture.
+
+    Raises InputError for a directory that is no checkpoint or of an unknown architecture.
+    """
+    path = Path(checkpoint)
+    return Model(path, load_checkpoint(path, dtype, device), load_tokenizer(path))
+
+
+def compute_contributions(
+    pre: Model,
+    post: Model,
+    activations_pre: Activations,
+    activations_post: Activations,
+    direction: np.ndarray,
+    definition: Literal["v1", "v3"] = "v1",
+) -> pd.DataFrame:
+    """Compute each neuron's contribution along a direction (v1, equation 1): a row a neuron.
+
+    direction: unit rows, (k, d_model); the first counts. The table's columns are those of a
+    study's contributions.
+    """
+    unit = np.atleast_2d(direction)[0]
+    along_pre, norms_pre, _ = project_values(pre.checkpoint, unit, Path("direction"))
+    along_post, _, _ = project_values(post.checkpoint, unit, Path("direction"))
+    means = activations_pre.mlp_post_mean, activations_post.mlp_post_mean
+    return tabulate_contributions(*means, along_pre, along_post, norms_pre, definition)
