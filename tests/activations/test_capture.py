@@ -14,6 +14,8 @@ from dpo_neurons.interventions.hooks import apply_plan
 from dpo_neurons.models.decoding import end_tokens, generate_greedily
 from dpo_neurons.models.loading import load_model
 
+pytestmark = pytest.mark.every_architecture
+
 N_TOKENS = 6
 
 

@@ -19,6 +19,8 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.interventions.hooks import apply_plan
 from dpo_neurons.models.architectures import Layers
 
+pytestmark = pytest.mark.every_architecture
+
 IDS = [[5, 9, 14, 22, 7], [30, 8, 8, 17, 3]]
 WHERE = {"last": slice(-1, None), "all": slice(None), "first": slice(0, 1)}
 OPERATIONS = {

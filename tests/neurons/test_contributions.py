@@ -82,6 +82,7 @@ def capture_to_cache(model, tokenizer, path, positions):
         return cache["mlp_post_mean"][:], cache["mlp_out_mean"][:]
 
 
+@pytest.mark.every_architecture
 @pytest.mark.parametrize("positions", POSITIONS)
 def test_the_identity_is_exact_on_every_architecture(
     checkpoints, loaded, tokenizer, architecture, positions, tmp_path
