@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: figures report dag test test-slurm bench lint format clean
+.PHONY: figures report dag test test-slurm bench notebook docs lint format clean
 
 figures: $(READY)  ## run the study to its last figure
 	snakemake --cores $(CORES) figures
@@ -30,6 +30,13 @@ bench: $(DEV_READY)  ## every benchmark, one after the other; see docs/benchmark
 	for each in capture capture_growth patched_generation neuron_tables scoring workflow_overhead; do \
 	  python bench/$$each.py || exit 1; done
 
+notebook: $(DEV_READY)  ## run notebooks/tour.ipynb on a small study
+	snakemake --cores $(CORES) figures --configfile tests/micro.yaml
+	STUDY=../results/micro jupyter execute notebooks/tour.ipynb
+
+docs: $(DEV_READY)  ## the docs as a site, in site/; a broken link is an error
+	mkdocs build --strict --quiet
+
 lint: $(DEV_READY)  ## ruff, snakefmt and Snakemake's own lints
 	ruff check .
 	ruff format --check .
@@ -42,13 +49,13 @@ format: $(DEV_READY)  ## format Python and Snakemake files
 	snakefmt Snakefile rules
 
 clean:  ## remove results; .venv stays
-	rm -rf results report.html dag.dot
+	rm -rf results report.html dag.dot site
 
 # The package itself is installed as it lies here, so that a pasted command finds it.
 $(READY): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --requirement requirements.txt
-	$(PIP) --no-deps --no-build-isolation --editable .
+	$(PIP) --no-deps --editable .
 	touch $(READY)
 
 $(DEV_READY): $(READY) requirements-dev.txt
