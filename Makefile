@@ -37,11 +37,12 @@ notebook: $(DEV_READY)  ## run notebooks/tour.ipynb on a small study
 docs: $(DEV_READY)  ## the docs as a site, in site/; a broken link is an error
 	mkdocs build --strict --quiet
 
-lint: $(DEV_READY)  ## ruff, snakefmt and Snakemake's own lints
+lint: $(DEV_READY)  ## ruff, snakefmt, Snakemake's own lints, types
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint
+	mypy
 
 format: $(DEV_READY)  ## format Python and Snakemake files
 	ruff check --fix .

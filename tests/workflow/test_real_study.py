@@ -43,7 +43,17 @@ def test_the_study_runs_to_every_figure_and_table(real: Path, results: Path) -> 
         table = pd.read_csv(results / f"tables/{model}.csv")
         assert tuple(table["intervention"]) == INTERVENTIONS
         assert table["toxicity"].between(0, 1, inclusive="neither").all()
-        assert table["toxicity"].nunique() > 2
+        # Which rows write other texts hangs on rounding; that their scores then differ does not.
+        texts = {
+            name: [
+                row["continuation"]
+                for row in rows_of(results / f"generations/{model}/{name}/challenge_prompts.jsonl")
+            ]
+            for name in INTERVENTIONS
+        }
+        toxicity = table.set_index("intervention")["toxicity"]
+        for name in INTERVENTIONS:
+            assert (toxicity[name] == toxicity["none"]) == (texts[name] == texts["none"]), name
 
 
 def test_a_second_run_has_nothing_to_do(real: Path) -> None:

@@ -22,18 +22,26 @@ __all__ = [
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     """Import a function of the front door when it is first used."""
     if name in ("load_model", "compute_contributions"):
-        from dpo_neurons.notebook import model as module
-    elif name == "open_study":
-        from dpo_neurons.notebook import study_results as module
-    elif name == "make_plan":
-        from dpo_neurons.interventions import plans as module
-    elif name in ("select_groups", "select_by_cosine"):
-        from dpo_neurons.interventions import neuron_selection as module
-    elif name == "score_by_lexicon":
-        from dpo_neurons.scorers import lexicon as module
-    else:
-        raise AttributeError(f"module 'dpo_neurons' has no attribute {name!r}")
-    return getattr(module, name)
+        from dpo_neurons.notebook import model
+
+        return getattr(model, name)
+    if name == "open_study":
+        from dpo_neurons.notebook.study_results import open_study
+
+        return open_study
+    if name == "make_plan":
+        from dpo_neurons.interventions.plans import make_plan
+
+        return make_plan
+    if name in ("select_groups", "select_by_cosine"):
+        from dpo_neurons.interventions import neuron_selection
+
+        return getattr(neuron_selection, name)
+    if name == "score_by_lexicon":
+        from dpo_neurons.scorers.lexicon import score_by_lexicon
+
+        return score_by_lexicon
+    raise AttributeError(f"module 'dpo_neurons' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -6,6 +6,7 @@ by the layers below. What is left to the second model's own activation is that i
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,10 +100,11 @@ class CrossedCapture(CountedSums):
 
     def _input_reader(self, layer: int) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         keys = self._other.key_projections[layer]
-        block, architecture = self._other.blocks[layer], self._other.architecture
+        block: Any = self._other.blocks[layer]
+        architecture = self._other.architecture
 
         def read(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            states = self._last(inputs[0])[:, None].to(keys.weight.device)
+            states = self._last(inputs[0])[:, None].to(keys.get_parameter("weight").device)
             if architecture.mlp:
                 block.get_submodule(architecture.mlp)(states)
             else:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -37,7 +37,10 @@ MEANS = {
     "mlp_post_same_text": "mlp_post_same_text_mean",
 }
 """Dataset of a cache that the mean over all counted positions of what was summed goes to."""
-PER_PROMPT = {"mlp_post": ("mlp_post", np.float16), "resid_post": ("resid_post", np.float32)}
+PER_PROMPT: dict[str, tuple[str, type[np.floating[Any]]]] = {
+    "mlp_post": ("mlp_post", np.float16),
+    "resid_post": ("resid_post", np.float32),
+}
 """Dataset that each prompt's own mean goes to, and its format."""
 
 
@@ -124,9 +127,9 @@ class PieceWriter:
         n_prompts, n_tokens = self._shape
         shapes = {name: summed.shape[1:] for name, summed in sums.items()}
         self._totals = {name: np.zeros(shapes[name]) for name in MEANS if name in shapes}
-        n_bytes = 5 * n_prompts * n_tokens + sum(each.nbytes for each in self._totals.values())
+        n_bytes = 5 * n_prompts * n_tokens + sum(total.nbytes for total in self._totals.values())
         for name, (_, number) in self._per_prompt.items():
-            n_bytes += np.dtype(number).itemsize * n_prompts * np.prod(shapes[name])
+            n_bytes += np.dtype(number).itemsize * n_prompts * int(np.prod(shapes[name]))
         check_free_space(self._file, n_bytes)
         # Plain chunks, since float16 activations hardly compress; a layer of the first batch, the
         # largest, so that they are written once.
@@ -135,11 +138,12 @@ class PieceWriter:
             create_dataset(
                 self._file, dataset, (n_prompts, n_layers, width), number, (rows, 1, width)
             )
-        for name, number in (("tokens", np.int32), ("mask", bool)):
-            create_dataset(self._file, name, (n_prompts, n_tokens), number, (n_prompts, n_tokens))
+        shape = (n_prompts, n_tokens)
+        create_dataset(self._file, "tokens", shape, np.int32, shape)
+        create_dataset(self._file, "mask", shape, bool, shape)
 
 
-def _clip(means: np.ndarray, number: type[np.floating]) -> int:
+def _clip(means: np.ndarray, number: type[np.floating[Any]]) -> int:
     """Clip means, (batch, width), to the range of a narrower format; returns how many that were."""
     largest = float(np.finfo(number).max)
     beyond = int((np.abs(means) > largest).sum())

@@ -65,7 +65,8 @@ def comparison_table(outcomes: Outcomes, rows: pd.DataFrame, bootstrap: Bootstra
     drops = outcomes.toxicity[:, one] - outcomes.toxicity[:, other]
     losses = outcomes.window_losses[:, one] - outcomes.window_losses[:, other]
     tokens = outcomes.window_tokens
-    table = dict(zip(("intervention", "against"), zip(*pairs, strict=True), strict=True))
+    names, against = zip(*pairs, strict=True)
+    table: dict[str, object] = {"intervention": names, "against": against}
     table |= _test_metric("toxicity", drops, np.ones(len(drops)), bootstrap)
     table |= _test_metric("log_perplexity", losses / tokens[:, None], tokens, bootstrap)
     return pd.DataFrame(table)[list(COLUMNS)]
@@ -95,7 +96,9 @@ def format_comparisons(table: pd.DataFrame) -> pd.DataFrame:
         name = metric.replace("_", "-")
         ends = ("difference", "difference_low", "difference_high")
         triples = table[[f"{metric}_{end}" for end in ends]].to_numpy(dtype=np.float64)
-        shown[f"{name} difference"] = [with_interval(*triple, digits) for triple in triples]
+        shown[f"{name} difference"] = [
+            with_interval(value, low, high, digits) for value, low, high in triples
+        ]
         shown[f"{name} p"] = table[f"{metric}_p"].map("{:.4f}".format)
         shown[f"{name} p (Holm)"] = table[f"{metric}_p_holm"].map("{:.4f}".format)
     return shown

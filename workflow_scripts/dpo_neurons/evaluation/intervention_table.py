@@ -87,5 +87,5 @@ def format_table(table: pd.DataFrame) -> pd.DataFrame:
     shown = table[["intervention", "checkpoint", "neurons"]].copy()
     for metric, (title, digits) in SHOWN.items():
         triples = table[[metric, f"{metric}_low", f"{metric}_high"]].to_numpy(dtype=np.float64)
-        shown[title] = [with_interval(*triple, digits) for triple in triples]
+        shown[title] = [with_interval(value, low, high, digits) for value, low, high in triples]
     return shown

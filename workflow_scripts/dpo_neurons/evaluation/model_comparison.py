@@ -82,9 +82,11 @@ def format_models(comparison: pd.DataFrame) -> pd.DataFrame:
 def _format_model(rows: pd.DataFrame, interventions: Sequence[str]) -> dict[str, str]:
     numbers = rows.set_index(["quantity", "of"])[["value", "low", "high"]]
     values = numbers["value"].to_dict()
+    effect: tuple[float, float, float] = tuple(numbers.loc["effect", AFTER])
 
     def percent(quantity: str, of: str) -> str:
-        return with_interval(*(100 * numbers.loc[(quantity, of)]), digits=1)
+        value, low, high = 100 * numbers.loc[(quantity, of)]
+        return with_interval(value, low, high, digits=1)
 
     def all_groups(quantity: str, written: str, scale: float = 1) -> str:
         return " / ".join(written.format(scale * values[quantity, group]) for group in REDUCING)
@@ -101,7 +103,7 @@ def _format_model(rows: pd.DataFrame, interventions: Sequence[str]) -> dict[str,
         "sum of positive reductions": _four_digits(numbers.loc["positive_reduction", ""]),
         "net reduction": _four_digits(numbers.loc["net_reduction", ""]),
         **{f"share {group}, %": percent("group_share", group) for group in REDUCING},
-        "dpo's effect on toxicity": with_interval(*numbers.loc["effect", AFTER], digits=3),
+        "dpo's effect on toxicity": with_interval(*effect, 3),
         **{f"share of it: {name}, %": percent("effect_share", name) for name in interventions},
     }
 

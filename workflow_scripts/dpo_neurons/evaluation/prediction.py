@@ -100,4 +100,5 @@ def _correlation(pairs: np.ndarray) -> float:
 
 def _ranks(pairs: np.ndarray) -> np.ndarray:
     """Ranks within each row, (2, n), ties sharing their mean."""
-    return pd.DataFrame(pairs.T).rank().to_numpy().T
+    ranks: np.ndarray = pd.DataFrame(pairs.T).rank().to_numpy()
+    return ranks.T

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 from dpo_neurons.files.output_files import whole_file
 
@@ -24,7 +25,11 @@ def new_hdf5(path: Path) -> Iterator[h5py.File]:
 
 
 def create_dataset(
-    file: h5py.File, name: str, shape: tuple[int, ...], number: type, chunks: tuple[int, ...]
+    file: h5py.File,
+    name: str,
+    shape: tuple[int, ...],
+    number: npt.DTypeLike,
+    chunks: tuple[int, ...],
 ) -> h5py.Dataset:
     """Create a dataset whose chunks have checksums, by which damage is seen when it is read."""
     if 0 in shape:

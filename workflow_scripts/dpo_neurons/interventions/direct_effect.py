@@ -18,8 +18,6 @@ def predict_reduction(
     operations give.
     Returns NaN if the plan has an operation whose effect means do not tell.
     """
-    if any(OPERATIONS[name].predict is None for name in plan["operation"].unique()):
-        return float("nan")
     before, components = contributions["activation_pre"].to_numpy(), along.reshape(-1)
     means = Means(
         activation=before.copy(),
@@ -28,6 +26,9 @@ def predict_reduction(
     )
     for operation, rows in plan.groupby("operation"):
         neurons = rows["layer"].to_numpy() * along.shape[1] + rows["neuron"].to_numpy()
-        OPERATIONS[operation].predict(means, neurons, rows["value"].to_numpy())
+        predict = OPERATIONS[operation].predict
+        if predict is None:
+            return float("nan")
+        predict(means, neurons, rows["value"].to_numpy())
     written = before * components - means.activation * means.component
     return float(written.sum()) + means.subtracted

@@ -70,7 +70,7 @@ def apply_plan(
                 )
                 stack.callback(projection.register_forward_pre_hook(change).remove)
             for operation, group in by_operation.items():
-                if isinstance(operation, OutputOperation):
+                if isinstance(operation, OutputOperation) and direction is not None:
                     scale = float(group["value"].iloc[0])
                     offset = torch.tensor(scale * direction[0]).to(projection.weight)
                     subtract = _subtracter(offset, where, batch)

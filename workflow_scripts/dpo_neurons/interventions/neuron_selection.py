@@ -30,7 +30,8 @@ def select_for_editing(table: pd.DataFrame, share: float) -> tuple[pd.DataFrame,
     """
     toxic, positive = table["cosine"] > 0, table["activation_pre"] >= 0
     aligned = table["cosine"] != 0
-    weakened, strengthened = [], []
+    weakened: list[pd.DataFrame] = []
+    strengthened: list[pd.DataFrame] = []
     for chosen, into, ascending in (
         (toxic & positive, weakened, False),
         (~toxic & ~positive, weakened, False),

@@ -107,8 +107,9 @@ class Layers:
     @classmethod
     def of(cls, model: PreTrainedModel) -> Layers:
         """Find the layers of a loaded model by its architecture."""
-        architecture = architecture_of_type(model.config.model_type, model.config.name_or_path)
-        blocks = list(model.get_submodule(architecture.blocks))
+        where = model.config.name_or_path or "the model"
+        architecture = architecture_of_type(model.config.model_type, where)
+        blocks = list(model.get_submodule(architecture.blocks).children())
         mlps = [block.get_submodule(architecture.mlp) for block in blocks]
         return cls(
             architecture=architecture,
@@ -129,12 +130,12 @@ class Layers:
 
     def value_vectors(self, layer: int) -> Tensor:
         """View of a layer's value vectors, (d_mlp, d_model), in the model's own memory."""
-        weight = self.down_projections[layer].weight
+        weight = self.down_projections[layer].get_parameter("weight")
         return weight if self.architecture.neurons_in_rows else weight.T
 
     def key_vectors(self, layer: int) -> Tensor:
         """View of a layer's key vectors, (d_mlp, d_model), in the model's own memory."""
-        weight = self.key_projections[layer].weight
+        weight = self.key_projections[layer].get_parameter("weight")
         return (weight.T if self.architecture.neurons_in_rows else weight)[: self.d_mlp]
 
 

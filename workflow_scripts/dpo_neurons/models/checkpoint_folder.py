@@ -58,7 +58,7 @@ def count_layers(checkpoint: Path) -> int:
     Raises InputError if the directory is no Hugging Face checkpoint.
     """
     config = read_config(checkpoint)
-    return int(config.get("num_hidden_layers", config.get("n_layer")))
+    return int(config["num_hidden_layers"] if "num_hidden_layers" in config else config["n_layer"])
 
 
 def check_links(checkpoint: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,10 +77,11 @@ def decode_greedily(
     cache = DynamicCache(config=model.config)
     ids, mask = input_ids, attention_mask
     positions = (mask.long().cumsum(dim=1) - 1).masked_fill(mask == 0, 0)
+    # The model's own preparation: Phi 3 begins its cache anew where its long context begins.
+    prepare: Any = model.prepare_inputs_for_generation
     with torch.inference_mode():
         for step in range(n_tokens):
-            # A model's own preparation: Phi 3 begins its cache anew where its long context begins.
-            inputs = model.prepare_inputs_for_generation(
+            inputs = prepare(
                 ids,
                 next_sequence_length=1 if step else None,
                 past_key_values=cache,

@@ -42,10 +42,11 @@ def load_model(
     devices = [devices] if isinstance(devices, str) else devices
     model = load_trainable_model(checkpoint, dtype, attention, devices)
     shipped = model.generation_config
-    model.generation_config = GenerationConfig(
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         eos_token_id=shipped.eos_token_id, pad_token_id=shipped.pad_token_id, do_sample=False
     )
-    return model.eval().requires_grad_(False)
+    model.train(False).requires_grad_(False)
+    return model
 
 
 def load_trainable_model(
@@ -58,8 +59,10 @@ def load_trainable_model(
     read_architecture(checkpoint)
     check_as_recorded(checkpoint, torch.get_num_threads())
     asked = {} if attention == "default" else {"attn_implementation": attention}
+    model: PreTrainedModel
+    report: dict[str, Any]
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             checkpoint,
             dtype=getattr(torch, dtype),
             local_files_only=True,
@@ -67,6 +70,7 @@ def load_trainable_model(
             **asked,
             **_placement(devices),
         )
+        model, report = loaded
     except torch.OutOfMemoryError as error:
         raise InputError(f"{checkpoint}: {NO_ROOM.format(len(devices))}") from error
     except (OSError, RuntimeError, SafetensorError, StrictDataclassError) as error:

@@ -1,6 +1,6 @@
 """Perplexity of a text, window by window."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,17 +65,18 @@ def measure_perplexity(
     whole = ids[: len(ids) // width * width].view(-1, width)
     rest = ids[len(whole) * width :]
 
-    def scored(batch: torch.Tensor) -> np.ndarray:
+    def score(batch: Sequence[torch.Tensor]) -> np.ndarray:
+        ids_of_batch = torch.stack(list(batch))
         if before is not None:
-            before(batch)
-        return _losses(model, batch)
+            before(ids_of_batch)
+        return _losses(model, ids_of_batch)
 
     batch_size = max(1, min(batch_size, TOKENS_AT_ONCE // window))
     losses, tokens = [], []
     for windows in (whole, rest[None]):
         windows = torch.cat([begin.expand(len(windows), -1), windows], dim=1)
         if windows.shape[1] > 1:
-            for _, summed in run_in_batches(windows, batch_size, scored):
+            for _, summed in run_in_batches(list(windows), batch_size, score):
                 losses.append(summed)
                 tokens.append(np.full(len(summed), windows.shape[1] - 1))
     return Perplexity(np.concatenate(losses), np.concatenate(tokens))

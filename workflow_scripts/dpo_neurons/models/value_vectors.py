@@ -34,7 +34,8 @@ def iterate_value_vectors(checkpoint: Path) -> Iterator[tuple[np.ndarray, np.nda
 
 def lengths(vectors: np.ndarray) -> np.ndarray:
     """Norms of vectors, (n, d_model), with no copy of them, unlike numpy's own: (n,)."""
-    return np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    norms: np.ndarray = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    return norms
 
 
 def project_values(

@@ -61,7 +61,7 @@ class StoredWeights:
     def _file_of(self, stored_name: str) -> safe_open:
         file = self._files[stored_name]
         tensors = _opened(file)
-        if stored_name not in set(tensors.keys()):
+        if stored_name not in set(tensors.keys()):  # type: ignore[no-untyped-call]
             raise InputError(
                 f"{file}: lacks {stored_name}, which {INDEX} says is there; fetch or make the "
                 "checkpoint again"

@@ -109,7 +109,7 @@ class StudyResults:
 
         return open_cache(self._file(f"activations/{model}/{capture}.h5"))
 
-    def figure(self, model: str, figure: str) -> alt.Chart:
+    def figure(self, model: str, figure: str) -> alt.TopLevelMixin:
         """A figure as an Altair chart, such as "6_tradeoff"; model "comparison" for figure 16."""
         import altair as alt
 

@@ -150,9 +150,10 @@ class _Tree:
                 return self._imported_by(module.references).union(run)
             case _Whole(name):
                 module = self._module(name)
-                origins = set().union(*module.imports.values())
+                origins: set[Chain] = set().union(*module.imports.values())
                 below = (_Whole(each) for each in self._sources if each.rpartition(".")[0] == name)
-                return {_Imported(name), *module.units, *below}.union(*map(self._follow, origins))
+                whole: set[Target] = {_Imported(name), *module.units, *below}
+                return whole.union(*map(self._follow, origins))
         return set()
 
     def _imported_by(self, references: References) -> set[Target]:

@@ -14,7 +14,7 @@ LINE_SECONDS = 15.0
 """Between two lines on the terminal; a job that is over sooner leaves none."""
 
 
-class Progress(tqdm):
+class Progress(tqdm):  # type: ignore[misc]  # tqdm has no types
     """A bar on standard error, which is a job's log, and lines on standard output.
 
     Snakemake passes a job's standard output on to the terminal, where several jobs' bars would
@@ -36,7 +36,7 @@ class Progress(tqdm):
 
     def update(self, n: float = 1) -> bool | None:
         """Count n more."""
-        drawn = super().update(n)
+        drawn: bool | None = super().update(n)
         now = time.monotonic()
         if not self.disable and not sys.stderr.isatty() and now - self._told >= LINE_SECONDS:
             self._told = now

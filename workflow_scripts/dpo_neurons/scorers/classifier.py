@@ -155,9 +155,8 @@ def longest_input(classifier: Classifier) -> int | None:
 def _unused_positions(model: PreTrainedModel) -> int:
     # RoBERTa counts positions from after its padding token on, so it reads 512 of 514.
     for name, module in model.named_modules():
-        is_table = isinstance(module, torch.nn.Embedding)
-        if is_table and name.endswith("position_embeddings") and module.padding_idx is not None:
-            return module.padding_idx + 1
+        if isinstance(module, torch.nn.Embedding) and name.endswith("position_embeddings"):
+            return 0 if module.padding_idx is None else module.padding_idx + 1
     return 0
 
 
@@ -188,7 +187,7 @@ def _encoded(texts: Sequence[str], classifier: Classifier) -> dict[int, dict[str
     blank = len(texts) - len(rows)
     log.info("%d texts: %d are blank and score 0; %d are cut", len(texts), blank, truncated)
     largest = max((max(row["input_ids"]) for row in rows.values()), default=0)
-    known = classifier.model.get_input_embeddings().num_embeddings
+    known = len(classifier.model.get_input_embeddings().get_parameter("weight"))
     if largest >= known:
         raise InputError(
             f"{classifier.directory}: the tokenizer gives token {largest}, but the model knows "

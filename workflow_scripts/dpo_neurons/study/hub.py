@@ -109,6 +109,7 @@ def matching_files(patterns: Iterable[str]) -> Choice:
 
 
 def _sizes(pin: Pin) -> dict[str, int]:
+    tree: Iterable[object]
     try:
         tree = get_cached_repo_tree(pin.repository, repo_type=pin.kind, revision=pin.revision)
     except CachedRepoTreeNotFoundError:
