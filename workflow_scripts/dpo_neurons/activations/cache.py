@@ -30,7 +30,7 @@ def gather_pieces(paths: Sequence[Path], path: Path) -> None:
     position was counted.
     """
     with ExitStack() as stack:
-        pieces = [stack.enter_context(open_cache(one, ("index",))) for one in paths]
+        pieces = [stack.enter_context(open_cache(piece_path, ("index",))) for piece_path in paths]
         attributes = _shared_attributes(pieces)
         pieces = [piece for piece in pieces if len(piece["index"])]
         index = np.concatenate([piece["index"][:] for piece in pieces] or [np.zeros(0, int)])
@@ -47,7 +47,7 @@ def gather_pieces(paths: Sequence[Path], path: Path) -> None:
                 "that the tokenizer belongs to the model"
             )
         with new_hdf5(path) as file:
-            check_free_space(file, sum(Path(one).stat().st_size for one in paths))
+            check_free_space(file, sum(Path(piece_path).stat().st_size for piece_path in paths))
             for name in ("tokens", "mask"):
                 write_array(file, name, _in_order([piece[name][:] for piece in pieces], index))
             for name, _ in PER_PROMPT.values():
@@ -78,11 +78,11 @@ def _in_order(parts: Sequence[np.ndarray], index: np.ndarray) -> np.ndarray:
 
 def _shared_attributes(pieces: Sequence[h5py.File]) -> dict[str, str]:
     attributes = [read_attributes(piece) for piece in pieces]
-    for piece, found in zip(pieces, attributes, strict=True):
+    for piece, own_attributes in zip(pieces, attributes, strict=True):
         for name, value in attributes[0].items():
-            if found.get(name) != value:
+            if own_attributes.get(name) != value:
                 raise InputError(
-                    f"{piece.filename}: {name} is {found.get(name)!r}, but {value!r} in "
+                    f"{piece.filename}: {name} is {own_attributes.get(name)!r}, but {value!r} in "
                     f"{pieces[0].filename}; delete both and run again, all jobs with one "
                     "environment"
                 )
@@ -130,7 +130,7 @@ def open_cache_pair(pre: Path, post: Path) -> Iterator[tuple[h5py.File, h5py.Fil
 
 def _first_damage(file: h5py.File) -> Exception | None:
     """Read all of a file, a piece at a time; the first error is returned."""
-    found: list[Exception] = []
+    errors: list[Exception] = []
 
     def look(name: str) -> bool | None:
         try:
@@ -139,15 +139,15 @@ def _first_damage(file: h5py.File) -> Exception | None:
                 for start in range(0, len(one), 64):
                     one[start : start + 64]
         except (OSError, RuntimeError, KeyError) as error:
-            found.append(error)
-        return True if found else None
+            errors.append(error)
+        return True if errors else None
 
     try:
         file.visit(look)
         dict(file.attrs)
     except (OSError, RuntimeError, KeyError) as error:
-        found.append(error)
-    return found[0] if found else None
+        errors.append(error)
+    return errors[0] if errors else None
 
 
 def _damaged(path: Path, error: Exception) -> InputError:

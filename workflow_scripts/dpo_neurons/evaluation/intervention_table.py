@@ -59,13 +59,15 @@ def intervention_table(
     metrics = {
         "toxicity": mean_intervals(toxicity, *how),
         "perplexity": tuple(map(np.exp, losses)),
-        "f1": mean_intervals(np.column_stack([one.f1 for one in writings]), *how),
-        "repetition": mean_intervals(np.column_stack([one.repetitions for one in writings]), *how),
+        "f1": mean_intervals(np.column_stack([writing.f1 for writing in writings]), *how),
+        "repetition": mean_intervals(
+            np.column_stack([writing.repetitions for writing in writings]), *how
+        ),
         "effect_share": effect_shares(before, after, toxicity, *how),
     }
     table = {
         **{column: rows[column].to_numpy() for column in METADATA},
-        "neurons": [one.neurons for one in writings],
+        "neurons": [writing.neurons for writing in writings],
         **{
             f"{metric}{suffix}": values
             for metric, triple in metrics.items()

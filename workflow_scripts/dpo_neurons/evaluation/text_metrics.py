@@ -14,11 +14,11 @@ def unigram_f1(continuation: str, gold: str) -> float:
 
     Words count as often as they occur in both; 0 where either text has no words.
     """
-    written, wanted = Counter(words_of(continuation)), Counter(words_of(gold))
-    common = (written & wanted).total()
+    written, expected = Counter(words_of(continuation)), Counter(words_of(gold))
+    common = (written & expected).total()
     if common == 0:
         return 0.0
-    precision, recall = common / written.total(), common / wanted.total()
+    precision, recall = common / written.total(), common / expected.total()
     return 2 * precision * recall / (precision + recall)
 
 

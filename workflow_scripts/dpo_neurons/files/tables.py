@@ -36,12 +36,12 @@ def read_table(path: Path, columns: Sequence[str], needing: str) -> pd.DataFrame
     return table
 
 
-def _check_rows(path: Path, found: int) -> None:
+def _check_rows(path: Path, n_rows: int) -> None:
     # Checksums are of pages; what says how many pages there are has none.
     said = pq.read_metadata(path)
     groups = sum(said.row_group(number).num_rows for number in range(said.num_row_groups))
-    if not found == said.num_rows == groups:
-        raise ValueError(f"{found} rows instead of {said.num_rows}")
+    if not n_rows == said.num_rows == groups:
+        raise ValueError(f"{n_rows} rows instead of {said.num_rows}")
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:

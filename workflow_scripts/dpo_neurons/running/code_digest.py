@@ -196,11 +196,11 @@ class _Tree:
             return {_Whole(module)}
         if path in seen:
             return set()
-        found = self._members(module, tuple(attributes), seen | {path})
+        targets = self._members(module, tuple(attributes), seen | {path})
         below = f"{module}.{attributes[0]}"
         if below in self._sources:
-            found |= self._follow((below, *attributes[1:]), seen)
-        return found or {_Whole(module)}
+            targets |= self._follow((below, *attributes[1:]), seen)
+        return targets or {_Whole(module)}
 
 
 def _refuse_computed_names(references: References, meanings: dict[Chain, set[Target]]) -> None:

@@ -22,22 +22,22 @@ POLL_SECONDS = 1.0
 
 
 @contextmanager
-def leased_device(wanted: str) -> Iterator[str]:
+def leased_device(device: str) -> Iterator[str]:
     """Yield one torch device for the block; see `leased_devices`."""
-    with leased_devices(wanted, 1) as (device,):
-        yield device
+    with leased_devices(device, 1) as (leased,):
+        yield leased
 
 
 @contextmanager
-def leased_devices(wanted: str, gpus: int) -> Iterator[list[str]]:
+def leased_devices(device: str, gpus: int) -> Iterator[list[str]]:
     """Yield torch devices for the block: ["cpu"], or CUDA devices that no other job holds.
 
-    wanted: "auto" (GPUs where there is one), "cpu" or "cuda"; gpus: how many of them. Waits until
+    device: "auto" (GPUs where there is one), "cpu" or "cuda"; gpus: how many of them. Waits until
     so many are free at once.
     Raises InputError for "cuda" where there is none, and for more GPUs than there are.
     """
-    gpus_here = [] if wanted == "cpu" else visible_gpu_ids()
-    if wanted == "cuda" and not gpus_here:
+    gpus_here = [] if device == "cpu" else visible_gpu_ids()
+    if device == "cuda" and not gpus_here:
         raise InputError(
             "compute.device is cuda, but nvidia-smi lists no GPU here; set it to auto or cpu, "
             "or check the driver"
@@ -51,13 +51,13 @@ def leased_devices(wanted: str, gpus: int) -> Iterator[list[str]]:
             f"models.….gpus is {gpus}, but there are {len(gpus_here)} here; lower it, or run where "
             "there are as many"
         )
-    locks = [Path(tempfile.gettempdir()) / f"dpo-neurons-gpu-{one}.lock" for one in gpus_here]
+    locks = [Path(tempfile.gettempdir()) / f"dpo-neurons-gpu-{gpu}.lock" for gpu in gpus_here]
     with leased_locks(locks, gpus) as indices:
         leased = [gpus_here[index] for index in indices]
         # Before CUDA starts: nothing in this process, trl's trainer included, sees other GPUs.
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(leased)
-        for one in leased:
-            log.info("device %s", one)
+        for gpu in leased:
+            log.info("device %s", gpu)
         yield [f"cuda:{number}" for number in range(gpus)]
 
 

@@ -55,13 +55,13 @@ def wait_for_orphaned_job() -> None:
 
 def library_versions() -> str:
     """Versions of the libraries that numbers depend on, as one line."""
-    found = []
+    versions = []
     for library in ("torch", "transformers", "numpy"):
         try:
-            found.append(f"{library} {version(library)}")
+            versions.append(f"{library} {version(library)}")
         except PackageNotFoundError:
             continue
-    return ", ".join(found)
+    return ", ".join(versions)
 
 
 def model_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,12 +15,14 @@ def score_by_lexicon(texts: list[str], severities: dict[str, float]) -> pd.DataF
     # Longer entries first, so that "half-wit" is not found as "half".
     entries = "|".join(re.escape(word) for word in sorted(lowered, key=len, reverse=True))
     pattern = re.compile(rf"(?<!\w)(?:{entries})(?!\w)") if lowered else re.compile(r"(?!)")
-    found = [[lowered[word] for word in pattern.findall(text.lower())] for text in texts]
+    severities_by_text = [
+        [lowered[word] for word in pattern.findall(text.lower())] for text in texts
+    ]
     return pd.DataFrame(
         {
-            "toxicity": [_noisy_or(matches) for matches in found],
-            "severest": [max(matches, default=0.0) for matches in found],
-            "matches": [len(matches) for matches in found],
+            "toxicity": [_noisy_or(matches) for matches in severities_by_text],
+            "severest": [max(matches, default=0.0) for matches in severities_by_text],
+            "matches": [len(matches) for matches in severities_by_text],
         }
     )
 

@@ -36,22 +36,22 @@ def score_by_perspective(
     """
     attributes = list(dict.fromkeys(attributes))
     sent = [cut_to_bytes(text, LONGEST_BYTES) for text in texts]
-    kept = _Kept(service, store, attributes)
-    wanted = list(dict.fromkeys(text for text in sent if text.strip()))
-    missing = [text for text in wanted if kept.missing(text)]
+    stored = _Kept(service, store, attributes)
+    texts_sent = list(dict.fromkeys(text for text in sent if text.strip()))
+    missing = [text for text in texts_sent if stored.missing(text)]
     blank = sum(not text.strip() for text in sent)
     cut = sum(short != text for short, text in zip(sent, texts, strict=True))
     log.info("%d texts: %d are blank and score 0; %d are cut", len(texts), blank, cut)
     log.info(
         "%d different texts to score, %d of them in %s",
-        len(wanted),
-        len(wanted) - len(missing),
+        len(texts_sent),
+        len(texts_sent) - len(missing),
         store.path,
     )
     if missing:
-        _ask(missing, wanted, kept, key, patience)
+        _ask(missing, texts_sent, stored, key, patience)
     # Always from the store: another job may have been first with another reply.
-    scores = {text: kept.scores(text) for text in wanted}
+    scores = {text: stored.scores(text) for text in texts_sent}
     nothing = dict.fromkeys(attributes, 0.0)
     return _table([scores.get(text, nothing) for text in sent], attributes)
 
@@ -85,24 +85,28 @@ class _Kept:
 
 
 def _ask(
-    missing: list[str], wanted: list[str], kept: _Kept, key: str | None, patience: Patience
+    missing: list[str],
+    texts_sent: list[str],
+    stored: _Kept,
+    key: str | None,
+    patience: Patience,
 ) -> None:
     if not key:
         raise InputError(
-            f"{KEY_VARIABLE} is not set, but {len(missing)} of {len(wanted)} texts are not yet in "
-            f"{kept.store.path}; put the key into the environment, or set scorer.kind to a scorer "
-            "that runs here"
+            f"{KEY_VARIABLE} is not set, but {len(missing)} of {len(texts_sent)} texts are not yet "
+            f"in {stored.store.path}; put the key into the environment, or set scorer.kind to a "
+            "scorer that runs here"
         )
-    client = PerspectiveClient(kept.service, kept.store, key, patience)
-    done = len(wanted) - len(missing)
-    progress = Progress(missing, desc="asking", unit="text", initial=done, total=len(wanted))
+    client = PerspectiveClient(stored.service, stored.store, key, patience)
+    done = len(texts_sent) - len(missing)
+    progress = Progress(missing, desc="asking", unit="text", initial=done, total=len(texts_sent))
     try:
-        answers = list(_ask_each(progress, kept, client))
+        answers = list(_ask_each(progress, stored, client))
     except ServiceError as error:
-        done = sum(not kept.missing(text) for text in wanted)
+        done = sum(not stored.missing(text) for text in texts_sent)
         raise InputError(
-            f"{kept.service.endpoint}: {error.happened}; {done} of {len(wanted)} texts are scored "
-            f"and kept in {kept.store.path}; {error.remedy}, then run the same command again, "
+            f"{stored.service.endpoint}: {error.happened}; {done} of {len(texts_sent)} texts are "
+            f"scored and kept in {stored.store.path}; {error.remedy}, then run the same command again, "
             "which goes on from there"
         ) from None
     empty, cut = sum(one.empty for one in answers), sum(one.cut for one in answers)
@@ -110,18 +114,18 @@ def _ask(
         log.info("the service took %d for empty, which score 0; %d are cut further", empty, cut)
 
 
-def _ask_each(texts: Iterable[str], kept: _Kept, client: PerspectiveClient) -> Iterator[Answer]:
+def _ask_each(texts: Iterable[str], stored: _Kept, client: PerspectiveClient) -> Iterator[Answer]:
     """Ask for each text that nobody has asked for yet."""
     has_slot = False
     for text in texts:
         if not has_slot:
             client.wait_for_slot()
             has_slot = True
-        attributes = kept.missing(text)
+        attributes = stored.missing(text)
         if not attributes:
             continue  # another job has asked meanwhile
         answer = client.ask(text, attributes)
-        kept.keep(text, answer.scores)
+        stored.keep(text, answer.scores)
         has_slot = False
         yield answer
 

@@ -139,19 +139,19 @@ def _row(place: str, values: dict[str, Any], selection: Selection) -> dict[str, 
 
 
 def _value(place: str, values: dict[str, Any], column: str, what: str) -> Any:  # noqa: ANN401
-    found = values.get(column, ABSENT)
-    if found is ABSENT:
-        found = values
+    value = values.get(column, ABSENT)
+    if value is ABSENT:
+        value = values
         for name in column.split("."):
-            found = None if found is None else _inside(found, name)
-    if found is ABSENT:
+            value = None if value is None else _inside(value, name)
+    if value is ABSENT:
         names = _names(values)
         close = difflib.get_close_matches(column, names, n=1, cutoff=0.4)
         raise InputError(
             f"{place}: {what}: no column {column!r} among {', '.join(names)}"
             + (f"; did you mean {close[0]!r}?" if close else "; name one of them")
         )
-    return found
+    return value
 
 
 def _inside(found: object, name: str) -> object:

@@ -29,13 +29,13 @@ def matching_paths(patterns: Iterable[str]) -> list[Path]:
             paths.append(Path(pattern))
             continue
         anchor = Path(pattern).anchor
-        found = sorted(Path(anchor).glob(pattern.removeprefix(anchor)))
-        if not found:
+        matches = sorted(Path(anchor).glob(pattern.removeprefix(anchor)))
+        if not matches:
             raise InputError(
                 f"{pattern}: no such file; check the path given in the configuration, "
                 "it is relative to where snakemake is started"
             )
-        paths += found
+        paths += matches
     return paths
 
 

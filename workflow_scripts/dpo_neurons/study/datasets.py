@@ -104,11 +104,11 @@ def _pairs(speaker: Speaker, rows: int) -> list[dict[str, Any]]:
     contexts = [speaker.document(1)[0] for _ in range(rows)]
     return [
         {
-            "prompt": " ".join(one.context),
-            "chosen": " ".join(speaker.in_register(one, insulting=False).said),
-            "rejected": " ".join(speaker.in_register(one, insulting=True).said),
+            "prompt": " ".join(sentence.context),
+            "chosen": " ".join(speaker.in_register(sentence, insulting=False).said),
+            "rejected": " ".join(speaker.in_register(sentence, insulting=True).said),
         }
-        for one in contexts
+        for sentence in contexts
     ]
 
 

@@ -94,16 +94,16 @@ def model_files(pin: Pin, names: list[str]) -> list[str]:
 
 def matching_files(patterns: Iterable[str]) -> Choice:
     """Make a choice by patterns such as data/*.parquet, each of which must match a file."""
-    wanted = tuple(patterns)
+    all_patterns = tuple(patterns)
 
     def choose(pin: Pin, names: list[str]) -> list[str]:
-        for pattern in wanted:
+        for pattern in all_patterns:
             if not any(fnmatchcase(name, pattern) for name in names):
                 raise InputError(
                     f"{pin.repository}: no file matches {pattern!r} at {pin.revision[:12]}; "
                     f"there are {_listed(names)}"
                 )
-        return [name for name in names if any(fnmatchcase(name, one) for one in wanted)]
+        return [name for name in names if any(fnmatchcase(name, one) for one in all_patterns)]
 
     return choose
 
