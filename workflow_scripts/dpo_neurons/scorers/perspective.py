@@ -106,8 +106,8 @@ def _ask(
         done = sum(not stored.missing(text) for text in texts_sent)
         raise InputError(
             f"{stored.service.endpoint}: {error.happened}; {done} of {len(texts_sent)} texts are "
-            f"scored and kept in {stored.store.path}; {error.remedy}, then run the same command again, "
-            "which goes on from there"
+            f"scored and kept in {stored.store.path}; {error.remedy}, then run the same command "
+            "again, which goes on from there"
         ) from None
     empty, cut = sum(one.empty for one in answers), sum(one.cut for one in answers)
     if empty or cut:
