@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: figures report dag test test-slurm bench notebook docs lint format clean
+.PHONY: figures report dag test test-fast test-slurm bench notebook docs lint format clean
 
 figures: $(READY)  ## run the study to its last figure
 	snakemake --cores $(CORES) figures
@@ -21,6 +21,9 @@ dag: $(READY)  ## dag.dot: the jobs, for graphviz
 
 test: $(DEV_READY)  ## run every test
 	pytest -n 2 --dist worksteal
+
+test-fast: $(DEV_READY)  ## the tests that run no whole study, on two architectures
+	pytest -n 2 --dist worksteal -m "not slow"
 
 test-slurm: $(DEV_READY)  ## the micro study through a Slurm of one node; on Debian, as root
 	$(PIP) --requirement requirements-slurm.txt

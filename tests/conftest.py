@@ -26,6 +26,10 @@ DISTINCT = [
     if row not in list(ARCHITECTURES.values())[:number]
 ]
 """The first architecture of each distinct row of the table."""
+FAST = ("gpt2", "gemma2")
+"""Those that `make test-fast` runs on: without a gate and with one, a norm after the MLP."""
+STUDIES = {"finished_study", "own_study", "brought", "real", "results", "commands"}
+"""Fixtures that run a whole study."""
 
 
 class Checkpoints(dict[tuple[str, str], Path]):
@@ -66,7 +70,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "architecture" in metafunc.fixturenames and not any("architecture" in name for name in own):
         every = metafunc.definition.get_closest_marker("every_architecture")
         names = list(ARCHITECTURES) if every else DISTINCT
-        metafunc.parametrize("architecture", names, scope="session")
+        slow = [name for name in names if name not in FAST]
+        values = [pytest.param(n, marks=[pytest.mark.slow] if n in slow else []) for n in names]
+        metafunc.parametrize("architecture", values, scope="session")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what runs a whole study, or waits for one."""
+    for item in items:
+        if STUDIES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
