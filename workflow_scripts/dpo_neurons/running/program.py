@@ -1,4 +1,4 @@
-"""What every program does around its own work: logging, threads, and telling a user's mistake."""
+"""What every program does around its own work: logging, threads and error messages."""
 
 import argparse
 import fcntl
@@ -14,33 +14,50 @@ from pathlib import Path
 from typing import Literal
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.file_faults import describe_fault
+from dpo_neurons.running.masking import mask_secrets
 
 log = logging.getLogger("dpo_neurons")
 
 
 def run_program(main: Callable[[], None]) -> None:
-    """Run a program's main; a user's mistake ends it with one sentence and exit status 1."""
+    """Run a program's main function.
+
+    A user's mistake, a fault of files or disks and a full memory end the program with one sentence
+    and exit status 1. Any other exception is a bug and keeps its traceback.
+    """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     for client in ("httpx", "httpx2"):
-        # They log the addresses of what is fetched, signed ones too.
+        # They log addresses, signed ones too.
         logging.getLogger(client).setLevel(logging.WARNING)
     if not {"-h", "--help"} & set(sys.argv):
-        log.info("%s", shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+        log.info("%s", mask_secrets(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])))
         log.info("python %s, %s", platform.python_version(), library_versions())
     wait_for_orphaned_job()
     try:
         main()
     except InputError as error:
-        sys.exit(f"Error: {error}")
+        sys.exit(f"Error: {mask_secrets(str(error))}")
+    except OSError as error:
+        sentence = describe_fault(error)
+        if sentence is None:
+            raise
+        sys.exit(f"Error: {mask_secrets(sentence)}")
+    except MemoryError as error:
+        reason = " ".join(str(error).split())
+        sys.exit(
+            f"Error: the memory of this machine is full{f' ({reason})' if reason else ''}; close "
+            "other programs or use a larger machine, then run the same command again"
+        )
 
 
 def wait_for_orphaned_job() -> None:
-    """Wait until no other process has standard error in the same file, which is a job's log.
+    """Wait until no other process writes to the same log, this process's standard error.
 
-    A job outlives a Snakemake that is killed; it would write its files over those of the job that
-    a new run starts for them. The kernel drops the lock with the process.
+    A job outlives a Snakemake that is killed, and would overwrite the files of the job that a new
+    run starts. The kernel releases the lock when the process ends.
     """
     if not stat.S_ISREG(os.fstat(2).st_mode):
         return
