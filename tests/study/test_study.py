@@ -20,7 +20,7 @@ from dpo_neurons.study.program_options import (
     selection_options,
     write_options,
 )
-from dpo_neurons.study.study import any_of
+from dpo_neurons.study.study import Study, any_of
 
 PROJECT = Path(__file__).parents[2]
 EMBEDDED = yaml.safe_load((PROJECT / "config.yaml").read_text("utf-8"))
@@ -399,3 +399,17 @@ def test_a_label_to_probe_is_a_column_that_was_named(minimal):
     assert selection_options(study, "labelled_comments") == (
         "--columns text=comment_text 'rude=is rude'"
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        ("en", "en"), ("1.10", '"1.10"'), ("007", "007"), ("true", '"true"'), ("True", '"True"'),
+        ("null", '"null"'), (1.1, "1.1"), (True, "true"), ('"a"', '"\\"a\\""'), ("{a}", "{a}"),
+    ],
+)  # fmt: skip
+def test_a_condition_reaches_the_import_as_the_text_or_number_that_it_is(value, word):
+    entry = {"kind": "file", "path": "a.csv", "where": {"column": value}}
+    study = Study({"data": {"challenge_prompts": entry}})
+    written = shlex.split(selection_options(study, "challenge_prompts"))
+    assert written == ["--where", f"column={word}"]

@@ -32,10 +32,13 @@ def encodable(text: str) -> str:
 def lexicon_scores(texts: list[str], arguments: argparse.Namespace) -> "pd.DataFrame":
     """Score by words with severities."""
     from dpo_neurons.scorers.lexicon import score_by_lexicon
+    from dpo_neurons.scorers.severities import gather_severities
     from dpo_neurons.study.datasets import read_dataset
 
-    words = read_dataset(arguments.lexicon, "lexicon")
-    return score_by_lexicon(texts, {row["word"]: row["severity"] for row in words})
+    rows = read_dataset(arguments.lexicon, "lexicon")
+    place = str(arguments.lexicon)
+    severities = gather_severities((place, row["word"], row["severity"]) for row in rows)
+    return score_by_lexicon(texts, severities)
 
 
 def classifier_scores(texts: list[str], arguments: argparse.Namespace) -> "pd.DataFrame":
