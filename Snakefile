@@ -13,6 +13,8 @@ PROJECT = Path(workflow.snakefile).parent
 PACKAGE_ROOT = PROJECT / "workflow_scripts"
 if not PACKAGE_ROOT.is_dir():
     raise WorkflowError(f"{PROJECT} holds no workflow_scripts; clone the repository, name its file")
+if set("{}") & set(str(PROJECT)):
+    raise WorkflowError(f"{PROJECT}: Snakemake takes its braces for wildcards; rename the folder")
 sys.path.insert(0, str(PACKAGE_ROOT))
 
 from dpo_neurons.activations.shards import PIECES, pieces_of_shard
@@ -20,6 +22,7 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.running.code_digest import code_digest
 from dpo_neurons.running.hardware import checkpoint_mb, old_weights_mb, visible_gpus
 from dpo_neurons.study.checks import check_study
+from dpo_neurons.study.config_text import check_config_texts
 from dpo_neurons.study.intervention_rows import needs_of_plan, runs_with_direction, source_stage
 from dpo_neurons.study.program_options import (
     fetch_options,
@@ -39,6 +42,7 @@ if not workflow.overwrite_configfiles:
 
 config_names = ", ".join(Path(path).name for path in workflow.configfiles)
 try:
+    check_config_texts(map(Path, workflow.configfiles), sys.argv[1:])
     STUDY = check_study(config, config_names or "configuration")
 except InputError as error:
     raise WorkflowError(str(error)) from None

@@ -60,8 +60,8 @@ def classifier_scores(texts: list[str], arguments: argparse.Namespace) -> "pd.Da
 def perspective_scores(texts: list[str], arguments: argparse.Namespace) -> "pd.DataFrame":
     """Score by the Perspective API or a compatible service."""
     from dpo_neurons.scorers.backoff import Patience
+    from dpo_neurons.scorers.endpoint import KEY_VARIABLE
     from dpo_neurons.scorers.perspective import score_by_perspective
-    from dpo_neurons.scorers.perspective_reply import KEY_VARIABLE
     from dpo_neurons.scorers.perspective_service import Service
     from dpo_neurons.scorers.score_store import open_store
 
