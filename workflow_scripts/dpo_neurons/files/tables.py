@@ -1,13 +1,14 @@
 """Tables in files: parquet, written with checksums and read by them, and CSV."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 from pyarrow import parquet as pq
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.column_names import check_names_once
 from dpo_neurons.files.file_faults import describe_unreadable
 from dpo_neurons.files.output_files import whole_file
 
@@ -50,29 +51,37 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 
 TEXTS = frozenset(
     (
-        "activation", "against", "by", "checkpoint", "control_of", "direction", "form", "group",
-        "groups", "intervention", "kind", "mark", "model", "of", "part", "positions", "quantity",
-        "side", "stage", "token", "values", "what",
+        "activation", "against", "by", "checkpoint", "control_of", "correlation", "direction",
+        "file", "form", "group", "groups", "intervention", "kind", "mark", "model", "of", "origin",
+        "part", "positions", "quantity", "revision", "rows_left_out", "sha256", "side", "sign",
+        "stage", "token", "values", "what",
     )
 )  # fmt: skip
-"""Columns that hold texts in every CSV file of the workflow; all others hold numbers."""
+"""Columns that hold texts in every CSV file of the workflow."""
 
 
-def read_csv(path: Path, columns: Iterable[str] | None = None) -> pd.DataFrame:
+def read_csv(
+    path: Path, columns: Iterable[str] | None = None, texts: Collection[str] = ()
+) -> pd.DataFrame:
     """Read the named columns of a CSV file that the workflow made, or all of them.
 
-    The columns named in TEXTS come back as texts, whatever they look like ("null", "1.10"), and
-    are "" where a cell is empty.
-    Raises InputError if the file cannot be read, ends within a line or lacks one of the columns.
+    The columns of TEXTS and `texts` come back as texts, whatever they look like ("null", "1.10"),
+    and are "" where a cell is empty. All others come back as numbers.
+    Raises InputError if the file cannot be read, ends within a line, has one column twice or lacks
+    one of the columns.
     """
+    all_texts = TEXTS.union(texts)
     try:
         content = path.read_bytes()
-        header = pd.read_csv(io.BytesIO(content), nrows=0).columns
+        header = pd.read_csv(
+            io.BytesIO(content), header=None, nrows=1, dtype=str, keep_default_na=False
+        ).loc[0]
+        check_names_once(path, header)
         table = pd.read_csv(
             io.BytesIO(content),
-            dtype={name: str for name in header if name in TEXTS},
+            dtype={name: str for name in header if name in all_texts},
             keep_default_na=False,
-            na_values={name: ["", "nan", "NaN"] for name in header if name not in TEXTS},
+            na_values={name: ["", "nan", "NaN"] for name in header if name not in all_texts},
         )
     except (OSError, ValueError, MemoryError) as error:
         raise describe_unreadable(path, error, "CSV") from error

@@ -54,11 +54,11 @@ class StudyResults:
     @property
     def interventions(self) -> pd.DataFrame:
         """A row an intervention: its kind, the patch it controls, and all its settings."""
-        return read_csv(self._file("interventions.csv"))
+        return read_csv(self._file("interventions.csv"), texts=["layer"])
 
     def table(self, model: str) -> pd.DataFrame:
         """A row an intervention: toxicity, perplexity, F1 and repetition with their intervals."""
-        return read_csv(self._file(f"tables/{model}.csv"))
+        return read_csv(self._file(f"tables/{model}.csv"), texts=["layer"])
 
     def tests(self, model: str) -> pd.DataFrame:
         """A row a paired comparison of two interventions."""

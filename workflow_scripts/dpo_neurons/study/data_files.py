@@ -3,12 +3,12 @@
 import csv
 import json
 import sys
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.column_names import check_names_once
 from dpo_neurons.files.file_faults import describe_fault
 from dpo_neurons.files.jsonl import numbered_rows
 
@@ -133,20 +133,6 @@ def _parquet_rows(path: Path, columns: Collection[str]) -> Iterator[Row]:
         raise InputError(
             f"{path}: cannot be read as Parquet ({reason}); fetch or make it again"
         ) from None
-
-
-def check_names_once(path: Path, names: Iterable[str], inside: str = "") -> None:
-    """Refuse a file in which two columns have one name: it would not say which is meant.
-
-    inside: the column, for the names inside its objects.
-    Raises InputError.
-    """
-    for name, count in Counter(names).items():
-        if count > 1 and name.strip():
-            raise InputError(
-                f"{path}: the column {inside + name!r} stands there {count} times; rename or "
-                "remove all but one"
-            )
 
 
 def _check_schema(path: Path, fields: "Iterable[pa.Field]", inside: str = "") -> None:
