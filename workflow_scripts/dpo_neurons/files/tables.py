@@ -1,4 +1,4 @@
-"""Tables in files: parquet, written with checksums and read by them, and CSV."""
+"""Tables in files: parquet with checksums, and CSV."""
 
 import io
 from collections.abc import Collection, Iterable, Sequence
@@ -20,9 +20,10 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: Path, columns: Sequence[str], needing: str) -> pd.DataFrame:
-    """Read a parquet table that has these columns; `needing` begins the sentence if it lacks one.
+    """Read a parquet table that has these columns.
 
-    Raises InputError if the file is missing, damaged or lacks a column.
+    needing: how the error message begins if the table lacks one, such as "a plan needs".
+    Raises InputError if the file is missing, unreadable, damaged or lacks a column.
     """
     try:
         table = pd.read_parquet(path, page_checksum_verification=True)
@@ -36,11 +37,11 @@ def read_table(path: Path, columns: Sequence[str], needing: str) -> pd.DataFrame
 
 
 def _check_rows(path: Path, n_rows: int) -> None:
-    # Checksums are of pages; what says how many pages there are has none.
-    said = pq.read_metadata(path)
-    groups = sum(said.row_group(number).num_rows for number in range(said.num_row_groups))
-    if not n_rows == said.num_rows == groups:
-        raise ValueError(f"{n_rows} rows instead of {said.num_rows}")
+    # Pages have checksums, but the metadata that count them have none.
+    metadata = pq.read_metadata(path)
+    groups = sum(metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
+    if not n_rows == metadata.num_rows == groups:
+        raise ValueError(f"{n_rows} rows instead of {metadata.num_rows}")
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
@@ -86,7 +87,7 @@ def read_csv(
     except (OSError, ValueError, MemoryError) as error:
         raise describe_unreadable(path, error, "CSV") from error
     if b"\0" in content or not content.endswith(b"\n"):
-        # pandas would read what is cut off as a shorter number.
+        # pandas would read a number that is cut off as a shorter one.
         raise InputError(f"{path}: damaged or cut off; delete it and run again")
     required = list(table.columns if columns is None else columns)
     missing = [column for column in required if column not in table.columns]

@@ -1,4 +1,4 @@
-"""The classifier scorer: any Hugging Face sequence classifier, in batches of like length."""
+"""The classifier scorer: any Hugging Face sequence classifier, in batches of similar length."""
 
 import logging
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ UNLIMITED = 1_000_000
 
 @dataclass(frozen=True)
 class Classifier:
-    """A sequence classifier, ready to score."""
+    """A sequence classifier that is ready to score."""
 
     directory: Path
     model: PreTrainedModel
@@ -58,6 +58,8 @@ def load_classifier(directory: Path, device: str) -> Classifier:
             trust_remote_code=False,
             output_loading_info=True,
         )
+    except MemoryError:
+        raise
     except Exception as error:  # damaged files make transformers raise whatever there is
         raise InputError(
             f"{directory}: cannot load a sequence classifier ({_one_line(error)}); fetch or make "
@@ -86,6 +88,8 @@ def _load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(
             directory, local_files_only=True, trust_remote_code=False
         )
+    except MemoryError:
+        raise
     except Exception as error:  # the tokenizers library raises bare exceptions
         raise InputError(
             f"{directory}: cannot load a tokenizer ({_one_line(error)}); copy the tokenizer's "

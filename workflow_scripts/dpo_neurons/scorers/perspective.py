@@ -1,4 +1,4 @@
-"""The Perspective scorer: each text is asked for once, and its scores are kept in a store."""
+"""The Perspective scorer: it asks for each text once and keeps the scores in a store."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ from dpo_neurons.scorers.score_store import ScoreStore
 log = logging.getLogger("dpo_neurons")
 
 LONGEST_BYTES = 20_000
-"""The service takes 20 KB of UTF-8 a text."""
+"""Bytes of UTF-8 that the service reads of a text."""
 
 
 def score_by_perspective(
@@ -59,7 +59,7 @@ def score_by_perspective(
 
 
 def cut_to_bytes(text: str, longest: int) -> str:
-    """The longest beginning of a text that takes at most `longest` bytes, in whole characters."""
+    """Cut a text after at most `longest` bytes, between two characters."""
     return text.encode()[:longest].decode(errors="ignore")
 
 

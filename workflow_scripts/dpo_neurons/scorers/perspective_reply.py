@@ -21,7 +21,7 @@ LONG_PERIOD = re.compile(r"per[ _-]?(day|month)|daily|monthly", re.IGNORECASE)
 
 
 class ServiceError(Exception):
-    """The service cannot go on: what happened and the remedy, both free of the key."""
+    """The service refuses: what happened and the remedy, both without the key."""
 
     def __init__(self, happened: str, remedy: str) -> None:
         super().__init__(happened)

@@ -1,4 +1,4 @@
-"""The Perspective API, or a compatible service: a text in, its scores out, with patience."""
+"""The Perspective API or a compatible service: asks for the scores of a text."""
 
 import logging
 import math
@@ -26,7 +26,7 @@ from dpo_neurons.scorers.score_store import ScoreStore, TextKey
 log = logging.getLogger("dpo_neurons")
 
 UNDETECTED_LANGUAGE = "en"
-"""Named when the service is to detect the language and cannot."""
+"""Language to name when the service cannot detect it."""
 POLL_SECONDS = 0.5
 """Between looks at what other jobs have asked."""
 CLAIM_MARGIN_SECONDS = 30.0
@@ -35,7 +35,7 @@ CLAIM_MARGIN_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Service:
-    """Which service is asked, and how."""
+    """Which service to ask, and how."""
 
     endpoint: str
     """Address before /v1alpha1, such as https://commentanalyzer.googleapis.com."""
@@ -46,7 +46,7 @@ class Service:
     def __post_init__(self) -> None:
         """Check the settings.
 
-        Raises InputError for an endpoint that is no address or carries a secret, or a wrong rate.
+        Raises InputError for an endpoint that is no plain address, and for a wrong rate.
         """
         check_endpoint(self.endpoint)
         if not (math.isfinite(self.queries_per_second) and self.queries_per_second > 0):
@@ -57,7 +57,7 @@ class Service:
 
     @property
     def name(self) -> str:
-        """The scorer's name in the store: the same protocol elsewhere is another scorer."""
+        """Name of the scorer in the store: another host or path is another scorer."""
         parts = urlsplit(self.endpoint)
         default = {"http": 80, "https": 443}[parts.scheme]
         port = "" if parts.port in (None, default) else f":{parts.port}"

@@ -1,6 +1,7 @@
-"""Scores of remote scorers, kept for good in one SQLite file that many processes may share.
+"""Scores of remote scorers, kept for good in one SQLite file that many processes share.
 
-Every score is committed as it arrives. The file also paces all processes that ask one service.
+Every score is committed when it arrives. The file also paces all processes that ask a service,
+and tells them which texts the others are asking for.
 """
 
 import sqlite3
@@ -14,11 +15,11 @@ from typing import NamedTuple
 from dpo_neurons.errors import InputError
 
 APPLICATION_ID = 0x44504F53
-"""Marks a file as a store of scores, so that no other database is written to."""
+"""Marks a file as a store of scores: no other database is written to."""
 BUSY_SECONDS = 60.0
 """How long to wait for another process's write."""
 FURTHEST_SLOT = 1000
-"""A slot further ahead than this many intervals comes from a clock that was set back."""
+"""A slot more intervals ahead than this comes from a clock that was set back."""
 
 TABLES = (
     """CREATE TABLE scores (
@@ -88,10 +89,10 @@ class ScoreStore:
         """
         with _explained(self.path), _transaction(self.connection):
             now = time.time()
-            found = self.connection.execute(
+            row = self.connection.execute(
                 f"SELECT owner, until FROM claims WHERE {OF_TEXT}", key
             ).fetchone()
-            if found is not None and found[0] != owner and now < found[1] < now + LONGEST_CLAIM:
+            if row is not None and row[0] != owner and now < row[1] < now + LONGEST_CLAIM:
                 return False
             self.connection.execute(
                 "INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?, ?)",
@@ -170,7 +171,7 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    # Readers and a writer do not wait for each other then. SQLite does not wait for a lock here.
+    # Then readers and writers do not wait for each other. SQLite does not wait for this lock.
     until = time.monotonic() + BUSY_SECONDS
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Rows of the files that users have, JSON lines, CSV or Parquet, told apart by their endings."""
+"""Read rows of users' files: JSON lines, CSV or Parquet, by the ending of the name."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Row = tuple[str, dict[str, Any]]
-"""Where a row stands, as in "data/train.csv, line 7", and its values by column."""
+"""A row's place, such as "data/train.csv, line 7", and its values by column."""
 
 ENDINGS = (".jsonl", ".csv", ".parquet")
 BATCH = 4096
@@ -146,12 +146,12 @@ def _check_schema(path: Path, fields: "Iterable[pa.Field]", inside: str = "") ->
 
 
 def _needed(present: list[str], columns: Collection[str]) -> list[str] | None:
-    # None, all of them, when one lacks: what there is will have to be listed.
+    # All columns (None) if one is missing: the error message lists what there is.
     needed = {
         name
         for column in columns
         for name in present
         if column == name or column.startswith(f"{name}.")
     }
-    found = all(any(c == n or c.startswith(f"{n}.") for n in needed) for c in columns)
-    return sorted(needed) if found and needed else None
+    all_present = all(any(c == n or c.startswith(f"{n}.") for n in needed) for c in columns)
+    return sorted(needed) if all_present and needed else None

@@ -1,4 +1,4 @@
-"""What goes wrong between here and a hub, each as one sentence that says what to do."""
+"""Failures of a hub, each as one sentence with the remedy."""
 
 import json
 import re
@@ -58,7 +58,7 @@ def hub_errors_explained(pin: Pin) -> Iterator[None]:
 
 
 def _cause(error: BaseException) -> BaseException:
-    # "Not in the cache" is raised from the reason why the hub could not be asked.
+    # "Not in the cache" is raised from the error that kept the hub from being asked.
     while isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
         error = error.__cause__
     return error
