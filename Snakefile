@@ -23,7 +23,7 @@ from dpo_neurons.files.file_faults import check_can_be_made
 from dpo_neurons.running.code_digest import code_digest
 from dpo_neurons.running.hardware import checkpoint_mb, old_weights_mb, visible_gpus
 from dpo_neurons.study.checks import check_study
-from dpo_neurons.study.config_text import check_config_texts
+from dpo_neurons.study.config_text import check_config_texts, only_looks
 from dpo_neurons.study.intervention_rows import needs_of_plan, runs_with_direction, source_stage
 from dpo_neurons.study.program_options import (
     fetch_options,
@@ -45,7 +45,7 @@ config_names = ", ".join(Path(path).name for path in workflow.configfiles)
 try:
     check_config_texts(map(Path, workflow.configfiles), sys.argv[1:])
     STUDY = check_study(config, config_names or "configuration")
-    if workflow.executor_plugin is not None and not workflow.dryrun:
+    if not only_looks(sys.argv[1:]):
         # Snakemake itself would end with a traceback.
         check_can_be_made(Path(".snakemake"))
         check_can_be_made(Path(STUDY.results))

@@ -1,5 +1,6 @@
 """Tables are read as they were written, and a column that lacks is named."""
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -68,3 +69,34 @@ def test_a_table_with_one_column_twice_is_named(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("share,model,share\n1,a,2\n")
     with pytest.raises(InputError, match=r"t\.csv: the column 'share' stands there 2 times"):
         read_csv(tmp_path / "t.csv")
+
+
+def test_lines_that_are_lost_and_letters_that_are_wrong_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    write_csv(path, pd.DataFrame({"model": ["a", "b", "c"], "share": [0.25, 1.5, 3]}))
+    whole = path.read_bytes()
+    assert len(read_csv(path)) == 3
+    lines = whole.splitlines(keepends=True)
+    cut = [b"".join(lines[:count]) for count in range(len(lines))]
+    wrong = [whole.replace(b"0.25", b"0.26"), whole.replace(b"\nb,", b"\nd,"), whole + b"d,1\n"]
+    for content in [*cut, *wrong]:
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"t\.csv: .*delete it and run again"):
+            read_csv(path)
+    path.write_bytes(whole)
+    assert len(read_csv(path)) == 3
+
+
+def test_the_checksum_is_one_that_the_systems_own_program_reads(tmp_path: Path) -> None:
+    write_csv(tmp_path / "t.csv", pd.DataFrame({"share": [1]}))
+    checked = subprocess.run(["sha256sum", "-c", ".t.csv.sha256"], cwd=tmp_path, check=False)
+    assert checked.returncode == 0
+
+
+def test_a_table_from_elsewhere_needs_no_checksum_but_a_row(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("share\n1\n")
+    assert read_csv(tmp_path / "t.csv")["share"].tolist() == [1]
+    (tmp_path / "t.csv").write_text("share\n")
+    with pytest.raises(InputError, match=r"t\.csv: has no row, so it is cut off"):
+        read_csv(tmp_path / "t.csv")
+    assert read_csv(tmp_path / "t.csv", may_be_empty=True).empty

@@ -7,7 +7,7 @@ import pytest
 from support.workflow import PROJECT
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.study.config_text import check_config_texts, config_entries
+from dpo_neurons.study.config_text import check_config_texts, config_entries, only_looks
 
 
 def refused(*paths: Path, arguments: str = "") -> str:
@@ -109,3 +109,18 @@ def test_entries_of_the_command_line_are_checked(arguments, words):
 def test_entries_are_those_behind_the_option(arguments, entries):
     assert list(config_entries(shlex.split(arguments))) == entries
     check_config_texts([], shlex.split(arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "looks"),
+    [
+        ("figures --cores 1", False),
+        ("figures -n", True),
+        ("figures -np --cores 1", True),
+        ("figures --dry-run", True),
+        ("figures -c1 --config study=n", False),
+        ("--report report.html", False),
+    ],
+)
+def test_a_dry_run_is_known_by_its_options(arguments, looks):
+    assert only_looks(shlex.split(arguments)) is looks

@@ -16,7 +16,7 @@ def main() -> None:
     add_figure_arguments(parser)
     arguments = parser.parse_args()
 
-    changes = read_csv(arguments.changes, COLUMNS)
+    changes = read_csv(arguments.changes, COLUMNS, may_be_empty=True)
     write_figure(chart(*aggregate(changes), arguments.model), arguments.output_stem)
 
 

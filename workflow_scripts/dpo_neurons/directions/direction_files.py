@@ -86,7 +86,7 @@ def read_stored_rows(path: Path) -> np.ndarray:
             rows: np.ndarray = tensors.get_tensor("direction")
             metadata = tensors.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise describe_unreadable(path, error, "a direction") from error
+        raise describe_unreadable(path, error, "the tensor 'direction'") from error
     if metadata.get(CHECKSUM, _checksum(rows)) != _checksum(rows):
         raise InputError(f"{path}: damaged, its checksum is another; delete it and run again")
     return rows

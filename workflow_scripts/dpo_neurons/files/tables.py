@@ -1,5 +1,6 @@
 """Tables in files: parquet with checksums, and CSV."""
 
+import hashlib
 import io
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ from pyarrow import parquet as pq
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.column_names import check_names_once
 from dpo_neurons.files.file_faults import describe_unreadable
-from dpo_neurons.files.output_files import whole_file
+from dpo_neurons.files.output_files import whole_file, write_text
+from dpo_neurons.files.provenance import sha256_of
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -45,9 +47,27 @@ def _check_rows(path: Path, n_rows: int) -> None:
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV, without its index."""
+    """Write a table as CSV, without its index, and its checksum to a hidden file beside it."""
     with whole_file(path) as partial:
         table.to_csv(partial, index=False)
+        write_text(checksum_path(path), f"{sha256_of(partial)}  {path.name}\n")
+
+
+def checksum_path(path: Path) -> Path:
+    """Path of the checksum of a CSV file, which the format itself has no place for."""
+    return path.with_name(f".{path.name}.sha256")
+
+
+def _check_as_written(path: Path, content: bytes) -> None:
+    """Compare with the checksum beside the file, if any: lines lost at its end leave no trace."""
+    recorded = checksum_path(path)
+    if recorded.is_file():
+        checksum = recorded.read_bytes().split(maxsplit=1)[:1]
+        if checksum != [hashlib.sha256(content).hexdigest().encode()]:
+            raise InputError(
+                f"{path}: not as it was written: damaged, cut off or changed since; delete it and "
+                "run again"
+            )
 
 
 TEXTS = frozenset(
@@ -62,14 +82,18 @@ TEXTS = frozenset(
 
 
 def read_csv(
-    path: Path, columns: Iterable[str] | None = None, texts: Collection[str] = ()
+    path: Path,
+    columns: Iterable[str] | None = None,
+    texts: Collection[str] = (),
+    may_be_empty: bool = False,
 ) -> pd.DataFrame:
     """Read the named columns of a CSV file that the workflow made, or all of them.
 
     The columns of TEXTS and `texts` come back as texts, whatever they look like ("null", "1.10"),
-    and are "" where a cell is empty. All others come back as numbers.
-    Raises InputError if the file cannot be read, ends within a line, has one column twice or lacks
-    one of the columns.
+    and are "" where a cell is empty. All others come back as numbers. may_be_empty: whether a
+    table without rows is a result, not a damaged file.
+    Raises InputError if the file cannot be read, is not as it was written, ends within a line, has
+    no row, has one column twice or lacks one of the columns.
     """
     all_texts = TEXTS.union(texts)
     try:
@@ -86,9 +110,12 @@ def read_csv(
         )
     except (OSError, ValueError, MemoryError) as error:
         raise describe_unreadable(path, error, "CSV") from error
+    _check_as_written(path, content)
     if b"\0" in content or not content.endswith(b"\n"):
         # pandas would read a number that is cut off as a shorter one.
         raise InputError(f"{path}: damaged or cut off; delete it and run again")
+    if table.empty and not may_be_empty:
+        raise InputError(f"{path}: has no row, so it is cut off; delete it and run again")
     required = list(table.columns if columns is None else columns)
     missing = [column for column in required if column not in table.columns]
     if missing:

@@ -37,7 +37,6 @@ def _checked_study(config: dict[str, Any], source: str) -> Study:
     check_schema(config, source)
     study = Study(config)
     _check_endpoint(study, source)
-    _check_expanded_names(study, source)
     _check_names(study, source)
     check_names(study, source)
     _check_numbers(study, source)
@@ -59,6 +58,7 @@ def _check_names(study: Study, source: str) -> None:
             )
         if "direction" in row:
             _check_name(source, f"{key}.direction", row["direction"], directions, "directions")
+    _check_expanded_names(study, source)
     for name in study.names_with("directions", "svd"):
         others = [other for other in directions if directions[other]["kind"] != "svd"]
         key = f"directions.{name}.from"

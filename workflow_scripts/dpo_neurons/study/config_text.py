@@ -9,6 +9,8 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.files.file_faults import describe_fault
 from dpo_neurons.files.json_text import parse_json
 
+LOOKING = ("--dry-run", "--dryrun", "--dag", "--rulegraph", "--summary", "--lint", "--list")
+
 
 def check_config_texts(paths: Iterable[Path], arguments: Sequence[str]) -> None:
     """Check the configuration's files and the --config entries of a command line.
@@ -40,6 +42,14 @@ def config_entries(arguments: Sequence[str]) -> Iterator[str]:
             inside = False
         elif inside and sign:
             yield word
+
+
+def only_looks(arguments: Sequence[str]) -> bool:
+    """Whether a command line of Snakemake asks for a dry run or a summary, which write nothing."""
+    return any(
+        word in LOOKING or (word.startswith("-") and word[1:2] != "-" and "n" in word)
+        for word in arguments
+    )
 
 
 def _check_file(path: Path) -> None:
