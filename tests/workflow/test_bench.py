@@ -11,6 +11,8 @@ import pytest
 import threadpoolctl
 import torch
 
+pytestmark = pytest.mark.slow
+
 BENCH = Path(__file__).parents[2] / "bench"
 TINY = ["--layers=2", "--width=16", "--heads=2", "--vocabulary=60"]
 WORK = ["--prompts=5", "--tokens=4", "--batch-size=2"]

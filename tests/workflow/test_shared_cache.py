@@ -5,6 +5,7 @@ import re
 
 import h5py
 import numpy as np
+import pytest
 from support.changed_code import change_body
 from support.workflow import CONFIG, RESULTS, changed_config, copy_project, snakemake
 
@@ -27,6 +28,7 @@ def activations(directory):
         return {name: file[name][:] for name in file}
 
 
+@pytest.mark.slow
 def test_a_second_clone_reuses_the_firsts_activations_and_a_changed_function_does_not(tmp_path):
     (tmp_path / "cache").mkdir()
     environment = {**os.environ, "SNAKEMAKE_OUTPUT_CACHE": str(tmp_path / "cache")}
