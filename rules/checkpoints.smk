@@ -37,11 +37,13 @@ rule train_language_model:
         scripts=SCRIPTS,
     params:
         recipe=setting_options("models", "{model}", "pre"),
+        dtype=setting("models", "{model}", "dtype"),
         seed=SEED,
         code=code_of("checkpoints/train_language_model"),
     shell:
         "python {resources.scripts}/checkpoints/train_language_model.py --text {input.text}"
-        " --tokenizer {input.tokenizer} {params.recipe} --seed {params.seed}"
+        " --tokenizer {input.tokenizer} {params.recipe} --dtype {params.dtype}"
+        " --seed {params.seed}"
         " --threads {threads} --output {output.checkpoint} --source-output {output.source}"
         " 2> {log}"
 

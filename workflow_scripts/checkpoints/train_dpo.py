@@ -30,6 +30,7 @@ def main() -> None:
         separate_answer,
         train,
         trainer_settings,
+        training_dtype,
     )
     from dpo_neurons.models.loading import load_tokenizer, load_trainable_model
     from dpo_neurons.running.devices import leased_device
@@ -53,7 +54,7 @@ def main() -> None:
         from dpo_neurons.checkpoints.dpo_training import PenalisedDPOTrainer
 
         torch.manual_seed(arguments.seed)
-        model = load_trainable_model(arguments.checkpoint, "float32")
+        model = load_trainable_model(arguments.checkpoint, training_dtype(arguments.dtype))
         reference = load_trainable_model(arguments.checkpoint, arguments.dtype)
         with trainer_settings(training, model, device) as settings:
             trainer = PenalisedDPOTrainer(

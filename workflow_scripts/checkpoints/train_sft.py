@@ -28,6 +28,7 @@ def main() -> None:
         separate_answer,
         train,
         trainer_settings,
+        training_dtype,
     )
     from dpo_neurons.models.loading import load_tokenizer, load_trainable_model
     from dpo_neurons.running.devices import leased_device
@@ -45,7 +46,7 @@ def main() -> None:
         from trl import SFTConfig, SFTTrainer
 
         torch.manual_seed(arguments.seed)
-        model = load_trainable_model(arguments.checkpoint, "float32")
+        model = load_trainable_model(arguments.checkpoint, training_dtype(arguments.dtype))
         with trainer_settings(training, model, device) as settings:
             trainer = SFTTrainer(
                 model=model,

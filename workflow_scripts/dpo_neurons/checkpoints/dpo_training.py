@@ -50,6 +50,7 @@ def mean_divergence(reference: Tensor, policy: Tensor) -> Tensor:
 
     reference, policy: logits, (n_tokens, vocabulary).
     """
-    log_reference = functional.log_softmax(reference.float(), dim=-1)
-    log_policy = functional.log_softmax(policy.float(), dim=-1)
+    wide = torch.promote_types(policy.dtype, torch.float32)
+    log_reference = functional.log_softmax(reference.to(wide), dim=-1)
+    log_policy = functional.log_softmax(policy.to(wide), dim=-1)
     return functional.kl_div(log_policy, log_reference, reduction="batchmean", log_target=True)

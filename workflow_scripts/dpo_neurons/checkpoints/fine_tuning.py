@@ -46,8 +46,7 @@ def trainer_settings(
 ) -> Iterator[dict[str, Any]]:
     """Yield the settings of trl's trainers that both kinds of fine-tuning share.
 
-    The model's weights are kept in float32, in which small steps are not lost. On a GPU the
-    arithmetic is bfloat16 if training.dtype is. Nothing is saved during training. trl changes the
+    On a GPU the arithmetic is bfloat16 if training.dtype is. Nothing is saved during training. trl changes the
     model's configuration: it turns the cache off and sets special tokens to the tokenizer's. The
     configuration is restored after the block.
     """
@@ -74,6 +73,14 @@ def trainer_settings(
             "disable_tqdm": True,
         }
     model.config = configuration
+
+
+def training_dtype(dtype: str) -> str:
+    """Number format of the weights while they are tuned, by that of the tuned checkpoint.
+
+    It is float32 at least, in which small steps are not lost.
+    """
+    return "float64" if dtype == "float64" else "float32"
 
 
 class TrainingProgress(TrainerCallback):

@@ -14,7 +14,7 @@ from dpo_neurons.files.tables import read_table
 from dpo_neurons.neurons.groups import assign_groups
 from dpo_neurons.running.program import log
 
-IDENTITY_TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-3, "float16": 2e-4}
+IDENTITY_TOLERANCE = {"float64": 1e-4, "float32": 1e-4, "bfloat16": 1e-3, "float16": 2e-4}
 """Largest relative error of `identity_error` that rounding explains, by the model's dtype."""
 
 COLUMNS = (

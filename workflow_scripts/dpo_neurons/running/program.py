@@ -66,7 +66,7 @@ def library_versions() -> str:
 
 def model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say how a model is run."""
-    parser.add_argument("--dtype", required=True, help="float32, bfloat16 or float16")
+    parser.add_argument("--dtype", required=True, help="float32, float64, bfloat16 or float16")
     parser.add_argument("--attention", required=True, help="default, eager, sdpa, …")
     parser.add_argument("--gpus", type=int, default=1, help="to spread the model over (default: 1)")
     parser.add_argument(
