@@ -185,7 +185,7 @@ def _summarise(
 
 
 def _project(values: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """As project_values does to a layer that it has read."""
+    """As project_written_vectors does to a layer that it has read."""
     wide = values.astype(np.float64)
     return wide @ direction, lengths(wide)
 

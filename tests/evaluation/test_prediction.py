@@ -59,6 +59,12 @@ def test_subtracting_the_direction_predicts_what_is_subtracted():
     assert predict_reduction(subtraction_plan(1, 7.5), TABLE, ALONG) == 7.5
 
 
+def test_behind_a_norm_what_is_subtracted_has_another_unit():
+    behind = {"norm_after_mlp": True}
+    assert np.isnan(predict_reduction(subtraction_plan(1, 7.5), TABLE, ALONG, **behind))
+    assert predict_reduction(plan([2], "set", [0.0]), TABLE, ALONG, **behind) == pytest.approx(1.5)
+
+
 def test_operations_on_activation_and_value_of_one_neuron_are_not_added_up():
     both = pd.concat([plan([0], "scale", [0.5]), plan([0], "remove_direction", [0.5])])
     # 1 × 2 before, 0.5 × 1 after.

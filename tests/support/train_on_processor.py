@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from datasets import Dataset
 from safetensors.torch import save_file
-from support.tiny_models import WORDS
 from trl import DPOConfig
 
 from dpo_neurons.checkpoints.dpo_training import PenalisedDPOTrainer
@@ -21,6 +20,7 @@ from dpo_neurons.checkpoints.language_model_training import (
     train_language_model,
 )
 from dpo_neurons.checkpoints.word_tokenizer import build_tokenizer
+from support.tiny_models import WORDS
 
 RECIPE = Recipe("gpt2", 2, 32, 2, 60, 8, 12, 2e-2, 0.5)
 TUNING = TrainingSettings(1e-4, 1, 6, 4, None, "float64", 1)

@@ -24,6 +24,7 @@ def main() -> None:
 
     from dpo_neurons.checkpoints.fine_tuning import (
         TrainingSettings,
+        answer_loss,
         convert_dtype,
         separate_answer,
         train,
@@ -53,6 +54,7 @@ def main() -> None:
                 args=SFTConfig(**settings, completion_only_loss=True),
                 train_dataset=Dataset.from_list(rows),
                 processing_class=tokenizer,
+                compute_loss_func=answer_loss if arguments.dtype == "float64" else None,
             )
             train(trainer, len(rows))
         model = convert_dtype(model, arguments.dtype)

@@ -8,7 +8,8 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.evaluation.prediction import correlate_effects, predict_effects
 from dpo_neurons.files.tables import read_csv, write_csv
 from dpo_neurons.interventions.plans import read_plan
-from dpo_neurons.models.value_vectors import project_values
+from dpo_neurons.models.checkpoint_folder import read_architecture
+from dpo_neurons.models.value_vectors import project_written_vectors
 from dpo_neurons.neurons.contributions import read_contributions
 from dpo_neurons.running.program import bootstrap_arguments, log, run_program
 
@@ -41,7 +42,7 @@ def main() -> None:
 
     contributions = read_contributions(arguments.contributions)
     direction = read_direction(arguments.direction)[0]
-    along, _, _ = project_values(arguments.checkpoint_pre, direction, arguments.direction)
+    along, _, _ = project_written_vectors(arguments.checkpoint_pre, direction, arguments.direction)
     if along.size != len(contributions):
         raise InputError(
             f"{arguments.contributions}: {len(contributions)} neurons, but "
@@ -51,7 +52,8 @@ def main() -> None:
     if "none" not in set(table["intervention"]):
         raise InputError(f"{arguments.table}: has no row 'none'; delete it and run again")
     plans = {path.stem: read_plan(path) for path in arguments.plans}
-    data = predict_effects(table, plans, contributions, along)
+    norm_after_mlp = read_architecture(arguments.checkpoint_pre).norm_after_mlp is not None
+    data = predict_effects(table, plans, contributions, along, norm_after_mlp)
     found = correlate_effects(data, arguments.resamples, arguments.level, arguments.seed)
     for path, rows in ((arguments.output, data), (arguments.correlations, found)):
         write_csv(path, rows)

@@ -7,7 +7,7 @@ from dpo_neurons.activations.cache import CROSSED_DATASETS, open_cache
 from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.tables import write_csv, write_table
-from dpo_neurons.models.value_vectors import project_values
+from dpo_neurons.models.value_vectors import project_written_vectors
 from dpo_neurons.neurons.contributions import read_contributions
 from dpo_neurons.neurons.decomposition import (
     COLUMNS,
@@ -34,8 +34,10 @@ def main() -> None:
 
     table = read_contributions(arguments.contributions)
     direction = read_direction(arguments.direction)[0]
-    components_pre, _, _ = project_values(arguments.checkpoint_pre, direction, arguments.direction)
-    components_post, _, _ = project_values(
+    components_pre, _, _ = project_written_vectors(
+        arguments.checkpoint_pre, direction, arguments.direction
+    )
+    components_post, _, _ = project_written_vectors(
         arguments.checkpoint_post, direction, arguments.direction
     )
     with (

@@ -1,4 +1,7 @@
-"""The value vectors of a model that lie closest to a direction, and what they share."""
+"""The written vectors of a model that lie closest to a direction, and what they share.
+
+They are its value vectors, times the gain of a norm after the MLP (`models.value_vectors`).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import numpy as np
 
 from dpo_neurons.directions.subspaces import Components, leading_components
 from dpo_neurons.errors import InputError
-from dpo_neurons.models.value_vectors import check_width, iterate_value_vectors, lengths
+from dpo_neurons.models.value_vectors import check_width, iterate_written_vectors, lengths
 from dpo_neurons.statistics.ranking import largest
 
 
@@ -60,10 +63,10 @@ def find_nearest_value_vectors(
     One layer is in memory at a time.
     Returns k results, one for each direction.
     Raises InputError for directions of another width than the model's residual stream and for value
-    vectors that are not finite, and as iterate_value_vectors does.
+    vectors that are not finite, and as iterate_written_vectors does.
     """
     nearest: list[NearestValueVectors] = []
-    for layer, (values, _) in enumerate(iterate_value_vectors(checkpoint)):
+    for layer, (values, _) in enumerate(iterate_written_vectors(checkpoint)):
         check_width(directions, values.shape[1], directions_file, checkpoint)
         norms = lengths(values)
         if not np.isfinite(norms).all():

@@ -18,21 +18,24 @@ def predict_effects(
     plans: Mapping[str, pd.DataFrame],
     contributions: pd.DataFrame,
     along: np.ndarray,
+    norm_after_mlp: bool = False,
 ) -> pd.DataFrame:
     """Predicted and measured effect of every intervention that has a plan, in the table's order.
 
     table: a row an intervention, as in the table file. Returns its DESCRIPTION columns,
     predicted (reduction along the direction; that of the contributions for the second checkpoint as
-    it is; NaN if a plan changes the second checkpoint or scales keys) and measured, the mean
-    toxicity without intervention minus that under it, with measured_low and measured_high from the
-    interval of the latter. Raises ValueError if the table has no row without intervention.
+    it is; NaN if a plan changes the second checkpoint, scales keys, or steers behind a norm) and
+    measured, the mean toxicity without intervention minus that under it, with measured_low and
+    measured_high from the interval of the latter. Raises ValueError if the table has no row without intervention.
     """
     rows = table[table["intervention"].isin(plans)]
     without = table.loc[table["intervention"] == REFERENCE, "toxicity"]
     if without.empty:
         raise ValueError(f"the table has no row {REFERENCE!r}")
     predicted = [
-        _predict_row(row.kind, row.checkpoint, plans[row.intervention], contributions, along)
+        _predict_row(
+            row.kind, row.checkpoint, plans[row.intervention], contributions, along, norm_after_mlp
+        )
         for row in rows.itertuples()
     ]
     return pd.DataFrame(
@@ -52,10 +55,12 @@ def _predict_row(
     plan: pd.DataFrame,
     contributions: pd.DataFrame,
     along: np.ndarray,
+    norm_after_mlp: bool,
 ) -> float:
     """Predict one row: a control takes the first model's own activations, a patch the second's."""
     if checkpoint == "pre":
-        return predict_reduction(plan, contributions, along, "pre" if kind == "control" else "post")
+        source = "pre" if kind == "control" else "post"
+        return predict_reduction(plan, contributions, along, source, norm_after_mlp)
     return float(contributions["reduction"].sum()) if plan.empty else float("nan")
 
 

@@ -74,11 +74,18 @@ def apply_plan(
                     scale = float(group["value"].iloc[0])
                     offset = torch.tensor(scale * direction[0]).to(projection.weight)
                     subtract = _subtracter(offset, where, batch)
-                    stack.callback(projection.register_forward_hook(subtract).remove)
+                    # The last module before the stream: what is subtracted arrives there as it is.
+                    written = (
+                        layers.norms_after_mlp[layer] if layers.norms_after_mlp else projection
+                    )
+                    stack.callback(written.register_forward_hook(subtract).remove)
                 if isinstance(operation, WeightOperation):
                     is_key = operation.vectors == "key"
                     vectors = (layers.key_vectors if is_key else layers.value_vectors)(layer)
-                    stack.enter_context(_edit_vectors(operation, vectors, group, basis))
+                    rows_removed = (
+                        None if basis is None else stored_basis(basis, layers.gain(layer))
+                    )
+                    stack.enter_context(_edit_vectors(operation, vectors, group, rows_removed))
         yield
 
 
@@ -88,6 +95,16 @@ def _to_tensors(rows: pd.DataFrame, like: Tensor) -> tuple[Tensor, Tensor]:
         torch.tensor(rows["neuron"].to_numpy(), device=like.device),
         torch.tensor(rows["value"].to_numpy(), device=like.device),
     )
+
+
+def stored_basis(basis: np.ndarray, gain: Tensor | None) -> np.ndarray:
+    """An orthonormal basis, (k, d_model), of what value vectors must lack to write nothing along.
+
+    A norm after the MLP turns a stored value vector v into gain ⊙ v, and (gain ⊙ v) · w is
+    v · (gain ⊙ w): v must lack gain ⊙ w. basis: orthonormal rows in the residual stream.
+    gain: (d_model,), of the norm; None without one.
+    """
+    return basis if gain is None else orthonormal_rows(basis * gain.cpu().numpy())
 
 
 @contextmanager

@@ -89,7 +89,7 @@ class WeightOperation(Operation):
 
 @dataclass(frozen=True)
 class OutputOperation(Operation):
-    """Subtracts a multiple of the unit direction from a layer's MLP output."""
+    """Subtracts a multiple of the unit direction from what a layer's MLP adds to the stream."""
 
     needs_direction: bool = True
 

@@ -139,13 +139,19 @@ def row_suffixes(table: pd.DataFrame) -> tuple[str, ...]:
     return tuple(match[1] for match in matches if match)
 
 
-def project_outputs(cache: h5py.File, basis: np.ndarray, biases: np.ndarray) -> np.ndarray:
+def project_outputs(
+    cache: h5py.File, basis: np.ndarray, biases: np.ndarray, gains: np.ndarray | None
+) -> np.ndarray:
     """Project a checkpoint's mean MLP outputs on a basis: (k, n_layers).
 
     Biases are taken off. basis: unit rows, (k, d_model). biases: (k, n_layers), components of the
-    down projections' biases along them.
+    down projections' biases along them. gains: (n_layers, d_model), of the norms after the MLP,
+    which the outputs are multiplied with; None without such norms.
     """
-    projections: np.ndarray = np.stack([cache["mlp_out_mean"][:] @ row for row in basis]) - biases
+    outputs: np.ndarray = cache["mlp_out_mean"][:]
+    if gains is not None:
+        outputs = outputs * gains
+    projections: np.ndarray = np.stack([outputs @ row for row in basis]) - biases
     return projections
 
 

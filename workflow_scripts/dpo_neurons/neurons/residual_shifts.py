@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.models.value_vectors import iterate_value_vectors, lengths
+from dpo_neurons.models.value_vectors import iterate_written_vectors, lengths
 
 FULL_SVD_SIZE = 500
 """Rows or columns up to which all components are computed at once."""
@@ -222,7 +222,9 @@ def compare_value_vectors(
     """
     late = late_layer(len(shifts))
     value_vectors = zip(
-        iterate_value_vectors(checkpoint_pre), iterate_value_vectors(checkpoint_post), strict=True
+        iterate_written_vectors(checkpoint_pre),
+        iterate_written_vectors(checkpoint_post),
+        strict=True,
     )
     histograms = []
     for layer, ((before, _), (after, _)) in enumerate(value_vectors):

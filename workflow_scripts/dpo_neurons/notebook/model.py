@@ -18,7 +18,7 @@ from dpo_neurons.models.decoding import generate_greedily
 from dpo_neurons.models.loading import load_model as load_checkpoint
 from dpo_neurons.models.loading import load_tokenizer
 from dpo_neurons.models.perplexity import measure_perplexity
-from dpo_neurons.models.value_vectors import project_values
+from dpo_neurons.models.value_vectors import project_written_vectors
 from dpo_neurons.neurons.contributions import compute_contributions as tabulate_contributions
 
 
@@ -147,7 +147,7 @@ def compute_contributions(
     study's contributions.
     """
     unit = np.atleast_2d(direction)[0]
-    along_pre, norms_pre, _ = project_values(pre.checkpoint, unit, Path("direction"))
-    along_post, _, _ = project_values(post.checkpoint, unit, Path("direction"))
+    along_pre, norms_pre, _ = project_written_vectors(pre.checkpoint, unit, Path("direction"))
+    along_post, _, _ = project_written_vectors(post.checkpoint, unit, Path("direction"))
     means = activations_pre.mlp_post_mean, activations_post.mlp_post_mean
     return tabulate_contributions(*means, along_pre, along_post, norms_pre, definition)
