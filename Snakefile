@@ -20,7 +20,12 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.running.code_digest import code_digest
 from dpo_neurons.running.hardware import checkpoint_mb, old_weights_mb, visible_gpus
 from dpo_neurons.study.checks import check_study
-from dpo_neurons.study.intervention_rows import needs_of_plan, runs_with_direction, source_stage
+from dpo_neurons.study.intervention_rows import (
+    needs_of_plan,
+    positions_in_perplexity,
+    runs_with_direction,
+    source_stage,
+)
 from dpo_neurons.study.program_options import (
     fetch_options,
     plan_options,

@@ -218,6 +218,12 @@ def source_positions(wildcards):
 
 
 def generation_positions(wildcards):
-    """Where an intervention acts in each forward pass of generation; steering may say so itself."""
+    """Where an intervention acts in each forward pass of generation."""
     row = STUDY.interventions[wildcards.intervention]
     return row.get("positions", config["generation"]["positions"])
+
+
+def perplexity_positions(wildcards):
+    """Where an intervention acts in each window of the text for perplexity."""
+    row = STUDY.interventions[wildcards.intervention]
+    return positions_in_perplexity(row, config["perplexity"]["positions"])

@@ -74,7 +74,9 @@ CAPTURES = each(CAPTURE, STAGES) | CROSSED_CAPTURE | RESIDUALS | DESCRIBED | CON
 SCORES = each("score_continuations", INTERVENTIONS) | TABLE | TESTS
 RUNS = each("run_intervention", INTERVENTIONS) | SCORES
 STEERED = each(MEASURE, {"steer_last"})
-"""Steering says itself where it acts."""
+ABLATED = {row for row in INTERVENTIONS if row.startswith("ablate")}
+EVERYWHERE = each(MEASURE, ABLATED | {"steer_last"})
+"""Ablation and steering act at every position."""
 SOURCES = {"tabulate_sources"}
 LISTED = {"list_interventions"}
 DPO = (
@@ -111,9 +113,9 @@ CONFIGURATION = [
     ("interventions.scale_keys_x2.factor", 3,
      each(f"write_plan {MEASURE}", {"scale_keys_x2"}) | TABLE | TESTS | LISTED),
     ("generation.tokens", 4, CAPTURES | RUNS),
-    ("generation.positions", "all", (RUNS - STEERED) | ABLATED_CAPTURE),
+    ("generation.positions", "all", RUNS - EVERYWHERE),
     ("activations.positions", "predicting", CAPTURES),
-    ("perplexity.positions", "first", RUNS),
+    ("perplexity.positions", "first", RUNS - EVERYWHERE),
     ("perplexity.window", 24, RUNS),
     ("bootstrap.level", 0.9, GROUPS | TABLE | TESTS | INTERVALS),
     ("bootstrap.resamples", 90, GROUPS | TABLE | TESTS | INTERVALS),

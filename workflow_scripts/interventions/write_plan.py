@@ -94,7 +94,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--form", choices=("assign", "scale"), help="for edit")
     parser.add_argument("--layer", help="for steer: a number, or last")
     parser.add_argument("--scale", type=float, help="for steer: how much of the direction")
-    parser.add_argument("--positions", help="where steering acts, if the row says so")
+    parser.add_argument("--positions", help="where the row acts, if it says so")
     parser.add_argument("--share", type=float, help="for strip: how much of the component")
     parser.add_argument("--output", type=Path, required=True, help="parquet")
     arguments = parser.parse_args()

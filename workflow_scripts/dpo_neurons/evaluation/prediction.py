@@ -26,7 +26,8 @@ def predict_effects(
     predicted (reduction along the direction; that of the contributions for the second checkpoint as
     it is; NaN if a plan changes the second checkpoint, scales keys, or steers behind a norm) and
     measured, the mean toxicity without intervention minus that under it, with measured_low and
-    measured_high from the interval of the latter. Raises ValueError if the table has no row without intervention.
+    measured_high from the interval of the latter.
+    Raises ValueError if the table has no row without intervention.
     """
     rows = table[table["intervention"].isin(plans)]
     without = table.loc[table["intervention"] == REFERENCE, "toxicity"]
