@@ -10,7 +10,7 @@ from dpo_neurons.files.tables import read_csv, write_csv
 from dpo_neurons.interventions.plans import read_plan
 from dpo_neurons.models.value_vectors import project_values
 from dpo_neurons.neurons.contributions import read_contributions
-from dpo_neurons.running.program import bootstrap_arguments, log, run_program
+from dpo_neurons.running.program import add_bootstrap_arguments, log, run_program
 
 COLUMNS = (
     "intervention",
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--contributions", type=Path, required=True)
     parser.add_argument("--checkpoint-pre", type=Path, required=True)
     parser.add_argument("--direction", type=Path, required=True)
-    bootstrap_arguments(parser)
+    add_bootstrap_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="csv, a row an intervention")
     parser.add_argument("--correlations", type=Path, required=True, help="csv")
     arguments = parser.parse_args()

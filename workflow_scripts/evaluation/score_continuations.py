@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dpo_neurons.files.jsonl import read_jsonl
 from dpo_neurons.files.tables import write_table
-from dpo_neurons.running.program import batch_size, log, obey_threads, run_program
+from dpo_neurons.running.program import log, obey_threads, parse_batch_size, run_program
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,10 +41,10 @@ def lexicon_scores(texts: list[str], arguments: argparse.Namespace) -> "pd.DataF
 def classifier_scores(texts: list[str], arguments: argparse.Namespace) -> "pd.DataFrame":
     """Score by a sequence classifier, on a GPU where there is one."""
     obey_threads(arguments.threads)
-    from dpo_neurons.running.devices import leased_device
+    from dpo_neurons.running.devices import lease_device
     from dpo_neurons.scorers.classifier import load_classifier, score_by_classifier
 
-    with leased_device(arguments.device) as device:
+    with lease_device(arguments.device) as device:
         return score_by_classifier(
             texts,
             load_classifier(arguments.classifier, device),
@@ -91,7 +91,7 @@ def parsed() -> argparse.Namespace:
     classifier.add_argument("--classifier", type=Path, help="directory of a sequence classifier")
     classifier.add_argument("--label", help="the label that is toxicity")
     classifier.add_argument("--activation", choices=("sigmoid", "softmax"))
-    classifier.add_argument("--batch-size", type=batch_size, help="texts at a time, or auto")
+    classifier.add_argument("--batch-size", type=parse_batch_size, help="texts at a time, or auto")
     classifier.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     classifier.add_argument("--threads", type=int, help="threads of torch and BLAS")
     perspective = parser.add_argument_group("perspective")
