@@ -1,4 +1,4 @@
-"""The direct effect of a plan: how much less the first model writes along the direction."""
+"""The direct effect of a plan on what the first model writes along the direction."""
 
 import numpy as np
 import pandas as pd
@@ -11,12 +11,13 @@ def predict_reduction(
 ) -> float:
     """Predict how much less the first model writes along the direction, inputs unchanged.
 
-    What a neuron writes is mean activation × component of its value vector; operations change
-    either. contributions: a row a neuron in order of layer and neuron, with mean activations;
-    along: (n_layers, d_mlp), components of the first model's value vectors along the unit
-    direction; source: the checkpoint, "pre" or "post", whose activations prompt-specific
-    operations give.
-    Returns NaN if the plan has an operation whose effect means do not tell.
+    A neuron writes its mean activation times the component of its value vector. An operation
+    changes one of the two.
+
+    contributions: a row a neuron in order of layer and neuron, with mean activations. along:
+    (n_layers, d_mlp), components of the first model's value vectors along the unit direction.
+    source: the checkpoint, "pre" or "post", whose activations prompt-specific operations assign.
+    Returns NaN if mean activations do not determine the effect of an operation.
     """
     before, components = contributions["activation_pre"].to_numpy(), along.reshape(-1)
     means = Means(

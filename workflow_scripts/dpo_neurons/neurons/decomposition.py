@@ -1,4 +1,4 @@
-"""Weights or inputs: each neuron's reduction split by what fine-tuning changed."""
+"""Each neuron's reduction split by cause: changed weights or changed inputs."""
 
 from pathlib import Path
 
