@@ -1,4 +1,4 @@
-"""Capture a checkpoint's neuron activations while it continues pieces of the challenge prompts."""
+"""Capture a checkpoint's activations while it continues pieces of the challenge prompts."""
 
 import argparse
 from pathlib import Path
@@ -18,7 +18,7 @@ def main() -> None:
     """Parse, generate and capture, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--source", type=Path, required=True, help="where it came from, JSON")
+    parser.add_argument("--source", type=Path, required=True, help="the checkpoint's origin, JSON")
     parser.add_argument("--name", required=True, help="the model's name, for the attributes")
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")

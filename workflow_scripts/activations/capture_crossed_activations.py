@@ -1,4 +1,4 @@
-"""Capture what the second checkpoint's neurons do on what the first one reads, in pieces."""
+"""Capture the second checkpoint's activations on the first one's inputs and text, in pieces."""
 
 import argparse
 from pathlib import Path
@@ -19,7 +19,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for stage in ("pre", "post"):
         parser.add_argument(f"--checkpoint-{stage}", type=Path, required=True)
-        parser.add_argument(f"--source-{stage}", type=Path, required=True, help="its origin, JSON")
+        parser.add_argument(
+            f"--source-{stage}", type=Path, required=True, help="the checkpoint's origin, JSON"
+        )
     parser.add_argument("--name", required=True, help="the model's name, for the attributes")
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")

@@ -1,4 +1,4 @@
-"""Test interventions on a model against each other, paired by prompt and by window of text."""
+"""Test a model's interventions against each other, paired by prompt and by window."""
 
 import argparse
 from pathlib import Path
@@ -18,7 +18,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, required=True, help="directory of the study")
     parser.add_argument("--model", required=True)
-    parser.add_argument("--interventions", type=Path, required=True, help="csv, a row each")
+    parser.add_argument(
+        "--interventions", type=Path, required=True, help="csv, one row per intervention"
+    )
     add_bootstrap_arguments(parser)
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--markdown", type=Path, required=True)

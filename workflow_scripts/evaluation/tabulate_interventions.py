@@ -1,4 +1,4 @@
-"""Tabulate what every intervention of a model did to toxicity, perplexity, F1 and repetition."""
+"""Tabulate toxicity, perplexity, F1 and repetition under every intervention of a model."""
 
 import argparse
 from pathlib import Path
@@ -21,7 +21,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, required=True, help="directory of the study")
     parser.add_argument("--model", required=True)
-    parser.add_argument("--interventions", type=Path, required=True, help="csv, a row each")
+    parser.add_argument(
+        "--interventions", type=Path, required=True, help="csv, one row per intervention"
+    )
     parser.add_argument("--references", type=Path, required=True, help="prompt, gold")
     add_bootstrap_arguments(parser)
     parser.add_argument("--csv", type=Path, required=True)

@@ -1,4 +1,4 @@
-"""Capture the first checkpoint's activations under an intervention, on pieces of the prompts."""
+"""Capture the first checkpoint's activations under an intervention, in pieces."""
 
 import argparse
 from pathlib import Path
@@ -18,7 +18,7 @@ def main() -> None:
     """Parse, generate and capture, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--source", type=Path, required=True, help="where it came from, JSON")
+    parser.add_argument("--source", type=Path, required=True, help="the checkpoint's origin, JSON")
     parser.add_argument("--name", required=True, help="the model's name, for the attributes")
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
@@ -54,7 +54,7 @@ def main() -> None:
     share = Share(arguments.pieces, arguments.shard, arguments.shards, arguments.output)
     with lease_devices(arguments.device, arguments.gpus) as devices:
         model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
-        # The capture's hooks come after the intervention's: it reads what was changed.
+        # The capture's hooks come after the plan's, so they read the changed activations.
         with (
             apply_plan(model, read_plan(arguments.plan), arguments.plan_positions),
             ActivationCapture(model, arguments.positions) as capture,

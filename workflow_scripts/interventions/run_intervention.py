@@ -1,6 +1,6 @@
 """Run a model under an intervention: continue both sets of prompts and measure perplexity.
 
-One load of the model serves all three, which costs more than each of them on a small model.
+All three share one load of the model, because the load takes longest on a small model.
 """
 
 import argparse
@@ -18,7 +18,7 @@ PROMPTS = ("challenge_prompts", "reference_sentences")
 
 
 def parse_arguments() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--plan", type=Path, required=True)
@@ -35,17 +35,17 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--perplexity-text", type=Path, required=True, help="JSON lines")
     parser.add_argument("--perplexity-output", type=Path, required=True, help="JSON")
-    parser.add_argument("--window", type=int, required=True, help="tokens a window of text")
+    parser.add_argument("--window", type=int, required=True, help="tokens per window of text")
     parser.add_argument(
         "--perplexity-positions",
         required=True,
         choices=("all", "first"),
         help="where the plan acts in each window",
     )
-    parser.add_argument("--direction", type=Path, help="safetensors, for plans that name it")
-    own = parser.add_argument_group("plans that give each prompt its own activations")
-    own.add_argument("--source-checkpoint", type=Path, help="the checkpoint they are read from")
-    own.add_argument("--source-positions", default="generated", help="generated or predicting")
+    parser.add_argument("--direction", type=Path, help="safetensors, for plans that need it")
+    source = parser.add_argument_group("plans that assign each prompt its own activations")
+    source.add_argument("--source-checkpoint", type=Path, help="checkpoint to read them from")
+    source.add_argument("--source-positions", default="generated", help="generated or predicting")
     add_model_arguments(parser)
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Sum the contributions of all neurons, with intervals, and count who reduces."""
+"""Sum the contributions of all neurons, with intervals, and count reducing neurons."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,7 @@ def main() -> None:
     """Parse, summarise, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_summary_arguments(parser)
-    parser.add_argument("--output", type=Path, required=True, help="csv, a row a quantity")
+    parser.add_argument("--output", type=Path, required=True, help="csv, one row per quantity")
     arguments = parser.parse_args()
 
     files = arguments.contributions, arguments.activations_pre, arguments.activations_post

@@ -29,9 +29,9 @@ FORMS = {"assign": "edited mean assigned", "scale": "live activation scaled"}
 def aggregate(table: pd.DataFrame) -> pd.DataFrame:
     """Select the edits, in order of form, direction, α and β: the cells of the grids.
 
-    table: a row an intervention, COLUMNS as in the table file. Rows without a finite toxicity and
-    perplexity are left out. Returns intervention, PARAMETERS, the measures with their intervals,
-    control (whether α = 0), column and row (α and β as the axes write them).
+    table: one row per intervention, COLUMNS as in the table file. Rows without a finite toxicity
+    and perplexity are left out. Returns intervention, PARAMETERS, the measures with their
+    intervals, control (whether α = 0), column and row (the labels of α and β on the axes).
     """
     edits = table.loc[table["kind"] == "edit", list(COLUMNS)]
     data = measured_rows(edits).drop(columns="kind")

@@ -14,7 +14,7 @@ def predict_reduction(
     A neuron writes its mean activation times the component of its value vector. An operation
     changes one of the two.
 
-    contributions: a row a neuron in order of layer and neuron, with mean activations. along:
+    contributions: one row per neuron in order of layer and neuron, with mean activations. along:
     (n_layers, d_mlp), components of the first model's value vectors along the unit direction.
     source: the checkpoint, "pre" or "post", whose activations prompt-specific operations assign.
     Returns NaN if mean activations do not determine the effect of an operation.

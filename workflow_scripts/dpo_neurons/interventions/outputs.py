@@ -20,7 +20,7 @@ def continue_prompts(
     batch_size: int,
     observer: TokenObserver | None = None,
 ) -> list[Row]:
-    """Continue prompts greedily; return a row a prompt, in order.
+    """Continue prompts greedily; return one row per prompt, in order.
 
     A row has prompt, continuation and tokens, the ids before the end-of-sequence token. Prompts of
     similar length share batches.

@@ -66,7 +66,7 @@ def measure_cancellation(reduction: np.ndarray) -> dict[str, float]:
 
 
 def tabulate_cancellation(table: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate `measure_cancellation`: a row a layer, then one for all layers.
+    """Tabulate `measure_cancellation`: one row per layer, then one for all layers.
 
     table: contributions. The column layer holds texts, "all" in the last row.
     """

@@ -49,8 +49,8 @@ def compare_streams(
     """Compare the residual streams of both checkpoints, layer by layer.
 
     pre, post: their caches. direction: unit vector, (d_model,).
-    Returns a row a layer (`shift_row`); a row a prompt and checkpoint at the `quarter_layers`
-    (`prompt_rows`); and the mean shifts, (n_layers, d_model).
+    Returns one row per layer (`shift_row`); one row per prompt and checkpoint at the
+    `quarter_layers` (`prompt_rows`); and the mean shifts, (n_layers, d_model).
     Raises InputError if the caches do not belong together or no prompt was continued by both.
     """
     continued = find_continued_prompts(pre, post)
@@ -239,9 +239,9 @@ def compare_changes(change: np.ndarray, activation: np.ndarray, shift: np.ndarra
     change: (d_mlp, d_model). shift: (d_model,). activation: (d_mlp,), mean activations after
     fine-tuning. A changed value vector adds its activation times its change to the residual stream.
     At a negative activation, a change against the shift therefore writes along it.
-    Returns a row a neuron whose value vector changed: activation (negative, zero, positive); cosine
-    of change and shift; written, what the change adds along the shift, in units of the shift's
-    length (0 without a shift).
+    Returns one row per neuron whose value vector changed: activation (negative, zero, positive);
+    cosine of change and shift; written, the change's addition along the shift, in units of the
+    shift's length (0 without a shift).
     """
     sizes = lengths(change)
     changed = sizes > 0
@@ -259,8 +259,8 @@ def compare_changes(change: np.ndarray, activation: np.ndarray, shift: np.ndarra
 def count_by_cosine(compared: pd.DataFrame) -> pd.DataFrame:
     """Count compared changes by the sign of the activation and by bins of the cosine.
 
-    compared: of `compare_changes`. Returns a row a bin that is not empty: activation, cosine_low,
-    cosine_high, neurons, written (their sum).
+    compared: of `compare_changes`. Returns one row per bin that is not empty: activation,
+    cosine_low, cosine_high, neurons, written (their sum).
     """
     edges = np.arange(-BINS, BINS + 1, 2) / BINS
     bins = np.searchsorted(edges[1:-1], compared["cosine"].to_numpy(), side="right")

@@ -70,7 +70,7 @@ class Model:
         plan: pd.DataFrame | None = None,
         positions: Literal["last", "all"] = "last",
     ) -> pd.DataFrame:
-        """Continue prompts greedily; return a row a prompt, with continuation and token ids."""
+        """Continue prompts greedily; return one row per prompt, with continuation and token ids."""
         size = first_batch_size("auto", self.model.device)
         block = nullcontext() if plan is None else self.apply_plan(plan, positions)
         with block:

@@ -53,11 +53,11 @@ class StudyResults:
 
     @property
     def interventions(self) -> pd.DataFrame:
-        """Return a row an intervention: its kind, the patch that it controls, its settings."""
+        """Return one row per intervention: its kind, the patch that it controls, its settings."""
         return read_csv(self._file("interventions.csv"))
 
     def table(self, model: str) -> pd.DataFrame:
-        """Return a row an intervention: its metrics with their intervals."""
+        """Return one row per intervention: its metrics with their intervals."""
         return read_csv(self._file(f"tables/{model}.csv"))
 
     def tests(self, model: str) -> pd.DataFrame:
@@ -69,12 +69,12 @@ class StudyResults:
         return read_csv(self._file("tables/comparison.csv"))
 
     def contributions(self, model: str, direction: str) -> pd.DataFrame:
-        """Return a row a neuron: cosine, activations, projections, reduction, group, rank."""
+        """Return one row per neuron: cosine, activations, projections, reduction, group, rank."""
         path = self._file(f"contributions/{model}/{direction}.parquet")
         return read_table(path, ("layer", "neuron", "reduction"), "contributions need")
 
     def groups(self, model: str, direction: str) -> pd.DataFrame:
-        """Return a row a neuron group: neurons, reduction and share with their intervals."""
+        """Return one row per neuron group: neurons, reduction and share with their intervals."""
         return read_csv(self._file(f"groups/{model}/{direction}.csv"))
 
     def plan(self, model: str, intervention: str) -> pd.DataFrame:
@@ -85,7 +85,7 @@ class StudyResults:
     def generations(
         self, model: str, intervention: str, prompts: str = "challenge_prompts"
     ) -> pd.DataFrame:
-        """Return a row a prompt: prompt, continuation and the continuation's token ids."""
+        """Return one row per prompt: prompt, continuation and the continuation's token ids."""
         path = self._file(f"generations/{model}/{intervention}/{prompts}.jsonl")
         return pd.DataFrame(read_jsonl(path, ("prompt", "continuation")))
 
