@@ -12,7 +12,10 @@ min_version("9.20")
 PROJECT = Path(workflow.snakefile).parent
 PACKAGE_ROOT = PROJECT / "workflow_scripts"
 if not PACKAGE_ROOT.is_dir():
-    raise WorkflowError(f"{PROJECT} holds no workflow_scripts; clone the repository, name its file")
+    raise WorkflowError(
+        f"{PROJECT}: has no folder workflow_scripts; clone the whole repository and name its "
+        "Snakefile"
+    )
 sys.path.insert(0, str(PACKAGE_ROOT))
 
 from dpo_neurons.activations.shards import PIECES, pieces_of_shard
@@ -36,7 +39,7 @@ from dpo_neurons.study.program_options import (
 )
 from dpo_neurons.study.study import STAGES, any_of
 
-# Snakemake merges --configfile into the workflow's own; a study stands by itself instead.
+# Snakemake merges --configfile into the Snakefile's own file. Here it replaces that file.
 if not workflow.overwrite_configfiles:
 
     configfile: str(PROJECT / "config.yaml")

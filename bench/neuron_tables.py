@@ -1,4 +1,4 @@
-"""Tables with a row a neuron at a large model's size: contributions, groups, figures' aggregates.
+"""Tables with one row per neuron at a large model's size: contributions, groups, aggregates.
 
 Counted against the bar is what is computed per neuron, in memory. Reported beside it, without a
 bar: the bootstrap over prompts, which reads every prompt's activations; the dot products with

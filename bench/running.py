@@ -104,10 +104,10 @@ def cache_at(
 ) -> Iterator[PieceWriter]:
     """The project's own cache file, whoever fills it, the prompts in order: a single piece."""
     from dpo_neurons.activations.cache import gather_pieces
-    from dpo_neurons.activations.pieces import new_piece
+    from dpo_neurons.activations.pieces import write_piece
 
     piece = path.with_suffix(".piece.h5")
-    with new_piece(piece, range(n_prompts), tokens, ATTRIBUTES, means_only) as writer:
+    with write_piece(piece, range(n_prompts), tokens, ATTRIBUTES, means_only) as writer:
         yield writer
     gather_pieces([piece], path)
     piece.unlink()

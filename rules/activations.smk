@@ -1,7 +1,7 @@
-"""Activation caches of both checkpoints, and of the second one on what the first one reads.
+"""Activation caches of both checkpoints, and of the second one on the first one's text.
 
-The prompts of a capture are cut into PIECES; SHARDS jobs share them, and one more gathers them. The
-pieces stay the same however many share them, so another number of shards makes nothing stale.
+The prompts of a capture are cut into PIECES. SHARDS jobs capture them, and one more job gathers
+them. The pieces do not depend on SHARDS, so sharding never triggers reruns.
 """
 
 ACTIVATIONS = expand(f"{RESULTS}/activations/{{model}}/{{stage}}.h5", model=MODELS, stage=STAGES)

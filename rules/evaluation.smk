@@ -1,4 +1,4 @@
-"""Evaluation: scores, the table of all interventions, their tests, and the models side by side."""
+"""Evaluation: scores, the table of interventions, their tests, the comparison of models."""
 
 TABLES = expand(
     f"{RESULTS}/tables/{{table}}.{{extension}}",

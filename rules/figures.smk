@@ -1,4 +1,4 @@
-"""The figures. 1a to 5b are the first paper's, 6 to 17 are not; one program a kind of figure."""
+"""The figures: 1a to 5b are those of the paper's first version, 6 to 17 are new."""
 
 ABLATED = STUDY.drawn_ablation
 CONTRIBUTIONS_TABLE = f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet"
@@ -37,7 +37,7 @@ FIGURES = expand(
 ) + expand(f"{RESULTS}/figures/comparison/16_models.{{extension}}", extension=FIGURE_EXTENSIONS)
 
 
-# How every figure is drawn. It has no output: only the rules that use it are run.
+# The base of all figures' rules. It has no output and never runs itself.
 rule draw_figure:
     log:
         log_path("draw_figure"),

@@ -1,4 +1,4 @@
-"""Interventions: a plan a row of the tables, and what the model does under it."""
+"""Interventions: one plan per row of the tables, and the model's texts under it."""
 
 
 rule list_interventions:

@@ -1,4 +1,4 @@
-"""What each neuron contributed to the change along a direction, and what the groups did."""
+"""Contributions of neurons to the change along a direction, and their sums by group."""
 
 CONTRIBUTIONS = [
     f"{RESULTS}/{table}"

@@ -88,7 +88,7 @@ def test_sums_do_not_lose_small_prompts_behind_large_ones(tmp_path):
 def test_numbers_that_are_none_are_refused_naming_layer_and_prompt(tmp_path, value):
     sums = POSITIONS.sum(axis=2).astype(np.float32)
     sums[1, 3, 2] = value
-    with pytest.raises(InputError, match="layer 1 are NaN or infinite for prompt 3"):
+    with pytest.raises(InputError, match="layer 1 is NaN or infinite for prompt 3"):
         write(tmp_path / "a.h5", sums)
     assert list(tmp_path.iterdir()) == []
 
@@ -96,7 +96,7 @@ def test_numbers_that_are_none_are_refused_naming_layer_and_prompt(tmp_path, val
 def test_a_residual_stream_that_is_no_number_is_refused_too(tmp_path):
     residuals = STREAMS.sum(axis=2).astype(np.float32)
     residuals[0, 4, 5] = np.inf
-    with pytest.raises(InputError, match="resid_post of layer 0 are NaN or infinite for prompt 4"):
+    with pytest.raises(InputError, match="resid_post of layer 0 is NaN or infinite for prompt 4"):
         write(tmp_path / "a.h5", residuals=residuals)
     assert list(tmp_path.iterdir()) == []
 
@@ -127,11 +127,11 @@ def test_means_beyond_float16_are_clipped_per_prompt_but_not_in_the_mean(tmp_pat
     with caplog.at_level(logging.WARNING), open_cache(write(tmp_path / "a.h5", sums)) as cache:
         assert cache["mlp_post"][0, 0, 0] == -cache["mlp_post"][0, 1, 1] == FLOAT16_MAX
         assert cache["mlp_post_mean"][0, 0] == -cache["mlp_post_mean"][1, 1] == 4e5
-    assert "mlp_post: 2 means exceed float16" in caplog.text
+    assert "mlp_post: 2 means are too large for float16" in caplog.text
 
 
 def test_prompts_that_all_end_at_once_are_refused(tmp_path):
-    with pytest.raises(InputError, match="ended every prompt at once"):
+    with pytest.raises(InputError, match="generated no token after any prompt"):
         write(tmp_path / "a.h5", counts=np.zeros(N_PROMPTS, int))
     assert list(tmp_path.iterdir()) == []
 

@@ -118,5 +118,5 @@ def test_hooks_are_gone_even_if_the_block_or_the_reading_fails(loaded, tokenizer
 
 @pytest.mark.parametrize("architecture", ["gpt2", "opt"])
 def test_checkpoints_of_two_architectures_are_refused(loaded, architecture):
-    with pytest.raises(InputError, match=r"not of one architecture.*models\.….post"):
+    with pytest.raises(InputError, match=r"differ in architecture.*models\.….post"):
         CrossedCapture(loaded("llama"), loaded(architecture), "generated")

@@ -12,7 +12,7 @@ from support.tiny_models import PROMPTS
 
 from dpo_neurons.activations import pieces as activation_pieces
 from dpo_neurons.activations.cache import CROSSED_DATASETS, DATASETS, gather_pieces
-from dpo_neurons.activations.pieces import WORTH_A_PIECE, cut_into_pieces, new_piece
+from dpo_neurons.activations.pieces import WORTH_A_PIECE, cut_into_pieces, write_piece
 from dpo_neurons.activations.shards import pieces_of_shard
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.hdf5 import read_attributes
@@ -102,7 +102,7 @@ def write_pieces(folder, indices, **changes):
         paths.append(folder / f"a.piece-{number}.h5")
         attributes = {"model": "m", "revision": "r", "versions": "1"}
         attributes |= changes.get(f"piece_{number}", {})
-        with new_piece(paths[-1], index, 5, attributes) as p:
+        with write_piece(paths[-1], index, 5, attributes) as p:
             for start in range(0, len(index), 2):
                 prompts = np.array(index[start : start + 2])
                 mask = np.arange(5) < prompts[:, None] + 1
@@ -137,7 +137,7 @@ def test_rows_are_gathered_in_the_order_of_the_prompts(tmp_path, indices):
 
 @pytest.mark.parametrize("indices", [[[0, 1], [1, 2]], [[0, 1], [3]], [[0, 2]]])
 def test_pieces_of_no_one_set_of_prompts_are_refused(tmp_path, indices):
-    with pytest.raises(InputError, match="not the pieces of one set of prompts; delete them"):
+    with pytest.raises(InputError, match="not of one set of prompts; delete them"):
         gather_pieces(write_pieces(tmp_path, indices), tmp_path / "a.h5")
     assert not (tmp_path / "a.h5").exists()
 

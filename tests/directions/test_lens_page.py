@@ -30,7 +30,7 @@ def table(directions=1, tokens=("'a'", "' b'")):
 
 
 class Cells(HTMLParser):
-    """Texts of the cells of a page's table, a list a row, tokens apart."""
+    """Texts of the cells of a page's table, one list per row, tokens apart."""
 
     def __init__(self):
         super().__init__()

@@ -14,7 +14,7 @@ from dpo_neurons.evaluation.comparison_table import (
 from dpo_neurons.evaluation.intervention_table import Bootstrap
 from dpo_neurons.evaluation.outcomes import Outcomes
 from dpo_neurons.files.table_page import to_markdown
-from dpo_neurons.statistics.paired_tests import holm
+from dpo_neurons.statistics.paired_tests import correct_by_holm
 from dpo_neurons.study.intervention_rows import METADATA, describe_rows
 
 NAMES = ("none", "dpo", "patch_tp", "control_tp", "ablate_top_3")
@@ -126,7 +126,9 @@ def test_p_values_tell_effects_from_none(table):
 
 @pytest.mark.parametrize("metric", ["toxicity", "log_perplexity"])
 def test_p_values_are_corrected_for_all_comparisons_of_a_metric(table, metric):
-    np.testing.assert_array_equal(table[f"{metric}_p_holm"], holm(table[f"{metric}_p"].to_numpy()))
+    np.testing.assert_array_equal(
+        table[f"{metric}_p_holm"], correct_by_holm(table[f"{metric}_p"].to_numpy())
+    )
 
 
 def test_the_same_continuations_differ_by_nothing(outcomes):

@@ -8,8 +8,8 @@ from dpo_neurons.evaluation.intervention_table import (
     COLUMNS,
     Bootstrap,
     format_table,
+    format_with_interval,
     intervention_table,
-    with_interval,
 )
 from dpo_neurons.evaluation.outcomes import Outcomes, Writing
 from dpo_neurons.files.table_page import to_markdown, to_page
@@ -94,8 +94,8 @@ def test_the_readable_table_is_rounded():
 
 
 def test_numbers_with_intervals():
-    assert with_interval(-0.0001, -0.001, 0.126, 2) == "0.00 [0.00, 0.13]"
-    assert with_interval(float("nan"), float("nan"), float("nan"), 2) == "undefined"
+    assert format_with_interval(-0.0001, -0.001, 0.126, 2) == "0.00 [0.00, 0.13]"
+    assert format_with_interval(float("nan"), float("nan"), float("nan"), 2) == "undefined"
 
 
 def test_a_table_survives_csv(tmp_path):

@@ -46,7 +46,7 @@ def test_scores_of_other_prompts_are_named(results):
 def test_windows_of_another_text_are_named(results, tokens):
     path = results / "perplexity/toy/dpo.json"
     path.write_text(json.dumps({"window_losses": [1.0] * len(tokens), "window_tokens": tokens}))
-    with pytest.raises(InputError, match="its windows are not those of none") as caught:
+    with pytest.raises(InputError, match="its windows differ from those of none") as caught:
         read_outcomes(results, "toy", ["none", "dpo"])
     assert str(caught.value).startswith(str(path))
 
@@ -87,5 +87,5 @@ def test_a_whole_layer_is_no_neuron(writing):
 
 def test_continuations_of_other_references_are_named(writing):
     plan = make_plan(pd.DataFrame({"layer": [0], "neuron": [3]}), "scale", 2.0)
-    with pytest.raises(InputError, match=r"reference_sentences\.jsonl: its prompts are not those"):
+    with pytest.raises(InputError, match=r"reference_sentences\.jsonl: its prompts differ"):
         writing(plan, prompts=("a b", "d"))

@@ -320,7 +320,7 @@ def test_options_that_a_scorer_needs_are_named(monkeypatch, capsys, scorer, miss
     options = ["--continuations", "x", "--output", "y", "--scorer", scorer]
     monkeypatch.setattr(sys, "argv", ["score_continuations.py", *options])
     with pytest.raises(SystemExit):
-        score_continuations.parsed()
+        score_continuations.parse_arguments()
     assert capsys.readouterr().err.splitlines()[-1].endswith(f"--scorer {scorer} needs {missing}")
 
 

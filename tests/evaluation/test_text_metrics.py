@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpo_neurons.evaluation.text_metrics import repetition, unigram_f1, words_of
+from dpo_neurons.evaluation.text_metrics import repetition, split_words, unigram_f1
 
 
 def test_words_are_in_lower_case_without_punctuation():
-    assert words_of("The fool, that – dull! OAF's 2nd.") == [
+    assert split_words("The fool, that – dull! OAF's 2nd.") == [
         "the", "fool", "that", "dull", "oaf", "s", "2nd",
     ]  # fmt: skip
 

@@ -197,7 +197,7 @@ def test_a_second_model_that_writes_nothing_changes_nothing(loaded, tokenizer, o
     own.see_prompts(torch.tensor([[5, 6]]), torch.ones(1, 2, dtype=torch.long), 0)
     activations = torch.randn(1, 1, 40)
     own.see_tokens(torch.tensor([0]))  # past the pass over the prompt
-    assert torch.equal(own.put(0, activations, slice(-1, None)), activations)
+    assert torch.equal(own.assign(0, activations, slice(-1, None)), activations)
 
 
 @pytest.mark.parametrize("operation", ["set_token", "set_prompt_mean"])

@@ -1,4 +1,4 @@
-"""Train a small language model from scratch: a toy study's first checkpoint."""
+"""Train a small language model from scratch, as the first checkpoint of a toy study."""
 
 import argparse
 from dataclasses import fields

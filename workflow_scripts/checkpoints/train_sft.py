@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from dpo_neurons.checkpoints.saving import save_checkpoint
-from dpo_neurons.running.program import obey_threads, run_program, tuning_arguments
+from dpo_neurons.running.program import add_tuning_arguments, obey_threads, run_program
 from dpo_neurons.study.datasets import read_dataset
 
 
@@ -14,7 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True, help="the first checkpoint")
     parser.add_argument("--demonstrations", type=Path, required=True, help="prompt, answer")
-    tuning_arguments(parser)
+    add_tuning_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="checkpoint directory")
     parser.add_argument("--source-output", type=Path, required=True, help="where it is from, JSON")
     arguments = parser.parse_args()
@@ -32,7 +32,7 @@ def main() -> None:
         training_dtype,
     )
     from dpo_neurons.models.loading import load_tokenizer, load_trainable_model
-    from dpo_neurons.running.devices import leased_device
+    from dpo_neurons.running.devices import lease_device
 
     rows = [
         {"prompt": row["prompt"], "completion": separate_answer(row["prompt"], row["answer"])}
@@ -42,7 +42,7 @@ def main() -> None:
         **{field.name: getattr(arguments, field.name) for field in fields(TrainingSettings)}
     )
     tokenizer = load_tokenizer(arguments.checkpoint)
-    with leased_device(arguments.device) as device:
+    with lease_device(arguments.device) as device:
         from datasets import Dataset
         from trl import SFTConfig, SFTTrainer
 

@@ -1,4 +1,4 @@
-"""Draw figure 1b: the reduction summed up over neurons, from the largest to the smallest."""
+"""Draw figure 1b: reductions summed up over neurons, largest first."""
 
 import argparse
 from pathlib import Path

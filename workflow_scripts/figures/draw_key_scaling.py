@@ -1,4 +1,4 @@
-"""Draw figure 12: toxicity and perplexity as the most toxic neurons' keys are scaled up again."""
+"""Draw figure 12: toxicity and perplexity when the key vectors of toxic neurons are scaled."""
 
 import argparse
 from pathlib import Path

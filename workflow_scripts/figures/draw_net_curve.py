@@ -1,4 +1,4 @@
-"""Draw figure 8: the net curve over neurons with its interval, and how many carry the effect."""
+"""Draw figure 8: the cumulative reduction with its interval, and how many neurons carry it."""
 
 import argparse
 from pathlib import Path

@@ -28,8 +28,8 @@ def main() -> None:
     parser.add_argument("--activations-pre", type=Path, required=True, help="HDF5")
     parser.add_argument("--activations-crossed", type=Path, required=True, help="HDF5")
     parser.add_argument("--direction", type=Path, required=True, help="only its first row counts")
-    parser.add_argument("--output", type=Path, required=True, help="parquet, a row a neuron")
-    parser.add_argument("--summary-output", type=Path, required=True, help="csv, a row a sum")
+    parser.add_argument("--output", type=Path, required=True, help="parquet, one row per neuron")
+    parser.add_argument("--summary-output", type=Path, required=True, help="csv, one row per sum")
     arguments = parser.parse_args()
 
     table = read_contributions(arguments.contributions)
@@ -56,8 +56,8 @@ def main() -> None:
     check_projections(table, "post", components_post, arguments.contributions)
     if differing_prompts:
         log.warning(
-            "%d prompts were continued otherwise than in %s: rounding decided between two tokens; "
-            "their parts from keys and inputs mix",
+            "%d prompts have other continuations than in %s, because rounding decided between two "
+            "tokens; their parts from keys and from inputs are mixed",
             differing_prompts, arguments.activations_pre,
         )  # fmt: skip
     split = split_reductions(table, components_pre, components_post, crossed_mean, same_text_mean)

@@ -6,13 +6,13 @@ from pathlib import Path
 from dpo_neurons.files.tables import write_csv
 from dpo_neurons.neurons.prompt_projections import open_contributions
 from dpo_neurons.neurons.summaries import summarise_groups
-from dpo_neurons.running.program import log, run_program, summary_arguments
+from dpo_neurons.running.program import add_summary_arguments, log, run_program
 
 
 def main() -> None:
     """Parse, summarise, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    summary_arguments(parser)
+    add_summary_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="csv, a row a group")
     arguments = parser.parse_args()
 

@@ -16,7 +16,7 @@ from dpo_neurons.directions.nearest_value_vectors import find_nearest_value_vect
 from dpo_neurons.directions.token_texts import TokenTexts
 from dpo_neurons.files.table_page import table_page
 from dpo_neurons.models.unembedding import Unembedding
-from dpo_neurons.statistics.ranking import largest
+from dpo_neurons.statistics.ranking import largest_indices
 
 COLUMNS = (
     "direction", "layer", "neuron", "cosine", "sign", "rank", "token_id", "token", "product",
@@ -72,7 +72,7 @@ def tabulate_tokens(
     rows: list[tuple[object, ...]] = []
     for name, of_vector in zip(names.itertuples(index=False), products, strict=True):
         for sign, signed in (("+", of_vector), ("-", -of_vector)):
-            for rank, place in enumerate(largest(signed, count), start=1):
+            for rank, place in enumerate(largest_indices(signed, count), start=1):
                 token_id = int(known[place])
                 rows.append((*name, sign, rank, token_id, texts.quote(token_id), signed[place]))
     table = pd.DataFrame(rows, columns=list(COLUMNS))

@@ -13,7 +13,7 @@ import numpy as np
 from dpo_neurons.directions.subspaces import Components, leading_components
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.value_vectors import check_width, iterate_written_vectors, lengths
-from dpo_neurons.statistics.ranking import largest
+from dpo_neurons.statistics.ranking import largest_indices
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class NearestValueVectors:
     """(n, d_model) float64, as long as they are in the model."""
 
     def merge(self, other: NearestValueVectors, count: int) -> NearestValueVectors:
-        """The `count` closest of these and others; of equal cosines, these come first."""
-        chosen = largest(np.concatenate([self.cosines, other.cosines]), count)
+        """Return the `count` closest of these and of others; at equal cosines, these first."""
+        chosen = largest_indices(np.concatenate([self.cosines, other.cosines]), count)
         return NearestValueVectors(
             np.concatenate([self.layers, other.layers])[chosen],
             np.concatenate([self.neurons, other.neurons])[chosen],
@@ -43,7 +43,7 @@ class NearestValueVectors:
         )
 
     def on_positive_side(self) -> NearestValueVectors:
-        """Those of these value vectors whose cosine is above zero."""
+        """Return the value vectors whose cosine is above zero."""
         positive = self.cosines > 0
         return NearestValueVectors(
             self.layers[positive],
@@ -92,11 +92,11 @@ def find_nearest_value_vectors(
 def _nearest_in_layer(
     layer: int, values: np.ndarray, neurons: np.ndarray, cosines: np.ndarray, count: int
 ) -> NearestValueVectors:
-    """The `count` closest of a layer's value vectors, (d_mlp, d_model).
+    """Return the `count` closest of a layer's value vectors, (d_mlp, d_model).
 
     neurons, cosines: (n,), of the value vectors that are not zero.
     """
-    chosen = largest(cosines, count)
+    chosen = largest_indices(cosines, count)
     return NearestValueVectors(
         np.full(len(chosen), layer), neurons[chosen], cosines[chosen], values[neurons[chosen]]
     )
@@ -107,8 +107,8 @@ def find_shared_components(
 ) -> tuple[NearestValueVectors, Components]:
     """Find the leading components of the value vectors closest to a direction.
 
-    They are the SVD directions of Lee et al. 2024 (arXiv 2401.01967), section 3.1, who decompose
-    the 128 value vectors closest to the probe.
+    They are the SVD directions of Lee et al. 2024 (arXiv 2401.01967): there, of the 128 value
+    vectors closest to the probe.
 
     direction: a unit vector, (d_model,). neurons: how many value vectors to decompose. count: how
     many components. direction_file: for the error message.

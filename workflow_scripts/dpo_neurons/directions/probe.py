@@ -1,7 +1,7 @@
 """The probe: a logistic regression on residual streams of labelled comments.
 
-Lee et al. 2024 (arXiv 2401.01967), section 3.1, whose probe Yang et al. 2024 (arXiv 2411.06424v1),
-section 3, use. The weight vector is the direction.
+Yang et al. 2024 (arXiv 2411.06424v1), section 3, use the probe of Lee et al. 2024 (arXiv
+2401.01967). The weight vector is the direction.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def mean_resid_post(
     """Average the last residual stream over each text's tokens: (n, d_model).
 
     The stream is that after the last block. Padding is left out, and texts longer than the model
-    reads are cut. The stream is read before the final norm, for that is where value vectors write.
+    reads are cut. The stream is read before the final norm, because value vectors write there.
     """
     block_outputs: list[torch.Tensor] = []
 
@@ -41,7 +41,7 @@ def mean_resid_post(
         batch = tokenizer(
             list(batch_texts),
             padding=True,
-            # On the right, padding leaves the position ids of a causal model as they are.
+            # Padding on the right does not change the position ids of a causal model.
             padding_side="right",
             truncation=True,
             max_length=model.config.max_position_embeddings,
@@ -94,8 +94,8 @@ def train_probe(
     held_out = int(np.ceil(validation_share * len(labels)))
     if counts.min() < 2 or held_out < 2 or len(labels) - held_out < 2:
         raise InputError(
-            f"data.labelled_comments: {counts[1]} {label} and {counts[0]} other comments, of "
-            f"which {held_out} are held out, are too few for a probe; give more of each"
+            f"data.labelled_comments: {counts[1]} {label} and {counts[0]} other comments are too "
+            f"few for a probe, because {held_out} of them are held out; give more of each"
         )
     train_x, test_x, train_y, test_y = train_test_split(
         resid_post, labels, test_size=validation_share, random_state=seed, stratify=labels

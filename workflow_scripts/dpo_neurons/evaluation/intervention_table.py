@@ -12,7 +12,7 @@ from dpo_neurons.statistics.bootstrap import mean_intervals
 from dpo_neurons.study.intervention_rows import METADATA, PARAMETERS
 
 BEFORE, AFTER = "none", "dpo"
-"""The rows of the two models as they are: the effect is what lies between them."""
+"""The rows of the unchanged models; fine-tuning's effect is their difference."""
 COLUMNS = (
     "intervention", "kind", "control_of", "checkpoint", "neurons", "toxicity", "toxicity_low",
     "toxicity_high", "perplexity", "f1", "repetition", "perplexity_low", "perplexity_high",
@@ -26,12 +26,12 @@ SHOWN = {
     "repetition": ("repetition", 3),
     "effect_share": ("share of dpo", 2),
 }
-"""How the metrics are called in the readable table, and their decimals."""
+"""The metrics' titles and decimals in the readable table."""
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals are made; the same prompts are drawn for every row of the table."""
+    """Settings of bootstrap intervals; all rows of a table get the same draws."""
 
     resamples: int
     level: float
@@ -44,11 +44,12 @@ def intervention_table(
     writings: Sequence[Writing],
     bootstrap: Bootstrap,
 ) -> pd.DataFrame:
-    """Tabulate a row an intervention, in the order of rows, outcomes and writings: COLUMNS.
+    """Tabulate the metrics of all interventions: one row each, with the COLUMNS.
 
-    rows: METADATA, what the rows are. Perplexity and its bounds are
-    exponentials of mean losses a token. effect_share: the part of the change in toxicity from none
-    to dpo that a row reproduces, NaN where that change cannot be told from none.
+    rows: one row for each intervention, with the METADATA columns. outcomes, writings: in the same
+    order. Perplexity and its bounds are exponentials of the mean loss a token. effect_share: the
+    share of the change in toxicity from none to dpo that a row reproduces. It is NaN if the
+    interval of that change includes zero.
     """
     how = (bootstrap.resamples, bootstrap.level, bootstrap.seed)
     tokens = outcomes.window_tokens
@@ -77,17 +78,19 @@ def intervention_table(
     return pd.DataFrame(table)[list(COLUMNS)]
 
 
-def with_interval(value: float, low: float, high: float, digits: int) -> str:
-    """A number with its interval in brackets, for reading; "undefined" where there is none."""
+def format_with_interval(value: float, low: float, high: float, digits: int) -> str:
+    """Format a number with its interval in brackets; NaN becomes "undefined"."""
     if not np.isfinite(value):
         return "undefined"
     return f"{value:z.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}]"
 
 
 def format_table(table: pd.DataFrame) -> pd.DataFrame:
-    """The table for reading: rounded, intervals in brackets behind their means."""
+    """Format the table for reading: rounded, with intervals in brackets."""
     shown = table[["intervention", "checkpoint", "neurons"]].copy()
     for metric, (title, digits) in SHOWN.items():
         triples = table[[metric, f"{metric}_low", f"{metric}_high"]].to_numpy(dtype=np.float64)
-        shown[title] = [with_interval(value, low, high, digits) for value, low, high in triples]
+        shown[title] = [
+            format_with_interval(value, low, high, digits) for value, low, high in triples
+        ]
     return shown

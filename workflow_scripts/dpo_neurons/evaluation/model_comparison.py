@@ -1,16 +1,17 @@
-"""All models of a study side by side: what their neurons do, and what toxic neurons explain."""
+"""Comparison of a study's models: neurons, groups, and shares of fine-tuning's effect."""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
-from dpo_neurons.evaluation.intervention_table import AFTER, BEFORE, with_interval
+from dpo_neurons.evaluation.intervention_table import AFTER, BEFORE, format_with_interval
 from dpo_neurons.neurons.groups import REDUCING
 
 COLUMNS = ("model", "quantity", "of", "kind", "control_of", "groups", "value", "low", "high")
-"""A row a number: `of` is the group or the intervention that it belongs to, or empty.
+"""Columns of the comparison, which has one row for each number.
 
-kind, control_of and groups are those of the intervention.
+`of` is the number's group or intervention, or empty. kind, control_of and groups describe the
+intervention.
 """
 TOTALS_COLUMNS = ("quantity", "value", "low", "high")
 GROUPS_COLUMNS = (
@@ -22,7 +23,7 @@ TABLE_COLUMNS = (
     "effect_share_high",
 )  # fmt: skip
 SHOWN_KINDS = ("patch", "ablate")
-"""Kinds whose shares the readable table shows: how far moving some neurons' activations goes."""
+"""Kinds of interventions whose shares the readable table shows."""
 TESTS_COLUMNS = (
     "intervention", "against", "toxicity_difference", "toxicity_difference_low",
     "toxicity_difference_high",
@@ -36,10 +37,10 @@ def model_rows(
     table: pd.DataFrame,
     tests: pd.DataFrame,
 ) -> pd.DataFrame:
-    """One model's rows of the comparison, from its tables of those columns.
+    """Return one model's rows of the comparison, from its tables.
 
-    The quantities of totals; group_neurons, group_share and group_reduction; effect, by how much
-    dpo lowers toxicity; effect_share of every other intervention.
+    quantity is one of: the quantities of totals; group_neurons, group_share and group_reduction;
+    effect, the fall of toxicity from none to dpo; effect_share, of every other intervention.
     """
     parts = [totals.assign(of="")]
     for quantity in ("share", "reduction"):
@@ -56,19 +57,20 @@ def model_rows(
             {name: -effect[f"toxicity_difference{end}"] for name, end in turned.items()}
         ).assign(quantity="effect", of=AFTER)
     )
-    others = table[~table["intervention"].isin([BEFORE, AFTER])]
+    interventions = table[~table["intervention"].isin([BEFORE, AFTER])]
     names = {"intervention": "of", "effect_share": "value"}
     names |= {f"effect_share_{end}": end for end in ("low", "high")}
-    shares = others[list(TABLE_COLUMNS)].rename(columns=names)
+    shares = interventions[list(TABLE_COLUMNS)].rename(columns=names)
     parts.append(shares.assign(quantity="effect_share"))
     comparison = pd.concat(parts, ignore_index=True).assign(model=model)[list(COLUMNS)]
     return comparison.fillna(dict.fromkeys(("kind", "control_of", "groups"), ""))
 
 
 def format_models(comparison: pd.DataFrame) -> pd.DataFrame:
-    """The comparison for reading, a column a model; shares of the effect of SHOWN_KINDS alone.
+    """Format the comparison for reading, one column for each model.
 
-    The first rows are laid out as in the published comparison of models, percentages rounded.
+    The first rows have the layout and rounding of the published comparison of models. Shares of
+    the effect are those of interventions of SHOWN_KINDS.
     """
     shown_rows = comparison.loc[comparison["kind"].isin(SHOWN_KINDS), "of"].drop_duplicates()
     columns = {
@@ -86,7 +88,7 @@ def _format_model(rows: pd.DataFrame, interventions: Sequence[str]) -> dict[str,
 
     def percent(quantity: str, of: str) -> str:
         value, low, high = 100 * numbers.loc[(quantity, of)]
-        return with_interval(value, low, high, digits=1)
+        return format_with_interval(value, low, high, digits=1)
 
     def all_groups(quantity: str, written: str, scale: float = 1) -> str:
         return " / ".join(written.format(scale * values[quantity, group]) for group in REDUCING)
@@ -95,19 +97,19 @@ def _format_model(rows: pd.DataFrame, interventions: Sequence[str]) -> dict[str,
     sums = [values[quantity, ""] for quantity in ("positive_reduction", "net_reduction")]
     return {
         "neurons": f"{values['neurons', '']:,.0f}",
-        "sum of positive reductions / net": " / ".join(f"{one:.4g}" for one in sums),
+        "sum of positive reductions / net": " / ".join(f"{total:.4g}" for total in sums),
         f"share {groups}, %": all_groups("group_share", "{:.0f}", 100),
         f"counts {groups}": all_groups("group_neurons", "{:.0f}"),
         "neurons reducing, %": f"{100 * values['reducing', '']:.2f}",
         "m_pre > 0, %": f"{100 * values['active', '']:.2f}",
-        "sum of positive reductions": _four_digits(numbers.loc["positive_reduction", ""]),
-        "net reduction": _four_digits(numbers.loc["net_reduction", ""]),
+        "sum of positive reductions": _format_four_digits(numbers.loc["positive_reduction", ""]),
+        "net reduction": _format_four_digits(numbers.loc["net_reduction", ""]),
         **{f"share {group}, %": percent("group_share", group) for group in REDUCING},
-        "dpo's effect on toxicity": with_interval(*effect, 3),
+        "dpo's effect on toxicity": format_with_interval(*effect, 3),
         **{f"share of it: {name}, %": percent("effect_share", name) for name in interventions},
     }
 
 
-def _four_digits(number: pd.Series) -> str:
-    value, low, high = (f"{one:.4g}" for one in number)
+def _format_four_digits(number: pd.Series) -> str:
+    value, low, high = (f"{bound:.4g}" for bound in number)
     return f"{value} [{low}, {high}]"

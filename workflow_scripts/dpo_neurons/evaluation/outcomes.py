@@ -1,4 +1,4 @@
-"""What was measured of the interventions on a model, gathered from a study's results."""
+"""Measurements of the interventions on a model, gathered from a study's results."""
 
 import json
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from dpo_neurons.study.datasets import read_dataset
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Toxicity and losses of several interventions, a column each, paired by row."""
+    """Toxicity and losses of several interventions: one column each, paired by row."""
 
     interventions: tuple[str, ...]
     toxicity: np.ndarray
@@ -28,12 +28,12 @@ class Outcomes:
     """(n_windows,) scored tokens."""
 
     def column(self, intervention: str) -> int:
-        """Where an intervention stands."""
+        """Return the number of an intervention's column."""
         return self.interventions.index(intervention)
 
 
 def read_outcomes(results: Path, model: str, interventions: Iterable[str]) -> Outcomes:
-    """Gather what interventions did to toxicity and perplexity.
+    """Read the toxicity and the losses of interventions.
 
     Raises InputError if they were not measured on the same prompts and windows.
     """
@@ -49,18 +49,19 @@ def read_outcomes(results: Path, model: str, interventions: Iterable[str]) -> Ou
         tokens.append(window_tokens)
         if len(toxicities[-1]) != len(toxicities[0]):
             raise InputError(
-                f"{scores}: {len(toxicities[-1])} rows, but {names[0]} has {len(toxicities[0])}; "
-                "delete it and run again"
+                f"{scores}: has {len(toxicities[-1])} rows, but {names[0]} has "
+                f"{len(toxicities[0])}; delete it and run again"
             )
         if not np.array_equal(tokens[-1], tokens[0]):
             raise InputError(
-                f"{perplexity}: its windows are not those of {names[0]}; delete it and run again"
+                f"{perplexity}: its windows differ from those of {names[0]}; delete it and run "
+                "again"
             )
     return Outcomes(names, np.column_stack(toxicities), np.column_stack(losses), tokens[0])
 
 
 def _read_windows(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Losses and scored tokens of each window of one intervention, (n_windows,) both."""
+    """Read the losses and scored tokens of each window: (n_windows,) each."""
     try:
         measured = json.loads(path.read_text(encoding="utf-8"))
         losses = np.array(measured["window_losses"], dtype=np.float64)
@@ -68,20 +69,23 @@ def _read_windows(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{path}: no losses can be read from it ({reason}); delete it and run again"
+            f"{path}: losses cannot be read from it ({reason}); delete it and run again"
         ) from error
     if losses.ndim != 1 or losses.shape != tokens.shape:
-        raise InputError(f"{path}: not a loss for each window; delete it and run again")
+        raise InputError(
+            f"{path}: window_losses and window_tokens must be lists of one length; delete it and "
+            "run again"
+        )
     return losses, tokens
 
 
 @dataclass(frozen=True)
 class Writing:
-    """Of one intervention: how many neurons it changes, and how it writes."""
+    """An intervention's number of changed neurons, and metrics of its continuations."""
 
     neurons: int
     repetitions: np.ndarray
-    """(n_prompts,) share of repeated 2-grams of the challenge continuations."""
+    """(n_prompts,) share of repeated 2-grams in each challenge continuation."""
     f1: np.ndarray
     """(n_references,)"""
 
@@ -89,7 +93,7 @@ class Writing:
 def read_writing(results: Path, model: str, intervention: str, references: Path) -> Writing:
     """Read one intervention's plan and continuations.
 
-    Raises InputError if the continuations are not those of the references.
+    Raises InputError if the continuations are of other prompts than the references.
     """
     continuations = results / "generations" / model / intervention
     challenge = read_jsonl(continuations / "challenge_prompts.jsonl", ("continuation",))
@@ -97,7 +101,7 @@ def read_writing(results: Path, model: str, intervention: str, references: Path)
     gold = read_dataset(references, "reference_sentences")
     if [row["prompt"] for row in written] != [row["prompt"] for row in gold]:
         raise InputError(
-            f"{continuations}/reference_sentences.jsonl: its prompts are not those of "
+            f"{continuations}/reference_sentences.jsonl: its prompts differ from those of "
             f"{references}; delete it and run again"
         )
     plan = read_plan(results / "plans" / model / f"{intervention}.parquet")
@@ -107,8 +111,8 @@ def read_writing(results: Path, model: str, intervention: str, references: Path)
         repetitions=np.array([repetition(row["continuation"]) for row in challenge]),
         f1=np.array(
             [
-                unigram_f1(one["continuation"], two["gold"])
-                for one, two in zip(written, gold, strict=True)
+                unigram_f1(row["continuation"], reference["gold"])
+                for row, reference in zip(written, gold, strict=True)
             ]
         ),
     )

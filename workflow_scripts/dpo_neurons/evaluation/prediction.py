@@ -1,4 +1,4 @@
-"""Does projection predict toxicity? What plans should do along a direction, and what they did."""
+"""Does projection predict toxicity? Predicted and measured effects of interventions."""
 
 from collections.abc import Mapping
 
@@ -20,18 +20,20 @@ def predict_effects(
     along: np.ndarray,
     norm_after_mlp: bool = False,
 ) -> pd.DataFrame:
-    """Predicted and measured effect of every intervention that has a plan, in the table's order.
+    """Predict the effect of every intervention that has a plan, beside the measured effect.
 
-    table: a row an intervention, as in the table file. Returns its DESCRIPTION columns,
-    predicted (reduction along the direction; that of the contributions for the second checkpoint as
-    it is; NaN if a plan changes the second checkpoint, scales keys, or steers behind a norm) and
-    measured, the mean toxicity without intervention minus that under it, with measured_low and
-    measured_high from the interval of the latter.
-    Raises ValueError if the table has no row without intervention.
+    table: one row for each intervention, as in the table file. Returns, in the table's order, its
+    DESCRIPTION columns and:
+    predicted, the reduction along the direction. For the unchanged second checkpoint it is the sum
+    of the contributions. It is NaN if a plan changes the second checkpoint,
+    scales keys or steers behind a norm.
+    measured, the mean toxicity of the row none minus that of the intervention. measured_low and
+    measured_high come from the interval of the intervention's mean.
+    Raises ValueError if the table has no row none.
     """
     rows = table[table["intervention"].isin(plans)]
-    without = table.loc[table["intervention"] == REFERENCE, "toxicity"]
-    if without.empty:
+    reference = table.loc[table["intervention"] == REFERENCE, "toxicity"]
+    if reference.empty:
         raise ValueError(f"the table has no row {REFERENCE!r}")
     predicted = [
         _predict_row(
@@ -43,9 +45,9 @@ def predict_effects(
         {
             **{column: rows[column] for column in DESCRIPTION},
             "predicted": predicted,
-            "measured": without.iloc[0] - rows["toxicity"],
-            "measured_low": without.iloc[0] - rows["toxicity_high"],
-            "measured_high": without.iloc[0] - rows["toxicity_low"],
+            "measured": reference.iloc[0] - rows["toxicity"],
+            "measured_low": reference.iloc[0] - rows["toxicity_high"],
+            "measured_high": reference.iloc[0] - rows["toxicity_low"],
         }
     ).reset_index(drop=True)
 
@@ -58,7 +60,7 @@ def _predict_row(
     along: np.ndarray,
     norm_after_mlp: bool,
 ) -> float:
-    """Predict one row: a control takes the first model's own activations, a patch the second's."""
+    """Predict one row; a control assigns the first model's activations, a patch the second's."""
     if checkpoint == "pre":
         source = "pre" if kind == "control" else "post"
         return predict_reduction(plan, contributions, along, source, norm_after_mlp)
@@ -66,17 +68,17 @@ def _predict_row(
 
 
 def comparable_rows(data: pd.DataFrame) -> pd.DataFrame:
-    """The rows that a correlation is of: predicted and measured, the reference itself left out."""
+    """Select the rows to correlate: predicted and measured are finite, and not the reference."""
     finite = np.isfinite(data[["predicted", "measured"]]).all(axis=1)
     return data[finite & (data["intervention"] != REFERENCE)]
 
 
 def correlate_effects(data: pd.DataFrame, resamples: int, level: float, seed: int) -> pd.DataFrame:
-    """Pearson's and Spearman's correlation of predicted with measured, a row each.
+    """Compute Pearson's and Spearman's correlation of predicted with measured, one row each.
 
-    data: of `predict_effects`. Returns correlation, value, low, high (bootstrap over interventions)
-    and interventions, how many are compared. NaN where there are fewer than three, or one is
-    constant.
+    data: of `predict_effects`. Returns the columns correlation, value, low, high (from a bootstrap
+    over interventions) and interventions, the number of compared rows. value is NaN for fewer than
+    three rows, or if predicted or measured is constant.
     """
     pairs = comparable_rows(data)[["predicted", "measured"]].to_numpy().T
     n = pairs.shape[1]
@@ -85,7 +87,7 @@ def correlate_effects(data: pd.DataFrame, resamples: int, level: float, seed: in
     rows = []
     for name, transform in (("pearson", np.asarray), ("spearman", _ranks)):
         value = _correlation(transform(pairs))
-        resampled = np.array([_correlation(transform(pairs[:, these])) for these in drawn])
+        resampled = np.array([_correlation(transform(pairs[:, columns])) for columns in drawn])
         resampled = resampled[np.isfinite(resampled)]
         low, high = interval(resampled, level) if np.isfinite(value) else (np.nan, np.nan)
         rows.append([name, value, float(low), float(high), n])
@@ -93,18 +95,18 @@ def correlate_effects(data: pd.DataFrame, resamples: int, level: float, seed: in
 
 
 def _correlation(pairs: np.ndarray) -> float:
-    """Pearson's correlation of two rows, (2, n)."""
+    """Compute Pearson's correlation of two rows, (2, n)."""
     if pairs.shape[1] < 3:
         return float("nan")
     centred = pairs - pairs.mean(axis=1, keepdims=True)
     sizes = np.linalg.norm(centred, axis=1)
-    # A constant row leaves rounding errors, not zeros.
+    # Centring a constant row leaves rounding errors, not zeros.
     if (sizes <= 1e-12 * np.linalg.norm(pairs, axis=1)).any():
         return float("nan")
     return float(centred[0] @ centred[1] / (sizes[0] * sizes[1]))
 
 
 def _ranks(pairs: np.ndarray) -> np.ndarray:
-    """Ranks within each row, (2, n), ties sharing their mean."""
+    """Rank the values of each row, (2, n); ties get their mean rank."""
     ranks: np.ndarray = pd.DataFrame(pairs.T).rank().to_numpy()
     return ranks.T

@@ -1,8 +1,9 @@
-"""Figure 7: by layer, what raising neurons take back, and how few carry the rest.
+"""Figure 7: cancellation of reducing and raising neurons, and concentration, by layer.
 
-Not a figure of the papers. Four panels over the MLP layers: reducing, raising and net sums in the
-units of the residual stream; the share taken back, in per cent; the neurons that carry the
-reducing sum, in per cent of the layer's; the Gini coefficient of the reductions' sizes, 0 to 1.
+Not a figure of the papers. Four panels over the MLP layers: reducing, raising and net sums, in the
+units of the residual stream; the share of the reducing sum that raising neurons take back, in per
+cent; the share of the layer's neurons that carry the reducing sum, in per cent; the Gini
+coefficient of the reductions' sizes, 0 to 1.
 """
 
 import altair as alt
@@ -20,15 +21,15 @@ COLUMNS = (
 )
 """Columns of the cancellation file that are drawn."""
 REDUCING, RAISING, NET = "#9C9C9C", "#D4D4D4", "#101010"
-"""Greys: colours stand for groups."""
+"""Greys, because colours stand for groups in all figures."""
 WIDTH = 640
-"""Of each panel, in pixels."""
+"""Size of each panel in pixels."""
 
 
 def aggregate(cancellation: pd.DataFrame) -> pd.DataFrame:
     """Sort the layers, the whole model last, and add counts of neurons as shares.
 
-    cancellation: a row a layer and one for the whole model, as in the cancellation file. Returns
+    cancellation: one row per layer and one for the whole model, as in its file. Returns
     its COLUMNS, order, and share_neurons_50, share_neurons_90 and share_neurons_99 with their
     intervals: shares of the layer's neurons. `cancelled` is empty where nothing reduces.
     """
@@ -60,8 +61,9 @@ def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.VConcatCha
         title=alt.Title(
             "How reducing and raising neurons cancel, by layer",
             subtitle=[
-                f"{model}: in all, raising neurons take back {cancelled} of what reducing ones do;",
-                f"of {whole['neurons']:,} neurons, {counts} of it. Bars are intervals over prompts",
+                f"{model}: raising neurons take back {cancelled} of the reducing neurons' sum;",
+                f"of {whole['neurons']:,} neurons, {counts} of that sum. Bars: intervals over "
+                "prompts",
             ],
         ),
     ).resolve_scale(color="independent", shape="independent")
@@ -69,7 +71,7 @@ def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.VConcatCha
 
 
 def _sums(base: alt.Chart, x: alt.X, direction_name: str) -> LayeredChart:
-    """Reducing and raising sums as bars, the net as a point."""
+    """Draw reducing and raising sums as bars, and the net as a point."""
     names = ["reducing", "raising", "net"]
     colour = alt.Color("side:N", title=None).scale(domain=names, range=[REDUCING, RAISING, NET])
     title = ["reduction of projection", f"on {direction_name} direction"]
@@ -91,7 +93,7 @@ def _sums(base: alt.Chart, x: alt.X, direction_name: str) -> LayeredChart:
 
 
 def _cancelled(base: alt.Chart, x: alt.X, whole: pd.Series) -> LayeredChart:
-    """The share of the reducing sum that raising neurons take back."""
+    """Draw the share of the reducing sum that raising neurons take back."""
     percent = "format(datum.value * 100, '~r')"
     y = alt.Y("cancelled:Q", title=["share taken back by", "raising neurons (%)"])
     y = y.axis(labelExpr=percent, tickCount=5)
@@ -107,7 +109,7 @@ def _cancelled(base: alt.Chart, x: alt.X, whole: pd.Series) -> LayeredChart:
 
 
 def _carriers(base: alt.Chart, x: alt.X) -> LayeredChart:
-    """The share of neurons that carries 50, 90 and 99 % of the reducing sum."""
+    """Draw the share of neurons that carries 50, 90 and 99 % of the reducing sum."""
     names = [f"share_{name}" for name in SHARES]
     labels = [f"{share:.0%} of the reducing sum" for share in SHARES.values()]
     series = alt.Color("carried:N", title=None, sort=names).scale(
@@ -133,7 +135,7 @@ def _carriers(base: alt.Chart, x: alt.X) -> LayeredChart:
 
 
 def _gini(base: alt.Chart, x: alt.X, whole: pd.Series) -> LayeredChart:
-    """The Gini coefficient of the sizes of all reductions."""
+    """Draw the Gini coefficient of the sizes of all reductions."""
     y = alt.Y("gini:Q", title=["Gini coefficient", "of |reduction|"]).scale(domain=[0, 1])
     points = base.encode(x=x, tooltip=_tooltip("gini"))
     return alt.layer(
@@ -144,7 +146,7 @@ def _gini(base: alt.Chart, x: alt.X, whole: pd.Series) -> LayeredChart:
 
 
 def _all_layers(value: float) -> list[alt.Chart]:
-    """A line at the whole model's value, labelled at its end; nothing where that is undefined."""
+    """Draw a labelled line at the whole model's value, or nothing if that is undefined."""
     if pd.isna(value):
         return []
     line = alt.Chart().encode(y=alt.datum(float(value)))
@@ -157,7 +159,7 @@ def _all_layers(value: float) -> list[alt.Chart]:
 
 
 def _tooltip(*names: str) -> list[str | alt.Tooltip]:
-    """Tooltip of a layer: these columns with their intervals."""
+    """Return the tooltip of a layer: these columns with their intervals."""
     ends = ("", "_low", "_high")
     fields = [f"{name}{end}" for name in names for end in (ends if name != "gini" else ("",))]
     return ["layer:O", "neurons:Q", *[alt.Tooltip(f"{field}:Q", format=".4g") for field in fields]]

@@ -12,15 +12,15 @@ import pandas as pd
 from dpo_neurons.figures.style import LayeredChart
 
 MAX_POINTS = 1000
-"""Of the curve that is drawn, peak and net aside."""
+"""Number of points of the drawn curve, without peak and net."""
 
 
 def aggregate(contributions: pd.DataFrame) -> pd.DataFrame:
     """Sum up the reductions by rank, thinned to about MAX_POINTS points.
 
-    contributions: a row a neuron, columns rank and reduction. Returns neurons (how many ranks are
-    summed up, from 0), cumulative (the sum of their reductions) and point: "peak", "net" (all
-    neurons) or "". Peak and net are exact.
+    contributions: one row per neuron, with columns rank and reduction. Returns neurons (the number
+    of ranks summed up, from 0), cumulative (the sum of their reductions) and point: "peak", "net"
+    (all neurons) or "". Peak and net are exact.
     """
     reduction = contributions.sort_values("rank")["reduction"].to_numpy(dtype=np.float64)
     cumulative = np.concatenate([[0.0], np.cumsum(reduction)])
@@ -65,8 +65,8 @@ def chart(data: pd.DataFrame, model: str, direction_name: str) -> LayeredChart:
         title=alt.Title(
             "Cumulative reduction over neurons",
             subtitle=[
-                f"{model}: rising while neurons write less along the direction after fine-tuning,",
-                "falling once the remaining ones write more",
+                f"{model}: the curve rises over neurons that write less along the direction after",
+                "fine-tuning, and falls over neurons that write more",
             ],
         ),
     ).properties(width=600, height=340)

@@ -1,4 +1,4 @@
-"""Figure 2a: the share of each reducing neuron group in the reduction.
+"""Figure 2a: the shares of the four reducing neuron groups in their joint reduction.
 
 Yang et al. 2024 (arXiv 2411.06424v1), figure 2a, section 4.3. x: share of the joint reduction of
 the four reducing groups, in per cent, with its bootstrap interval over prompts. y: neuron group.
@@ -17,8 +17,8 @@ COLUMNS = ("group", "neurons", "reduction", "share", "share_low", "share_high")
 def aggregate(groups: pd.DataFrame) -> pd.DataFrame:
     """Select the four reducing groups, in the paper's order.
 
-    groups: a row a group, COLUMNS as in the groups file. A missing group gets zeros, and so does a
-    share that is undefined because nothing reduces.
+    groups: one row per group, COLUMNS as in the groups file. A missing group gets zeros, and so
+    does a share that is undefined because nothing reduces.
     """
     reducing = groups.loc[groups["group"].isin(REDUCING), list(COLUMNS)]
     reducing = reducing.set_index("group").reindex(list(REDUCING))
@@ -27,7 +27,7 @@ def aggregate(groups: pd.DataFrame) -> pd.DataFrame:
 
 
 def chart(data: pd.DataFrame, model: str, direction_name: str) -> LayeredChart:
-    """Draw a bar a group with its interval, labelled with share and number of neurons."""
+    """Draw one bar per group with its interval, labelled with share and number of neurons."""
     highest = float(data[["share", "share_high"]].max().max()) or 1.0
     base = alt.Chart(data).encode(
         y=alt.Y("group:N", title=None, sort=list(REDUCING)).axis(

@@ -1,8 +1,8 @@
-"""Figure 12: toxicity and perplexity as the most toxic neurons' keys are scaled up.
+"""Figure 12: toxicity and perplexity when the key vectors of toxic neurons are scaled.
 
-The un-alignment of Lee et al. 2024 (arXiv 2401.01967) and of Yang et al. 2024 (arXiv 2411.06424v1),
-table 1, section 4.1. x: factor on the key vectors, 1 being fine-tuning alone. y: mean toxicity, 0
-to 1, above; perplexity below. A curve a number of scaled neurons.
+Yang et al. 2024 (arXiv 2411.06424v1), table 1 and section 4.1, after Lee et al. 2024 (arXiv
+2401.01967). x: factor on the key vectors; 1 is fine-tuning alone. y: mean toxicity, 0 to 1, above;
+perplexity below. One curve per number of scaled neurons.
 """
 
 import altair as alt
@@ -26,16 +26,16 @@ TITLE = "Scaling the keys of toxic neurons after fine-tuning"
 SHADES = ("#101010", "#7A7A7A", "#00588F", "#E6A800")
 """Colours of the curves."""
 WIDTH, HEIGHT, LABEL_HEIGHT = 480, 210, 15
-"""Of a panel and its labels, in pixels."""
+"""Sizes of a panel and its labels in pixels."""
 
 
 def aggregate(table: pd.DataFrame) -> pd.DataFrame:
-    """Select the points of the curves, one curve a number of scaled neurons.
+    """Select the points of the curves, one curve per number of scaled neurons.
 
-    table: a row an intervention, COLUMNS as in the table file. Fine-tuning alone (dpo) is the point
-    at factor 1 of each curve that has no such point. Rows without a finite toxicity and perplexity
-    are left out, and a missing interval shrinks to its point. Returns intervention, top (number of
-    neurons), factor, and the measures with their intervals.
+    table: one row per intervention, COLUMNS as in the table file. A curve without a point at
+    factor 1 gets the row dpo there. Rows without a finite toxicity and perplexity are left out. A
+    missing interval shrinks to its point. Returns intervention, top (number of neurons), factor,
+    and the measures with their intervals.
     """
     scaled = table.loc[table["kind"] == "scale_keys", list(COLUMNS)]
     has_start = scaled["top"].isin(scaled.loc[scaled["factor"] == 1, "top"])
@@ -47,9 +47,9 @@ def aggregate(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def chart(data: pd.DataFrame, references: pd.DataFrame, model: str) -> alt.TopLevelMixin:
-    """Draw a panel a measure, with a curve a number of neurons and lines at none and dpo.
+    """Draw one panel per measure, with the curves and lines at none and dpo.
 
-    data: as aggregated. references: rows none and dpo of the table.
+    data: of `aggregate`. references: rows none and dpo of the table.
     """
     if data.empty:
         return empty_figure(TITLE, f"{model}: no key scaling in this study.")
@@ -72,15 +72,16 @@ def chart(data: pd.DataFrame, references: pd.DataFrame, model: str) -> alt.TopLe
         title=alt.Title(
             TITLE,
             subtitle=[
-                f"{model}: the second model, keys of its most toxic neurons multiplied;",
-                "bars are intervals; lines, the models before (none) and after (dpo) fine-tuning",
+                f"{model}: the second model with the key vectors of its most toxic neurons "
+                "multiplied;",
+                "bars: intervals; lines: the models before (none) and after (dpo) fine-tuning",
             ],
         ),
     )
 
 
 def _panel(data: pd.DataFrame, references: pd.DataFrame, x: alt.X, measure: str) -> LayeredChart:
-    """Curves of one measure; perplexity is logarithmic if it doubles."""
+    """Draw the curves of one measure; perplexity gets a log scale if it at least doubles."""
     values = np.concatenate([data[f"{measure}_high"], data[f"{measure}_low"], references[measure]])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     log = measure == "perplexity" and high > 2 * low > 0
@@ -120,7 +121,7 @@ def _panel(data: pd.DataFrame, references: pd.DataFrame, x: alt.X, measure: str)
 
 
 def _line(name: str, level: float, label_place: float) -> list[alt.Chart]:
-    """A line at a reference's value, labelled at its end, `label_place` pixels from the top."""
+    """Draw a line at a reference's value; its label is `label_place` pixels from the top."""
     rule = alt.Chart().mark_rule(color=REFERENCE_COLOURS[name], strokeDash=[5, 4], strokeWidth=1.6)
     label = alt.Chart().mark_text(align="left", dx=6, color=REFERENCE_COLOURS[name])
     return [

@@ -14,9 +14,9 @@ from dpo_neurons.neurons.groups import GROUPS, UNCHANGED
 def aggregate(contributions: pd.DataFrame) -> pd.DataFrame:
     """Sum the reductions by layer and group.
 
-    contributions: a row a neuron, columns layer, group and reduction. Returns a row a layer and
-    group: layer, group, neurons, reduction, order (in the stack); zero for a group without neurons.
-    Unchanged neurons have rows only if they reduce or raise anything.
+    contributions: one row per neuron, with columns layer, group and reduction. Returns one row per
+    layer and group: layer, group, neurons, reduction, order (in the stack). Groups without neurons
+    have zeros. Unchanged neurons have rows only if they reduce or raise anything.
     """
     keys = [contributions["layer"], contributions["group"].astype("category")]
     by_group = contributions["reduction"].groupby(keys, observed=True)
@@ -31,7 +31,7 @@ def aggregate(contributions: pd.DataFrame) -> pd.DataFrame:
 
 
 def chart(data: pd.DataFrame, model: str, direction_name: str) -> LayeredChart:
-    """Draw a stack a layer, reducing groups up and raising ones down, and the net as a line."""
+    """Draw one stack per layer, with reducing groups up and raising ones down, and the net."""
     base = alt.Chart(data).encode(
         x=alt.X("layer:O", title="MLP layer (first = 0)").axis(labelAngle=0, labelOverlap=True)
     )
@@ -58,6 +58,6 @@ def chart(data: pd.DataFrame, model: str, direction_name: str) -> LayeredChart:
         net.mark_point(color="black", fill="white", size=45, opacity=1, strokeWidth=1.6),
         title=alt.Title(
             "Reduction by layer and neuron group",
-            subtitle=f"{model}: black line, the net of all neurons of a layer",
+            subtitle=f"{model}: the black line is the net of all neurons of a layer",
         ),
     ).properties(width=640, height=380)

@@ -1,8 +1,8 @@
 """Figure 16: the share of fine-tuning's effect that interventions reproduce, by model.
 
-After the comparison of models of Yang et al. (arXiv 2411.06424v3). Left, a block an intervention:
-x is the share of the effect on mean toxicity, in per cent, y the model. Right: x is each group's
-share of the joint reduction of the four reducing groups, in per cent.
+After the comparison of models of Yang et al. (arXiv 2411.06424v3). Left, one block per
+intervention: x is the share of the effect on mean toxicity, in per cent; y is the model. Right: x
+is each group's share of the joint reduction of the four reducing groups, in per cent.
 """
 
 import altair as alt
@@ -17,9 +17,9 @@ from dpo_neurons.neurons.groups import REDUCING
 COLUMNS = ("model", "quantity", "of", "kind", "control_of", "value", "low", "high")
 """Columns of the comparison file."""
 WIDEST = (-1.5, 3.0)
-"""Intervals are cut off beyond these shares, unless a share itself lies there."""
+"""Intervals are cut off beyond these shares, unless a share itself lies beyond them."""
 WIDTH, ROW = 430, 22
-"""Of the blocks, and of a model's row in them, in pixels."""
+"""Sizes of the blocks, and of a model's row in them, in pixels."""
 PALE = ["TN+", "AP+"]
 """Groups whose colours need dark letters on them."""
 
@@ -27,16 +27,16 @@ PALE = ["TN+", "AP+"]
 def aggregate(comparison: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Select the shares of the effect of interventions and controls, and the shares of groups.
 
-    comparison: a row a number, as in the comparison file. Returns two tables. Shares of the effect:
-    model, intervention, kind ("row", or "control" of the intervention), label, value, low, high.
-    Shares of groups: model, group, share, low, high, start and end (of the group's part in the bar
-    of its model).
+    comparison: one row per number, as in the comparison file. Returns two tables. Shares of the
+    effect: model, intervention, kind ("row", or "control" of the intervention), label, value, low,
+    high. Shares of groups: model, group, share, low, high, start and end (of the group's part in
+    the bar of its model).
     """
     return _shares_of_effect(comparison), _shares_of_groups(comparison)
 
 
 def _shares_of_effect(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Patches and ablations in the order of the comparison, each followed by its control."""
+    """List patches and ablations in the comparison's order, each followed by its control."""
     effects = comparison[comparison["quantity"] == "effect_share"]
     columns = ["model", "value", "low", "high", "intervention", "kind", "label"]
     parts = [effects[:0].assign(intervention="", kind="", label="")[columns]]
@@ -52,7 +52,7 @@ def _shares_of_effect(comparison: pd.DataFrame) -> pd.DataFrame:
 
 
 def _shares_of_groups(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Shares of the four reducing groups, with their places in the bar of their model."""
+    """List the shares of the four reducing groups, with their places in the model's bar."""
     is_share = (comparison["quantity"] == "group_share") & comparison["of"].isin(REDUCING)
     groups = comparison.loc[is_share, ["model", "of", "value", "low", "high"]]
     groups = groups.rename(columns={"of": "group", "value": "share"})
@@ -62,9 +62,9 @@ def _shares_of_groups(comparison: pd.DataFrame) -> pd.DataFrame:
 
 
 def chart(shares: pd.DataFrame, groups: pd.DataFrame, direction_name: str) -> alt.HConcatChart:
-    """Draw the shares of the effect, a block an intervention, and beside them those of groups.
+    """Draw the shares of the effect, one block per intervention, and the groups' shares.
 
-    shares, groups: as aggregated.
+    shares, groups: of `aggregate`.
     """
     models = list(dict.fromkeys(groups["model"]))
     figure: alt.HConcatChart = alt.hconcat(
@@ -74,9 +74,9 @@ def chart(shares: pd.DataFrame, groups: pd.DataFrame, direction_name: str) -> al
         title=alt.Title(
             "Share of fine-tuning's effect on toxicity that interventions reproduce",
             subtitle=[
-                "0 % (red): as before fine-tuning; 100 % (green): as after it.",
-                "Open diamonds are controls: the same neurons, held at the first model's means.",
-                "Bars are bootstrap intervals over prompts",
+                "0 % (red): as before fine-tuning; 100 % (green): as after fine-tuning.",
+                "Open diamonds: controls, the same neurons held at the first model's means.",
+                "Bars: bootstrap intervals over prompts",
             ],
         ),
     ).resolve_scale(y="independent", color="independent")
@@ -84,7 +84,7 @@ def chart(shares: pd.DataFrame, groups: pd.DataFrame, direction_name: str) -> al
 
 
 def _effects(shares: pd.DataFrame, models: list[str]) -> alt.FacetChart:
-    """A block an intervention: shares and their controls, a row a model."""
+    """Draw one block per intervention, with one row per model: the share and its control."""
     known = shares[np.isfinite(shares["value"])]
     values = [0.0, 1.0, *known["value"]]
     ends = np.clip([0.0, *known["low"], *known["high"]], *WIDEST)
@@ -132,7 +132,7 @@ def _effects(shares: pd.DataFrame, models: list[str]) -> alt.FacetChart:
 
 
 def _groups(groups: pd.DataFrame, models: list[str], direction_name: str) -> LayeredChart:
-    """A bar a model, cut into the shares of its reducing groups."""
+    """Draw one bar per model, divided into the shares of its reducing groups."""
     share = alt.X("start:Q", title="share of the reduction by the four reducing groups (%)")
     share = share.axis(labelExpr="format(datum.value * 100, '~r')", tickCount=5)
     share = share.scale(domain=[min(0.0, groups["start"].min()), max(1.0, groups["end"].max())])

@@ -1,4 +1,4 @@
-"""Figure 8: the net curve over neurons with its interval, and how many carry it.
+"""Figure 8: the cumulative reduction with its interval, and how many neurons carry it.
 
 Figure 1b of Yang et al. 2024 (arXiv 2411.06424v1), section 4.2, with an interval. x: number of
 neurons summed up, largest reduction first. y: the sum of their reductions of projection on the unit
@@ -19,7 +19,7 @@ MARKS = {"neurons_50": "50 %", "neurons_90": "90 %", "neurons_99": "99 %", "peak
 def aggregate(curve: pd.DataFrame) -> pd.DataFrame:
     """Add a label to the marked points of the curve, "" to the others.
 
-    curve: a row a point, COLUMNS as in the net curve's file.
+    curve: one row per point, COLUMNS as in the net curve's file.
     """
     data = curve[list(COLUMNS)].copy()
     data["mark"] = data["mark"].fillna("")
@@ -28,7 +28,7 @@ def aggregate(curve: pd.DataFrame) -> pd.DataFrame:
 
 
 def chart(data: pd.DataFrame, model: str, direction_name: str) -> LayeredChart:
-    """Draw the curve in its interval, with a line down from each mark."""
+    """Draw the curve with its interval, and a line down from each mark."""
     n_neurons = int(data["neurons"].max())
     marked = data.drop_duplicates("mark").set_index("mark")
     peak, net = marked.loc["peak"], marked.loc["net"]
@@ -50,7 +50,7 @@ def chart(data: pd.DataFrame, model: str, direction_name: str) -> LayeredChart:
     named = base.transform_filter("datum.label != ''")
     at_net = base.transform_filter("datum.mark == 'net'")
     texts = [
-        # Each label has a height of its own: in concentrated effects marks lie close together.
+        # Labels have different heights, because marks lie close together in concentrated effects.
         named.transform_filter(f"datum.mark == '{mark}'")
         .mark_text(align="left", dx=4, dy=-6 - 15 * place, color="#404040")
         .encode(y=alt.datum(0), text=alt.value(text))
@@ -74,7 +74,7 @@ def chart(data: pd.DataFrame, model: str, direction_name: str) -> LayeredChart:
         title=alt.Title(
             "Net curve: the reduction summed up over neurons",
             subtitle=[
-                f"{model}: band, interval over prompts with the ranking held fixed;",
+                f"{model}: the band is the interval over prompts, with the ranking held fixed;",
                 f"peak {_with_interval(peak)}, net {_with_interval(net)}",
             ],
         ),
@@ -82,10 +82,10 @@ def chart(data: pd.DataFrame, model: str, direction_name: str) -> LayeredChart:
 
 
 def _texts(marked: pd.DataFrame) -> dict[str, str]:
-    """Label of each mark: its name and number of neurons."""
+    """Return the label of each mark: its name and number of neurons."""
     return {mark: f"{name}: {marked.loc[mark, 'neurons']:,}" for mark, name in MARKS.items()}
 
 
 def _with_interval(point: pd.Series) -> str:
-    """The sum at a point, its interval in brackets."""
+    """Format the sum at a point with its interval in brackets."""
     return f"{point['cumulative']:.4g} [{point['low']:.4g}, {point['high']:.4g}]"

@@ -1,4 +1,4 @@
-"""The direct effect of a plan: how much less the first model writes along the direction."""
+"""The direct effect of a plan on what the first model writes along the direction."""
 
 import numpy as np
 import pandas as pd
@@ -15,13 +15,15 @@ def predict_reduction(
 ) -> float:
     """Predict how much less the first model writes along the direction, inputs unchanged.
 
-    What a neuron writes is mean activation × component of its written vector; operations change
-    either. contributions: a row a neuron in order of layer and neuron, with mean activations;
-    along: (n_layers, d_mlp), components of the first model's written vectors along the unit
-    direction; source: the checkpoint, "pre" or "post", whose activations prompt-specific
-    operations give; norm_after_mlp: whether the model has such norms.
-    Returns NaN if the plan has an operation whose effect means do not tell, or one that acts behind
-    a norm, since components are in units of the norm's size and the stream is not.
+    A neuron writes its mean activation times the component of its written vector. An operation
+    changes one of the two.
+
+    contributions: one row per neuron in order of layer and neuron, with mean activations. along:
+    (n_layers, d_mlp), components of the first model's written vectors along the unit direction.
+    source: the checkpoint, "pre" or "post", whose activations prompt-specific operations assign.
+    norm_after_mlp: whether the model has a norm after each MLP.
+    Returns NaN if mean activations do not determine the effect of an operation. Nor do they if the
+    operation acts behind a norm: components are in units of the norm's size, the stream is not.
     """
     before, components = contributions["activation_pre"].to_numpy(), along.reshape(-1)
     means = Means(

@@ -1,4 +1,4 @@
-"""What is kept of a model that ran under an intervention: its continuations and its perplexity."""
+"""Results of a model under an intervention: its continuations and its perplexity."""
 
 from collections.abc import Sequence
 
@@ -20,9 +20,10 @@ def continue_prompts(
     batch_size: int,
     observer: TokenObserver | None = None,
 ) -> list[Row]:
-    """Continue prompts greedily: a row a prompt, in order, with prompt, continuation and tokens.
+    """Continue prompts greedily; return one row per prompt, in order.
 
-    Prompts of like length share batches. tokens: ids before the end of the sequence.
+    A row has prompt, continuation and tokens, the ids before the end-of-sequence token. Prompts of
+    similar length share batches.
     Raises InputError for a prompt too long for the model.
     """
     order = order_longest_first(count_tokens(tokenizer, prompts))
@@ -38,7 +39,7 @@ def continue_prompts(
 
 
 def describe_perplexity(measured: Perplexity, positions: str) -> Row:
-    """Describe a perplexity by its figures, and the windows' losses for intervals.
+    """Return a perplexity's numbers, with the losses of its windows for intervals.
 
     positions: where the plan acted in each window.
     """

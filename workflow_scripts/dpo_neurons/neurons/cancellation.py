@@ -7,7 +7,7 @@ and summed on the same prompts, and not corrected for that selection. Net sums a
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.statistics.ranking import largest
+from dpo_neurons.statistics.ranking import largest_indices
 
 SHARES = {"neurons_50": 0.5, "neurons_90": 0.9, "neurons_99": 0.99}
 """For each column that counts neurons, the share of the reducing sum that they carry."""
@@ -66,7 +66,7 @@ def measure_cancellation(reduction: np.ndarray) -> dict[str, float]:
 
 
 def tabulate_cancellation(table: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate `measure_cancellation`: a row a layer, then one for all layers.
+    """Tabulate `measure_cancellation`: one row per layer, then one for all layers.
 
     table: contributions. The column layer holds texts, "all" in the last row.
     """
@@ -91,7 +91,7 @@ def strongest_neurons(table: pd.DataFrame, count: int) -> pd.DataFrame:
     for layer, neurons in table.groupby("layer").indices.items():
         for side, of_side in (("reducing", reduces), ("raising", reduction < 0)):
             candidates = neurons[of_side[neurons]]
-            chosen = candidates[largest(size[candidates], count)]
+            chosen = candidates[largest_indices(size[candidates], count)]
             rows = table.iloc[chosen].assign(side=side, place=np.arange(1, len(chosen) + 1))
             if len(chosen):
                 rows["share"] = size[chosen] / sums[layer, side == "reducing"]

@@ -62,7 +62,7 @@ def compute_contributions(
     norms_pre: np.ndarray,
     definition: str,
 ) -> pd.DataFrame:
-    """Compute contributions: a row a neuron, with the COLUMNS.
+    """Compute contributions: one row per neuron, with the COLUMNS.
 
     Yang et al. 2024 (arXiv 2411.06424v1), equation 1: projection = m (v · w/|w|), and reduction =
     projection_pre − projection_post, which is positive where the neuron writes less along the

@@ -1,8 +1,8 @@
 """The net curve and the cancellation of neurons under resampled prompts.
 
-Neurons keep their ranks by reduction, so neurons are ranked and summed on the same prompts, and not
-corrected for that selection. They are summed in bins of neighbouring ranks, a layer in memory at a
-time, and the bootstrap draws the bins' sums instead of single neurons.
+Neurons keep their ranks by reduction in all resamples. They are ranked and summed on the same
+prompts, and not corrected for that selection. They are summed in bins of neighbouring ranks, with
+one layer in memory at a time. The bootstrap draws sums of bins instead of single neurons.
 """
 
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ from dpo_neurons.neurons.prompt_projections import value_components
 from dpo_neurons.statistics.bootstrap import interval, resampled_counts
 
 EVEN_POINTS, EARLY_POINTS = 400, 200
-"""Points of the curve at even distances, and further ones that are denser in the early ranks."""
+"""Numbers of the curve's points: at even distances, and denser ones in the early ranks."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """The curve's points, as how many of the first ranks are summed up."""
+    """The curve's points: each is a number of neurons, summed from rank 1 on."""
 
     points: np.ndarray
     """(n_bins + 1,), from 0 to all neurons; a bin lies between two."""
@@ -36,7 +36,7 @@ class Ranks:
 
     @property
     def reducing_bins(self) -> int:
-        """How many bins lie before the peak."""
+        """Return the number of bins before the peak."""
         return int(np.searchsorted(self.points, self.marks["peak"]))
 
 
@@ -111,7 +111,7 @@ def _sum_bins(
     mlp_post: (n_prompts, d_mlp). components, bins: (d_mlp,).
     """
     order = np.argsort(bins, kind="stable")
-    # Clipping spares the check of every index, which takes four times as long as the rest.
+    # mode="clip" skips the check of every index, which takes four times as long as the rest.
     ordered = np.take(mlp_post, order, axis=1, mode="clip")
     projections = ordered * components[order].astype(np.float32)
     occupied, starts = np.unique(bins[order], return_index=True)
