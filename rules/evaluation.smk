@@ -90,7 +90,7 @@ rule compare_interventions:
     input:
         scores=SCORES,
         perplexities=PERPLEXITIES,
-        interventions=f"{RESULTS}/interventions.csv",
+        table=f"{RESULTS}/tables/{{model}}.csv",
     output:
         csv=f"{RESULTS}/tables/{{model}}.tests.csv",
         markdown=f"{RESULTS}/tables/{{model}}.tests.md",
@@ -110,7 +110,7 @@ rule compare_interventions:
         code=code_of("evaluation/compare_interventions"),
     shell:
         "python {resources.scripts}/evaluation/compare_interventions.py --results {params.results}"
-        " --model {wildcards.model} --interventions {input.interventions}"
+        " --model {wildcards.model} --table {input.table}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
         " --csv {output.csv} --markdown {output.markdown} 2> {log}"
 

@@ -22,8 +22,9 @@ HOW = Bootstrap(resamples=800, level=0.9, seed=3)
 
 
 def rows_of(entries):
-    """METADATA of the rows that entries of a configuration stand for."""
-    return pd.DataFrame(describe_rows(entries, "probe"), columns=list(METADATA))
+    """METADATA of the rows that entries of a configuration stand for; all models write."""
+    rows = pd.DataFrame(describe_rows(entries, "probe"), columns=list(METADATA))
+    return rows.assign(no_longer_writes=False)
 
 
 PATCH = {"kind": "patch", "groups": ["TP-"]}
@@ -149,3 +150,21 @@ def test_the_readable_table_has_a_line_a_comparison(table):
     assert len(lines) == 2 + 8
     assert lines[0].startswith("| intervention | against | toxicity difference | toxicity p |")
     assert "| 0.0001 |" in lines[2]
+
+
+def test_the_toxicity_of_a_model_that_no_longer_writes_is_not_tested(outcomes, table):
+    rows = ROWS.assign(no_longer_writes=ROWS["intervention"] == "control_tp")
+    tests = comparison_table(outcomes, rows, HOW)
+    broken = (table[["intervention", "against"]] == "control_tp").any(axis=1)
+    assert broken.sum() == 3
+    assert (tests["no_longer_writes"] == broken).all()
+    assert (tests["toxicity_p"].isna() == broken).all()
+    assert (tests["toxicity_p_holm"].isna() == broken).all()
+    np.testing.assert_array_equal(tests["log_perplexity_p"], table["log_perplexity_p"])
+    tested = table.loc[~broken, "toxicity_p"].to_numpy()
+    np.testing.assert_allclose(
+        tests.loc[~broken, "toxicity_p_holm"].to_numpy(), correct_by_holm(tested)
+    )
+    shown = format_comparisons(tests)
+    assert (shown.loc[broken, "toxicity p"] == "not tested").all()
+    assert (shown["note"] != "").tolist() == broken.tolist()

@@ -1,11 +1,14 @@
 """The table of interventions: every metric with its interval, and how it is shown."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from dpo_neurons.evaluation.intervention_table import (
     COLUMNS,
+    NO_LONGER_WRITES,
     Bootstrap,
     format_table,
     format_with_interval,
@@ -34,12 +37,22 @@ def outcomes(effect=0.5, n=40):
     return Outcomes(NAMES, toxicity, losses, tokens)
 
 
-def table(**settings):
+def table(degenerate=(0, 0, 0, 0), losses=None, **settings):
+    """The table; degenerate: share of each row's continuations, losses: added to a row's."""
     writings = [
-        Writing(neurons=number, repetitions=np.full(40, number / 10), f1=np.linspace(0, 1, 7))
-        for number in range(4)
+        Writing(
+            neurons=number,
+            repetitions=np.full(40, number / 10),
+            f1=np.linspace(0, 1, 7),
+            degenerate=np.arange(40) < share * 40,
+        )
+        for number, share in enumerate(degenerate)
     ]
-    return intervention_table(ROWS, outcomes(**settings), writings, HOW)
+    measured = outcomes(**settings)
+    if losses is not None:
+        window_losses = measured.window_losses + measured.window_tokens[:, None] * losses
+        measured = replace(measured, window_losses=window_losses)
+    return intervention_table(ROWS, measured, writings, HOW)
 
 
 def test_rows_and_columns_are_in_order():
@@ -114,3 +127,32 @@ def test_rows_carry_their_metadata():
     assert found["control_of"].tolist() == ["", "", "", "patch_tp"]
     assert found["groups"].tolist() == ["", "", "TP-", "TP-"]
     assert found["direction"].tolist() == ["", "", "probe", "probe"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "broken"),
+    [
+        ({}, [False, False, False, False]),
+        # 10 times the perplexity is still writing; half of the texts too.
+        ({"losses": [0, 0, np.log(10) - 0.3, 0]}, [False, False, False, False]),
+        ({"losses": [0, 0, np.log(10), 0]}, [False, False, True, False]),
+        ({"losses": [0, 0, 0, 800]}, [False, False, False, True]),
+        ({"degenerate": [0, 0, 0.5, 0.6]}, [False, False, False, True]),
+    ],
+)
+def test_a_model_that_no_longer_writes_has_no_share_of_the_effect(changes, broken):
+    rows = table(**changes)
+    assert rows["no_longer_writes"].tolist() == broken
+    assert rows["effect_share"].isna().tolist() == broken
+    assert rows["effect_share_low"].isna().tolist() == broken
+    note = format_table(rows)["note"].tolist()
+    assert note == [NO_LONGER_WRITES if row else "" for row in broken]
+
+
+@pytest.mark.parametrize("row", [0, 1])
+def test_without_two_models_that_write_there_is_no_effect_to_share(row):
+    degenerate = [0.0] * 4
+    degenerate[row] = 1.0
+    rows = table(degenerate=degenerate)
+    assert rows["no_longer_writes"].sum() == 1
+    assert rows["effect_share"].isna().all()

@@ -117,3 +117,16 @@ def test_holm_rejects_step_by_step(p_values):
             rejected.add(int(index))
             left -= 1
         assert set(np.flatnonzero(corrected <= level)) == rejected
+
+
+def test_a_difference_that_is_no_number_has_no_p_value_and_is_no_hypothesis():
+    random = np.random.default_rng(2)
+    differences = random.normal(0.4, 1, size=(30, 3))
+    clean = sign_flip_p_values(differences, seed=1)
+    differences[4, 1] = np.nan
+    p_values = sign_flip_p_values(differences, seed=1)
+    assert np.isnan(p_values).tolist() == [False, True, False]
+    np.testing.assert_array_equal(p_values[[0, 2]], clean[[0, 2]])
+    corrected = correct_by_holm(p_values)
+    assert np.isnan(corrected[1])
+    np.testing.assert_array_equal(corrected[[0, 2]], correct_by_holm(clean[[0, 2]]))

@@ -73,6 +73,7 @@ def interventions(*rows: tuple[str, str] | tuple[str, str, dict[str, Any]]) -> p
     )
     table.insert(0, "intervention", [name for name, *_ in rows])
     table.insert(1, "kind", [kind for _, kind, *_ in rows])
+    table["no_longer_writes"] = False
     table["toxicity"] = 0.5 - 0.02 * np.arange(len(rows))
     table["perplexity"] = 20.0 + np.arange(len(rows))
     for measure, half in (("toxicity", 0.01), ("perplexity", 0.5)):

@@ -256,7 +256,8 @@ def test_the_logit_lens_shows_the_direction_and_what_is_closest_to_it(results, n
     np.testing.assert_allclose(sorted(shown["cosine"]), sorted(expected), atol=1e-5)
     weights = load_file(results / "checkpoints/toy/pre/model.safetensors")
     direction = load_file(results / "directions/toy/probe.safetensors")["direction"][0]
-    products = weights["lm_head.weight"] @ direction
+    normed = (direction - direction.mean()) * weights["transformer.ln_f.weight"]
+    products = weights["lm_head.weight"] @ normed
     tokens = [*np.argsort(-products)[:8], *np.argsort(products)[:8]]
     assert lens["token_id"][lens["layer"].isna()].tolist() == tokens
 

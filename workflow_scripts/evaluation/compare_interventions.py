@@ -18,15 +18,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, required=True, help="directory of the study")
     parser.add_argument("--model", required=True)
-    parser.add_argument(
-        "--interventions", type=Path, required=True, help="csv, one row per intervention"
-    )
+    parser.add_argument("--table", type=Path, required=True, help="csv, of tabulate_interventions")
     add_bootstrap_arguments(parser)
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--markdown", type=Path, required=True)
     arguments = parser.parse_args()
 
-    rows = read_csv(arguments.interventions, METADATA)
+    rows = read_csv(arguments.table, (*METADATA, "no_longer_writes"))
     outcomes = read_outcomes(arguments.results, arguments.model, rows["intervention"])
     bootstrap = Bootstrap(arguments.resamples, arguments.level, arguments.seed)
     table = comparison_table(outcomes, rows, bootstrap)

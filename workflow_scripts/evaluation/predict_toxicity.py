@@ -22,6 +22,7 @@ COLUMNS = (
     "toxicity",
     "toxicity_low",
     "toxicity_high",
+    "no_longer_writes",
 )
 
 

@@ -56,7 +56,11 @@ def main() -> None:
     obey_threads(arguments.threads)
     from dpo_neurons.interventions.hooks import apply_plan
     from dpo_neurons.interventions.operations import SourceOperation, list_operations
-    from dpo_neurons.interventions.outputs import continue_prompts, describe_perplexity
+    from dpo_neurons.interventions.outputs import (
+        continue_prompts,
+        describe_perplexity,
+        name_broken_intervention,
+    )
     from dpo_neurons.interventions.source_activations import SourceActivations
     from dpo_neurons.models.batches import first_batch_size
     from dpo_neurons.models.loading import load_model, load_tokenizer
@@ -79,14 +83,16 @@ def main() -> None:
             source = SourceActivations(
                 source_model, plan, arguments.tokens, arguments.source_positions
             )
-        with apply_plan(model, plan, arguments.generation_positions, direction, source):
+        named = name_broken_intervention(arguments.plan.stem, plan, arguments.dtype)
+        with named, apply_plan(model, plan, arguments.generation_positions, direction, source):
             rows = {
                 name: continue_prompts(
                     model, tokenizer, texts_of_set, arguments.tokens, batch_size, source
                 )
                 for name, texts_of_set in prompts.items()
             }
-        with apply_plan(model, plan, arguments.perplexity_positions, direction, source):
+        named = name_broken_intervention(arguments.plan.stem, plan, arguments.dtype)
+        with named, apply_plan(model, plan, arguments.perplexity_positions, direction, source):
             measured = measure_perplexity(
                 model,
                 tokenizer,

@@ -2,9 +2,11 @@
 
 Not in the papers, which fine-tune public checkpoints.
 
-Processors round the same sum differently, and training amplifies the difference: in float32, 120
-steps turned a last bit into 8e-3. All arithmetic is therefore float64, and random numbers come from
-NumPy, since torch draws other ones on other processors.
+Processors round the same sum differently, and training amplifies the difference: after 350 steps,
+another last bit in float64 had become another model. Random numbers therefore come from NumPy,
+since torch draws other ones on other processors. All arithmetic is float64, and after each step the
+weights are rounded to a grid that is coarse beside what processors disagree about. The next step
+then starts from the same bits on all of them.
 """
 
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.models.architectures import Layers
 from dpo_neurons.running.progress import Progress
 
+WEIGHT_GRID = 2.0**-16
+"""Weights are multiples of it. Steps of a learning rate of 1e-3 are a hundred times as large."""
 KEY_SPREAD = 3.0
 """Factor on the initial key vectors."""
 KEY_BIAS = -1.0
@@ -107,6 +111,13 @@ def _gated_shape(recipe: Recipe) -> dict[str, int]:
     )
 
 
+def round_weights(model: nn.Module) -> None:
+    """Round all weights, in place, to multiples of WEIGHT_GRID."""
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.div_(WEIGHT_GRID).round_().mul_(WEIGHT_GRID)
+
+
 def train_language_model(
     model: PreTrainedModel, ids: Tensor, recipe: Recipe, random: np.random.Generator
 ) -> float:
@@ -153,6 +164,7 @@ def train_language_model(
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
+            round_weights(model)
             schedule.step()
     finally:
         for hook in hooks:

@@ -3,7 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.evaluation.intervention_table import AFTER, BEFORE, Bootstrap, format_with_interval
+from dpo_neurons.evaluation.intervention_table import (
+    AFTER,
+    BEFORE,
+    NO_LONGER_WRITES,
+    Bootstrap,
+    format_with_interval,
+)
 from dpo_neurons.evaluation.outcomes import Outcomes
 from dpo_neurons.statistics.bootstrap import mean_intervals
 from dpo_neurons.statistics.paired_tests import correct_by_holm, sign_flip_p_values
@@ -13,6 +19,7 @@ METRICS = {"toxicity": 3, "log_perplexity": 4}
 COLUMNS = (
     "intervention",
     "against",
+    "no_longer_writes",
     *(
         f"{metric}_{what}"
         for metric in METRICS
@@ -55,11 +62,12 @@ def find_controls(rows: pd.DataFrame) -> dict[str, str]:
 def comparison_table(outcomes: Outcomes, rows: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     """Tabulate paired tests of interventions: the COLUMNS, in the order of `rows`.
 
-    rows: one row for each intervention, with the METADATA columns.
+    rows: one row for each intervention, with the METADATA columns and no_longer_writes.
     A difference is the mean of `intervention` minus the mean of `against`. Toxicity is paired by
     prompt. Log-perplexity, in nats a token, is paired by window, and windows are weighted by their
     tokens. Intervals resample the pairs, and p-values flip the pairs' signs. p_holm corrects for
-    all comparisons of one metric.
+    all comparisons of one metric that have a p-value. The toxicity of a model that no longer writes
+    is not tested.
     """
     pairs = list_comparisons(rows)
     names, against = zip(*pairs, strict=True)
@@ -67,19 +75,32 @@ def comparison_table(outcomes: Outcomes, rows: pd.DataFrame, bootstrap: Bootstra
     toxicity = outcomes.toxicity[:, first] - outcomes.toxicity[:, second]
     losses = outcomes.window_losses[:, first] - outcomes.window_losses[:, second]
     tokens = outcomes.window_tokens
-    table: dict[str, object] = {"intervention": names, "against": against}
-    table |= _test_metric("toxicity", toxicity, np.ones(len(toxicity)), bootstrap)
+    is_broken = rows.set_index("intervention")["no_longer_writes"]
+    broken = (is_broken[list(names)].to_numpy() | is_broken[list(against)].to_numpy()).astype(bool)
+    table: dict[str, object] = {
+        "intervention": names, "against": against, "no_longer_writes": broken
+    }  # fmt: skip
+    table |= _test_metric("toxicity", toxicity, np.ones(len(toxicity)), bootstrap, ~broken)
     table |= _test_metric("log_perplexity", losses / tokens[:, None], tokens, bootstrap)
     return pd.DataFrame(table)[list(COLUMNS)]
 
 
 def _test_metric(
-    metric: str, differences: np.ndarray, weights: np.ndarray, bootstrap: Bootstrap
+    metric: str,
+    differences: np.ndarray,
+    weights: np.ndarray,
+    bootstrap: Bootstrap,
+    testable: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """Return the columns of one metric, from paired differences, (n, k), and weights, (n,)."""
+    """Return the columns of one metric, from paired differences, (n, k), and weights, (n,).
+
+    testable: (k,) bool, the comparisons that get a p-value; None for all.
+    """
     how = (bootstrap.resamples, bootstrap.level, bootstrap.seed)
     mean, low, high = mean_intervals(differences, *how, weights)
     p_values = sign_flip_p_values(differences * weights[:, None], bootstrap.seed)
+    if testable is not None:
+        p_values = np.where(testable, p_values, np.nan)
     columns = {
         "difference": mean,
         "difference_low": low,
@@ -100,6 +121,11 @@ def format_comparisons(table: pd.DataFrame) -> pd.DataFrame:
         shown[f"{name} difference"] = [
             format_with_interval(value, low, high, digits) for value, low, high in triples
         ]
-        shown[f"{name} p"] = table[f"{metric}_p"].map("{:.4f}".format)
-        shown[f"{name} p (Holm)"] = table[f"{metric}_p_holm"].map("{:.4f}".format)
+        shown[f"{name} p"] = table[f"{metric}_p"].map(_format_p_value)
+        shown[f"{name} p (Holm)"] = table[f"{metric}_p_holm"].map(_format_p_value)
+    shown["note"] = np.where(table["no_longer_writes"], NO_LONGER_WRITES, "")
     return shown
+
+
+def _format_p_value(p_value: float) -> str:
+    return f"{p_value:.4f}" if np.isfinite(p_value) else "not tested"

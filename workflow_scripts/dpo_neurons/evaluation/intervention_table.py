@@ -17,8 +17,13 @@ COLUMNS = (
     "intervention", "kind", "control_of", "checkpoint", "neurons", "toxicity", "toxicity_low",
     "toxicity_high", "perplexity", "f1", "repetition", "perplexity_low", "perplexity_high",
     "f1_low", "f1_high", "repetition_low", "repetition_high", "effect_share", "effect_share_low",
-    "effect_share_high", *PARAMETERS,
+    "effect_share_high", "degenerate", "no_longer_writes", *PARAMETERS,
 )  # fmt: skip
+EXPLODED = 10.0
+"""A model no longer writes if its perplexity is more than so many times that of the first model."""
+NO_LONGER_WRITES = "the model no longer writes"
+MOSTLY = 0.5
+"""Nor does it if more than this share of its continuations is degenerate."""
 SHOWN = {
     "toxicity": ("toxicity", 3),
     "perplexity": ("perplexity", 2),
@@ -49,7 +54,9 @@ def intervention_table(
     rows: one row for each intervention, with the METADATA columns. outcomes, writings: in the same
     order. Perplexity and its bounds are exponentials of the mean loss a token. effect_share: the
     share of the change in toxicity from none to dpo that a row reproduces. It is NaN if the
-    interval of that change includes zero.
+    interval of that change includes zero, or if the row, none or dpo no longer writes.
+    degenerate: share of continuations that are empty or one repeated token. no_longer_writes: see
+    `find_broken_rows`.
     """
     how = (bootstrap.resamples, bootstrap.level, bootstrap.seed)
     tokens = outcomes.window_tokens
@@ -66,6 +73,14 @@ def intervention_table(
         ),
         "effect_share": effect_shares(before, after, toxicity, *how),
     }
+    degenerate = np.array([writing.degenerate.mean() for writing in writings])
+    perplexity = metrics["perplexity"][0]
+    broken = find_broken_rows(perplexity, perplexity[outcomes.column(BEFORE)], degenerate)
+    # A share needs three models that write: the row's and the two that the effect lies between.
+    undefined = broken | broken[[outcomes.column(name) for name in (BEFORE, AFTER)]].any()
+    metrics["effect_share"] = tuple(
+        np.where(undefined, np.nan, bound) for bound in metrics["effect_share"]
+    )
     table = {
         **{column: rows[column].to_numpy() for column in METADATA},
         "neurons": [writing.neurons for writing in writings],
@@ -74,8 +89,22 @@ def intervention_table(
             for metric, triple in metrics.items()
             for suffix, values in zip(("", "_low", "_high"), triple, strict=True)
         },
+        "degenerate": degenerate,
+        "no_longer_writes": broken,
     }
     return pd.DataFrame(table)[list(COLUMNS)]
+
+
+def find_broken_rows(
+    perplexity: np.ndarray, reference: float, degenerate: np.ndarray
+) -> np.ndarray:
+    """Find the rows whose model no longer writes, (k,) bool; their toxicity says nothing.
+
+    A destroyed model scores as mild, because a scorer finds nothing in noise.
+    perplexity: (k,), infinite where it overflows. reference: that of the first model. degenerate:
+    (k,), shares of continuations.
+    """
+    return ~(perplexity <= EXPLODED * reference) | (degenerate > MOSTLY)
 
 
 def format_with_interval(value: float, low: float, high: float, digits: int) -> str:
@@ -93,4 +122,5 @@ def format_table(table: pd.DataFrame) -> pd.DataFrame:
         shown[title] = [
             format_with_interval(value, low, high, digits) for value, low, high in triples
         ]
+    shown["note"] = np.where(table["no_longer_writes"], NO_LONGER_WRITES, "")
     return shown

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.evaluation.text_metrics import repetition, unigram_f1
+from dpo_neurons.evaluation.text_metrics import is_degenerate, repetition, unigram_f1
 from dpo_neurons.files.jsonl import read_jsonl
 from dpo_neurons.files.tables import read_table
 from dpo_neurons.interventions.plans import WHOLE_LAYER, read_plan
@@ -88,6 +88,8 @@ class Writing:
     """(n_prompts,) share of repeated 2-grams in each challenge continuation."""
     f1: np.ndarray
     """(n_references,)"""
+    degenerate: np.ndarray
+    """(n_prompts,) bool; whether a challenge continuation is empty or one repeated token."""
 
 
 def read_writing(results: Path, model: str, intervention: str, references: Path) -> Writing:
@@ -109,6 +111,9 @@ def read_writing(results: Path, model: str, intervention: str, references: Path)
     return Writing(
         neurons=len(of_neurons[["layer", "neuron"]].drop_duplicates()),
         repetitions=np.array([repetition(row["continuation"]) for row in challenge]),
+        degenerate=np.array(
+            [is_degenerate(row["continuation"], row.get("tokens", [])) for row in challenge]
+        ),
         f1=np.array(
             [
                 unigram_f1(row["continuation"], reference["gold"])

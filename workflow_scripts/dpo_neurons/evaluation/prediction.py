@@ -27,8 +27,8 @@ def predict_effects(
     predicted, the reduction along the direction. For the unchanged second checkpoint it is the sum
     of the contributions. It is NaN if a plan changes the second checkpoint,
     scales keys or steers behind a norm.
-    measured, the mean toxicity of the row none minus that of the intervention. measured_low and
-    measured_high come from the interval of the intervention's mean.
+    measured, the mean toxicity of the row none minus that of the intervention, NaN if the model no
+    longer writes. measured_low and measured_high come from the interval of the intervention's mean.
     Raises ValueError if the table has no row none.
     """
     rows = table[table["intervention"].isin(plans)]
@@ -45,7 +45,7 @@ def predict_effects(
         {
             **{column: rows[column] for column in DESCRIPTION},
             "predicted": predicted,
-            "measured": reference.iloc[0] - rows["toxicity"],
+            "measured": (reference.iloc[0] - rows["toxicity"]).where(~rows["no_longer_writes"]),
             "measured_low": reference.iloc[0] - rows["toxicity_high"],
             "measured_high": reference.iloc[0] - rows["toxicity_low"],
         }

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 
 def split_words(text: str) -> list[str]:
@@ -29,3 +30,15 @@ def repetition(text: str, n: int = 2) -> float:
     if not grams:
         return 0.0
     return 1 - len(set(grams)) / len(grams)
+
+
+REPEATED = 3
+"""Tokens that a text must have to be called one repeated token."""
+
+
+def is_degenerate(text: str, tokens: Sequence[int]) -> bool:
+    """Whether a text is empty or one repeated token, as of a model that no longer writes.
+
+    tokens: the text's ids.
+    """
+    return not text.strip() or (len(tokens) >= REPEATED and len(set(tokens)) == 1)

@@ -1,5 +1,7 @@
 """Rows of the table of interventions, prepared for figures: kinds, labels, measures."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -31,6 +33,18 @@ def drawn_kinds(kinds: pd.Series) -> pd.Series:
 def intervention_labels(names: pd.Series) -> list[str]:
     """Return the labels of interventions: patch_TP- becomes "patch TP₋"."""
     return [subscript_signs(name).replace("_", " ") for name in names]
+
+
+NO_LONGER_WRITES = "†: the model no longer writes, so its toxicity says nothing"
+"""Note of figures with such rows."""
+
+
+def mark_broken(labels: Sequence[str], table: pd.DataFrame) -> list[str]:
+    """Add † to the labels of rows whose model no longer writes."""
+    return [
+        f"{label} †" if broken else label
+        for label, broken in zip(labels, table["no_longer_writes"], strict=True)
+    ]
 
 
 def measured_rows(table: pd.DataFrame) -> pd.DataFrame:

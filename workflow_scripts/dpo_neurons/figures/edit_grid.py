@@ -11,13 +11,13 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.figures.drawn_interventions import MEASURE_COLUMNS, measured_rows
+from dpo_neurons.figures.drawn_interventions import MEASURE_COLUMNS, NO_LONGER_WRITES, measured_rows
 from dpo_neurons.figures.style import LayeredChart, empty_figure
 
 SCHEMES: dict[str, Literal["oranges", "blues"]] = {"toxicity": "oranges", "perplexity": "blues"}
 """Colour scheme of each measure."""
 PARAMETERS = ("form", "direction", "alpha", "beta")
-COLUMNS = ("intervention", "kind", *PARAMETERS, *MEASURE_COLUMNS)
+COLUMNS = ("intervention", "kind", "no_longer_writes", *PARAMETERS, *MEASURE_COLUMNS)
 """Columns of the table of interventions that are drawn."""
 TITLE = "Activation editing over α and β"
 GAP = " "
@@ -66,6 +66,7 @@ def chart(data: pd.DataFrame, references: pd.DataFrame, model: str) -> alt.TopLe
                 f"{model}: mean toxicity (left) and perplexity (right); {', '.join(levels)}.",
                 "α: relative change of activations; β: edited share of each group; "
                 "α = 0 is the control",
+                *([NO_LONGER_WRITES] if data["no_longer_writes"].any() else []),
             ],
         ),
     )
@@ -114,15 +115,20 @@ def _map(cells: pd.DataFrame, data: pd.DataFrame, measure: str) -> LayeredChart:
             *[alt.Tooltip(f"{column}:Q", format=".4g") for column in MEASURE_COLUMNS],
         ],
     )
+    unknown = "datum.no_longer_writes" if measure == "toxicity" else "false"
     digits = ".3f" if measure == "toxicity" else ".2f"
     return alt.layer(
         place.mark_rect(stroke="white", strokeWidth=2).encode(
-            color=alt.Color(f"{measure}:Q", scale=scale, legend=None)
+            color=alt.condition(
+                unknown, alt.value("#D8D8D8"), alt.Color(f"{measure}:Q", scale=scale, legend=None)
+            )
         ),
         place.mark_text(fontSize=12).encode(
-            text=alt.Text(f"{measure}:Q", format=digits),
+            text=alt.condition(unknown, alt.value("†"), alt.Text(f"{measure}:Q", format=digits)),
             color=alt.condition(
-                f"datum.{measure} > {dark}", alt.value("white"), alt.value("#202020")
+                f"datum.{measure} > {dark} && !({unknown})",
+                alt.value("white"),
+                alt.value("#202020"),
             ),
         ),
         title=alt.Title(

@@ -12,13 +12,14 @@ import pandas as pd
 from dpo_neurons.figures.drawn_interventions import (
     MEASURE_COLUMNS,
     MEASURES,
+    NO_LONGER_WRITES,
     fill_intervals,
     measured_rows,
 )
 from dpo_neurons.figures.labels import spread_labels
 from dpo_neurons.figures.style import AFTER, BEFORE, LayeredChart, empty_figure
 
-COLUMNS = ("intervention", "kind", "top", "factor", *MEASURE_COLUMNS)
+COLUMNS = ("intervention", "kind", "top", "factor", "no_longer_writes", *MEASURE_COLUMNS)
 """Columns of the table of interventions that are drawn."""
 REFERENCE_COLOURS = {"none": BEFORE, "dpo": AFTER}
 """Colours of the lines at the models before and after fine-tuning."""
@@ -75,6 +76,7 @@ def chart(data: pd.DataFrame, references: pd.DataFrame, model: str) -> alt.TopLe
                 f"{model}: the second model with the key vectors of its most toxic neurons "
                 "multiplied;",
                 "bars: intervals; lines: the models before (none) and after (dpo) fine-tuning",
+                *([NO_LONGER_WRITES] if data["no_longer_writes"].any() else []),
             ],
         ),
     )
@@ -116,7 +118,12 @@ def _panel(data: pd.DataFrame, references: pd.DataFrame, x: alt.X, measure: str)
         *lines,
         base.mark_rule(strokeWidth=1.6).encode(y=f"{measure}_low:Q", y2=f"{measure}_high:Q"),
         base.mark_line(strokeWidth=2).encode(y=y),
-        base.mark_point(filled=True, size=65, opacity=1).encode(y=f"{measure}:Q"),
+        base.transform_filter("!datum.no_longer_writes")
+        .mark_point(filled=True, size=65, opacity=1)
+        .encode(y=f"{measure}:Q"),
+        base.transform_filter("datum.no_longer_writes")
+        .mark_text(text="†", fontSize=18, fontWeight="bold")
+        .encode(y=f"{measure}:Q"),
     ).properties(width=WIDTH, height=HEIGHT)
 
 

@@ -142,5 +142,5 @@ def _subtitle(correlations: pd.DataFrame, left_out: int, model: str) -> list[str
         "Bars: interval of the intervention's own mean toxicity",
     ]
     if left_out:
-        lines[1] += f"; {left_out} without a prediction not drawn"
+        lines[1] += f"; {left_out} not drawn: no prediction, or the model no longer writes"
     return lines

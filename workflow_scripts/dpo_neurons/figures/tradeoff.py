@@ -12,16 +12,18 @@ from dpo_neurons.figures.drawn_interventions import (
     KINDS,
     MEASURE_COLUMNS,
     MEASURES,
+    NO_LONGER_WRITES,
     REFERENCES,
     drawn_kinds,
     fill_intervals,
     intervention_labels,
+    mark_broken,
     measured_rows,
 )
 from dpo_neurons.figures.labels import spread_labels
 from dpo_neurons.figures.style import AFTER, BEFORE, LayeredChart
 
-COLUMNS = ("intervention", "kind", "control_of", *MEASURE_COLUMNS)
+COLUMNS = ("intervention", "kind", "control_of", "no_longer_writes", *MEASURE_COLUMNS)
 """Columns of the table of interventions that are drawn."""
 
 PANELS = [kind for kind in KINDS if kind != "control"]
@@ -38,14 +40,15 @@ def aggregate(table: pd.DataFrame) -> pd.DataFrame:
 
     table: one row per intervention, COLUMNS as in the table file. Rows without a finite toxicity
     and perplexity are left out. A missing interval shrinks to its point. Returns intervention, the
-    measures with their intervals, kind (as drawn), panel ("" for none and dpo, which are in every
-    panel), label, and, for controls, patch_toxicity and patch_perplexity: the point of the patch.
+    measures with their intervals, no_longer_writes, kind (as drawn), panel ("" for none and dpo,
+    which are in every panel), label, and, for controls, patch_toxicity and patch_perplexity: the
+    point of the patch.
     """
     data = fill_intervals(measured_rows(table[list(COLUMNS)]))
     data["kind"] = drawn_kinds(data["kind"])
     references = data["kind"].isin(REFERENCES)
     data["panel"] = data["kind"].replace("control", "patch").where(~references, "")
-    data["label"] = intervention_labels(data["intervention"])
+    data["label"] = mark_broken(intervention_labels(data["intervention"]), data)
     patches = data[data["kind"] == "patch"].set_index("intervention")
     controlled = data["control_of"].where(data["kind"] == "control")
     for measure in MEASURES:
@@ -74,6 +77,7 @@ def chart(data: pd.DataFrame, model: str) -> alt.VConcatChart:
             subtitle=[
                 f"{model}: lower left is better; bars: intervals.",
                 "Every panel shows none and dpo, the models before and after fine-tuning",
+                *([NO_LONGER_WRITES] if data["no_longer_writes"].any() else []),
             ],
         ),
     )
@@ -134,12 +138,15 @@ def _panel(
         .encode(x2="patch_perplexity:Q", y2="patch_toxicity:Q"),
         intervals.encode(x="perplexity_low:Q", x2="perplexity_high:Q"),
         intervals.encode(y="toxicity_low:Q", y2="toxicity_high:Q"),
-        coloured.transform_filter(is_control)
+        coloured.transform_filter(f"{is_control} && !datum.no_longer_writes")
         .mark_point(fill="white", size=55, opacity=1)
         .encode(shape=shape),
-        coloured.transform_filter(is_labelled)
+        coloured.transform_filter(f"{is_labelled} && !datum.no_longer_writes")
         .mark_point(filled=True, size=75, opacity=1)
         .encode(shape=shape),
+        base.transform_filter("datum.no_longer_writes")
+        .mark_point(shape="cross", angle=45, filled=True, color="#A0A0A0", size=75, opacity=1)
+        .encode(tooltip=["intervention:N", *values]),
         coloured.transform_filter(is_labelled)
         .mark_text(align="left", baseline="middle")
         .encode(x=alt.value(WIDTH + 12), y="label_toxicity:Q", text="label:N"),

@@ -1,15 +1,42 @@
 """Results of a model under an intervention: its continuations and its perplexity."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
+import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from dpo_neurons.errors import BrokenModelError, InputError
 from dpo_neurons.models.batches import order_longest_first
 from dpo_neurons.models.decoding import TokenObserver, count_tokens, generate_greedily
 from dpo_neurons.models.perplexity import Perplexity
 
 Row = dict[str, object]
+STRENGTHS = ("factor", "scale", "alpha")
+"""Columns of a plan that say how strongly it acts."""
+
+
+@contextmanager
+def name_broken_intervention(name: str, plan: pd.DataFrame, dtype: str) -> Iterator[None]:
+    """Name the intervention, its strength and the number format if the model breaks in the block.
+
+    plan: with its metadata. A model that a plan leaves as it is keeps its own error.
+    Raises InputError in place of a BrokenModelError.
+    """
+    try:
+        yield
+    except BrokenModelError as error:
+        if plan.empty:
+            raise InputError(f"row {name}, in {dtype}: {error}") from error
+        given = plan.iloc[0].reindex(STRENGTHS)
+        strengths = given[given.map(pd.api.types.is_number) & given.notna()]
+        described = [*(f"{key} {value:g}" for key, value in strengths.items()), dtype]
+        remedy = f"lower its {strengths.index[0]}" if len(strengths) else "leave the row out"
+        raise InputError(
+            f"interventions: row {name} ({', '.join(described)}): {error.finding}, so it breaks "
+            f"the model; {remedy}, or set models.….dtype to float32"
+        ) from error
 
 
 def continue_prompts(

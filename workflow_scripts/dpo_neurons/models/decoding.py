@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
-from dpo_neurons.errors import InputError
+from dpo_neurons.errors import BrokenModelError, InputError
 from dpo_neurons.models.batches import run_in_batches
 
 
@@ -71,9 +71,11 @@ def decode_greedily(
     stops when all have ended. The observer sees the tokens of each forward pass.
     The model's generation configuration has no say but for its end-of-sequence tokens. The tokens
     are those of transformers' `generate` without sampling, beams, penalties and other processors.
+    Raises BrokenModelError if a token would be chosen from logits that are NaN or infinite.
     """
     ends = torch.tensor(end_tokens(model), dtype=input_ids.dtype, device=input_ids.device)
     going_on = torch.ones(len(input_ids), dtype=torch.bool, device=input_ids.device)
+    broken = torch.zeros_like(going_on)
     cache = DynamicCache(config=model.config)
     ids, mask = input_ids, attention_mask
     positions = (mask.long().cumsum(dim=1) - 1).masked_fill(mask == 0, 0)
@@ -93,7 +95,10 @@ def decode_greedily(
             )
             output = model(**inputs, return_dict=True)
             cache = output.past_key_values
-            chosen = output.logits[:, -1].float().argmax(dim=-1).to(ids.device)
+            largest, chosen = widen(output.logits[:, -1]).max(dim=-1)
+            # NaN among the logits makes the largest NaN. Read after the loop, to wait only once.
+            broken |= going_on & ~largest.isfinite().to(ids.device)
+            chosen = chosen.to(ids.device)
             chosen = torch.where(going_on, chosen, pad)
             if observer is not None:
                 observer.see_tokens(chosen)
@@ -104,7 +109,16 @@ def decode_greedily(
             # Waits for the device once a token; most batches have rows that end early.
             if len(ends) and not going_on.any():
                 break
+    if broken.any():
+        raise BrokenModelError(
+            f"the logits after prompt {int(broken.int().argmax())} of a batch are NaN or infinite"
+        )
     return ids[:, input_ids.shape[1] :]
+
+
+def widen(logits: Tensor) -> Tensor:
+    """Convert logits to float32; those in float64 stay as they are."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def generate_greedily(
@@ -119,7 +133,8 @@ def generate_greedily(
     """Continue each prompt by up to `n_tokens` tokens, batch by batch.
 
     progress: title of a progress bar.
-    Raises InputError for a prompt too long for the model.
+    Raises InputError for a prompt too long for the model, and BrokenModelError as
+    `decode_greedily` does.
     """
     extra = 1 if observer is not None and observer.needs_last_token else 0
 

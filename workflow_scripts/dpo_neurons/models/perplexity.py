@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from dpo_neurons.errors import InputError
+from dpo_neurons.errors import BrokenModelError, InputError
 from dpo_neurons.models.batches import run_in_batches
+from dpo_neurons.models.decoding import widen
 
 TOKENS_AT_ONCE = 4096
 """Tokens of text, in whole windows, that are read at once: logits outgrow all else."""
@@ -48,7 +49,7 @@ def measure_perplexity(
     the window and not scored. At most `batch_size` windows are read at a time, and fewer where
     they are long. `before` is shown the ids of each batch before the model reads them.
     Raises InputError if the window is longer than the model allows or the text shorter than two
-    tokens.
+    tokens, and BrokenModelError if a loss is NaN or infinite.
     """
     longest = model.config.max_position_embeddings
     if window > longest:
@@ -79,7 +80,11 @@ def measure_perplexity(
             for _, summed in run_in_batches(list(windows), batch_size, score):
                 losses.append(summed)
                 tokens.append(np.full(len(summed), windows.shape[1] - 1))
-    return Perplexity(np.concatenate(losses), np.concatenate(tokens))
+    measured = Perplexity(np.concatenate(losses), np.concatenate(tokens))
+    broken = np.flatnonzero(~np.isfinite(measured.losses))
+    if len(broken):
+        raise BrokenModelError(f"the loss of text window {broken[0]} is NaN or infinite")
+    return measured
 
 
 def beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -97,7 +102,7 @@ def _losses(model: PreTrainedModel, ids: torch.Tensor) -> np.ndarray:
         targets = ids[:, 1:].to(logits.device)
         # Window by window: of all at once, several copies of the logits would be made.
         losses = [
-            torch.nn.functional.cross_entropy(one[:-1].float(), target, reduction="none").double()
+            torch.nn.functional.cross_entropy(widen(one[:-1]), target, reduction="none").double()
             for one, target in zip(logits, targets, strict=True)
         ]
     return torch.stack(losses).sum(dim=1).cpu().numpy()
