@@ -17,7 +17,7 @@ from dpo_neurons.interventions.outputs import name_broken_intervention
         ),
         (
             pd.DataFrame({"layer": [0], "groups": ["TP-"]}),
-            r"row x \(float16\): the logits .* the model; leave the row out, or set models\.….dtype",
+            r"row x \(float16\): the logits .* the model; leave the row out, or set models",
         ),
         (
             pd.DataFrame({"layer": []}),

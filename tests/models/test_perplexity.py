@@ -158,7 +158,7 @@ def test_a_loss_that_is_no_number_ends_the_measurement(loaded, tokenizer, monkey
         healthy = bias.clone()
         bias[3] = torch.nan
     try:
-        with pytest.raises(BrokenModelError, match="loss of text window 0 is NaN .*set models"):
+        with pytest.raises(BrokenModelError, match=r"loss of text window 0 is NaN .*set models"):
             measure_perplexity(model, tokenizer, TEXTS, 5, 4)
     finally:
         with torch.no_grad():
