@@ -1,4 +1,4 @@
-"""The table of paired tests: what is compared, and its numbers by other means."""
+"""The table of paired tests: its pairs, and its numbers computed by other means."""
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ HOW = Bootstrap(resamples=800, level=0.9, seed=3)
 
 
 def rows_of(entries):
-    """METADATA of the rows that entries of a configuration stand for."""
+    """METADATA of the rows of a configuration's entries."""
     return pd.DataFrame(describe_rows(entries, "probe"), columns=list(METADATA))
 
 

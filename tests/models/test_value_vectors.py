@@ -1,4 +1,4 @@
-"""Value vectors read from files, against the weights of the loaded model."""
+"""Value vectors read from files, compared with the loaded model's weights."""
 
 import json
 from pathlib import Path

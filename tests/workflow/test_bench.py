@@ -1,4 +1,4 @@
-"""The benchmarks run on tiny shapes and say what they measured; nothing here asserts a time."""
+"""The benchmarks run on tiny shapes and report their measurements; no time is asserted."""
 
 import importlib
 import json
@@ -20,7 +20,7 @@ WORK = ["--prompts=5", "--tokens=4", "--batch-size=2"]
 def bench(monkeypatch):
     """A benchmark's module, imported as its own command finds it: bench("capture")."""
     monkeypatch.syspath_prepend(BENCH)
-    # One thread, as two would spin; tests of other modules go on with those they had.
+    # One thread, because two would spin; other tests get their threads back.
     monkeypatch.setattr("dpo_neurons.running.program.obey_threads", lambda threads: None)
     before, threads = set(sys.modules), torch.get_num_threads()
     torch.set_num_threads(1)
