@@ -170,7 +170,7 @@ def forward_again(
 
 @contextmanager
 def sum_by_hooks(model: PreTrainedModel, tokens: int) -> Iterator[dict[str, list[torch.Tensor]]]:
-    """Sum a forward pass's inputs and outputs at its last positions, in lists by layer."""
+    """Sum a forward pass's inputs and outputs at its last positions, by layer."""
     sums: dict[str, list[torch.Tensor]] = {"mlp_post": [], "mlp_out": [], "resid_post": []}
 
     def keep(name: str, states: torch.Tensor) -> None:
@@ -200,7 +200,7 @@ def capture_by_nnsight(
     batch_size: int,
     path: Path,
 ) -> None:
-    """Capture with nnsight (0.8): generate one token more, and read at all steps but the first."""
+    """Capture with nnsight 0.8, reading at all steps but the first."""
     import torch
     from nnsight import TransformersModel
 

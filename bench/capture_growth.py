@@ -92,7 +92,7 @@ def all_variants(arguments: argparse.Namespace, folder: Path) -> dict[str, Calla
 
 
 def figures(seconds: dict[str, list[float]], written: dict[str, int]) -> list[Figure]:
-    """Return each capture's time and bytes as ratios to the base, and its time to generation's."""
+    """Return each capture's time and bytes as ratios to the base."""
     captures = [name for name in seconds if name in written]
     rows = [
         Figure("base", "s", seconds[BASE]),

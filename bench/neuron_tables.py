@@ -54,7 +54,7 @@ BOOTSTRAP = (2000, 0.95, 0)
 
 @dataclass(frozen=True)
 class Numbers:
-    """Random numbers of two checkpoints, distributed as in a model: (n_layers, d_mlp) each."""
+    """Random numbers of two checkpoints, as in a model: (n_layers, d_mlp) each."""
 
     activation_pre: np.ndarray
     activation_post: np.ndarray
@@ -94,7 +94,7 @@ def figures(
 
 
 def make_numbers(n_layers: int, d_mlp: int) -> Numbers:
-    """Make activations, most just below zero and few far above, and nearly equal value vectors."""
+    """Make activations, few of them far above zero, and similar value vectors."""
     rng = np.random.default_rng(0)
     shape = (n_layers, d_mlp)
     pre = np.where(rng.random(shape) < 0.1, rng.exponential(0.3, shape), -0.17 * rng.random(shape))
@@ -172,9 +172,9 @@ def write_prompts(path: Path, n_prompts: int, means: np.ndarray) -> Path:
     rng = np.random.default_rng(2)
     with h5py.File(path, "w") as file:
         shape, chunks = (n_prompts, *means.shape), (min(n_prompts, 16), 1, means.shape[1])
-        each = file.create_dataset("mlp_post", shape, np.float16, chunks=chunks)
+        dataset = file.create_dataset("mlp_post", shape, np.float16, chunks=chunks)
         for layer, mean in enumerate(means):
-            each[:, layer] = mean * rng.uniform(0, 2, (n_prompts, 1))
+            dataset[:, layer] = mean * rng.uniform(0, 2, (n_prompts, 1))
         file["mask"] = np.ones((n_prompts, 20), dtype=bool)
     return path
 

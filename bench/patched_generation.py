@@ -1,4 +1,4 @@
-"""Cost of generation with most neurons assigned a value, compared with plain generation."""
+"""Cost of generation under a plan for most neurons."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def make_plan(n_layers: int, d_mlp: int, share: float) -> pd.DataFrame:
-    """Make a plan that assigns random values near zero to a random share of all neurons."""
+    """Make a plan that sets a random share of all neurons near zero."""
     import numpy as np
     import pandas as pd
 
@@ -76,7 +76,7 @@ def all_variants(
     work: Work,
     plan: pd.DataFrame,
 ) -> dict[str, Callable[[], None]]:
-    """Return plain generation, patched generation at both positions, and entering the plan."""
+    """Return plain generation, patched generation, and entering the plan."""
     from dpo_neurons.interventions.hooks import apply_plan
 
     prompts = make_prompts(work.prompts, len(tokenizer))

@@ -1,4 +1,4 @@
-"""Plain generation with transformers, and this project's capture during generation."""
+"""Plain generation with transformers, and this project's capture."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def capture_ours(
     path: Path,
     means_only: bool = False,
 ) -> None:
-    """Generate, read and write as the workflow does, but with prompts in the given order."""
+    """Capture as the workflow does, but with prompts in the given order."""
     from dpo_neurons.activations.capture import ActivationCapture
     from dpo_neurons.models.decoding import generate_greedily
 

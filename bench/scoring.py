@@ -1,4 +1,4 @@
-"""Texts per second of the local scorers; the classifier in batches and one text at a time."""
+"""Texts per second of the local scorers, and the gain of batches."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def make_texts(count: int, vocabulary: int) -> list[str]:
 
 
 def make_classifier(arguments: argparse.Namespace, folder: Path) -> Classifier:
-    """Make a RoBERTa with random weights and two labels, and load it as the scorer does."""
+    """Make a RoBERTa with random weights and two labels, and load it."""
     from transformers import RobertaConfig, RobertaForSequenceClassification, set_seed
 
     from dpo_neurons.scorers.classifier import load_classifier

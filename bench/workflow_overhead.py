@@ -1,4 +1,4 @@
-"""Overhead of Snakemake and of starting programs, beyond the jobs' own computation.
+"""Overhead of Snakemake and of starting programs.
 
 Runs a study once in a copy of the project, or uses the finished study of a given directory. Then it
 runs Snakemake again with nothing to do. A job's own computation is the time in its benchmark file
@@ -69,12 +69,12 @@ def main() -> None:
 
 
 def figures(jobs: list[Job], wall: float, cores: int, nothing: list[float]) -> list[Figure]:
-    """Return overheads; wall: seconds of the whole run; nothing: of runs without a job."""
+    """Return overheads; wall, nothing: seconds of a whole run, of empty runs."""
     rows = [Figure("nothing to do", "s", nothing, NOTHING_BAR), Figure("whole run", "s", [wall])]
     together = sum(job.seconds for job in jobs)
     between = (wall * cores - together) / len(jobs)
-    told = [job for job in jobs if job.imports == job.imports]
-    if len(told) < len(jobs):
+    timed = [job for job in jobs if job.imports == job.imports]
+    if len(timed) < len(jobs):
         return [*rows, Figure("between jobs, a job", "s", [between])]
     own = sum(job.seconds - job.imports for job in jobs)
     with_torch = [job.imports for job in jobs if job.imports >= SLOW_IMPORTS]

@@ -1,4 +1,4 @@
-"""Workloads of the benchmarks: models of a given shape with random weights, random prompts."""
+"""Workloads of the benchmarks: random models of a given shape, random prompts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read_work(arguments: argparse.Namespace) -> Work:
 
 
 def make_model(shape: Shape, dtype: str, device: str) -> PreTrainedModel:
-    """Make a GPT-2 with random weights and no end-of-sequence token, which never stops early."""
+    """Make a GPT-2 with random weights and no end-of-sequence token."""
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel, set_seed
 

@@ -76,7 +76,7 @@ def comparison_table(outcomes: Outcomes, rows: pd.DataFrame, bootstrap: Bootstra
 def _test_metric(
     metric: str, differences: np.ndarray, weights: np.ndarray, bootstrap: Bootstrap
 ) -> dict[str, np.ndarray]:
-    """Return the columns of one metric, from paired differences, (n, k), and weights, (n,)."""
+    """Return one metric's columns, from differences, (n, k), and weights, (n,)."""
     how = (bootstrap.resamples, bootstrap.level, bootstrap.seed)
     mean, low, high = mean_intervals(differences, *how, weights)
     p_values = sign_flip_p_values(differences * weights[:, None], bootstrap.seed)

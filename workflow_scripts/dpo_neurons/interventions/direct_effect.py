@@ -9,7 +9,7 @@ from dpo_neurons.interventions.operations import OPERATIONS, Means
 def predict_reduction(
     plan: pd.DataFrame, contributions: pd.DataFrame, along: np.ndarray, source: str = "post"
 ) -> float:
-    """Predict how much less the first model writes along the direction, inputs unchanged.
+    """Predict a plan's reduction along the direction, with inputs unchanged.
 
     A neuron writes its mean activation times the component of its value vector. An operation
     changes one of the two.

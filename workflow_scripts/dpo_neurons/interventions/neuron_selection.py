@@ -22,7 +22,7 @@ def select_by_cosine(table: pd.DataFrame, top: int, only_positive: bool = False)
 
 
 def select_for_editing(table: pd.DataFrame, share: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Select the neurons to weaken and the neurons to strengthen in activation editing.
+    """Select the neurons that activation editing weakens and strengthens.
 
     Yang et al. (arXiv 2411.06424v3), activation editing; it needs no second model.
 
