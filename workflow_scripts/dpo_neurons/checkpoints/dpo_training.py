@@ -1,7 +1,7 @@
 """Direct preference optimisation (DPO), with v3's KL penalty.
 
-DPO as in Lee et al. 2024 (arXiv 2401.01967), section 4. The settings of Yang et al. (arXiv
-2411.06424v3) add a KL term with a weight of 0.05 to 0.1, which Lee et al. and v1 do not have.
+DPO as Lee et al. 2024 (arXiv 2401.01967) use it. The settings of Yang et al. (arXiv 2411.06424v3)
+add a KL term with a weight of 0.05 to 0.1, which Lee et al. and v1 do not have.
 """
 
 from typing import Any
