@@ -30,8 +30,8 @@ test-slurm: $(DEV_READY)  ## the micro study through a Slurm of one node; on Deb
 	tests/slurm/with_slurm.sh pytest tests/slurm/check_slurm.py
 
 bench: $(DEV_READY)  ## every benchmark, one after the other; see docs/benchmarks.md
-	for each in capture capture_growth patched_generation neuron_tables scoring workflow_overhead; do \
-	  python bench/$$each.py || exit 1; done
+	for name in capture capture_growth patched_generation neuron_tables scoring workflow_overhead; do \
+	  python bench/$$name.py || exit 1; done
 
 notebook: $(DEV_READY)  ## run notebooks/tour.ipynb on a small study
 	snakemake --cores $(CORES) figures --configfile tests/micro.yaml

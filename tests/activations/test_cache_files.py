@@ -1,4 +1,4 @@
-"""Activation caches: means, precision, and what they refuse."""
+"""Activation caches: means, precision, and errors."""
 
 import logging
 import random as py_random
@@ -19,7 +19,7 @@ random = np.random.default_rng(2)
 COUNTS = np.array([4, 1, 0, 3, 2])
 MASK = np.arange(N_TOKENS) < COUNTS[:, None]
 TOKENS = random.integers(100, size=(N_PROMPTS, N_TOKENS))
-# Activations of every position; what is not counted is zero.
+# Activations of every position; uncounted positions are zero.
 POSITIONS = random.normal(size=(N_LAYERS, N_PROMPTS, N_TOKENS, D_MLP)) * MASK[..., None]
 OUTPUTS = random.normal(size=(N_LAYERS, N_PROMPTS, N_TOKENS, D_MODEL)) * MASK[..., None]
 STREAMS = random.normal(size=(N_LAYERS, N_PROMPTS, N_TOKENS, D_MODEL)) * MASK[..., None]
@@ -180,7 +180,7 @@ def everything_in(path):
 
 
 def test_a_bit_that_is_flipped_anywhere_is_named_or_changes_nothing(tmp_path):
-    # HDF5 has no checksums unless it is asked for them, and hangs on some damage without.
+    # Without checksums, which are optional, HDF5 hangs on some damage.
     path = write(tmp_path / "a.h5")
     whole, undamaged, named = path.read_bytes(), everything_in(path), 0
     draw = py_random.Random(8)

@@ -1,4 +1,4 @@
-"""Pieces: how prompts are cut, and that they gather to the same cache however they are shared."""
+"""Pieces: cuts of the prompts, and the same gathered cache for any number of shards."""
 
 import capture_activations
 import capture_crossed_activations
@@ -47,7 +47,7 @@ def test_every_piece_falls_to_one_shard(pieces, shards):
 
 @pytest.fixture
 def study(checkpoints, tmp_path):
-    """Folder with prompts and sources, and the arguments that both programs take."""
+    """Folder with prompts and sources, and the arguments of both programs."""
     write_jsonl(tmp_path / "prompts.jsonl", [{"prompt": prompt} for prompt in PROMPTS])
     (tmp_path / "source.json").write_text('{"kind": "made", "revision": "r"}', encoding="utf-8")
     source, model = tmp_path / "source.json", checkpoints["gpt2", "pre"]
@@ -96,7 +96,7 @@ def test_the_number_of_shards_changes_no_number(study, monkeypatch, program, dat
 
 
 def write_pieces(folder, indices, **changes):
-    """Pieces of made-up prompts, prompt i being of i + 1 tokens that all activate as i does."""
+    """Pieces of made-up prompts: prompt i has i + 1 tokens, all with activation i."""
     paths = []
     for number, index in enumerate(indices):
         paths.append(folder / f"a.piece-{number}.h5")

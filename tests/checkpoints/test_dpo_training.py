@@ -1,4 +1,4 @@
-"""DPO with the KL term: both computed by hand on one batch, and what they do to a model."""
+"""DPO with the KL term: both by hand on one batch, and their effect on a model."""
 
 import json
 import shutil
@@ -172,7 +172,7 @@ def program(tmp_path, monkeypatch):
 
 
 def distance(first, tuned):
-    """Mean divergence from the first model on prompts that were not trained on."""
+    """Mean divergence from the first model on prompts outside the training set."""
     ids = [[4, 30, 12, 25, 7], [33, 14, 9, 21, 17], [20, 20, 5, 36, 10]]
     models = [load_trainable_model(one, "float32").eval() for one in (first, tuned)]
     logits = [forward(one, ids)["logits"] for one in models]
@@ -206,7 +206,7 @@ def test_bfloat16_weights_are_trained_in_float32(checkpoints, program, tmp_path)
     assert {tensor.dtype for tensor in after.values()} == {torch.bfloat16}
     large = moved = 0
     for name, tensor in after.items():
-        # In bfloat16 no step of 3e-5 could move these: the next number is 1e-3 away.
+        # In bfloat16 a step of 3e-5 would change nothing: the next number is 1e-3 away.
         chosen = before[name].abs() > 0.25
         large += int(chosen.sum())
         moved += int((tensor != before[name])[chosen].sum())

@@ -1,4 +1,4 @@
-"""The value vectors closest to a direction, against sorting all cosines of the loaded model."""
+"""The value vectors closest to a direction, compared with sorting all cosines."""
 
 import numpy as np
 import pytest

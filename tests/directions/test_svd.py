@@ -56,7 +56,7 @@ def test_a_component_across_the_direction_points_to_the_side_of_the_mean():
         vectors = np.array([[0.0, side, 0.2], [0.0, side, -0.2]])
         rows = leading_components(vectors, 2, np.eye(3)[0]).rows
         np.testing.assert_allclose(rows[0], [0, side, 0], atol=1e-9)
-        # The second is across the mean too: its largest number is positive.
+        # The second is also orthogonal to the mean, so its largest entry is positive.
         np.testing.assert_allclose(rows[1], [0, 0, 1], atol=1e-9)
 
 

@@ -1,4 +1,4 @@
-"""The table of paired tests: what is compared, and its numbers by other means."""
+"""The table of paired tests: its pairs, and its numbers computed by other means."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Shares of fine-tuning's effect, by hand, and where they are undefined."""
+"""Shares of fine-tuning's effect by hand, and undefined ones."""
 
 import numpy as np
 import pytest
@@ -75,7 +75,7 @@ def test_what_is_defined_is_finite(n, resamples, seed):
 
 
 def test_resamples_without_the_effect_widen_the_interval_to_the_side_of_the_numerator():
-    # Borderline: a few resamples in a hundred have the effect the other way.
+    # Borderline: a few resamples in a hundred have the opposite effect.
     random = np.random.default_rng(11)
     drop = 0.1 + random.normal(size=60) * 0.4
     before, after = np.zeros(60), -drop

@@ -1,4 +1,4 @@
-"""The table of interventions: every metric with its interval, and how it is shown."""
+"""The table of interventions: every metric with its interval, and the readable table."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Models side by side: the numbers are those of their tables, laid out as published."""
+"""The comparison of models: numbers from the models' tables, in the published layout."""
 
 import pandas as pd
 import pytest
@@ -11,7 +11,7 @@ from dpo_neurons.neurons.groups import GROUPS
 
 @pytest.fixture
 def comparison():
-    """Of two models, one of which DPO did not move."""
+    """The comparison of two models; DPO did not change one of them."""
     silent = list(tables())
     silent[2] = silent[2].assign(
         effect_share=NOTHING, effect_share_low=NOTHING, effect_share_high=NOTHING

@@ -1,4 +1,4 @@
-"""Gathering what was measured: values, and files that do not belong together."""
+"""Gathering measurements: values, and files that do not belong together."""
 
 import json
 
@@ -53,7 +53,7 @@ def test_windows_of_another_text_are_named(results, tokens):
 
 @pytest.fixture
 def writing(tmp_path):
-    """Read what one intervention wrote, with a plan of one's own."""
+    """Read one intervention's continuations, with a given plan."""
 
     def read(plan, prompts=("a b", "c")):
         continuations = tmp_path / "generations/toy/x"

@@ -1,4 +1,4 @@
-"""Predicted reductions of every operation by hand, and their correlation with what was measured."""
+"""Predicted reductions of every operation by hand, and their correlation with measurements."""
 
 import sys
 
@@ -29,14 +29,14 @@ NEURONS = pd.DataFrame({"layer": [0, 0, 1, 1], "neuron": [0, 1, 0, 1]})
 
 
 def plan(neurons, operation, values):
-    """An operation on neurons given by their places in NEURONS."""
+    """An operation on neurons, given by their indices in NEURONS."""
     return make_plan(NEURONS.iloc[neurons], operation, pd.Series(values, index=neurons))
 
 
 @pytest.mark.parametrize(
     ("operation", "values", "wanted"),
     [
-        # Components 2, −1, 3, 5 times what each activation falls by.
+        # Components 2, −1, 3, 5 times the fall of each activation.
         ("set", [0.5, -1.0, 0.25, 0.1], 2 * 0.5 + 1 * 1.0 + 3 * 0.25 - 5 * 0.1),
         ("scale", [0.5, 3.0, 0.0, 9.0], 2 * 0.5 - 1 * 4.0 + 3 * 0.5 + 0),
         ("add", [1.0, 1.0, -1.0, 1.0], -2 + 1 + 3 - 5),
@@ -185,7 +185,7 @@ def test_too_few_or_constant_rows_have_no_correlation(few):
 
 @pytest.fixture
 def files(tmp_path):
-    """A checkpoint of one layer of eight neurons, and all that goes with it."""
+    """A checkpoint of one layer of eight neurons, and the other input files."""
     config = GPT2Config(n_layer=1, n_embd=4, n_head=1, n_inner=8, vocab_size=9, n_positions=8)
     model = GPT2LMHeadModel(config)
     model.save_pretrained(tmp_path / "pre")
@@ -225,7 +225,7 @@ def test_the_program_reads_components_from_the_checkpoint(files, monkeypatch):
     folder, along = files
     run(monkeypatch, folder)
     data = pd.read_csv(folder / "prediction.csv").set_index("intervention")
-    # All activations are zero before, so that the contributions alone would predict nothing.
+    # All activations before are zero, so the contributions alone predict zero.
     assert data.loc["patch_x1.5", "predicted"] == pytest.approx(-1.5 * along.sum(), rel=1e-5)
     assert data.loc["patch_x1.5", "measured"] == pytest.approx(0.3)
     assert pd.read_csv(folder / "correlations.csv")["value"].isna().all()

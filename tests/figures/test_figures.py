@@ -1,4 +1,4 @@
-"""All figures: size, speed and colours, and that little or no data still makes a picture."""
+"""All figures: size, speed and colours; little or no data still gives a picture."""
 
 import json
 import time

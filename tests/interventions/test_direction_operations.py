@@ -1,4 +1,4 @@
-"""Steering and stripping, against matrix algebra on the model's own weights."""
+"""Steering and stripping, compared with matrix algebra on the model's own weights."""
 
 import gc
 

@@ -1,4 +1,4 @@
-"""The engine: what a plan does, and that nothing of it stays."""
+"""The engine: the effect of a plan, and that the model is unchanged afterwards."""
 
 import pandas as pd
 import pytest

@@ -1,4 +1,4 @@
-"""Greedy continuations, against stepping by hand and against transformers' own generation."""
+"""Greedy continuations, compared with steps by hand and with transformers' generation."""
 
 import itertools
 import json
@@ -123,7 +123,7 @@ def test_tokens_are_those_of_transformers(architecture, tokenizer, batch_size, e
         eos_token_id=ends, do_sample=True, temperature=9.0, repetition_penalty=7.0, num_beams=3
     )
     tokens, _, batches = generated(model, tokenizer, batch_size, LONG_PROMPTS)
-    # `generate` takes from the model's configuration what the one given to it leaves open.
+    # `generate` takes settings that are omitted here from the model's configuration.
     model.generation_config = GenerationConfig()
     assert len(np.unique(tokens)) > 3
     for batch in batches:

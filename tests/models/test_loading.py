@@ -218,7 +218,7 @@ def test_several_gpus_are_filled_evenly_and_no_others(monkeypatch):
 
 @pytest.mark.parametrize("spilled", ["disk", "cpu"])
 def test_a_model_that_gpus_have_no_room_for_is_refused(checkpoints, monkeypatch, spilled):
-    # transformers would put the rest elsewhere, where a change to a weight has no effect.
+    # transformers would move the rest elsewhere, where changes of weights have no effect.
     placement = {"device_map": {"": spilled}}
     monkeypatch.setattr(checkpoints_module, "_placement", lambda devices: placement)
     monkeypatch.setattr(PreTrainedModel, "hf_device_map", placement["device_map"], raising=False)

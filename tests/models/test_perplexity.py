@@ -1,4 +1,4 @@
-"""Perplexity window by window, against log-probabilities computed by hand."""
+"""Perplexity window by window, compared with log-probabilities by hand."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""The unembedding read from files, against the head of the loaded model."""
+"""The unembedding read from files, compared with the loaded model's head."""
 
 import json
 

@@ -291,7 +291,7 @@ def test_a_file_that_is_no_table_is_named(tmp_path, content):
 
 
 def test_reading_contributions_loads_no_torch():
-    """Figures and plans read them, and would start seconds later."""
+    """Figures and plans read contributions; importing torch would cost them seconds."""
     code = (
         "import sys; sys.path.insert(0, 'workflow_scripts'); "
         "import dpo_neurons.neurons.contributions; sys.exit('torch' in sys.modules)"

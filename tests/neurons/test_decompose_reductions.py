@@ -17,7 +17,7 @@ from dpo_neurons.neurons.decomposition import COLUMNS, SOURCES
 
 @pytest.fixture
 def arguments(checkpoints, loaded, tokenizer, tmp_path, monkeypatch):
-    """What the program is given, all of it made."""
+    """The program's input files."""
     pre, post = (loaded("mistral", stage) for stage in ("pre", "post"))
     capture_pair(pre, post, tokenizer, tmp_path)
     write_direction(tmp_path / "d.safetensors", np.arange(1.0, 17), {"kind": "file"})

@@ -1,4 +1,4 @@
-"""A finished study opened as in a notebook: every table is what its file holds."""
+"""A finished study opened as in a notebook: every table equals its file."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Leases: one job a lock, freed with the job, however it ends."""
+"""Leases: one job per lock; the lock is free when the job ends in any way."""
 
 import os
 import subprocess
@@ -195,7 +195,7 @@ def test_several_are_taken_at_once_or_none(locks):
         waiting = threading.Thread(target=take_both)
         waiting.start()
         assert not taken.wait(timeout=0.1)
-        # The waiting taker holds none meanwhile: the second is free most of the time.
+        # The waiting job holds no lock, so the second lock is free most of the time.
         with lease_locks(locks, 1) as (second,):
             assert second == 1
     waiting.join(timeout=5)

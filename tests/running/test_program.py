@@ -1,4 +1,4 @@
-"""What a program does with mistakes, bugs and threads."""
+"""Programs: users' errors, bugs and threads."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Bootstrap intervals, against scipy's and the normal approximation."""
+"""Bootstrap intervals, compared with scipy's and with the normal approximation."""
 
 import numpy as np
 import pytest

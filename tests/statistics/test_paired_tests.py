@@ -1,4 +1,4 @@
-"""Sign-flip tests against exact enumeration and scipy, and Holm's correction by hand."""
+"""Sign-flip tests, compared with exact enumeration and scipy; Holm's correction by hand."""
 
 import itertools
 import time

@@ -1,4 +1,4 @@
-"""The largest numbers, against sorting all of them."""
+"""The largest numbers, compared with sorting all of them."""
 
 import numpy as np
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The program that fetches from a hub, as a job runs it: by its environment alone."""
+"""The program that fetches from a hub, run as in a job: only its environment differs."""
 
 import hashlib
 import shlex

@@ -1,4 +1,4 @@
-"""What the configured interventions come to."""
+"""The rows of the configured interventions."""
 
 import pytest
 
@@ -85,7 +85,7 @@ def test_prompt_specific_patches():
             "patch_token": {"kind": "patch", "groups": ["TP-"], "values": "token"},
         }
     )
-    # The model's own activations token by token are what it would do anyhow.
+    # A model with its own activations at each token is the unchanged model.
     assert list(rows)[2:] == ["patch_prompt", "control_prompt", "patch_token"]
     assert source_stage(rows["patch_prompt"]) == "post"
     assert source_stage(rows["control_prompt"]) == "pre"

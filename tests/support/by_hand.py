@@ -1,4 +1,4 @@
-"""What the package computes, computed once more the long way: no cache, no padding, no batches."""
+"""The package's results computed directly: without cache, padding or batches."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -129,7 +129,7 @@ def state_of(model: PreTrainedModel) -> dict[str, Tensor]:
 
 
 def same_state(model: PreTrainedModel, before: dict[str, Tensor]) -> bool:
-    """Whether all weights are what they were, bit for bit."""
+    """Whether all weights are unchanged, bit for bit."""
     now = model.state_dict()
     return now.keys() == before.keys() and all(torch.equal(now[name], before[name]) for name in now)
 

@@ -1,4 +1,4 @@
-"""What the tests of figures share: small tables, and reading a chart's specification."""
+"""Helpers for tests of figures: small tables, and reading a chart's specification."""
 
 import json
 from typing import Any
@@ -60,7 +60,7 @@ def heavy_tailed(n_layers: int, d_mlp: int) -> pd.DataFrame:
 
 
 PARAMETERS = ("control_of", "direction", "form", "alpha", "beta", "top", "factor")
-"""Columns of the table of interventions that apply to some kinds alone."""
+"""Columns of the table of interventions that apply only to some kinds."""
 
 
 def interventions(*rows: tuple[str, str] | tuple[str, str, dict[str, Any]]) -> pd.DataFrame:

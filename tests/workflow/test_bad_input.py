@@ -1,4 +1,4 @@
-"""A user's mistake gives one sentence, where it is and what to do, and leaves nothing behind."""
+"""A user's mistake gives one sentence with place and remedy, and no files."""
 
 import shutil
 import subprocess
@@ -157,7 +157,7 @@ def test_weights_that_are_no_numbers_are_told_with_their_layer(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 16 KiB; skips where none may be mounted."""
+    """A file system of 16 KiB; the test is skipped if none can be mounted."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)]

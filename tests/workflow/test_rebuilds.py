@@ -66,10 +66,10 @@ CONTRIBUTIONS = (
     | TABLE
     | TESTS
 )
-"""What follows from the contributions: the plans chosen from them, and all that is measured."""
+"""Jobs that depend on contributions: plans from them, and all measurements."""
 RESIDUALS = {"compare_residuals", "draw_residual_shift", "draw_value_changes"}
 DESCRIBED = {"describe_neurons"} | each(f"write_plan {MEASURE}", BY_ONE_MODEL)
-"""What follows from the first model's neurons alone."""
+"""Jobs that depend only on the first model's neurons."""
 CAPTURES = each(CAPTURE, STAGES) | CROSSED_CAPTURE | RESIDUALS | DESCRIBED | CONTRIBUTIONS
 SCORES = each("score_continuations", INTERVENTIONS) | TABLE | TESTS
 RUNS = each("run_intervention", INTERVENTIONS) | SCORES
@@ -91,7 +91,7 @@ DPO = (
 PROBE = {"train_probe", "tabulate_logit_lens"} | DESCRIBED | STEERED | RESIDUALS | CONTRIBUTIONS
 IMPORTED = {"import_data lexicon"} | SOURCES | SCORES
 MODEL_RUNS = PROBE | CAPTURES | RUNS
-"""What loads a model's weights and runs them, and what follows."""
+"""Jobs that run a model, and jobs that depend on them."""
 MODEL = {"train_language_model", "write_plan steer_last"} | DPO | MODEL_RUNS
 DATA = each("write_synthetic_data", DATASETS)
 

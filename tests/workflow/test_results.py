@@ -1,4 +1,4 @@
-"""What a run leaves: the contract of docs and design, checked on the finished micro study."""
+"""Results of a run: paths, columns and units as documented, on the finished micro study."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ pytest_plugins = ["support.finished_study"]
 LAYERS, NEURONS, WIDTH, PROMPTS, TOKENS = 2, 128, 32, 24, 5
 GROUPS = ["TP-", "TN+", "AP+", "AN-", "TP+", "TN-", "AP-", "AN+"]
 LAST_LAYER = pd.DataFrame({"layer": [1], "neuron": [-1]})
-"""What steering changes: not a neuron but the last layer's output."""
+"""The change of steering: no neuron, but the last layer's output."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Between-workflow caching: another clone takes what this one made, but not by other code."""
+"""Between-workflow caching: another clone reuses results, unless its code differs."""
 
 import os
 import re

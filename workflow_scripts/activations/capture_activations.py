@@ -1,4 +1,4 @@
-"""Capture a checkpoint's activations while it continues pieces of the challenge prompts."""
+"""Capture a checkpoint's activations on pieces of the challenge prompts."""
 
 import argparse
 from pathlib import Path

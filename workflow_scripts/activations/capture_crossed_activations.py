@@ -1,4 +1,4 @@
-"""Capture the second checkpoint's activations on the first one's inputs and text, in pieces."""
+"""Capture the second checkpoint's activations on the first one's inputs."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Convert a .pt file with a state dict to a checkpoint of the same shape as another one."""
+"""Convert a .pt file with a state dict to a checkpoint."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Train a small language model from scratch, as the first checkpoint of a toy study."""
+"""Train a small language model from scratch, for a toy study."""
 
 import argparse
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""Compute a direction from words: their mean token vector minus that of neutral words."""
+"""Compute a direction as a difference of words' mean token vectors."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Tabulate all models of a study side by side: neurons, groups, shares of DPO's effect."""
+"""Tabulate all models of a study side by side."""
 
 import argparse
 from pathlib import Path

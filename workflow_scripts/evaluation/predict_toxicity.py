@@ -1,4 +1,4 @@
-"""Predict every intervention's effect along the direction, and correlate it with toxicity."""
+"""Predict every intervention's effect, and correlate it with toxicity."""
 
 import argparse
 from pathlib import Path

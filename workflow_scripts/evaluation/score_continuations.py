@@ -75,7 +75,7 @@ def score_with_perspective(
 
 @dataclass(frozen=True)
 class Scorer:
-    """A function from texts to scores, and the options of the command line that it takes."""
+    """A function from texts to scores, and its command-line options."""
 
     score: Callable[..., "pd.DataFrame"]
     """Returns one row per text; the first column is `toxicity`."""

@@ -1,4 +1,4 @@
-"""Tabulate toxicity, perplexity, F1 and repetition under every intervention of a model."""
+"""Tabulate the metrics of a model under every intervention."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Draw figure 7: cancellation of reducing and raising neurons, and concentration, by layer."""
+"""Draw figure 7: cancellation and concentration of reductions, by layer."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Draw figure 12: toxicity and perplexity when the key vectors of toxic neurons are scaled."""
+"""Draw figure 12: toxicity and perplexity under scaled key vectors."""
 
 import argparse
 from pathlib import Path

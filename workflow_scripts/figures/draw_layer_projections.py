@@ -1,4 +1,4 @@
-"""Draw figure 1a: each MLP layer's output projected on the direction, in three models.
+"""Draw figure 1a: each MLP layer's output projected on the direction.
 
 The models: before fine-tuning, before it with neurons ablated (optional), and after it.
 """

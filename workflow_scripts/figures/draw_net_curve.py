@@ -1,4 +1,4 @@
-"""Draw figure 8: the cumulative reduction with its interval, and how many neurons carry it."""
+"""Draw figure 8: the cumulative reduction with its interval."""
 
 import argparse
 from pathlib import Path

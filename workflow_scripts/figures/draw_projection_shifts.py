@@ -1,4 +1,4 @@
-"""Draw figures 2c, 5a and 5b: an arrow for each neuron, from before fine-tuning to after."""
+"""Draw figures 2c, 5a and 5b: changes of single neurons as arrows."""
 
 import argparse
 from pathlib import Path

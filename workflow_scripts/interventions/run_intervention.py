@@ -1,4 +1,4 @@
-"""Run a model under an intervention: continue both sets of prompts and measure perplexity.
+"""Run a model under an intervention: continue prompts, measure perplexity.
 
 All three share one load of the model, because the load takes longest on a small model.
 """

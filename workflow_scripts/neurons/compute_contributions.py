@@ -1,4 +1,7 @@
-"""Compute how much less each neuron writes along a direction (v1, equation 1)."""
+"""Compute how much less each neuron writes along a direction.
+
+Yang et al. 2024 (arXiv 2411.06424v1), equation 1.
+"""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Summarise the cancellation and concentration of reductions, and write the net curve."""
+"""Summarise cancellation and concentration of reductions; the net curve."""
 
 import argparse
 from pathlib import Path

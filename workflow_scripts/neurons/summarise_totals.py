@@ -1,4 +1,4 @@
-"""Sum the contributions of all neurons, with intervals, and count reducing neurons."""
+"""Sum the contributions of all neurons, and count reducing neurons."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Fetch a model, or files of a data set, from a hub into its cache, and link to them."""
+"""Fetch a model or files of a data set from a hub, and link to them."""
 
 import argparse
 import logging

@@ -62,7 +62,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _checksums(paths: Iterable[Path], revision: str | None) -> dict[str, str]:
-    """Return each file's checksum, by its path as given, or by its path in the repository."""
+    """Return each file's checksum, by its own path or that in the repository."""
     checksums = {}
     for path in paths:
         parts = (path.parent.resolve() / path.name).parts

@@ -1,4 +1,4 @@
-"""Activation caches: HDF5 files with the mean and per-prompt activations of one checkpoint."""
+"""Activation caches: HDF5 files of one checkpoint's mean activations."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager

@@ -1,4 +1,4 @@
-"""Capture of activations, MLP outputs and the residual stream during generation itself.
+"""Capture of activations, MLP outputs and residual streams during generation.
 
 The activation of a neuron is the input of its layer's down projection. Each forward pass of
 generation reads the newest position, which is the last one because padding is on the left.
@@ -21,7 +21,7 @@ POSITIONS = ("generated", "predicting")
 
 
 class CountedSums(TokenObserver):
-    """Sums, over the positions of a batch's generated tokens, the values that hooks read.
+    """Sums the values that hooks read over a batch's generated tokens.
 
     positions "generated": the positions where each generated token is read, as in the paper. The
     last token needs one more forward pass. "predicting": the positions where each generated token

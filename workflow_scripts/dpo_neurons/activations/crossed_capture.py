@@ -1,4 +1,4 @@
-"""Activations of a second model's neurons on the inputs and the text of a first model.
+"""Activations of a second model on the inputs and text of a first model.
 
 Each step adds one more cause of a difference:
 

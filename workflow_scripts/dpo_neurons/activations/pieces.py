@@ -145,7 +145,7 @@ class PieceWriter:
 
 
 def _clip(means: np.ndarray, number: type[np.floating[Any]]) -> int:
-    """Clip means, (batch, width), to the range of a number format; return how many changed."""
+    """Clip means, (batch, width), to a format's range; return how many changed."""
     largest = float(np.finfo(number).max)
     beyond = int((np.abs(means) > largest).sum())
     if beyond:
@@ -161,7 +161,7 @@ def write_piece(
     attributes: dict[str, str],
     means_only: bool = False,
 ) -> Iterator[PieceWriter]:
-    """Write the piece of the prompts `index`; the file appears when the block succeeds.
+    """Write the piece of the prompts `index`; it appears when the block succeeds.
 
     attributes: model, revision of its checkpoint, dtype, positions and versions. means_only: write
     no prompt's own means and no MLP outputs.

@@ -1,4 +1,4 @@
-"""Comparison of a study's models: neurons, groups, and shares of fine-tuning's effect."""
+"""Comparison of a study's models: neurons, groups, shares of the effect."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Does projection predict toxicity? Predicted and measured effects of interventions."""
+"""Predicted and measured effects of interventions on toxicity."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ def predict_effects(
     along: np.ndarray,
     norm_after_mlp: bool = False,
 ) -> pd.DataFrame:
-    """Predict the effect of every intervention that has a plan, beside the measured effect.
+    """Predict the effect of every intervention with a plan.
 
     table: one row for each intervention, as in the table file. Returns, in the table's order, its
     DESCRIPTION columns and:
@@ -60,7 +60,7 @@ def _predict_row(
     along: np.ndarray,
     norm_after_mlp: bool,
 ) -> float:
-    """Predict one row; a control assigns the first model's activations, a patch the second's."""
+    """Predict one row; a control assigns the first model's activations."""
     if checkpoint == "pre":
         source = "pre" if kind == "control" else "post"
         return predict_reduction(plan, contributions, along, source, norm_after_mlp)
@@ -68,17 +68,17 @@ def _predict_row(
 
 
 def comparable_rows(data: pd.DataFrame) -> pd.DataFrame:
-    """Select the rows to correlate: predicted and measured are finite, and not the reference."""
+    """Select the rows to correlate: finite, and not the reference."""
     finite = np.isfinite(data[["predicted", "measured"]]).all(axis=1)
     return data[finite & (data["intervention"] != REFERENCE)]
 
 
 def correlate_effects(data: pd.DataFrame, resamples: int, level: float, seed: int) -> pd.DataFrame:
-    """Compute Pearson's and Spearman's correlation of predicted with measured, one row each.
+    """Correlate predicted with measured, by Pearson's and Spearman's coefficient.
 
-    data: of `predict_effects`. Returns the columns correlation, value, low, high (from a bootstrap
-    over interventions) and interventions, the number of compared rows. value is NaN for fewer than
-    three rows, or if predicted or measured is constant.
+    data: of `predict_effects`. Returns one row per coefficient, with the columns correlation,
+    value, low, high (from a bootstrap over interventions) and interventions, the number of
+    compared rows. value is NaN for fewer than three rows, or if predicted or measured is constant.
     """
     pairs = comparable_rows(data)[["predicted", "measured"]].to_numpy().T
     n = pairs.shape[1]

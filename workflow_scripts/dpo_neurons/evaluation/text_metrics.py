@@ -1,4 +1,4 @@
-"""Metrics of generated text that need no model: F1 against a reference, n-gram repetition."""
+"""Metrics of generated text that need no model: F1 and n-gram repetition."""
 
 import re
 from collections import Counter
@@ -24,7 +24,7 @@ def unigram_f1(continuation: str, gold: str) -> float:
 
 
 def repetition(text: str, n: int = 2) -> float:
-    """Return the share of a text's n-grams that repeat an earlier one; 0 if it has none."""
+    """Return the share of a text's n-grams that repeat an earlier one, or 0."""
     words = split_words(text)
     grams = list(zip(*(words[offset:] for offset in range(n)), strict=False))
     if not grams:

@@ -1,4 +1,4 @@
-"""Figure 7: cancellation of reducing and raising neurons, and concentration, by layer.
+"""Figure 7: cancellation and concentration of reductions, by layer.
 
 Not a figure of the papers. Four panels over the MLP layers: reducing, raising and net sums, in the
 units of the residual stream; the share of the reducing sum that raising neurons take back, in per
@@ -146,7 +146,7 @@ def _gini(base: alt.Chart, x: alt.X, whole: pd.Series) -> LayeredChart:
 
 
 def _all_layers(value: float) -> list[alt.Chart]:
-    """Draw a labelled line at the whole model's value, or nothing if that is undefined."""
+    """Draw a labelled line at the whole model's value, if it is defined."""
     if pd.isna(value):
         return []
     line = alt.Chart().encode(y=alt.datum(float(value)))

@@ -1,4 +1,4 @@
-"""Rows of the table of interventions, prepared for figures: kinds, labels, measures."""
+"""Rows of the table of interventions, prepared for figures."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ MEASURE_COLUMNS = tuple(f"{measure}{end}" for measure in MEASURES for end in (""
 
 
 def drawn_kinds(kinds: pd.Series) -> pd.Series:
-    """Return the kinds to draw: those neither in REFERENCES nor in KINDS become "other"."""
+    """Return the kinds to draw: unknown ones become "other"."""
     return kinds.where(kinds.isin([*REFERENCES, *KINDS]), "other")
 
 

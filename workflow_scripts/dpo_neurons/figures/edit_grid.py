@@ -1,4 +1,4 @@
-"""Figure 11: toxicity and perplexity over the grid of α and β of activation editing.
+"""Figure 11: toxicity and perplexity over α and β of activation editing.
 
 After the activation editing of Yang et al. (arXiv 2411.06424v3). One row of panels per form and
 direction. x: α, the relative change of activations. y: β, the share of each group that is edited.

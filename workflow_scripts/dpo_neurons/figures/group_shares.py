@@ -1,4 +1,4 @@
-"""Figure 2a: the shares of the four reducing neuron groups in their joint reduction.
+"""Figure 2a: shares of the four reducing groups in their joint reduction.
 
 Yang et al. 2024 (arXiv 2411.06424v1), figure 2a, section 4.3. x: share of the joint reduction of
 the four reducing groups, in per cent, with its bootstrap interval over prompts. y: neuron group.
@@ -27,7 +27,7 @@ def aggregate(groups: pd.DataFrame) -> pd.DataFrame:
 
 
 def chart(data: pd.DataFrame, model: str, direction_name: str) -> LayeredChart:
-    """Draw one bar per group with its interval, labelled with share and number of neurons."""
+    """Draw one labelled bar per group, with its interval."""
     highest = float(data[["share", "share_high"]].max().max()) or 1.0
     base = alt.Chart(data).encode(
         y=alt.Y("group:N", title=None, sort=list(REDUCING)).axis(

@@ -1,4 +1,4 @@
-"""Figure 12: toxicity and perplexity when the key vectors of toxic neurons are scaled.
+"""Figure 12: toxicity and perplexity under scaled key vectors.
 
 Yang et al. 2024 (arXiv 2411.06424v1), table 1 and section 4.1, after Lee et al. 2024 (arXiv
 2401.01967). x: factor on the key vectors; 1 is fine-tuning alone. y: mean toxicity, 0 to 1, above;
@@ -83,7 +83,7 @@ def chart(data: pd.DataFrame, references: pd.DataFrame, model: str) -> alt.TopLe
 
 
 def _panel(data: pd.DataFrame, references: pd.DataFrame, x: alt.X, measure: str) -> LayeredChart:
-    """Draw the curves of one measure; perplexity gets a log scale if it at least doubles."""
+    """Draw the curves of one measure; doubled perplexity gets a log scale."""
     values = np.concatenate([data[f"{measure}_high"], data[f"{measure}_low"], references[measure]])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     log = measure == "perplexity" and high > 2 * low > 0
@@ -128,7 +128,7 @@ def _panel(data: pd.DataFrame, references: pd.DataFrame, x: alt.X, measure: str)
 
 
 def _line(name: str, level: float, label_place: float) -> list[alt.Chart]:
-    """Draw a line at a reference's value; its label is `label_place` pixels from the top."""
+    """Draw a line at a reference's value, with a label `label_place` pixels down."""
     rule = alt.Chart().mark_rule(color=REFERENCE_COLOURS[name], strokeDash=[5, 4], strokeWidth=1.6)
     label = alt.Chart().mark_text(align="left", dx=6, color=REFERENCE_COLOURS[name])
     return [

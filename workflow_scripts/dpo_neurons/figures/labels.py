@@ -4,7 +4,7 @@ import numpy as np
 
 
 def spread_labels(positions: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
-    """Move positions, (n,), as little as possible so that they are at least `gap` apart.
+    """Move positions, (n,), at least `gap` apart, as little as possible.
 
     They stay in order and between `low` and `high`. If they do not fit, they exceed `high`.
     """

@@ -69,7 +69,7 @@ def chart(data: pd.DataFrame, model: str, direction_name: str) -> LayeredChart:
 
 
 def read_mlp_outputs(paths: Mapping[str, Path], d_model: int) -> dict[str, np.ndarray]:
-    """Read mean MLP outputs, (n_layers, d_model) each, from activations files by state.
+    """Read mean MLP outputs, (n_layers, d_model) each, by state.
 
     Raises InputError for a file of another shape than the first, or of another d_model.
     """

@@ -31,7 +31,7 @@ def aggregate(contributions: pd.DataFrame) -> pd.DataFrame:
 
 
 def chart(data: pd.DataFrame, model: str, direction_name: str) -> LayeredChart:
-    """Draw one stack per layer, with reducing groups up and raising ones down, and the net."""
+    """Draw one stack of groups per layer, and the net."""
     base = alt.Chart(data).encode(
         x=alt.X("layer:O", title="MLP layer (first = 0)").axis(labelAngle=0, labelOverlap=True)
     )

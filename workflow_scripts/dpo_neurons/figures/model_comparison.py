@@ -1,4 +1,4 @@
-"""Figure 16: the share of fine-tuning's effect that interventions reproduce, by model.
+"""Figure 16: shares of fine-tuning's effect under interventions, by model.
 
 After the comparison of models of Yang et al. (arXiv 2411.06424v3). Left, one block per
 intervention: x is the share of the effect on mean toxicity, in per cent; y is the model. Right: x
@@ -25,7 +25,7 @@ PALE = ["TN+", "AP+"]
 
 
 def aggregate(comparison: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Select the shares of the effect of interventions and controls, and the shares of groups.
+    """Select the shares of the effect, and the shares of groups.
 
     comparison: one row per number, as in the comparison file. Returns two tables. Shares of the
     effect: model, intervention, kind ("row", or "control" of the intervention), label, value, low,
@@ -36,7 +36,7 @@ def aggregate(comparison: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _shares_of_effect(comparison: pd.DataFrame) -> pd.DataFrame:
-    """List patches and ablations in the comparison's order, each followed by its control."""
+    """List patches and ablations, each followed by its control."""
     effects = comparison[comparison["quantity"] == "effect_share"]
     columns = ["model", "value", "low", "high", "intervention", "kind", "label"]
     parts = [effects[:0].assign(intervention="", kind="", label="")[columns]]
@@ -52,7 +52,7 @@ def _shares_of_effect(comparison: pd.DataFrame) -> pd.DataFrame:
 
 
 def _shares_of_groups(comparison: pd.DataFrame) -> pd.DataFrame:
-    """List the shares of the four reducing groups, with their places in the model's bar."""
+    """List the shares of reducing groups, with their places in the model's bar."""
     is_share = (comparison["quantity"] == "group_share") & comparison["of"].isin(REDUCING)
     groups = comparison.loc[is_share, ["model", "of", "value", "low", "high"]]
     groups = groups.rename(columns={"of": "group", "value": "share"})
@@ -62,7 +62,7 @@ def _shares_of_groups(comparison: pd.DataFrame) -> pd.DataFrame:
 
 
 def chart(shares: pd.DataFrame, groups: pd.DataFrame, direction_name: str) -> alt.HConcatChart:
-    """Draw the shares of the effect, one block per intervention, and the groups' shares.
+    """Draw the shares of the effect, and the groups' shares.
 
     shares, groups: of `aggregate`.
     """
@@ -84,7 +84,7 @@ def chart(shares: pd.DataFrame, groups: pd.DataFrame, direction_name: str) -> al
 
 
 def _effects(shares: pd.DataFrame, models: list[str]) -> alt.FacetChart:
-    """Draw one block per intervention, with one row per model: the share and its control."""
+    """Draw one block per intervention, with one row per model."""
     known = shares[np.isfinite(shares["value"])]
     values = [0.0, 1.0, *known["value"]]
     ends = np.clip([0.0, *known["low"], *known["high"]], *WIDEST)

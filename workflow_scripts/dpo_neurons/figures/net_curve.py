@@ -1,4 +1,4 @@
-"""Figure 8: the cumulative reduction with its interval, and how many neurons carry it.
+"""Figure 8: the cumulative reduction with its interval.
 
 Figure 1b of Yang et al. 2024 (arXiv 2411.06424v1), section 4.2, with an interval. x: number of
 neurons summed up, largest reduction first. y: the sum of their reductions of projection on the unit

@@ -1,4 +1,4 @@
-"""Figure 9: predicted change along the direction against measured change in toxicity.
+"""Figure 9: predicted reduction against measured change in toxicity.
 
 Not a figure of the papers. One point per intervention. x: predicted reduction of projection on the
 unit direction, in the units of the residual stream. y: measured fall of mean toxicity, 0 to 1.

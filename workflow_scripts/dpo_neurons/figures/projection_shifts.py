@@ -1,9 +1,9 @@
-"""Figures 2c, 5a and 5b: an arrow for each neuron, from before fine-tuning to after.
+"""Figures 2c, 5a and 5b: changes of single neurons as arrows.
 
 Yang et al. 2024 (arXiv 2411.06424v1), figure 2c in section 4.3 and figures 5a and 5b in appendix C.
-One panel per neuron group. x: rank of the neuron. y: its mean projection on the unit direction
-(2c, in the units of the residual stream) or its mean activation (5a and 5b, without unit), on a
-symmetric log scale.
+One panel per neuron group. Each arrow is a neuron, from before fine-tuning to after. x: rank of the
+neuron. y, on a symmetric log scale: its mean projection on the unit direction (2c), in the units of
+the residual stream; or its mean activation (5a and 5b), without unit.
 """
 
 import altair as alt

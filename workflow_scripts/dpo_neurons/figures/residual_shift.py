@@ -1,4 +1,4 @@
-"""Figure 14: the shift of the residual stream by fine-tuning, by prompt and by layer.
+"""Figure 14: the shift of the residual stream, by prompt and by layer.
 
 After the residual shift of Lee et al. 2024 (arXiv 2401.01967). Above, one panel per layer: x is the
 stream along the mean shift; y is the stream along the main component orthogonal to that shift. Both
@@ -65,7 +65,7 @@ def aggregate(
 def chart(
     prompts: pd.DataFrame, means: pd.DataFrame, measures: pd.DataFrame, model: str
 ) -> alt.VConcatChart:
-    """Draw one panel per layer with one line per prompt; below, the mean shift by layer.
+    """Draw one panel of prompts per layer; below, the mean shift by layer.
 
     prompts, means, measures: of `aggregate`.
     """
@@ -115,7 +115,7 @@ def chart(
 
 
 def _scatter(prompts: pd.DataFrame, means: pd.DataFrame, across: str | None) -> LayeredChart:
-    """Draw the prompts of one layer, from before to after; across: title of the y axis."""
+    """Draw the prompts of one layer; across: title of the y axis."""
     tooltip: list[str | alt.Tooltip] = [
         "prompt:Q",
         *(alt.Tooltip(f"{name}:Q", format=".3g") for name in prompts.columns[2:]),

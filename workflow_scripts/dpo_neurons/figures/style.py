@@ -1,4 +1,4 @@
-"""Style that all figures share: colours of groups, theme, scales; the files of a figure."""
+"""Style of all figures: colours, theme, scales; the files of a figure."""
 
 import argparse
 from collections.abc import Iterable
@@ -47,7 +47,7 @@ OFFLINE_MENU = {"actions": {"export": True, "source": True, "compiled": False, "
 
 
 def theme() -> alt.theme.ThemeConfig:
-    """Return the Altair theme of all figures: white ground, legible text, uncut labels."""
+    """Return the Altair theme of all figures."""
     text = {"labelFontSize": 12, "titleFontSize": 13, "titleFontWeight": "normal"}
     settings: dict[str, Any] = {
         "background": "white",
@@ -113,7 +113,7 @@ def group_colour(groups: Iterable[str], legend: alt.Legend | None) -> alt.Color:
 
 
 def group_legend() -> alt.Legend:
-    """Return the legend of the groups, with each mirror group below the group it mirrors."""
+    """Return the legend of the groups, with mirror groups below each other."""
     return alt.Legend(title=None, labelExpr=GROUP_LABEL_EXPR, columns=4, symbolType="square")
 
 
@@ -125,7 +125,7 @@ def subscript_signs(text: str) -> str:
 
 
 def median_size(values: np.ndarray) -> float:
-    """Return the median absolute value of finite values other than zero; 1 if there is none."""
+    """Return the median size of finite values other than zero, or 1."""
     sizes = np.abs(values[np.isfinite(values) & (values != 0)])
     return float(np.median(sizes)) if sizes.size else 1.0
 
@@ -179,7 +179,7 @@ def empty_figure(title: str, reason: str) -> LayeredChart:
 
 
 def write_figure(chart: alt.TopLevelMixin, stem: Path) -> None:
-    """Write a chart as Vega-Lite JSON, a page that needs no network, a vector and a picture.
+    """Write a chart as Vega-Lite JSON, self-contained page, vector and picture.
 
     The files are `stem`.json, .html, .svg and .png. Raises ValueError if the JSON is larger than
     MAX_JSON_BYTES: aggregate the data first.

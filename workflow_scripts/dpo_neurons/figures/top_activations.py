@@ -1,4 +1,4 @@
-"""Figure 4: mean activations of the most toxic neurons before and after fine-tuning.
+"""Figure 4: mean activations of the most toxic neurons.
 
 Yang et al. 2024 (arXiv 2411.06424v1), figure 4, appendix B. x: rank of the neuron by the cosine of
 its value vector with the direction. y: mean activation over prompts and generated tokens, without

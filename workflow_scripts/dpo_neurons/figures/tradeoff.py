@@ -40,9 +40,9 @@ def aggregate(table: pd.DataFrame) -> pd.DataFrame:
 
     table: one row per intervention, COLUMNS as in the table file. Rows without a finite toxicity
     and perplexity are left out. A missing interval shrinks to its point. Returns intervention, the
-    measures with their intervals, no_longer_writes, kind (as drawn), panel ("" for none and dpo,
-    which are in every panel), label, and, for controls, patch_toxicity and patch_perplexity: the
-    point of the patch.
+    measures with their intervals, no_longer_writes, kind (as drawn), panel, label, patch_toxicity
+    and patch_perplexity. panel is "" for none and dpo, which are in every panel. The last two
+    columns are the point of a control's patch.
     """
     data = fill_intervals(measured_rows(table[list(COLUMNS)]))
     data["kind"] = drawn_kinds(data["kind"])
@@ -57,7 +57,7 @@ def aggregate(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def chart(data: pd.DataFrame, model: str) -> alt.VConcatChart:
-    """Draw one panel per kind of intervention on common axes, with none and dpo in each."""
+    """Draw one panel per kind of intervention, on common axes."""
     panels = [panel for panel in PANELS if (data["panel"] == panel).any()] or [""]
     x, y, toxicities = _axes(data)
     return alt.vconcat(

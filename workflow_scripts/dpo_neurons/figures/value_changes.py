@@ -1,4 +1,4 @@
-"""Figure 15: changes of value vectors compared with the shift of the residual stream.
+"""Figure 15: changes of value vectors compared with the stream's shift.
 
 After the value vectors of Lee et al. 2024 (arXiv 2401.01967). Above: x is the cosine of a value
 vector's change with the shift; y is the MLP layer; colour is the share of the layer's changed
@@ -25,7 +25,7 @@ NONE = "#440154"
 
 
 def aggregate(changes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Select the histograms of cosines with a late layer's shift, and the sums written along it.
+    """Select histograms of cosines with a late layer's shift, and written sums.
 
     changes: histograms of compare_residuals, with the COLUMNS. The late layer is the one that most
     layers are compared with; if there are several, the last. Returns histograms (layer, activation,
@@ -42,7 +42,7 @@ def aggregate(changes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def chart(counts: pd.DataFrame, sums: pd.DataFrame, model: str) -> alt.VConcatChart:
-    """Draw a map of cosines by layer for each sign of the activation, and the sums below.
+    """Draw maps of cosines by layer, and the sums below.
 
     counts, sums: of `aggregate`. If fine-tuning changed no value vector, the chart says so.
     """

@@ -13,7 +13,7 @@ def predict_reduction(
     source: str = "post",
     norm_after_mlp: bool = False,
 ) -> float:
-    """Predict how much less the first model writes along the direction, inputs unchanged.
+    """Predict a plan's reduction along the direction, with inputs unchanged.
 
     A neuron writes its mean activation times the component of its written vector. An operation
     changes one of the two.

@@ -1,4 +1,4 @@
-"""The engine: applies any plan to a model inside a `with` block and leaves it bit-identical."""
+"""The engine: applies any plan inside a block and restores the model exactly."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -110,7 +110,7 @@ def stored_basis(basis: np.ndarray, gain: Tensor | None) -> np.ndarray:
 def _edit_vectors(
     operation: WeightOperation, vectors: Tensor, rows: pd.DataFrame, basis: np.ndarray | None
 ) -> Iterator[None]:
-    """Edit a plan's rows of vectors, (d_mlp, d_model), in the block; restore them bit by bit."""
+    """Edit a plan's rows of vectors, (d_mlp, d_model); restore them after."""
     neurons, values = _to_tensors(rows, vectors)
     span = None if basis is None else torch.tensor(basis, dtype=torch.float64).to(vectors.device)
     original = vectors[neurons]  # a copy

@@ -22,13 +22,14 @@ def select_by_cosine(table: pd.DataFrame, top: int, only_positive: bool = False)
 
 
 def select_for_editing(table: pd.DataFrame, share: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Select the neurons to weaken and the neurons to strengthen in activation editing.
+    """Select the neurons that activation editing weakens and strengthens.
 
-    Yang et al. (arXiv 2411.06424v3), activation editing; it needs no second model. table: one row
-    per neuron with cosine and activation_pre. The signs of both split the neurons into TP, AN, TN
-    and AP. Each of these groups is ranked by |cosine|. The `share` (β) of TP and of AN with the
-    largest |cosine| is weakened. The share of TN and of AP with the smallest is strengthened.
-    Returns the neurons to weaken, then those to strengthen.
+    Yang et al. (arXiv 2411.06424v3), activation editing; it needs no second model.
+
+    table: one row per neuron with cosine and activation_pre. The signs of both split the neurons
+    into TP, AN, TN and AP. Each of these groups is ranked by |cosine|. The `share` (β) of TP and
+    of AN with the largest |cosine| is weakened. The share of TN and of AP with the smallest is
+    strengthened. Returns the neurons to weaken, then those to strengthen.
     """
     toxic, positive = table["cosine"] > 0, table["activation_pre"] >= 0
     aligned = table["cosine"] != 0

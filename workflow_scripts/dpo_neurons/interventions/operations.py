@@ -1,4 +1,4 @@
-"""The registry of operations: what each one changes, how, and its predicted direct effect.
+"""The registry of operations: what each changes, how, and predicted effects.
 
 A plan names operations by the keys of OPERATIONS. To add an operation, add an entry: the engine
 (hooks), the check of plans and the prediction of effects read only this table.
@@ -48,7 +48,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class ActivationOperation(Operation):
-    """Changes activations m at the chosen positions to m · factor + offset, or to offset."""
+    """Changes activations m to m · factor + offset, or to offset."""
 
     set_terms: Callable[[ActivationTerms, Tensor, Tensor], None]
     """Sets factor and offset of the neurons of these indices, (n,), from values, (n,)."""
@@ -61,7 +61,7 @@ class ActivationOperation(Operation):
 
 @dataclass(frozen=True)
 class SourceOperation(Operation):
-    """Assigns to each prompt's neurons the activations of a source model on that prompt."""
+    """Assigns to neurons a source model's activations on each prompt."""
 
     values: Literal["prompt", "token"]
     """The source model's mean over its generated tokens, or its activation at each token."""
@@ -153,7 +153,7 @@ def _scale_vectors(vectors: Tensor, values: Tensor, basis: Tensor | None) -> Ten
 
 
 def _remove_directions(vectors: Tensor, values: Tensor, basis: Tensor | None) -> Tensor:
-    """Remove a share, `values`, of the vectors' parts along the basis; float64, rounded once."""
+    """Remove a share, `values`, of the vectors' parts along the basis, in float64."""
     assert basis is not None
     wide = vectors.double()
     return (wide - values[:, None] * (wide @ basis.T) @ basis).to(vectors)
@@ -181,5 +181,5 @@ def list_operations(kind: type[Operation]) -> list[str]:
 
 
 def needs_direction(name: str) -> bool:
-    """Return whether an operation needs the direction itself, which plans do not contain."""
+    """Return whether an operation needs the direction, which plans do not hold."""
     return getattr(OPERATIONS[name], "needs_direction", False)

@@ -1,4 +1,4 @@
-"""Plans of each kind of intervention: which neurons change, how, and to what value."""
+"""Plans of each kind of intervention."""
 
 from typing import Literal
 

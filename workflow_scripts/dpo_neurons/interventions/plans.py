@@ -1,4 +1,4 @@
-"""Plans: interventions as tables with the columns layer, neuron, operation and value."""
+"""Plans: interventions as tables of layer, neuron, operation and value."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,10 @@ WHOLE_LAYER = -1
 
 
 def make_plan(neurons: pd.DataFrame, operation: str, values: pd.Series | float) -> pd.DataFrame:
-    """Plan one operation on neurons (columns layer, neuron); values: one each, or one for all."""
+    """Plan one operation on neurons (columns layer, neuron).
+
+    values: one for each neuron, or one for all.
+    """
     plan = neurons[["layer", "neuron"]].assign(operation=operation, value=values)
     plan = plan.sort_values(["layer", "neuron"], ignore_index=True)
     return plan.astype({"layer": "int64", "neuron": "int64", "value": "float64"})
@@ -36,8 +39,9 @@ def subtraction_plan(layer: int, scale: float) -> pd.DataFrame:
 def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
     """Check that a plan fits a model.
 
-    Raises InputError for an unknown operation, a layer or neuron that the model does not have, a
-    value that is not finite, or two operations on the same thing, such as a neuron's activation.
+    Raises InputError for an unknown operation, for a layer or neuron that the model does not have,
+    and for a value that is not finite. Two operations on the same thing, such as a neuron's
+    activation, are an error too.
     """
     unknown = set(plan["operation"].unique()) - set(OPERATIONS)
     if unknown:

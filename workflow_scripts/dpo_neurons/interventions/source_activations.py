@@ -85,7 +85,7 @@ class SourceActivations(TokenObserver):
         self._step += 1
 
     def assign(self, layer: int, activations: Tensor, where: slice) -> Tensor:
-        """Return activations, (batch, positions, d_mlp) at `where`, with the second model's."""
+        """Return activations, (batch, positions, d_mlp), with the second model's."""
         neurons = self._neurons[layer].to(activations.device)
         if self._by_mean:
             given, going_on = self._means[layer], self._going_on[0]
@@ -103,7 +103,7 @@ class SourceActivations(TokenObserver):
         self._means, self._passes, self._going_on, self._step = {}, [], [], 0
 
     def _alive(self, tokens: Tensor) -> Tensor:
-        """Return, for each token, whether no end-of-sequence token came up to it: (batch, n)."""
+        """Return whether no end-of-sequence token came up to each token: (batch, n)."""
         ends = torch.tensor(end_tokens(self._model), dtype=tokens.dtype, device=tokens.device)
         return torch.isin(tokens, ends).logical_not().cumprod(dim=1).bool()
 
@@ -132,6 +132,6 @@ class SourceActivations(TokenObserver):
 
 
 def _running_mean(activations: Tensor) -> Tensor:
-    """Return the mean over each position and those before it: (batch, positions, n) float32."""
+    """Return the mean up to each position: (batch, positions, n) float32."""
     counts = torch.arange(1, activations.shape[1] + 1, device=activations.device)
     return activations.float().cumsum(dim=1) / counts[:, None]

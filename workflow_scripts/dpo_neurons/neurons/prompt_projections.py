@@ -39,7 +39,7 @@ def open_contributions(
 
 @dataclass(frozen=True)
 class PromptProjections:
-    """The parts of each prompt in the mean projections of sets of neurons, of one checkpoint."""
+    """Each prompt's parts of the mean projections of sets of neurons."""
 
     sums: np.ndarray
     """(n_prompts, n_sets): projection summed over a prompt's counted tokens and a set's neurons."""

@@ -23,7 +23,10 @@ SIGN_NAMES = {-1.0: "negative", 0.0: "zero", 1.0: "positive"}
 
 @dataclass(frozen=True)
 class Shift:
-    """The shift of the residual stream after one block, on prompts that both models continued."""
+    """The shift of the residual stream after one block.
+
+    It is measured on the prompts that both models continued.
+    """
 
     mean: np.ndarray
     """(d_model,) float64: after fine-tuning minus before, mean over prompts."""
@@ -161,7 +164,7 @@ def cosine(first: np.ndarray, second: np.ndarray) -> float:
 def shift_row(
     layer: int, n_prompts: int, shift: Shift, direction: np.ndarray
 ) -> dict[str, float | int]:
-    """Return the row of a layer: its mean shift, how far prompts share it, where it points."""
+    """Return the row of a layer, with measures of its mean shift."""
     length = float(np.linalg.norm(shift.mean))
     return {
         "layer": layer,
@@ -199,7 +202,7 @@ def prompt_rows(
 
 
 def quarter_layers(n_layers: int) -> list[int]:
-    """Return the layers at the quarters of the depth, the last included; all if there are few."""
+    """Return the layers at the quarters of the depth, the last included."""
     return sorted({max(round(n_layers * part / 4) - 1, 0) for part in (1, 2, 3, 4)})
 
 

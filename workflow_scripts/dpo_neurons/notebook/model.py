@@ -70,7 +70,7 @@ class Model:
         plan: pd.DataFrame | None = None,
         positions: Literal["last", "all"] = "last",
     ) -> pd.DataFrame:
-        """Continue prompts greedily; return one row per prompt, with continuation and token ids."""
+        """Continue prompts greedily; return one row per prompt."""
         size = first_batch_size("auto", self.model.device)
         block = nullcontext() if plan is None else self.apply_plan(plan, positions)
         with block:
@@ -116,7 +116,7 @@ class Model:
         window: int = 128,
         plan: pd.DataFrame | None = None,
     ) -> float:
-        """Measure the perplexity of texts in windows of tokens; a plan acts at all positions."""
+        """Measure the perplexity of texts; a plan acts at all positions."""
         size = first_batch_size("auto", self.model.device)
         block = nullcontext() if plan is None else self.apply_plan(plan, "all")
         with block:

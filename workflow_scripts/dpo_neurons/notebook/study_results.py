@@ -1,4 +1,4 @@
-"""A finished study in a notebook: its tables as data frames, its figures as charts."""
+"""A finished study in a notebook: data frames and charts."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:  # loaded where they are needed
 
 
 def open_study(folder: Path | str) -> StudyResults:
-    """Open the results of a study, such as "results/toy"; each method reads its own files.
+    """Open the results of a study, such as "results/toy".
 
+    Each method of the result reads its own files.
     Raises InputError if the folder does not hold the results of a study.
     """
     results = StudyResults(Path(folder))
@@ -53,7 +54,7 @@ class StudyResults:
 
     @property
     def interventions(self) -> pd.DataFrame:
-        """Return one row per intervention: its kind, the patch that it controls, its settings."""
+        """Return one row per intervention: kind, control_of, settings."""
         return read_csv(self._file("interventions.csv"))
 
     def table(self, model: str) -> pd.DataFrame:
@@ -69,28 +70,28 @@ class StudyResults:
         return read_csv(self._file("tables/comparison.csv"))
 
     def contributions(self, model: str, direction: str) -> pd.DataFrame:
-        """Return one row per neuron: cosine, activations, projections, reduction, group, rank."""
+        """Return one row per neuron: its activations, reduction, group and rank."""
         path = self._file(f"contributions/{model}/{direction}.parquet")
         return read_table(path, ("layer", "neuron", "reduction"), "contributions need")
 
     def groups(self, model: str, direction: str) -> pd.DataFrame:
-        """Return one row per neuron group: neurons, reduction and share with their intervals."""
+        """Return one row per neuron group: neurons, reduction, share, intervals."""
         return read_csv(self._file(f"groups/{model}/{direction}.csv"))
 
     def plan(self, model: str, intervention: str) -> pd.DataFrame:
-        """Return a row for each change of an intervention: layer, neuron, operation, value."""
+        """Return one row per change: layer, neuron, operation, value."""
         path = self._file(f"plans/{model}/{intervention}.parquet")
         return read_table(path, ("layer", "neuron", "operation", "value"), "a plan needs")
 
     def generations(
         self, model: str, intervention: str, prompts: str = "challenge_prompts"
     ) -> pd.DataFrame:
-        """Return one row per prompt: prompt, continuation and the continuation's token ids."""
+        """Return one row per prompt: prompt, continuation and its token ids."""
         path = self._file(f"generations/{model}/{intervention}/{prompts}.jsonl")
         return pd.DataFrame(read_jsonl(path, ("prompt", "continuation")))
 
     def scores(self, model: str, intervention: str) -> pd.DataFrame:
-        """Return a row for each continuation of the challenge prompts; toxicity comes first."""
+        """Return one row per challenge continuation; toxicity comes first."""
         path = self._file(f"scores/{model}/{intervention}.parquet")
         return read_table(path, ("toxicity",), "scores need")
 
@@ -101,9 +102,10 @@ class StudyResults:
         return read_direction(self._file(f"directions/{model}/{direction}.safetensors"))
 
     def activations(self, model: str, capture: str = "pre") -> AbstractContextManager[h5py.File]:
-        """Open an activation cache in a `with` block; `cache["mlp_post_mean"][:]` is an array.
+        """Open an activation cache, for a `with` block.
 
-        capture: pre, post, or the name of an intervention with captured activations.
+        `cache["mlp_post_mean"][:]` is an array. capture: pre, post, or the name of an intervention
+        with captured activations.
         """
         from dpo_neurons.activations.cache import open_cache
 
@@ -120,7 +122,7 @@ class StudyResults:
         return alt.Chart.from_json(path.read_text(encoding="utf-8"))
 
     def _file(self, name: str) -> Path:
-        """Return a result's path; raise InputError with the existing results if it is missing."""
+        """Return a result's path; if it is missing, raise InputError."""
         path = self.folder / name
         if not path.is_file():
             there = ", ".join(_stems(path.parent, folders=True)) or "nothing"

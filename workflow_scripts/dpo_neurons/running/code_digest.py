@@ -46,7 +46,7 @@ def code_digest(program: Path, root: Path) -> str:
 
 
 def reached_definitions(program: Path, root: Path) -> set[tuple[str, str]]:
-    """Return what the digest covers: pairs of a module and a name defined at its top level.
+    """Return what the digest covers: pairs of a module and a top-level name.
 
     Statements that define no name appear as "<module>". Raises the same errors as `code_digest`.
     """
@@ -184,7 +184,7 @@ class _Tree:
         return not unit.waits or any(not isinstance(target, _External) for target in targets)
 
     def _meanings(self, module: str, references: References) -> dict[Chain, set[Target]]:
-        """Return what each reference in a module may mean; locals and builtins mean nothing."""
+        """Return the possible meanings of a module's references; locals have none."""
         return {chain: self._members(module, chain) for chain in references.chains}
 
     def _members(

@@ -31,7 +31,7 @@ def lease_device(device: str) -> Iterator[str]:
 
 @contextmanager
 def lease_devices(device: str, gpus: int) -> Iterator[list[str]]:
-    """Yield torch devices for the block: ["cpu"], or CUDA devices that no other job holds.
+    """Yield torch devices for the block: ["cpu"], or CUDA devices of its own.
 
     device: "auto" (GPUs if this machine has any), "cpu" or "cuda". gpus: how many to lease. Waits
     until that many are free at once.

@@ -1,4 +1,4 @@
-"""Facts that rules need for their resources: numbers of GPUs, sizes of checkpoints."""
+"""Facts for the resources of rules: numbers of GPUs, sizes of checkpoints."""
 
 import os
 from pathlib import Path

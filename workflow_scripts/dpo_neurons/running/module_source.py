@@ -154,7 +154,7 @@ def _bound_names(node: ast.AST) -> set[str]:
 
 
 def _evaluated_on_import(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the calls, decorators and base classes that an import of the module evaluates."""
+    """Yield the calls, decorators and base classes that an import evaluates."""
     inner: list[ast.AST | None] = list(ast.iter_child_nodes(node))
     match node:
         case ast.Call():

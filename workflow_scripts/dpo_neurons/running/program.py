@@ -1,4 +1,4 @@
-"""What all programs share: logging, command-line arguments, threads, users' errors."""
+"""What all programs share: logging, arguments, threads, users' errors."""
 
 import argparse
 import fcntl

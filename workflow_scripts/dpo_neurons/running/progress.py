@@ -1,4 +1,4 @@
-"""Progress of a job with rate and remaining time: a bar in its log, lines on the terminal."""
+"""Progress of a job: a bar in its log, lines on the terminal."""
 
 import sys
 import time
@@ -47,7 +47,7 @@ class Progress(tqdm):  # type: ignore[misc]  # tqdm has no types
 
 
 def job_name(command: list[str]) -> str:
-    """Return a job's name on the terminal: its program and the first file that it writes."""
+    """Return a job's name for the terminal: its program and its first output."""
     for option, value in pairwise(command):
         if option.startswith("--") and option.endswith("output"):
             return f"{Path(command[0]).stem} {value}"

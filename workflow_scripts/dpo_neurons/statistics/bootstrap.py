@@ -28,7 +28,7 @@ def resampled_sums(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
 
 
 def interval(statistics: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bounds of the central `level` share of resampled statistics, along axis 0."""
+    """Return the bounds of the central `level` share of statistics, along axis 0."""
     tail = (1 - level) / 2
     low, high = np.quantile(statistics, [tail, 1 - tail], axis=0)
     return low, high

@@ -1,4 +1,4 @@
-"""Paired comparisons: sign-flip permutation tests, and Holm's correction for many tests."""
+"""Paired comparisons: sign-flip tests, and Holm's correction."""
 
 import numpy as np
 
