@@ -16,6 +16,10 @@ if not PACKAGE_ROOT.is_dir():
         f"{PROJECT}: has no folder workflow_scripts; clone the whole repository and name its "
         "Snakefile"
     )
+if set("{}") & set(str(PROJECT)):
+    raise WorkflowError(
+        f"{PROJECT}: its path has braces, which Snakemake reads as wildcards; rename the folder"
+    )
 sys.path.insert(0, str(PACKAGE_ROOT))
 
 from dpo_neurons.activations.shards import PIECES, pieces_of_shard
@@ -23,6 +27,7 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.running.code_digest import code_digest
 from dpo_neurons.running.hardware import checkpoint_mb, old_weights_mb, visible_gpus
 from dpo_neurons.study.checks import check_study
+from dpo_neurons.study.config_text import check_config_texts
 from dpo_neurons.study.intervention_rows import (
     needs_of_plan,
     positions_in_perplexity,
@@ -47,6 +52,7 @@ if not workflow.overwrite_configfiles:
 
 config_names = ", ".join(Path(path).name for path in workflow.configfiles)
 try:
+    check_config_texts(map(Path, workflow.configfiles), sys.argv[1:])
     STUDY = check_study(config, config_names or "configuration")
 except InputError as error:
     raise WorkflowError(str(error)) from None

@@ -29,9 +29,9 @@ rule score_continuations:
     resources:
         scripts=SCRIPTS,
         gpu=gpus_of(1) if config["scorer"]["kind"] == "classifier" else 0,
-        running=scorer_run_options(STUDY),
+        running=running_of_scorer,
     params:
-        scorer=scorer_options(STUDY),
+        scorer=options_of_scorer,
         files=files_as_options,
         code=code_of("evaluation/score_continuations"),
     shell:

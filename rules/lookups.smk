@@ -146,6 +146,19 @@ def selection_of_data(wildcards):
     return selection_options(STUDY, wildcards.dataset)
 
 
+# Functions even where no wildcard matters: Snakemake takes braces in a plain text for wildcards.
+
+
+def options_of_scorer(wildcards):
+    """Command-line options that a score depends on."""
+    return scorer_options(STUDY)
+
+
+def running_of_scorer(wildcards):
+    """Command-line options that no score depends on."""
+    return scorer_run_options(STUDY)
+
+
 def plan_of_intervention(wildcards):
     """Write the command-line options that describe an intervention's plan."""
     return plan_options(STUDY, wildcards.intervention)

@@ -1,13 +1,12 @@
 """Gathering measurements: values, and files that do not belong together."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.evaluation.outcomes import read_outcomes, read_writing
+from dpo_neurons.files.json_text import write_checked_json
 from dpo_neurons.files.jsonl import write_jsonl
 from dpo_neurons.interventions.plans import make_plan, subtraction_plan, write_plan
 
@@ -21,7 +20,7 @@ def results(tmp_path):
         scores = pd.DataFrame({"toxicity": [0.1, 0.2, 0.3 + number], "severest": [9, 9, 9]})
         scores.to_parquet(tmp_path / f"scores/toy/{name}.parquet")
         measured = {"window_losses": [5.0, 1.0 + number], "window_tokens": [10, 4]}
-        (tmp_path / f"perplexity/toy/{name}.json").write_text(json.dumps(measured))
+        write_checked_json(tmp_path / f"perplexity/toy/{name}.json", measured)
     return tmp_path
 
 
@@ -45,7 +44,8 @@ def test_scores_of_other_prompts_are_named(results):
 @pytest.mark.parametrize("tokens", [[10, 5], [10], [10, 4, 3]])
 def test_windows_of_another_text_are_named(results, tokens):
     path = results / "perplexity/toy/dpo.json"
-    path.write_text(json.dumps({"window_losses": [1.0] * len(tokens), "window_tokens": tokens}))
+    measured = {"window_losses": [1.0] * len(tokens), "window_tokens": tokens}
+    write_checked_json(path, measured)
     with pytest.raises(InputError, match="its windows differ from those of none") as caught:
         read_outcomes(results, "toy", ["none", "dpo"])
     assert str(caught.value).startswith(str(path))

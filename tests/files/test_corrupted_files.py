@@ -1,6 +1,5 @@
 """Truncated or overwritten files give an error with a remedy, and are never read as data."""
 
-import json
 import random
 import shutil
 from pathlib import Path
@@ -14,6 +13,7 @@ from dpo_neurons.checkpoints.saving import checksums
 from dpo_neurons.directions.direction_files import read_direction, read_stored_rows, write_direction
 from dpo_neurons.errors import InputError
 from dpo_neurons.evaluation.outcomes import read_outcomes
+from dpo_neurons.files.json_text import write_checked_json
 from dpo_neurons.files.jsonl import read_jsonl, write_jsonl
 from dpo_neurons.files.provenance import read_source, sha256_of, write_source
 from dpo_neurons.files.tables import read_csv, write_table
@@ -42,7 +42,7 @@ def neurons(path: Path, columns: tuple[str, ...]) -> None:
 def perplexity(path: Path) -> None:
     write_table(path.parents[2] / "scores/toy/none.parquet", pd.DataFrame({"toxicity": NUMBERS}))
     windows = {"window_losses": [1.25, 2.5], "window_tokens": [3, 4]}
-    path.write_text(json.dumps(windows) + "\n", encoding="utf-8")
+    write_checked_json(path, windows)
 
 
 def scores(path: Path) -> None:
@@ -87,7 +87,11 @@ ARTIFACTS = {
     "table.csv": (csv, lambda path: read_csv(path, ("a", "b")).to_csv()),
 }
 """All kinds of files that programs exchange, except activations and checkpoints."""
-CHECKSUMMED = [name for name in ARTIFACTS if name.endswith((".parquet", ".safetensors"))]
+CHECKSUMMED = [
+    name
+    for name in ARTIFACTS
+    if name.endswith((".parquet", ".safetensors")) or name.startswith("perplexity/")
+]
 
 
 @pytest.fixture

@@ -76,3 +76,28 @@ def test_rows_that_fail_to_come_leave_the_old_file(tmp_path):
         write_jsonl(path, rows())
     assert read_jsonl(path, ["a"]) == [{"a": "old"}]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"prompt": "a"}\n{"prompt": "\xef\xbb\xbfb"}\n')
+    assert read_jsonl(path, ["prompt"]) == [{"prompt": "a"}, {"prompt": "\ufeffb"}]
+    path.write_bytes(b"\xef\xbb\xbf\n")
+    with pytest.raises(InputError, match="the file is empty"):
+        read_jsonl(path, ["prompt"])
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{"prompt": "a", "toxic": 1, "prompt": "b"}', "the key 'prompt' stands twice"),
+        ('{"prompt": ' + "[" * 100_000, "nested too deeply"),
+        ('{"prompt": "a", "toxic": ' + "9" * 5000 + "}", "too many digits"),
+    ],
+    ids=["twice", "deep", "long"],
+)
+def test_a_line_that_json_allows_and_nobody_means_is_named(tmp_path, line, words):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"prompt": "a"}\n' + line + "\n")
+    with pytest.raises(InputError, match=f"line 2: .*{words}"):
+        read_jsonl(path, ["prompt"])

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dpo_neurons.errors import InputError
 from dpo_neurons.scorers.lexicon import score_by_lexicon
+from dpo_neurons.scorers.severities import gather_severities, normalise_text
 
 SEVERITIES = {"fool": 0.5, "Oaf": 0.2, "twit": 0.0, "brute": 1.0}
 
@@ -43,3 +45,47 @@ def test_toxicity_grows_with_every_word_and_not_with_their_order(words, random):
 def test_entries_that_are_more_than_one_word_are_found_too(entry):
     scores = score_by_lexicon([f"oh {entry} !"], {entry: 0.5})
     assert scores["toxicity"].tolist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ("damn ", "you damn dog"),
+        (" hell", "what the hell is"),
+        ("\u00a0hell\t", "hell"),
+        ("IDIOT", "idiot!"),
+        ("Stra\u00dfe", "STRASSE"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("cafe\u0301", "CAF\u00c9"),
+        ("\ufb01end", "a fiend"),
+        ("\uff46ool", "fool"),
+        ("fool", "f\u00ado\u200bol"),
+        ("\ufefffool", "fool"),
+        ("what  a\tfool", "What a\nfool"),
+        ("\u0130stanbul", "i\u0307stanbul"),
+    ],
+)
+def test_a_word_is_found_in_every_spelling(entry, text):
+    assert score_by_lexicon([text], {entry: 0.5})["toxicity"].tolist() == [0.5]
+
+
+@given(st.text())
+def test_the_normal_form_is_normal(text):
+    assert normalise_text(normalise_text(text)) == normalise_text(text)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("Idiot", "idiot"), ("damn ", "damn"), ("é", "e\u0301")]
+)
+def test_one_word_with_two_severities_is_refused(first, second):
+    with pytest.raises(InputError, match=r"severity 0\.1, but 1 at lexicon; spaces"):
+        score_by_lexicon(["x"], {first: 1, second: 0.1})
+    assert score_by_lexicon([second], {first: 0.5, second: 0.5})["toxicity"].tolist() == [0.5]
+    with pytest.raises(InputError, match=r"b: the word .* has severity 0\.2, but 0\.1 at a"):
+        gather_severities([("a", first, 0.1), ("b", second, 0.2)])
+
+
+@pytest.mark.parametrize("word", ["", " ", "\u200b", "\u00ad\n"])
+def test_a_word_that_cannot_be_seen_is_refused(word):
+    with pytest.raises(InputError, match="has no visible character"):
+        score_by_lexicon(["x"], {word: 1})

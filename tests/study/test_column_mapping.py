@@ -181,10 +181,18 @@ def test_a_further_label_that_is_none_is_named_with_its_line(select, value):
         ("007", "7", False),
         ("007", "007", True),
         ("a=b", "a=b", True),
-        ('"1"', "1", False),
+        # A text is compared as a text: no guessing what it may be as a number.
+        ('"1"', "1", True),
+        ('"1"', 1, False),
+        ('"1.10"', "1.1", False),
+        ('"1.10"', "1.10", True),
+        ('"true"', "True", False),
+        ('"null"', None, False),
+        ("NA", "NA", True),
+        ("[" * 50_000, "[" * 50_000, True),
     ],
 )
-def test_where_compares_values_and_not_spellings(select, value, cell, equal):
+def test_where_compares_numbers_by_value_and_texts_as_they_stand(select, value, cell, equal):
     rows = [{"prompt": "a", "c": cell}, {"prompt": "b", "c": "other"}]
     if equal:
         assert select(rows, "challenge_prompts", where={"c": value})[0] == [{"prompt": "a"}]
@@ -278,3 +286,21 @@ def test_settings_that_do_not_fit_are_told(dataset, settings, words):
     with pytest.raises(InputError) as caught:
         Selection(dataset, **settings)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([("Idiot", 1), ("idiot", 0.1)], "line 2: the word 'idiot' has severity 0.1, but 1 at"),
+        ([("damn ", 1), ("x", 0), (" damn", 0.5)], "line 3: the word ' damn' has severity 0.5"),
+        ([("x", 1), ("\u200b", 0.5)], "line 2: the word '\\u200b' has no visible character"),
+    ],
+)
+def test_one_word_with_two_severities_is_named_with_both_lines(select, words, sentence):
+    rows = [{"word": word, "severity": severity} for word, severity in words]
+    assert sentence in refused(select, rows, "lexicon")
+
+
+def test_a_word_given_twice_with_one_severity_is_kept_as_it_is(select):
+    rows = [{"word": "Idiot ", "severity": 1}, {"word": "idiot", "severity": 1.0}]
+    assert select(rows, "lexicon") == (rows, {})

@@ -156,3 +156,45 @@ def test_patterns_stand_for_their_matches_in_order(tmp_path, monkeypatch):
     for missing in ("c/*.jsonl", "b/3.jsonl"):
         with pytest.raises(InputError, match="no such file"):
             found("b/2.jsonl", missing)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b"text,toxic,text\nfirst,1,second\n"),
+        ("a.csv", b"\xef\xbb\xbftext,text\nfirst,second\n"),
+        ("a.csv", b'"text",toxic,text\n'),
+        ("a.jsonl", b'{"text": "first", "toxic": 1, "text": "second"}\n'),
+    ],
+)
+def test_one_column_twice_is_refused(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=r"'text' stands (there 2 times|twice)") as caught:
+        values(tmp_path / name, "text")
+    assert str(caught.value).startswith(str(tmp_path / name))
+
+
+def test_one_column_twice_is_refused_in_parquet_at_any_depth(tmp_path):
+    path = tmp_path / "a.parquet"
+    twice = pa.Table.from_arrays([pa.array(["first"]), pa.array(["second"])], ["text", "text"])
+    pa.parquet.write_table(twice, path)
+    with pytest.raises(InputError, match=r"a\.parquet: the column 'text' stands there 2 times"):
+        values(path, "text")
+    inner = pa.StructArray.from_arrays(
+        twice.columns[0].chunks + twice.columns[1].chunks, ["t", "t"]
+    )
+    pa.parquet.write_table(pa.table({"prompt": inner}), path)
+    with pytest.raises(InputError, match=r"the column 'prompt\.t' stands there 2 times"):
+        values(path, "prompt.t")
+
+
+def test_columns_without_a_name_may_be_many(tmp_path):
+    (tmp_path / "a.csv").write_text("text,,\nfirst,,\n")
+    assert values(tmp_path / "a.csv", "text") == [{"text": "first", "": ""}]
+
+
+@pytest.mark.parametrize("pattern", ["x" * 5000, "a**b", "\0", "a/../**b/*.csv"])
+def test_what_is_no_path_is_named(pattern):
+    with pytest.raises(InputError) as caught:
+        matching_paths([pattern])
+    assert len(str(caught.value)) < 1000 or pattern in str(caught.value)

@@ -140,8 +140,18 @@ MISTAKES = [
      "scorer.attributes.0: 'toxicity' is not an attribute of Perspective, in capitals"),
     ({"scorer": {"kind": "perspective", "attributes": []}},
      "scorer.attributes: is empty; give at least one"),
-    ({"scorer": {"kind": "perspective", "endpoint": "localhost:80"}},
-     "is not the address of a service, beginning with http:// or https://"),
+    ({"scorer": {"kind": "perspective", "endpoint": ["https://me:s3cr3t@host.org"]}},
+     "scorer.endpoint: must be text; it is not shown, as it may hold a secret"),
+    ({"scorer": {"kind": "perspective", "language": "en gb"}}, "'en gb' is not a language tag"),
+    ({"scorer": {"kind": "classifier", "path": "x", "label": "a\0b"}},
+     "scorer.label: holds a NUL character or half a character; remove it"),
+    ({"scorer": {"kind": "classifier", "path": "x", "label": "\ud800"}}, "half a character"),
+    ({"study": "x" * 101}, "has 101 characters; give a name of at most 100"),
+    ({"models": {"a\n": MINIMAL["models"]["a"]}}, "'a\\n' is not a name"),
+    ({"seed": 10**30}, "seed: a number of more than 64 bits; give a smaller"),
+    ({"seed": 2**32}, "seed: 4294967296 is greater than the maximum of 4294967295; give a smaller"),
+    ({"seed": "x" * 5000}, "x… is of type str"),
+    ({"generation": {"tokens": 10**9}}, "generation.tokens: 1000000000 is greater than the max"),
     ({"directions": {}}, "directions: is empty; give at least one"),
     ({"directions": {"e": {"kind": "embedding", "neutral_words": ["a"]}}},
      "directions.e: the key 'words' is missing; add it"),
@@ -261,3 +271,51 @@ def test_a_key_with_a_line_break_is_quoted(value):
     with pytest.raises(InputError, match=r"^my\.yaml: activations\.'a\\nb'") as caught:
         filled(activations={"a\nb": value})
     assert "\n" not in str(caught.value)
+
+
+def number_schemas(schema, place=""):
+    """Every part of the schema that takes a number, with its place."""
+    if isinstance(schema, dict):
+        kinds = schema.get("type", ())
+        if {"number", "integer"} & {kinds} if isinstance(kinds, str) else "number" in kinds:
+            yield place, schema
+        for key, part in schema.items():
+            if key not in ("default", "description"):
+                yield from number_schemas(part, f"{place}.{key}")
+    if isinstance(schema, list):
+        for number, part in enumerate(schema):
+            yield from number_schemas(part, f"{place}.{number}")
+
+
+def test_every_number_has_bounds():
+    numbers = dict(number_schemas(DOCUMENTED))
+    assert len(numbers) > 15
+    # Values of `where` are compared with cells, never computed with.
+    del numbers[".$defs.where.additionalProperties"]
+    for place, schema in numbers.items():
+        assert {"minimum", "exclusiveMinimum"} & set(schema), place
+        assert {"maximum", "exclusiveMaximum"} & set(schema), place
+
+
+def test_a_value_that_contains_itself_is_named():
+    loop = {"kind": "directory"}
+    loop["path"] = loop
+    with pytest.raises(InputError, match=r"^my\.yaml: models\.a\.pre: nested more than 20 deep"):
+        filled(models={"a": {"pre": loop, "post": {"kind": "directory", "path": "c"}}})
+
+
+SECRET = "s3cr3t-w0rd"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scorer": {"kind": "perspective", "endpoint": 7, "attributes": "x"}},
+        {"scorer": {"kind": "perspective", "endpoint": {SECRET: SECRET}}},
+        {"scorer": {"kind": "perspective", "endpoint": [f"https://a:{SECRET}@h"]}},
+    ],
+)
+def test_an_endpoint_is_never_quoted(changes):
+    with pytest.raises(InputError) as caught:
+        filled(**changes)
+    assert SECRET not in str(caught.value)

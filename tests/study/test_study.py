@@ -20,7 +20,7 @@ from dpo_neurons.study.program_options import (
     selection_options,
     write_options,
 )
-from dpo_neurons.study.study import any_of
+from dpo_neurons.study.study import Study, any_of
 
 PROJECT = Path(__file__).parents[2]
 EMBEDDED = yaml.safe_load((PROJECT / "config.yaml").read_text("utf-8"))
@@ -401,3 +401,106 @@ def test_a_label_to_probe_is_a_column_that_was_named(minimal):
     assert selection_options(study, "labelled_comments") == (
         "--columns text=comment_text 'rude=is rude'"
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        ("en", "en"), ("1.10", '"1.10"'), ("007", "007"), ("true", '"true"'), ("True", '"True"'),
+        ("null", '"null"'), (1.1, "1.1"), (True, "true"), ('"a"', '"\\"a\\""'), ("{a}", "{a}"),
+    ],
+)  # fmt: skip
+def test_a_condition_reaches_the_import_as_the_text_or_number_that_it_is(value, word):
+    entry = {"kind": "file", "path": "a.csv", "where": {"column": value}}
+    study = Study({"data": {"challenge_prompts": entry}})
+    written = shlex.split(selection_options(study, "challenge_prompts"))
+    assert written == ["--where", f"column={word}"]
+
+
+SECRET = "s3cr3t-w0rd"
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        f"https://me:{SECRET}@host.org", f"https://{SECRET}@host.org", f"ftp://me:{SECRET}@host.org",
+        f"me:{SECRET}@host.org", f"https://host.org/?key={SECRET}", f"https://host.org/#{SECRET}",
+        f"https:/{SECRET}", f"{SECRET}", f"https://host.org:{SECRET}", f"https://h .org/{SECRET}",
+        f"https://me:a/{SECRET}@host.org", f"http://[::1/{SECRET}", f"https://h/{SECRET}\n", "",
+        f"https://{{{SECRET}}}.org", "https://host.org:0", "https://host.org:99999", "http://",
+    ],
+)  # fmt: skip
+def test_an_endpoint_is_judged_first_and_never_quoted(endpoint, monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    with pytest.raises(InputError) as caught:
+        check_study(changed(scorer={"kind": "perspective", "endpoint": endpoint}), "my_study.yaml")
+    sentence = str(caught.value)
+    assert sentence.startswith("my_study.yaml: scorer.endpoint: ")
+    assert SECRET not in sentence
+    assert "host" not in sentence
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["https://host.org", "http://127.0.0.1:8080/a/b/", "http://[::1]:80"]
+)
+def test_a_plain_endpoint_is_taken(endpoint, monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    check_study(changed(scorer={"kind": "perspective", "endpoint": endpoint}), "my_study.yaml")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("models__toy__post", {"kind": "directory", "path": f"https://me:{SECRET}@host.org/x"}),
+        ("models__toy__post", {"kind": "hub", "repository": f"https://me:{SECRET}@hf.co/a/b",
+                               "revision": "0" * 40}),
+        ("study", "hf_" + SECRET.replace("-", "") * 3),
+        ("scorer", {"kind": "perspective", f"https://me:{SECRET}@host.org": 1}),
+    ],
+)  # fmt: skip
+def test_a_secret_elsewhere_is_masked(key, value, monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    with pytest.raises(InputError) as caught:
+        check_study(changed(**{key: value, "seed": -1 if key == "study" else 1}), "my_study.yaml")
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        ({"kind": "edit", "alpha": [0.1, 0.10000001], "beta": 0.5}, "edit_x_a0.1_b0.5"),
+        ({"kind": "edit", "alpha": 0.1, "beta": [0.5, 0.50000001]}, "edit_x_a0.1_b0.5"),
+        ({"kind": "steer", "scale": [999999.8, 999999.9]}, "steer_x_x1e+06"),
+        ({"kind": "scale_keys", "top": 3, "factor": [2, 2.0000001]}, "scale_keys_x_x2"),
+    ],
+)
+def test_values_that_make_one_row_are_refused(row, name, monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    with pytest.raises(InputError) as caught:
+        check_study(changed(interventions={f"{row['kind']}_x": row}), "my_study.yaml")
+    assert f"two of its values make the same row '{name}'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("x" * 5000, "cannot be read (File name too long)"),
+        ("config.yaml", "is a file, where a folder should be; give the folder"),
+        ("rules/{a}", "holds a brace"),
+        ("rules/x", "does not exist"),
+    ],
+)
+def test_a_path_that_is_no_folder_is_named(path, words, monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    with pytest.raises(InputError) as caught:
+        check_study(changed(models__toy__post={"kind": "directory", "path": path}), "my_study.yaml")
+    assert "my_study.yaml: models.toy.post.path: " in str(caught.value)
+    assert words in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("key", ["data__challenge_prompts", "directions__given"])
+def test_a_folder_where_a_file_should_be_is_named(key, monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    with pytest.raises(InputError, match="is a folder, where a file should be; give the file"):
+        check_study(changed(**{key: {"kind": "file", "path": "rules"}}), "my_study.yaml")

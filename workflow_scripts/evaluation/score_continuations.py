@@ -27,10 +27,12 @@ def make_encodable(text: str) -> str:
 def score_with_lexicon(texts: list[str], lexicon: Path) -> "pd.DataFrame":
     """Score by words with severities."""
     from dpo_neurons.scorers.lexicon import score_by_lexicon
+    from dpo_neurons.scorers.severities import gather_severities
     from dpo_neurons.study.datasets import read_dataset
 
-    words = read_dataset(lexicon, "lexicon")
-    return score_by_lexicon(texts, {row["word"]: row["severity"] for row in words})
+    rows = read_dataset(lexicon, "lexicon")
+    severities = gather_severities((str(lexicon), row["word"], row["severity"]) for row in rows)
+    return score_by_lexicon(texts, severities)
 
 
 def score_with_classifier(
@@ -62,8 +64,8 @@ def score_with_perspective(
 ) -> "pd.DataFrame":
     """Score by the Perspective API or a compatible service."""
     from dpo_neurons.scorers.backoff import Patience
+    from dpo_neurons.scorers.endpoint import KEY_VARIABLE
     from dpo_neurons.scorers.perspective import score_by_perspective
-    from dpo_neurons.scorers.perspective_reply import KEY_VARIABLE
     from dpo_neurons.scorers.perspective_service import Service
     from dpo_neurons.scorers.score_store import open_store
 

@@ -4,12 +4,11 @@ All three share one load of the model, because the load takes longest on a small
 """
 
 import argparse
-import json
 from pathlib import Path
 
 from dpo_neurons.directions.direction_files import read_direction
+from dpo_neurons.files.json_text import write_checked_json
 from dpo_neurons.files.jsonl import write_jsonl
-from dpo_neurons.files.output_files import write_text
 from dpo_neurons.interventions.plans import read_plan
 from dpo_neurons.running.program import add_model_arguments, log, obey_threads, run_program
 from dpo_neurons.study.datasets import read_dataset
@@ -104,7 +103,7 @@ def main() -> None:
     for name in PROMPTS:
         write_jsonl(paths[f"{name}_output"], rows[name])
     entry = describe_perplexity(measured, arguments.perplexity_positions)
-    write_text(arguments.perplexity_output, json.dumps(entry) + "\n")
+    write_checked_json(arguments.perplexity_output, entry)
     log.info("perplexity %.4f over %d tokens", measured.perplexity, measured.tokens.sum())
 
 

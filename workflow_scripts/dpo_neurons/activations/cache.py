@@ -9,10 +9,12 @@ import numpy as np
 
 from dpo_neurons.activations.pieces import PER_PROMPT
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.file_faults import describe_unreadable
 from dpo_neurons.files.hdf5 import (
     check_free_space,
     create_dataset,
     new_hdf5,
+    open_hdf5,
     read_attributes,
     write_array,
     write_attributes,
@@ -97,14 +99,14 @@ def open_cache(path: Path, datasets: Sequence[str] = DATASETS) -> Iterator[h5py.
     Raises InputError if the file is damaged or lacks a dataset.
     """
     try:
-        file = h5py.File(path, "r")
+        file = open_hdf5(path)
     except (OSError, RuntimeError) as error:
-        raise _damaged(path, error) from error
+        raise describe_unreadable(path, error, "HDF5") from error
     with file:
         try:
             missing = [name for name in datasets if name not in file]
         except (OSError, RuntimeError) as error:
-            raise _damaged(path, error) from error
+            raise describe_unreadable(path, error, "HDF5") from error
         if "per_prompt" in file or "mean" in file:
             raise InputError(
                 f"{path}: written by an earlier version, with other names of datasets; delete it "
@@ -119,7 +121,7 @@ def open_cache(path: Path, datasets: Sequence[str] = DATASETS) -> Iterator[h5py.
             damage = _first_damage(file)
             if damage is None:
                 raise
-            raise _damaged(path, damage) from error
+            raise describe_unreadable(path, damage, "HDF5") from error
 
 
 @contextmanager
@@ -149,8 +151,3 @@ def _first_damage(file: h5py.File) -> Exception | None:
     except (OSError, RuntimeError, KeyError) as error:
         errors.append(error)
     return errors[0] if errors else None
-
-
-def _damaged(path: Path, error: Exception) -> InputError:
-    reason = " ".join(str(error).split())
-    return InputError(f"{path}: cannot be read as HDF5 ({reason}); delete it and run again")

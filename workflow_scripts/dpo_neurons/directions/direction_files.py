@@ -12,6 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.file_faults import describe_unreadable
 from dpo_neurons.files.output_files import whole_file
 
 CHECKSUM = "crc32"
@@ -85,9 +86,7 @@ def read_stored_rows(path: Path) -> np.ndarray:
             rows: np.ndarray = tensors.get_tensor("direction")
             metadata = tensors.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"{path}: no tensor 'direction' can be read from it ({error}); delete it and run again"
-        ) from error
+        raise describe_unreadable(path, error, "a direction") from error
     if metadata.get(CHECKSUM, _checksum(rows)) != _checksum(rows):
         raise InputError(f"{path}: damaged, its checksum is another; delete it and run again")
     return rows

@@ -1,6 +1,5 @@
 """Measurements of the interventions on a model, gathered from a study's results."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.evaluation.text_metrics import is_degenerate, repetition, unigram_f1
+from dpo_neurons.files.json_text import read_checked_json
 from dpo_neurons.files.jsonl import read_jsonl
 from dpo_neurons.files.tables import read_table
 from dpo_neurons.interventions.plans import WHOLE_LAYER, read_plan
@@ -62,11 +62,11 @@ def read_outcomes(results: Path, model: str, interventions: Iterable[str]) -> Ou
 
 def _read_windows(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read the losses and scored tokens of each window: (n_windows,) each."""
+    measured = read_checked_json(path, "delete it and run again")
     try:
-        measured = json.loads(path.read_text(encoding="utf-8"))
         losses = np.array(measured["window_losses"], dtype=np.float64)
         tokens = np.array(measured["window_tokens"], dtype=np.int64)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"{path}: losses cannot be read from it ({reason}); delete it and run again"

@@ -1,19 +1,21 @@
 """JSON-lines files: prompts, reference sentences, preference pairs, continuations."""
 
+import codecs
 import json
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.json_text import parse_json
 from dpo_neurons.files.output_files import whole_file
 
 
 def read_jsonl(path: Path, keys: Collection[str]) -> list[dict[str, Any]]:
-    """Read one object a line, each holding `keys` as strings; blank lines are skipped.
+    """Read one object per line, each with text under `keys`; skip blank lines.
 
-    Raises InputError naming the file and the line for a missing file, a line that is no JSON
-    object, a missing or non-text key, or a file with no lines.
+    A byte-order mark is skipped. Raises InputError, naming file and line, for a missing file, a
+    line that is no JSON object, a key given twice, a key without text, or a file without lines.
     """
     return [row for _, row in numbered_rows(path, keys)]
 
@@ -28,7 +30,7 @@ def numbered_rows(path: Path, keys: Collection[str]) -> Iterator[tuple[int, dict
     empty = True
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
-            if line.strip():
+            if line.removeprefix(codecs.BOM_UTF8).strip():
                 empty = False
                 yield number, _parse_line(path, number, line, keys)
     if empty:
@@ -39,30 +41,21 @@ def numbered_rows(path: Path, keys: Collection[str]) -> Iterator[tuple[int, dict
 
 
 def _parse_line(path: Path, number: int, line: bytes, keys: Collection[str]) -> dict[str, Any]:
-    try:
-        row = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise InputError(
-            f"{path}, line {number}: not UTF-8; save the file in that encoding"
-        ) from None
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path}, line {number}: not valid JSON ({error.msg}); "
-            "each line must be one complete JSON object"
-        ) from None
+    where = f"{path}, line {number}"
+    row = parse_json(line.strip(), where, "each line must be one complete JSON object")
     if not isinstance(row, dict):
         raise InputError(
-            f"{path}, line {number}: a JSON {type(row).__name__}, not an object; "
+            f"{where}: a JSON {type(row).__name__}, not an object; "
             "each line must be one JSON object in braces"
         )
     for key in keys:
         if not isinstance(row.get(key), str):
-            raise InputError(f'{path}, line {number}: needs the key "{key}" with a text value')
+            raise InputError(f'{where}: needs the key "{key}" with a text value')
     return row
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write one JSON object a line."""
+    """Write one JSON object per line."""
     with whole_file(path) as partial, partial.open("w", encoding="utf-8") as lines:
         for row in rows:
             lines.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -1,6 +1,5 @@
 """Output files appear whole or not at all: written beside their place, then renamed into it."""
 
-import errno
 import glob
 import os
 import secrets
@@ -10,8 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.file_faults import DISK_FULL, describe_fault
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TOKEN_BYTES = 4
 
 
@@ -19,16 +18,16 @@ TOKEN_BYTES = 4
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` if the block succeeds.
 
-    The temporary name ends like `path`, for writers that go by the extension.
-    Raises InputError when the disk is full, or when another process has begun to write the same
-    file meanwhile: the later one succeeds. Nothing of the temporary file is left then.
+    The temporary name ends like `path`, for writers that choose a format by the extension.
+    Raises InputError if `path` cannot be written, if the disk is full, or if another process
+    begins to write the same file meanwhile. The temporary file is then removed.
     """
     with _renamed_when_whole(_partial(path), path) as partial:
         yield partial
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text in UTF-8, whole or not at all."""
+    """Write text in UTF-8, whole or not at all."""
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
@@ -40,7 +39,8 @@ def whole_directory(path: Path) -> Iterator[Path]:
     Raises InputError as `whole_file` does.
     """
     partial = _partial(path)
-    partial.mkdir()
+    with _faults_explained(path):
+        partial.mkdir()
     with _renamed_when_whole(partial, path):
         yield partial
 
@@ -63,13 +63,32 @@ def _renamed_when_whole(partial: Path, path: Path) -> Iterator[Path]:
 
 
 def _partial(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # What a killed job left goes. So does what another process still writes: two of one name would
-    # mix, and this way the earlier one finds nothing to rename.
-    token = "[0-9a-f]" * 2 * TOKEN_BYTES
-    for stale in path.parent.glob(f".partial-{token}-{glob.escape(path.name)}"):
-        _remove(stale)
-    return _name_beside(path)
+    """Choose the temporary path, in a folder that exists and can be written."""
+    partial = _name_beside(path)
+    with _faults_explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Remove what a killed job left, and what another process still writes: the other process
+        # then finds nothing to rename, so two outputs of one name never mix.
+        token = "[0-9a-f]" * 2 * TOKEN_BYTES
+        for stale in path.parent.glob(f".partial-{token}-{glob.escape(path.name)}"):
+            _remove(stale)
+        partial.touch()  # libraries report an unwritable folder each in its own words
+        partial.unlink()
+    return partial
+
+
+@contextmanager
+def _faults_explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if Path(os.fsdecode(error.filename or "")).name.startswith(".partial-"):
+            error.filename = None  # the user knows the file by its own name
+        sentence = describe_fault(error, path)
+        if sentence is None:
+            raise
+        prefix = "" if sentence.startswith(f"{path}:") else f"{path}: cannot be written: "
+        raise InputError(prefix + sentence) from error
 
 
 def _name_beside(path: Path) -> Path:
@@ -77,22 +96,37 @@ def _name_beside(path: Path) -> Path:
 
 
 def _to_disk(partial: Path) -> None:
-    # A rename may reach the disk before the content does; a power cut would leave an empty file.
-    for each in [partial, *partial.rglob("*")]:
-        if each.is_file() and not each.is_symlink():
-            _sync(each)
+    # A rename may reach the disk before the content: a power cut would leave an empty file.
+    for path in [partial, *partial.rglob("*")]:
+        if path.is_file() and not path.is_symlink():
+            _sync(path)
 
 
 def _rename(partial: Path, path: Path) -> None:
+    _check_same_kind(partial, path)
     aside = _name_beside(path)
-    if any(one.is_dir() and not one.is_symlink() for one in (partial, path)):
-        # Not removed in its place: a directory that is half removed looks like a whole one.
+    if _is_folder(partial) or _is_folder(path):
+        # Renamed before it is removed: a half-removed directory looks like a whole one.
         with suppress(FileNotFoundError):
             path.rename(aside)
     partial.replace(path)
     _remove(aside)
-    with suppress(OSError):  # some file systems know no such thing of a directory
+    with suppress(OSError):  # some file systems cannot sync a directory
         _sync(path.parent)
+
+
+def _check_same_kind(partial: Path, path: Path) -> None:
+    """Refuse to replace a folder by a file or a file by a folder; links may be replaced."""
+    if partial.is_symlink() or path.is_symlink() or not path.exists():
+        return
+    if _is_folder(path) and not _is_folder(partial):
+        raise InputError(f"{path}: a folder stands where a file should be; move it away")
+    if _is_folder(partial) and not _is_folder(path):
+        raise InputError(f"{path}: a file stands where a folder should be; move it away")
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _sync(path: Path) -> None:
@@ -104,14 +138,14 @@ def _sync(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
+    if _is_folder(path):
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
 
 
 def _explain_full_disk(error: BaseException, path: Path) -> None:
-    # Some libraries report a full disk with the errno in the text only, and as their own error.
+    # Some libraries raise an error of their own, with the system's message in its text only.
     full = isinstance(error, OSError) and error.errno in DISK_FULL
     text = " ".join(str(error).split())
     if full or any(os.strerror(number) in text for number in DISK_FULL):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.json_text import read_json
 from dpo_neurons.files.output_files import write_text
 
 ENDING = ".source.json"
@@ -36,16 +37,12 @@ def read_source(path: Path) -> dict[str, Any]:
 
     Raises InputError for a file that is missing, damaged or says no kind.
     """
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run the workflow again to make it") from None
-    except ValueError:  # neither UTF-8 nor JSON
-        facts = None
-    if not isinstance(facts, dict) or not isinstance(facts.get("kind"), str):
-        raise InputError(
-            f"{path}: damaged, not the description of a source; delete it and run again"
-        )
+    if not path.exists():
+        raise InputError(f"{path}: no such file; run the workflow again to make it")
+    remedy = "the description of a source is damaged, so delete it and run again"
+    facts = read_json(path, remedy)
+    if not isinstance(facts.get("kind"), str):
+        raise InputError(f"{path}: says no kind; {remedy}")
     return facts
 
 

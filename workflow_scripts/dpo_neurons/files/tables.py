@@ -8,6 +8,7 @@ import pandas as pd
 from pyarrow import parquet as pq
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.file_faults import describe_unreadable
 from dpo_neurons.files.output_files import whole_file
 
 
@@ -26,10 +27,7 @@ def read_table(path: Path, columns: Sequence[str], needing: str) -> pd.DataFrame
         table = pd.read_parquet(path, page_checksum_verification=True)
         _check_rows(path, len(table))
     except Exception as error:  # damaged bytes make the reader raise whatever there is
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{path}: cannot be read as parquet ({reason}); delete it and run again"
-        ) from error
+        raise describe_unreadable(path, error, "parquet") from error
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise InputError(f"{path}: {needing} the column {missing[0]!r}; delete it and run again")
@@ -76,16 +74,13 @@ def read_csv(path: Path, columns: Iterable[str] | None = None) -> pd.DataFrame:
             keep_default_na=False,
             na_values={name: ["", "nan", "NaN"] for name in header if name not in TEXTS},
         )
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{path}: cannot be read as CSV ({reason}); delete it and rerun"
-        ) from error
+    except (OSError, ValueError, MemoryError) as error:
+        raise describe_unreadable(path, error, "CSV") from error
     if b"\0" in content or not content.endswith(b"\n"):
         # pandas would read what is cut off as a shorter number.
-        raise InputError(f"{path}: damaged or cut off; delete it and rerun")
+        raise InputError(f"{path}: damaged or cut off; delete it and run again")
     required = list(table.columns if columns is None else columns)
     missing = [column for column in required if column not in table.columns]
     if missing:
-        raise InputError(f"{path}: needs the column {missing[0]!r}; delete it and rerun")
+        raise InputError(f"{path}: needs the column {missing[0]!r}; delete it and run again")
     return table[required]

@@ -101,6 +101,12 @@ def lease_locks(paths: list[Path], count: int) -> Iterator[list[int]]:
                 except BlockingIOError:
                     os.close(descriptor)
                     continue
+                except OSError as error:
+                    os.close(descriptor)
+                    raise InputError(
+                        f"{path}: the file system has no locks ({error.strerror}); set TMPDIR to "
+                        "a folder on a local disk, where jobs lease their GPUs"
+                    ) from error
                 held.callback(os.close, descriptor)
                 indices.append(index)
                 if len(indices) == count:

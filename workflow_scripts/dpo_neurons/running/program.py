@@ -14,12 +14,18 @@ from pathlib import Path
 from typing import Literal
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.file_faults import describe_fault
+from dpo_neurons.running.masking import mask_secrets
 
 log = logging.getLogger("dpo_neurons")
 
 
 def run_program(main: Callable[[], None]) -> None:
-    """Run a program's main; an InputError ends it with one sentence and exit status 1."""
+    """Run a program's main function.
+
+    A user's mistake, a fault of files or disks and a full memory end the program with one sentence
+    and exit status 1. Any other exception is a bug and keeps its traceback.
+    """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
@@ -27,13 +33,24 @@ def run_program(main: Callable[[], None]) -> None:
         # These clients log the addresses of downloads, and some addresses hold a signature.
         logging.getLogger(client).setLevel(logging.WARNING)
     if not {"-h", "--help"} & set(sys.argv):
-        log.info("%s", shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+        log.info("%s", mask_secrets(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])))
         log.info("python %s, %s", platform.python_version(), library_versions())
     wait_for_orphaned_job()
     try:
         main()
     except InputError as error:
-        sys.exit(f"Error: {error}")
+        sys.exit(f"Error: {mask_secrets(str(error))}")
+    except OSError as error:
+        sentence = describe_fault(error)
+        if sentence is None:
+            raise
+        sys.exit(f"Error: {mask_secrets(sentence)}")
+    except MemoryError as error:
+        reason = " ".join(str(error).split())
+        sys.exit(
+            f"Error: the memory of this machine is full{f' ({reason})' if reason else ''}; close "
+            "other programs or use a larger machine, then run the same command again"
+        )
 
 
 def wait_for_orphaned_job() -> None:

@@ -1,22 +1,26 @@
 """The lexicon scorer: words with severities, found in the text."""
 
 import re
+from collections.abc import Mapping
 
 import pandas as pd
 
+from dpo_neurons.scorers.severities import gather_severities, normalise_text
 
-def score_by_lexicon(texts: list[str], severities: dict[str, float]) -> pd.DataFrame:
+
+def score_by_lexicon(texts: list[str], severities: Mapping[str, float]) -> pd.DataFrame:
     """Score texts by the severities, in [0, 1], of the words they contain.
 
     toxicity: 1 − Π(1 − severity) over every occurrence, so it grows with the number and the
     severity of the words. severest: the largest severity. matches: occurrences.
+    Raises InputError for a word with two severities.
     """
-    lowered = {word.lower(): severity for word, severity in severities.items()}
+    by_word = gather_severities(("lexicon", word, value) for word, value in severities.items())
     # Longer entries first, so that "half-wit" is not found as "half".
-    entries = "|".join(re.escape(word) for word in sorted(lowered, key=len, reverse=True))
-    pattern = re.compile(rf"(?<!\w)(?:{entries})(?!\w)") if lowered else re.compile(r"(?!)")
+    entries = "|".join(re.escape(word) for word in sorted(by_word, key=len, reverse=True))
+    pattern = re.compile(rf"(?<!\w)(?:{entries})(?!\w)") if by_word else re.compile(r"(?!)")
     severities_by_text = [
-        [lowered[word] for word in pattern.findall(text.lower())] for text in texts
+        [by_word[word] for word in pattern.findall(normalise_text(text))] for text in texts
     ]
     return pd.DataFrame(
         {

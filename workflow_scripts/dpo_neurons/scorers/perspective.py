@@ -9,7 +9,8 @@ import pandas as pd
 from dpo_neurons.errors import InputError
 from dpo_neurons.running.progress import Progress
 from dpo_neurons.scorers.backoff import Patience
-from dpo_neurons.scorers.perspective_reply import KEY_VARIABLE, ServiceError
+from dpo_neurons.scorers.endpoint import KEY_VARIABLE
+from dpo_neurons.scorers.perspective_reply import ServiceError
 from dpo_neurons.scorers.perspective_service import Answer, PerspectiveClient, Service
 from dpo_neurons.scorers.score_store import ScoreStore
 

@@ -7,8 +7,8 @@ from urllib.parse import quote, quote_plus
 import requests
 
 from dpo_neurons.scorers.backoff import requested_wait
+from dpo_neurons.scorers.endpoint import KEY_VARIABLE
 
-KEY_VARIABLE = "PERSPECTIVE_API_KEY"
 EMPTY = "COMMENT_EMPTY"
 TOO_LONG = "COMMENT_TOO_LONG"
 LANGUAGE_ERRORS = ("LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE", "LANGUAGE_DETECTION_FAILED")

@@ -12,9 +12,9 @@ import requests
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.scorers.backoff import Patience
+from dpo_neurons.scorers.endpoint import check_endpoint
 from dpo_neurons.scorers.perspective_reply import (
     EMPTY,
-    KEY_VARIABLE,
     LANGUAGE_ERRORS,
     TOO_LONG,
     RefusedTextError,
@@ -47,22 +47,7 @@ class Service:
 
         Raises InputError for an endpoint that is no address or carries a secret, or a wrong rate.
         """
-        try:
-            parts = urlsplit(self.endpoint)
-            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        except ValueError:
-            usable = False
-        if usable and (parts.username or parts.password or parts.query or parts.fragment):
-            # Not quoted: it may hold a secret.
-            raise InputError(
-                "scorer.endpoint: must be an address without user, password, ? and #; "
-                f"the key goes into the environment as {KEY_VARIABLE}"
-            )
-        if not usable or not self.endpoint.isprintable() or " " in self.endpoint:
-            raise InputError(
-                "scorer.endpoint: not an address; write one like "
-                "https://commentanalyzer.googleapis.com"
-            )
+        check_endpoint(self.endpoint)
         if not (math.isfinite(self.queries_per_second) and self.queries_per_second > 0):
             raise InputError(
                 f"scorer.queries_per_second: {self.queries_per_second} is no rate; "

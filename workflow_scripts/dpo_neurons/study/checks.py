@@ -1,15 +1,23 @@
 """Check what no schema can: names that refer to others, what is needed, what is there."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.running.masking import mask_secrets
+from dpo_neurons.scorers.endpoint import check_endpoint
 from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
 from dpo_neurons.study.data_files import matching_paths
-from dpo_neurons.study.intervention_rows import UNPATCHED, can_be_captured, table_rows
-from dpo_neurons.study.schema import check_schema, nearest
+from dpo_neurons.study.intervention_rows import can_be_captured, named_rows
+from dpo_neurons.study.names import check_names
+from dpo_neurons.study.schema import LONGEST_QUOTE, check_schema, nearest, quote
 from dpo_neurons.study.study import Study
+
+FOLDER_KINDS = ("directory", "adapter", "classifier")
+"""Kinds of entries whose path is a folder; that of all others is a file."""
+_BRACES = "holds a brace, which Snakemake would take for a wildcard; rename it, or give a link"
 
 
 def check_study(config: dict[str, Any], source: str) -> Study:
@@ -19,9 +27,19 @@ def check_study(config: dict[str, Any], source: str) -> Study:
     source: the file that it was read from.
     Raises InputError, naming the file and the key, for the first mistake.
     """
+    try:
+        return _checked_study(config, source)
+    except InputError as error:
+        raise InputError(mask_secrets(str(error))) from None
+
+
+def _checked_study(config: dict[str, Any], source: str) -> Study:
     check_schema(config, source)
     study = Study(config)
+    _check_endpoint(study, source)
+    _check_expanded_names(study, source)
     _check_names(study, source)
+    check_names(study, source)
     _check_numbers(study, source)
     _check_needs(study, source)
     _check_paths(study, source)
@@ -41,7 +59,6 @@ def _check_names(study: Study, source: str) -> None:
             )
         if "direction" in row:
             _check_name(source, f"{key}.direction", row["direction"], directions, "directions")
-    _check_expanded_names(study, source)
     for name in study.names_with("directions", "svd"):
         others = [other for other in directions if directions[other]["kind"] != "svd"]
         key = f"directions.{name}.from"
@@ -53,16 +70,33 @@ def _check_names(study: Study, source: str) -> None:
         _check_name(source, key, study.drawn_ablation, rows, what)
 
 
+def _check_endpoint(study: Study, source: str) -> None:
+    """Refuse an endpoint that is no plain address, without quoting it."""
+    if study.config["scorer"]["kind"] == "perspective":
+        try:
+            check_endpoint(study.config["scorer"]["endpoint"])
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
+
+
 def _check_expanded_names(study: Study, source: str) -> None:
-    """Refuse two entries of `interventions` that stand for rows of the same name."""
+    """Refuse two rows of the same name: of two entries, or of two values in one list."""
     owners: dict[str, str] = {}
-    for entry, row in study.config["interventions"].items():
-        for name in table_rows({entry: row}):
-            if name not in UNPATCHED and owners.setdefault(name, entry) != entry:
-                raise InputError(
-                    f"{source}: interventions.{entry}: stands for a row {name!r}, and so "
-                    f"does {owners[name]}; rename one of them"
-                )
+    for entry, name in named_rows(study.config["interventions"]):
+        owner = owners.setdefault(name, entry)
+        if owner != entry:
+            raise InputError(
+                f"{source}: interventions.{entry}: stands for a row {name!r}, and so does {owner}; "
+                "rename one of them"
+            )
+    seen: set[str] = set()
+    for entry, name in named_rows(study.config["interventions"]):
+        if name in seen:
+            raise InputError(
+                f"{source}: interventions.{entry}: two of its values make the same row {name!r}, "
+                "since names hold six digits; give values that differ in them"
+            )
+        seen.add(name)
 
 
 def _check_name(source: str, key: str, name: str, known: Iterable[str], what: str) -> None:
@@ -136,23 +170,44 @@ def _check_needs(study: Study, source: str) -> None:
 
 
 def _check_paths(study: Study, source: str) -> None:
-    """Refuse paths of what the user brings where there is nothing."""
+    """Refuse paths of what the user brings that are not there, cannot be read or are no such."""
     directions = study.config["directions"]
     entries = study.entries | {f"directions.{name}": directions[name] for name in directions}
     for key, entry in entries.items():
         for name in ("path", "like"):
-            if name in entry and not _is_there(entry[name], key.startswith("data.")):
-                raise InputError(
-                    f"{source}: {key}.{name}: {entry[name]} does not exist; give a path "
-                    "that does, relative to where snakemake is started"
-                )
+            if name in entry:
+                of_data = key.startswith("data.")
+                is_folder = entry["kind"] in FOLDER_KINDS or name == "like"
+                problem = _path_problem(entry[name], of_data, is_folder)
+                if problem is not None:
+                    raise InputError(f"{source}: {key}.{name}: {quote_path(entry[name])} {problem}")
+        if "{" in entry.get("files", "") or "}" in entry.get("files", ""):
+            raise InputError(f"{source}: {key}.files: {_BRACES}")
 
 
-def _is_there(path: str, is_pattern: bool) -> bool:
-    """Whether a path exists, or a pattern matches a file."""
-    if not is_pattern:
-        return Path(path).exists()
+def _path_problem(path: str, is_pattern: bool, is_folder: bool) -> str | None:
+    """Say what is wrong with a path, or with a pattern's matches; None if nothing is."""
+    if "{" in path or "}" in path:
+        return _BRACES
+    missing = "does not exist; give a path that does, relative to where snakemake is started"
     try:
-        return bool(matching_paths([path]))
-    except (InputError, ValueError):  # no match, or a pattern such as a**b
-        return False
+        paths = matching_paths([path]) if is_pattern else [Path(path)]
+        if not all(match.exists() for match in paths):
+            return missing
+    except InputError:
+        return missing
+    except OSError as error:
+        return f"cannot be read ({error.strerror}); give another path"
+    for match in paths:
+        if is_folder and not match.is_dir():
+            return "is a file, where a folder should be; give the folder"
+        if not is_folder and match.is_dir():
+            return "is a folder, where a file should be; give the file"
+        if not os.access(match, os.R_OK | (os.X_OK if is_folder else 0)):
+            return "may not be read; change its permissions, or give another path"
+    return None
+
+
+def quote_path(path: str) -> str:
+    """A path as error messages show it: as it is, or shortened and on one line."""
+    return path if path.isprintable() and len(path) <= LONGEST_QUOTE else quote(path)

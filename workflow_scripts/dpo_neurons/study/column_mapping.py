@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.scorers.severities import SeverityTable
 from dpo_neurons.study.data_files import read_rows
 from dpo_neurons.study.datasets import FURTHER_NUMBERS, TEXT_KEYS, check_numbers, number_keys
 
@@ -31,7 +32,7 @@ class Selection:
     Of labelled comments, keys beyond theirs are further labels, numbers from 0 to 1.
     """
     where: dict[str, str] = field(default_factory=dict)
-    """Values that columns must have, as JSON where they are that, as text where not."""
+    """Value that each column must have, as JSON; what is no JSON is a text."""
     rows: int | None = None
     """The first so many of what remains."""
     prompt_words: int | None = None
@@ -79,9 +80,9 @@ def select_rows(
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Read a data set from files, and count the rows left out, by reason.
 
-    Texts are kept as they are. Rows with a blank or missing text are left out.
-    Raises InputError, naming file and line, for a column that is not there and a value that is no
-    text or out of range; and if no row remains.
+    Texts stay as they are. Rows with a blank or missing text are left out.
+    Raises InputError, naming file and line, for a missing column, a value that is no text or out
+    of range, and a word of a lexicon with two severities; and if no row remains.
     """
     paths = list(paths)
     left_out: Counter[str] = Counter()
@@ -99,10 +100,11 @@ def _rows(
     paths: list[Path], selection: Selection, left_out: Counter[str]
 ) -> Iterator[dict[str, Any]]:
     columns = [*map(selection.column, selection.keys), *selection.where]
-    wanted = {column: _plain(value) for column, value in selection.where.items()}
+    conditions = {column: _plain(value) for column, value in selection.where.items()}
+    lexicon = SeverityTable()
     for path in paths:
         for place, values in read_rows(path, columns):
-            reason = _unwanted(place, values, wanted)
+            reason = _failed_condition(place, values, conditions)
             row = {} if reason else _row(place, values, selection)
             reason = reason or _blank(row, selection)
             if not reason and selection.prompt_words is not None:
@@ -111,13 +113,21 @@ def _rows(
             if reason:
                 left_out[reason] += 1
             else:
+                if selection.dataset == "lexicon":
+                    lexicon.add(place, row["word"], row["severity"])
                 yield row
 
 
-def _unwanted(place: str, values: dict[str, Any], wanted: dict[str, Any]) -> str:
-    for column, value in wanted.items():
-        found = _value(place, values, column, "where")
-        if (_plain(found) if isinstance(found, str) else found) != value:
+def _failed_condition(place: str, values: dict[str, Any], conditions: dict[str, Any]) -> str:
+    """Describe the first condition that a row fails; empty if it meets all.
+
+    A text is compared as it stands, so "007" is not "7"; a number or truth value is compared with
+    what a cell says, so 1 is "1.0".
+    """
+    for column, value in conditions.items():
+        cell = _value(place, values, column, "where")
+        as_text = isinstance(value, str) or not isinstance(cell, str)
+        if (cell if as_text else _plain(cell)) != value:
             return f"not {column}={json.dumps(value, ensure_ascii=False)}"
     return ""
 
@@ -154,8 +164,8 @@ def _value(place: str, values: dict[str, Any], column: str, what: str) -> Any:  
     return value
 
 
-def _inside(found: object, name: str) -> object:
-    return found.get(name, ABSENT) if isinstance(found, dict) else ABSENT
+def _inside(value: object, name: str) -> object:
+    return value.get(name, ABSENT) if isinstance(value, dict) else ABSENT
 
 
 def _names(values: dict[str, Any], prefix: str = "") -> list[str]:
@@ -199,8 +209,8 @@ def _number(value: object) -> object:
 
 
 def _plain(text: str) -> Any:  # noqa: ANN401
-    """What a text says as JSON, True and False in any case; the text where it is none."""
+    """Return what a text says as JSON, True and False in any case; else the text itself."""
     try:
         return json.loads(text.lower() if text.lower() in ("true", "false") else text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

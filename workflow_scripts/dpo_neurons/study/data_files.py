@@ -3,12 +3,17 @@
 import csv
 import json
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.file_faults import describe_fault
 from dpo_neurons.files.jsonl import numbered_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Row = tuple[str, dict[str, Any]]
 """Where a row stands, as in "data/train.csv, line 7", and its values by column."""
@@ -19,17 +24,13 @@ BATCH = 4096
 
 
 def matching_paths(patterns: Iterable[str]) -> list[Path]:
-    """Paths by name, or by a pattern such as pairs/*.jsonl, whose matches are sorted.
+    """List paths given by name or by a pattern such as pairs/*.jsonl, matches sorted.
 
-    Raises InputError for a pattern or a name that nothing matches.
+    Raises InputError for a name or a pattern that nothing matches, and for one that is no pattern.
     """
     paths = []
     for pattern in patterns:
-        if Path(pattern).exists():
-            paths.append(Path(pattern))
-            continue
-        anchor = Path(pattern).anchor
-        matches = sorted(Path(anchor).glob(pattern.removeprefix(anchor)))
+        matches = _matches(pattern)
         if not matches:
             raise InputError(
                 f"{pattern}: no such file; check the path given in the configuration, "
@@ -39,12 +40,25 @@ def matching_paths(patterns: Iterable[str]) -> list[Path]:
     return paths
 
 
+def _matches(pattern: str) -> list[Path]:
+    try:
+        if Path(pattern).exists():
+            return [Path(pattern)]
+        anchor = Path(pattern).anchor
+        return sorted(Path(anchor).glob(pattern.removeprefix(anchor)))
+    except OSError as error:
+        raise InputError(describe_fault(error, pattern) or f"{pattern}: {error}") from None
+    except (ValueError, NotImplementedError, IndexError) as error:  # such as a**b
+        raise InputError(f"{pattern}: no path and no pattern ({error}); correct it") from None
+
+
 def read_rows(path: Path, columns: Collection[str]) -> Iterator[Row]:
     """Yield the rows of a file with at least these columns, if it has them.
 
-    CSV gives all values as text, blank ones too, and Parquet reads no more columns than it must;
-    a column may be dotted, as in prompt.text for a value inside an object.
-    Raises InputError for another ending and for a file that is missing, empty or damaged.
+    All values of a CSV file are texts, blank ones too. Of a Parquet file only the needed columns
+    are read. A column may be dotted: prompt.text is a value inside an object.
+    Raises InputError for another ending, for a file that is missing, empty or damaged, and for a
+    column that stands twice.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the path given in the configuration")
@@ -77,6 +91,7 @@ def _csv_rows(path: Path) -> Iterator[Row]:
             header = next(reader, None)
             if header is None:
                 raise InputError(f"{path}: the file is empty; it needs a line of column names")
+            check_names_once(path, header)
             last = reader.line_num
             for fields in reader:
                 place, last = f"{path}, line {last + 1}", reader.line_num
@@ -105,16 +120,43 @@ def _parquet_rows(path: Path, columns: Collection[str]) -> Iterator[Row]:
     number = 0
     try:
         with ParquetFile(path) as file:
+            _check_schema(path, file.schema_arrow)
             needed = _needed(file.schema_arrow.names, columns)
             for batch in file.iter_batches(BATCH, columns=needed):
                 for row in batch.to_pylist():
                     number += 1
                     yield f"{path}, row {number}", row
-    except (ArrowException, UnicodeDecodeError, OSError) as error:
+    except (ArrowException, ValueError, KeyError, OSError) as error:
+        if isinstance(error, OSError) and (fault := describe_fault(error, path)):
+            raise InputError(fault) from None
         reason = " ".join(str(error).split())
         raise InputError(
             f"{path}: cannot be read as Parquet ({reason}); fetch or make it again"
         ) from None
+
+
+def check_names_once(path: Path, names: Iterable[str], inside: str = "") -> None:
+    """Refuse a file in which two columns have one name: it would not say which is meant.
+
+    inside: the column, for the names inside its objects.
+    Raises InputError.
+    """
+    for name, count in Counter(names).items():
+        if count > 1 and name.strip():
+            raise InputError(
+                f"{path}: the column {inside + name!r} stands there {count} times; rename or "
+                "remove all but one"
+            )
+
+
+def _check_schema(path: Path, fields: "Iterable[pa.Field]", inside: str = "") -> None:
+    from pyarrow.types import is_struct
+
+    columns = list(fields)
+    check_names_once(path, [column.name for column in columns], inside)
+    for column in columns:
+        if is_struct(column.type):
+            _check_schema(path, column.type.fields, f"{inside}{column.name}.")
 
 
 def _needed(present: list[str], columns: Collection[str]) -> list[str] | None:

@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
 )
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.files.output_files import DISK_FULL
+from dpo_neurons.files.file_faults import DISK_FULL
 
 
 class Pin(NamedTuple):

@@ -33,13 +33,27 @@ def table_rows(interventions: Mapping[str, Row]) -> dict[str, Row]:
     """
     rows: dict[str, Row] = {name: {"kind": name} for name in UNPATCHED}
     for entry, settings in interventions.items():
-        for name, row in _expand(entry, settings):
-            rows[name] = row
-            # A model that is given its own activations token by token is the model itself.
-            if row["kind"] == "patch" and row.get("values") != "token":
-                control = name.replace("patch_", "control_", 1)
-                rows[control] = row | {"kind": "control", "control_of": name}
+        rows |= dict(_rows_of_entry(entry, settings))
     return rows
+
+
+def named_rows(interventions: Mapping[str, Row]) -> list[tuple[str, str]]:
+    """List (entry, row's name) of every configured row and control; a name may come twice."""
+    return [
+        (entry, name)
+        for entry, settings in interventions.items()
+        for name, _ in _rows_of_entry(entry, settings)
+    ]
+
+
+def _rows_of_entry(entry: str, settings: Row) -> Iterator[tuple[str, Row]]:
+    """Yield the rows of an entry, each patch followed by its control."""
+    for name, row in _expand(entry, settings):
+        yield name, row
+        # A model that is given its own activations token by token is the model itself.
+        if row["kind"] == "patch" and row.get("values") != "token":
+            control = name.replace("patch_", "control_", 1)
+            yield control, row | {"kind": "control", "control_of": name}
 
 
 def describe_rows(interventions: Mapping[str, Row], direction: str) -> list[Row]:

@@ -4,6 +4,7 @@ An option is a key of the configuration, with hyphens for underscores; a program
 its options as the configuration does.
 """
 
+import json
 import shlex
 from dataclasses import asdict
 from typing import Any
@@ -47,7 +48,21 @@ def fetch_options(study: Study, entry: str) -> str:
 def selection_options(study: Study, dataset: str) -> str:
     """Write the options of import_data.py that say what to take from a data set's files."""
     entry = study.config["data"][dataset]
-    return write_options({key: entry[key] for key in SELECTION_KEYS if key in entry})
+    options = {key: entry[key] for key in SELECTION_KEYS if key in entry}
+    if "where" in options:
+        options["where"] = {column: _as_json(value) for column, value in entry["where"].items()}
+    return write_options(options)
+
+
+def _as_json(value: Any) -> Any:  # noqa: ANN401
+    """Quote a text that would be read as another JSON value, such as "1.10" or "true"."""
+    if not isinstance(value, str):
+        return value
+    try:
+        json.loads(value.lower() if value.lower() in ("true", "false") else value)
+    except (ValueError, RecursionError):
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def plan_options(study: Study, intervention: str) -> str:

@@ -16,6 +16,10 @@ from jsonschema.validators import extend
 from dpo_neurons.errors import InputError
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
+DEEPEST = 20
+"""A configuration is nested six deep."""
+LONGEST_INTEGER = 64
+LONGEST_QUOTE = 120
 TYPE_NAMES = {
     "object": "mapping",
     "array": "list",
@@ -41,23 +45,54 @@ def check_schema(config: dict[str, Any], source: str) -> None:
 
 
 def _check_yaml(source: str, path: tuple[str, ...], value: Any) -> None:  # noqa: ANN401
-    """Refuse what YAML allows but JSON Schema cannot: keys that are not text, infinities."""
+    """Refuse what YAML allows and no study can mean.
+
+    These are keys that are no text, infinities, endless numbers, texts that no command line can
+    hold, and values that contain themselves.
+    """
     place = _name_place(source, path)
+    if len(path) > DEEPEST:
+        raise InputError(f"{_name_place(source, path[:3])}: nested more than {DEEPEST} deep")
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{place}: {value} is not a finite number; give one")
+    if isinstance(value, int) and value.bit_length() > LONGEST_INTEGER:
+        raise InputError(f"{place}: a number of more than {LONGEST_INTEGER} bits; give a smaller")
+    if isinstance(value, str) and not _can_be_passed(value):
+        raise InputError(f"{place}: holds a NUL character or half a character; remove it")
     if isinstance(value, list):
         for number, item in enumerate(value):
             _check_yaml(source, (*path, str(number)), item)
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
-                raise InputError(f"{place}: the key {key!r} is no text; put it in quotes")
+                raise InputError(f"{place}: the key {quote(key)} is no text; put it in quotes")
+            if not _can_be_passed(key):
+                raise InputError(f"{place}: a key holds a NUL character or half a character")
             _check_yaml(source, (*path, key), item)
+
+
+def _can_be_passed(text: str) -> bool:
+    """Whether a text can be an argument of a command."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
+def quote(value: object) -> str:
+    """Quote a value for an error message: on one line, and shortened."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # contains itself, or has more than 4300 digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}…"
 
 
 def _name_place(source: str, path: Iterable[str | int]) -> str:
     """Name the file and the dotted key, quoting parts with line breaks and the like."""
     parts = [str(part) if str(part).isprintable() else repr(part) for part in path]
+    parts = [part if len(part) <= LONGEST_QUOTE else f"{part[:LONGEST_QUOTE]}…" for part in parts]
     return f"{source}: {'.'.join(parts)}" if parts else source
 
 
@@ -108,26 +143,33 @@ def _describe_mistake(error: ValidationError) -> str:
     schema: Any = error.schema
     demand: Any = error.validator_value
     value: Any = error.instance
+    if schema.get("secret"):
+        return f"must be {TYPE_NAMES[schema['type']]}; it is not shown, as it may hold a secret"
     if keyword == "additionalProperties":
         known = list(schema["properties"])
         unknown = next(name for name in value if name not in known)
-        return f"unknown key {unknown!r} (known: {', '.join(known)}){nearest(unknown, known)}"
+        return f"unknown key {quote(unknown)} (known: {', '.join(known)}){nearest(unknown, known)}"
     if keyword == "required":
         missing = next(name for name in demand if name not in value)
         return f"the key {missing!r} is missing; add it"
     if keyword == "enum":
         known = [str(choice) for choice in demand]
-        return f"{value!r} is not one of {', '.join(known)}{nearest(str(value), known)}"
+        hint = nearest(value, known) if isinstance(value, str) else ""
+        return f"{quote(value)} is not one of {', '.join(known)}{hint}"
     if keyword == "type":
         return _describe_wrong_type(value, [demand] if isinstance(demand, str) else demand)
     if keyword == "pattern" and "expected" in schema:
-        return f"{value!r} is not {schema['expected']}"
+        return f"{quote(value)} is not {schema['expected']}"
+    if keyword == "maxLength":
+        return f"{quote(value)} has {len(value)} characters; give a name of at most {demand}"
+    if keyword == "maximum":
+        return f"{quote(value)} is greater than the maximum of {demand}; give a smaller number"
     if keyword == "const":
-        return f"{value!r} is not {demand!r}, all it can be"
+        return f"{quote(value)} is not {demand!r}, all it can be"
     if keyword in ("minItems", "minProperties"):
         return "is empty; give at least one"
     if keyword == "uniqueItems":
-        return f"names something twice ({value}); leave one of them out"
+        return f"names something twice ({quote(value)}); leave one of them out"
     if keyword == "anyOf":
         choices = [" and ".join(branch["required"]) for branch in demand]
         return f"needs {' or '.join(choices)}; add one of them"
@@ -147,7 +189,7 @@ def _describe_mistake(error: ValidationError) -> str:
 def _describe_wrong_type(value: object, allowed: list[str]) -> str:
     """Say which types are allowed, and how to write a text or number that YAML misread."""
     text = (
-        f"{value!r} is of type {type(value).__name__}, "
+        f"{quote(value)} is of type {type(value).__name__}, "
         f"but must be {' or '.join(TYPE_NAMES[name] for name in allowed)}"
     )
     if "string" in allowed and isinstance(value, int | float):

@@ -1,0 +1,95 @@
+"""The text of a configuration: keys that stand twice, of which a reader would take the last."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import yaml
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.files.file_faults import describe_fault
+from dpo_neurons.files.json_text import parse_json
+
+
+def check_config_texts(paths: Iterable[Path], arguments: Sequence[str]) -> None:
+    """Check the configuration's files and the --config entries of a command line.
+
+    arguments: Snakemake's command line, with or without such entries.
+    Raises InputError for a key that stands twice, at any depth, and for a file that cannot be read.
+    """
+    for path in paths:
+        _check_file(path)
+    seen: set[str] = set()
+    for entry in config_entries(arguments):
+        key, _, value = entry.partition("=")
+        if key in seen:
+            raise InputError(f"--config: the key {key!r} stands twice; leave one of them out")
+        seen.add(key)
+        _check_yaml_text(f"--config {key}", value)
+
+
+def config_entries(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the entries key=value that follow --config or -C on a command line."""
+    inside = False
+    for word in arguments:
+        option, sign, entry = word.partition("=")
+        if option in ("--config", "-C"):
+            inside = not sign
+            if sign:
+                yield entry
+        elif word.startswith("-"):
+            inside = False
+        elif inside and sign:
+            yield word
+
+
+def _check_file(path: Path) -> None:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(describe_fault(error, path) or f"{path}: {error}") from None
+    if content.lstrip()[:1] == b"{" and path.suffix == ".json":
+        parse_json(content, path.name, "correct the file")
+        return
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path.name}: not UTF-8; save the file in that encoding") from None
+    _check_yaml_text(path.name, text)
+
+
+def _check_yaml_text(source: str, text: str) -> None:
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:  # Snakemake says so of files; an entry may be a plain text
+        return
+    except RecursionError:
+        raise InputError(f"{source}: nested too deeply; correct the file") from None
+    _check_node(source, root, (), set())
+
+
+def _check_node(
+    source: str, node: yaml.Node | None, path: tuple[str, ...], checked: set[int]
+) -> None:
+    """Check a node and those below it, each once: an anchor may stand for a node many times."""
+    if node is None or id(node) in checked:
+        return
+    checked.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            _check_node(source, item, (*path, str(number)), checked)
+    if isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode) and name in lines:
+                raise _duplicate(source, (*path, name), lines[name], line)
+            lines[name] = line
+            _check_node(source, value, (*path, name), checked)
+
+
+def _duplicate(source: str, path: tuple[str, ...], first: int, second: int) -> InputError:
+    where = f"lines {first} and {second}" if first != second else f"line {first}"
+    return InputError(
+        f"{source}: {'.'.join(path)}: the key stands twice ({where}), and only the last would "
+        "count; leave one of them out"
+    )
