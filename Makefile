@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: figures report dag test test-fast test-slurm bench notebook docs lint format clean
+.PHONY: figures report dag test test-fast numbers test-slurm bench notebook docs lint format clean
 
 figures: $(READY)  ## run the study to its last figure
 	snakemake --cores $(CORES) figures
@@ -24,6 +24,9 @@ test: $(DEV_READY)  ## run every test
 
 test-fast: $(DEV_READY)  ## the tests that run no whole study, on two architectures
 	pytest -n 2 --dist worksteal -m "not slow"
+
+numbers: figures $(DEV_READY)  ## hold the numbers in the README against those of the study
+	pytest tests/workflow/test_stated_numbers.py
 
 test-slurm: $(DEV_READY)  ## the micro study through a Slurm of one node; on Debian, as root
 	$(PIP) --requirement requirements-slurm.txt

@@ -126,7 +126,7 @@ CONFIGURATION = [
     ("logit_lens.tokens", 3, {"tabulate_logit_lens"}),
     ("logit_lens.value_vectors", 2, {"tabulate_logit_lens"}),
     ("models.toy.attention", "eager", MODEL_RUNS),
-    ("models.toy.dtype", "bfloat16", DPO | MODEL_RUNS),
+    ("models.toy.dtype", "bfloat16", MODEL),
     ("models.toy.gpus", 2, set()),
     ("models.toy.post.kl_weight", 0.1, DPO),
     ("models.toy.post.steps", 4, DPO),
