@@ -1,8 +1,9 @@
 """The net curve and the cancellation of neurons under resampled prompts.
 
 Neurons keep their ranks by reduction, so neurons are ranked and summed on the same prompts, and not
-corrected for that selection. They are summed in bins of neighbouring ranks, a layer in memory at a
-time, and the bootstrap draws the bins' sums instead of single neurons.
+corrected for that selection; the cross-fitted columns beside them are. Neurons are summed in bins
+of neighbouring ranks, a layer in memory at a time, and the bootstrap draws the bins' sums instead
+of single neurons.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ from dpo_neurons.neurons.cancellation import (
     count_carrying_neurons,
     tabulate_cancellation,
 )
+from dpo_neurons.neurons.cross_fitted_curve import cross_fit_curve
 from dpo_neurons.neurons.prompt_projections import value_components
+from dpo_neurons.neurons.summaries import CORRECTED, CORRECTED_COLUMNS
 from dpo_neurons.statistics.bootstrap import interval, resampled_counts
 
 EVEN_POINTS, EARLY_POINTS = 400, 200
@@ -51,12 +54,22 @@ def summarise_cancellation(
     """Tabulate the cancellation of each layer and the net curve, both with intervals.
 
     table: contributions; pre and post: the caches of both checkpoints. Returns what `add_intervals`
-    returns.
+    returns, with the columns of `cross_fit_curve` and CORRECTED.
     """
     falling = table.sort_values("rank")["reduction"].to_numpy()
     ranks = choose_ranks(falling)
     drops = resample_bins(table, pre, post, ranks, resamples, seed)
-    return add_intervals(tabulate_cancellation(table), drops, ranks, falling, level)
+    by_layer, curve = add_intervals(tabulate_cancellation(table), drops, ranks, falling, level)
+    crossfitted_layers, crossfitted_curve = cross_fit_curve(
+        table, pre, post, ranks.points, ranks.reducing_bins, resamples, level, seed
+    )
+    # Several marks may share a point of the curve.
+    places = np.searchsorted(ranks.points, curve["neurons"])
+    curve = curve.join(crossfitted_curve.iloc[places].reset_index(drop=True))
+    return tuple(
+        part.assign(**{CORRECTED: CORRECTED_COLUMNS})
+        for part in (by_layer.join(crossfitted_layers), curve)
+    )
 
 
 def choose_ranks(falling: np.ndarray) -> Ranks:
