@@ -5,7 +5,13 @@ from pathlib import Path
 
 from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.errors import InputError
-from dpo_neurons.evaluation.prediction import correlate_effects, predict_effects
+from dpo_neurons.evaluation.outcomes import read_toxicity
+from dpo_neurons.evaluation.prediction import (
+    REFERENCE,
+    comparable_rows,
+    correlate_effects,
+    predict_effects,
+)
 from dpo_neurons.files.tables import read_csv, write_csv
 from dpo_neurons.interventions.plans import read_plan
 from dpo_neurons.models.value_vectors import project_values
@@ -31,6 +37,9 @@ def main() -> None:
     parser.add_argument(
         "--plans", type=Path, nargs="+", required=True, help="parquet, named as their rows"
     )
+    parser.add_argument(
+        "--scores", type=Path, nargs="+", required=True, help="parquet, named as their rows"
+    )
     parser.add_argument("--contributions", type=Path, required=True)
     parser.add_argument("--checkpoint-pre", type=Path, required=True)
     parser.add_argument("--direction", type=Path, required=True)
@@ -52,10 +61,14 @@ def main() -> None:
         raise InputError(f"{arguments.table}: has no row 'none'; delete it and run again")
     plans = {path.stem: read_plan(path) for path in arguments.plans}
     data = predict_effects(table, plans, contributions, along)
-    found = correlate_effects(data, arguments.resamples, arguments.level, arguments.seed)
-    for path, rows in ((arguments.output, data), (arguments.correlations, found)):
+    scores = {path.stem: path for path in arguments.scores}
+    compared = [REFERENCE, *comparable_rows(data)["intervention"]]
+    toxicity = read_toxicity({name: scores[name] for name in compared})
+    bootstrap = arguments.resamples, arguments.level, arguments.seed
+    correlations = correlate_effects(data, toxicity, *bootstrap)
+    for path, rows in ((arguments.output, data), (arguments.correlations, correlations)):
         write_csv(path, rows)
-    log.info("\n%s", found.to_string(index=False))
+    log.info("\n%s", correlations.to_string(index=False))
 
 
 if __name__ == "__main__":

@@ -48,7 +48,8 @@ def intervention_table(
 
     rows: METADATA, what the rows are. Perplexity and its bounds are
     exponentials of mean losses a token. effect_share: the part of the change in toxicity from none
-    to dpo that a row reproduces, NaN where that change cannot be told from none.
+    to dpo that a row reproduces, NaN where that change cannot be told from none or the row changes
+    too few prompts.
     """
     how = (bootstrap.resamples, bootstrap.level, bootstrap.seed)
     tokens = outcomes.window_tokens
@@ -63,8 +64,12 @@ def intervention_table(
         "repetition": mean_intervals(
             np.column_stack([writing.repetitions for writing in writings]), *how
         ),
-        "effect_share": effect_shares(before, after, toxicity, *how),
+        "effect_share": effect_shares(before, after, toxicity, bootstrap.level),
     }
+    for values in metrics["effect_share"]:
+        if np.isfinite(values).any():
+            # By definition, whatever the prompts.
+            values[outcomes.column(BEFORE)], values[outcomes.column(AFTER)] = 0, 1
     table = {
         **{column: rows[column].to_numpy() for column in METADATA},
         "neurons": [writing.neurons for writing in writings],

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.neurons.cancellation import SHARES
+from dpo_neurons.neurons.cancellation import SHARES, count_until_share
 from dpo_neurons.neurons.cross_fitted_sums import Choose, cross_fit_layers
 from dpo_neurons.neurons.prompt_projections import value_components
 from dpo_neurons.statistics.bootstrap import resampled_counts
@@ -89,8 +89,8 @@ class Curve:
         )
         points = self.neurons[: peak + 1]
         for name, share in SHARES.items():
-            count, place = _count_until(estimate[None, : peak + 1], points, share)
-            counts, _ = _count_until(defined[:, : peak + 1], points, share)
+            count, place = count_until_share(estimate[None, : peak + 1], points, share)
+            counts, _ = count_until_share(defined[:, : peak + 1], points, share)
             contrast = np.zeros((len(estimate), 1))
             contrast[place[0]] = 1
             contrast[peak] -= share
@@ -128,23 +128,6 @@ def _accumulate(values: np.ndarray) -> np.ndarray:
     """Sums over the first entries of the last axis, from none to all."""
     nothing = np.zeros((*values.shape[:-1], 1), dtype=values.dtype)
     return np.concatenate([nothing, np.cumsum(values, axis=-1)], axis=-1)
-
-
-def _count_until(
-    curves: np.ndarray, points: np.ndarray, share: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Count the neurons that it takes each curve to reach a share of its last value.
-
-    curves: (n, n_points), sums at `points`, (n_points,) numbers of neurons, the last one positive;
-    straight between them. Returns the counts, (n,), and the first point at or after each.
-    """
-    aims = share * curves[:, -1]
-    after = np.argmax(curves >= aims[:, None], axis=1)
-    row = np.arange(len(curves))
-    start, end = curves[row, after - 1], curves[row, after]
-    way = (aims - start) / (end - start)
-    counts: np.ndarray = points[after - 1] + way * (points[after] - points[after - 1])
-    return counts, after
 
 
 def cross_fit_curve(

@@ -17,6 +17,7 @@ from dpo_neurons.neurons.cancellation import (
     SHARES,
     STATISTICS,
     count_carrying_neurons,
+    count_until_share,
     tabulate_cancellation,
 )
 from dpo_neurons.neurons.cross_fitted_curve import cross_fit_curve
@@ -66,6 +67,11 @@ def summarise_cancellation(
     # Several marks may share a point of the curve.
     places = np.searchsorted(ranks.points, curve["neurons"])
     curve = curve.join(crossfitted_curve.iloc[places].reset_index(drop=True))
+    whole = curve["neurons"] == len(table)
+    # The net sum of all neurons needs no choice, nor a wider interval.
+    curve.loc[whole, ["crossfitted_low", "crossfitted_high"]] = curve.loc[
+        whole, ["low", "high"]
+    ].to_numpy()
     return tuple(
         part.assign(**{CORRECTED: CORRECTED_COLUMNS})
         for part in (by_layer.join(crossfitted_layers), curve)
@@ -191,27 +197,11 @@ def _bounds(
     statistics["cancelled"] = 1 - net[defined] / reducing[defined]
     rising = curve[defined, : reducing_bins + 1]
     for name, share in SHARES.items():
-        statistics[name] = _count_until_share(rising, points[: reducing_bins + 1], share)
+        counts, _ = count_until_share(rising, points[: reducing_bins + 1], share)
+        statistics[name] = np.ceil(counts)
     ends = {}
     for name in STATISTICS:
         resampled = statistics[name]
         low, high = interval(resampled, level) if len(resampled) else (np.nan, np.nan)
         ends[f"{name}_low"], ends[f"{name}_high"] = float(low), float(high)
     return ends
-
-
-def _count_until_share(curves: np.ndarray, points: np.ndarray, share: float) -> np.ndarray:
-    """Count the neurons that it takes each curve to reach a share of its last value.
-
-    curves: (n, n_points), sums at `points`, (n_points,) numbers of neurons; straight between them.
-    Returns (n,), or nothing where there is but one point.
-    """
-    if curves.shape[1] < 2:
-        return np.empty(0)
-    aims = share * curves[:, -1]
-    after = np.argmax(curves >= aims[:, None], axis=1)
-    row = np.arange(len(curves))
-    start, end = curves[row, after - 1], curves[row, after]
-    way = (aims - start) / (end - start)
-    counts: np.ndarray = np.ceil(points[after - 1] + way * (points[after] - points[after - 1]))
-    return counts
