@@ -23,8 +23,6 @@ import pandas as pd
 
 from dpo_neurons.figures import (
     activation_changes,
-    cumulative_reduction,
-    layer_reduction,
     projection_shifts,
     rank_composition,
     top_activations,
@@ -117,10 +115,8 @@ def counted_steps(numbers: Numbers, table: pd.DataFrame) -> dict[str, Callable[[
             group_sets(table),
             sum_by_group(table, few, few, *BOOTSTRAP),
         ),
-        "figure 1b": partial(cumulative_reduction.aggregate, table),
         "figure 2b": partial(rank_composition.aggregate, table, 10000, 100),
         "figure 2c": partial(ranks, table, "reduction", 1, 300, "projection"),
-        "figure 3": partial(layer_reduction.aggregate, table),
         "figure 4": partial(top_activations.aggregate, table, 100),
         "figure 5a": partial(ranks, table, "reduction", 1, 200, "activation"),
         "figure 5b": partial(ranks, table, "reduction", 3001, 3200, "activation"),

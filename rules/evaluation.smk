@@ -159,6 +159,12 @@ rule predict_toxicity:
                 name for name in STUDY.interventions if STUDY.direction(name) == DIRECTION
             ],
         ),
+        scores=expand(
+            f"{RESULTS}/scores/{{{{model}}}}/{{intervention}}.parquet",
+            intervention=[
+                name for name in STUDY.interventions if STUDY.direction(name) == DIRECTION
+            ],
+        ),
         contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
         checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
         direction=f"{RESULTS}/directions/{{model}}/{DIRECTION}.safetensors",
@@ -180,7 +186,7 @@ rule predict_toxicity:
         code=code_of("evaluation/predict_toxicity"),
     shell:
         "python {resources.scripts}/evaluation/predict_toxicity.py --table {input.table}"
-        " --plans {input.plans}"
+        " --plans {input.plans} --scores {input.scores}"
         " --contributions {input.contributions} --checkpoint-pre {input.checkpoint}"
         " --direction {input.direction} --resamples {params.resamples} --level {params.level}"
         " --seed {params.seed} --output {output.rows} --correlations {output.correlations} 2> {log}"

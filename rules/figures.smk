@@ -72,7 +72,7 @@ use rule draw_figure as draw_layer_projections with:
 
 use rule draw_figure as draw_cumulative_reduction with:
     input:
-        contributions=CONTRIBUTIONS_TABLE,
+        curve=f"{RESULTS}/net_curve/{{model}}/{DIRECTION}.csv",
     output:
         **figure_files("1b_cumulative_reduction"),
     log:
@@ -135,6 +135,7 @@ use rule draw_figure as draw_projection_shifts with:
 
 use rule draw_figure as draw_layer_reduction with:
     input:
+        layer_groups=f"{RESULTS}/layer_groups/{{model}}/{DIRECTION}.csv",
         contributions=CONTRIBUTIONS_TABLE,
     output:
         **figure_files("3_layer_reduction"),

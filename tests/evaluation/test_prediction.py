@@ -6,15 +6,16 @@ import numpy as np
 import pandas as pd
 import predict_toxicity
 import pytest
+from scipy import stats
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from dpo_neurons.directions.direction_files import write_direction
 from dpo_neurons.errors import InputError
 from dpo_neurons.evaluation.prediction import (
-    comparable_rows,
     correlate_effects,
     predict_effects,
 )
+from dpo_neurons.files.tables import write_table
 from dpo_neurons.interventions.direct_effect import predict_reduction
 from dpo_neurons.interventions.operations import OPERATIONS
 from dpo_neurons.interventions.plans import empty_plan, make_plan, subtraction_plan, write_plan
@@ -140,47 +141,55 @@ def pairs(predicted, measured):
     )
 
 
-def test_correlations_by_hand():
-    data = pairs([1, 2, 3, 4, np.nan], [1, 3, 2, 40, 7])
-    found = correlate_effects(data, resamples=300, level=0.9, seed=1).set_index("correlation")
-    assert comparable_rows(data)["intervention"].tolist() == [
-        "patch_0",
-        "patch_1",
-        "patch_2",
-        "patch_3",
-    ]
-    assert found["interventions"].tolist() == [4, 4]
-    # Deviations −1.5 … 1.5 and −10.5, −8.5, −9.5, 28.5; of ranks, one pair is swapped.
-    pearson = (15.75 + 4.25 - 4.75 + 42.75) / np.sqrt(5 * (110.25 + 72.25 + 90.25 + 812.25))
-    assert found.loc["pearson", "value"] == pytest.approx(pearson)
-    assert found.loc["spearman", "value"] == pytest.approx(1 - 6 * 2 / (4 * 15))
-    assert (found["low"] <= found["value"]).all()
-    assert (found["value"] <= found["high"]).all()
+def scores_of(data, n_prompts=40, noise=0.0):
+    """Toxicity of each prompt and row, whose falls scatter around what was measured."""
+    random = np.random.default_rng(3)
+    scatter = noise * random.normal(size=(n_prompts, len(data)))
+    return pd.DataFrame(0.5 - data["measured"].to_numpy() + scatter, columns=data["intervention"])
+
+
+PREDICTED = np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 1000.0])
+SWAPPED = np.array([2, 1, 3, 4, 5, 6, 7, 8, 9, 9.5]) / 20
+
+
+def test_the_rank_correlation_by_hand():
+    # Zeros by construction, one but for rounding, and a row without a prediction do not count.
+    data = pairs([*PREDICTED, 0, 1e-12, np.nan], [*SWAPPED, 0.4, -0.4, 7])
+    correlations = correlate_effects(data, scores_of(data), resamples=50, level=0.9, seed=1)
+    assert correlations["interventions"].tolist() == [10]
+    # One pair of neighbours is swapped: 1 − 6 · 2 / (n (n² − 1)).
+    assert correlations["value"].tolist() == pytest.approx([1 - 12 / 990])
+    same = [correlations["value"][0]] * 2
+    assert correlations[["low", "high"]].to_numpy()[0].tolist() == pytest.approx(same)
 
 
 def test_tied_ranks_share_their_mean():
-    data = pairs([0, 0, 1, 2], [1, 2, 3, 4])
-    found = correlate_effects(data, resamples=10, level=0.9, seed=1).set_index("correlation")
-    # Ranks 1.5, 1.5, 3, 4 against 1, 2, 3, 4.
-    wanted = np.corrcoef([1.5, 1.5, 3, 4], [1, 2, 3, 4])[0, 1]
-    assert found.loc["spearman", "value"] == pytest.approx(wanted)
+    tied = np.append(PREDICTED[1], PREDICTED[1:])
+    data = pairs(tied, SWAPPED)
+    value = correlate_effects(data, scores_of(data), 10, 0.9, 1)["value"][0]
+    assert value == pytest.approx(stats.spearmanr(tied, SWAPPED).statistic)
 
 
-def test_the_interval_holds_the_correlation_of_many_noisy_rows():
+def test_the_interval_resamples_prompts():
     random = np.random.default_rng(0)
-    predicted = random.normal(size=300)
-    data = pairs(predicted, predicted + random.normal(size=300))
-    found = correlate_effects(data, resamples=500, level=0.95, seed=1).set_index("correlation")
-    # Fisher's interval of Pearson's coefficient.
-    value = found.loc["pearson", "value"]
-    fisher = np.tanh(np.arctanh(value) + np.array([-1.96, 1.96]) / np.sqrt(297))
-    assert found.loc["pearson", ["low", "high"]].tolist() == pytest.approx(fisher, abs=0.03)
+    predicted = random.normal(size=12)
+    data = pairs(predicted, 0.02 * predicted)
+    toxicity = scores_of(data, 50, noise=0.1)
+    data["measured"] = toxicity["none"].mean() - toxicity.mean().to_numpy()
+    correlations = correlate_effects(data, toxicity, resamples=3000, level=0.9, seed=1)
+    falls = (toxicity["none"].to_numpy()[:, None] - toxicity.to_numpy())[:, 1:]
+    drawn = random.integers(50, size=(1500, 50))
+    long_way = [stats.spearmanr(predicted, falls[rows].mean(axis=0)).statistic for rows in drawn]
+    expected = np.quantile(long_way, [0.05, 0.95])
+    assert correlations[["low", "high"]].to_numpy()[0] == pytest.approx(expected, abs=0.04)
 
 
-@pytest.mark.parametrize("few", [pairs([], []), pairs([1, 2], [1, 2]), pairs([0.1] * 9, range(9))])
+@pytest.mark.parametrize(
+    "few", [pairs([], []), pairs(PREDICTED[:9], SWAPPED[:9]), pairs([0.1] * 12, range(12))]
+)
 def test_too_few_or_constant_rows_have_no_correlation(few):
-    found = correlate_effects(few, resamples=20, level=0.95, seed=1)
-    assert found[["value", "low", "high"]].isna().all(axis=None)
+    correlations = correlate_effects(few, scores_of(few), resamples=20, level=0.95, seed=1)
+    assert correlations[["value", "low", "high"]].isna().all(axis=None)
 
 
 @pytest.fixture
@@ -201,6 +210,9 @@ def files(tmp_path):
     write_plan(tmp_path / "patch_x1.5.parquet", make_plan(neurons, "set", 1.5))
     measured = MEASURED.head(2).assign(intervention=["none", "patch_x1.5"], checkpoint="pre")
     measured.to_csv(tmp_path / "table.csv", index=False)
+    (tmp_path / "scores").mkdir()
+    for name in ("none", "patch_x1.5"):
+        write_table(tmp_path / f"scores/{name}.parquet", pd.DataFrame({"toxicity": [0.5, 0.3]}))
     return tmp_path, along
 
 
@@ -208,6 +220,7 @@ def run(monkeypatch, folder):
     options = {
         "table": ["table.csv"],
         "plans": ["none.parquet", "patch_x1.5.parquet"],
+        "scores": ["scores/none.parquet", "scores/patch_x1.5.parquet"],
         "contributions": ["contributions.parquet"],
         "checkpoint-pre": ["pre"],
         "direction": ["direction.safetensors"],

@@ -5,7 +5,13 @@ from pathlib import Path
 
 from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.errors import InputError
-from dpo_neurons.evaluation.prediction import correlate_effects, predict_effects
+from dpo_neurons.evaluation.outcomes import read_toxicity
+from dpo_neurons.evaluation.prediction import (
+    REFERENCE,
+    comparable_rows,
+    correlate_effects,
+    predict_effects,
+)
 from dpo_neurons.files.tables import read_csv, write_csv
 from dpo_neurons.interventions.plans import read_plan
 from dpo_neurons.models.checkpoint_folder import read_architecture
@@ -33,6 +39,9 @@ def main() -> None:
     parser.add_argument(
         "--plans", type=Path, nargs="+", required=True, help="parquet, named after interventions"
     )
+    parser.add_argument(
+        "--scores", type=Path, nargs="+", required=True, help="parquet, named as their rows"
+    )
     parser.add_argument("--contributions", type=Path, required=True)
     parser.add_argument("--checkpoint-pre", type=Path, required=True)
     parser.add_argument("--direction", type=Path, required=True)
@@ -55,7 +64,11 @@ def main() -> None:
     plans = {path.stem: read_plan(path) for path in arguments.plans}
     norm_after_mlp = read_architecture(arguments.checkpoint_pre).norm_after_mlp is not None
     data = predict_effects(table, plans, contributions, along, norm_after_mlp)
-    correlations = correlate_effects(data, arguments.resamples, arguments.level, arguments.seed)
+    scores = {path.stem: path for path in arguments.scores}
+    compared = [REFERENCE, *comparable_rows(data)["intervention"]]
+    toxicity = read_toxicity({name: scores[name] for name in compared})
+    bootstrap = arguments.resamples, arguments.level, arguments.seed
+    correlations = correlate_effects(data, toxicity, *bootstrap)
     for path, rows in ((arguments.output, data), (arguments.correlations, correlations)):
         write_csv(path, rows)
     log.info("\n%s", correlations.to_string(index=False))

@@ -54,7 +54,8 @@ def intervention_table(
     rows: one row for each intervention, with the METADATA columns. outcomes, writings: in the same
     order. Perplexity and its bounds are exponentials of the mean loss a token. effect_share: the
     share of the change in toxicity from none to dpo that a row reproduces. It is NaN if the
-    interval of that change includes zero, or if the row, none or dpo no longer writes.
+    interval of that change includes zero, if the row changes too few prompts, or if the row, none
+    or dpo no longer writes.
     degenerate: share of continuations that are empty or one repeated token. no_longer_writes: see
     `find_broken_rows`.
     """
@@ -71,8 +72,12 @@ def intervention_table(
         "repetition": mean_intervals(
             np.column_stack([writing.repetitions for writing in writings]), *how
         ),
-        "effect_share": effect_shares(before, after, toxicity, *how),
+        "effect_share": effect_shares(before, after, toxicity, bootstrap.level),
     }
+    for values in metrics["effect_share"]:
+        if np.isfinite(values).any():
+            # By definition, whatever the prompts.
+            values[outcomes.column(BEFORE)], values[outcomes.column(AFTER)] = 0, 1
     degenerate = np.array([writing.degenerate.mean() for writing in writings])
     perplexity = metrics["perplexity"][0]
     broken = find_broken_rows(perplexity, perplexity[outcomes.column(BEFORE)], degenerate)

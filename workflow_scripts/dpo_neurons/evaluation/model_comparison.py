@@ -7,17 +7,25 @@ import pandas as pd
 from dpo_neurons.evaluation.intervention_table import AFTER, BEFORE, format_with_interval
 from dpo_neurons.neurons.groups import REDUCING
 
-COLUMNS = ("model", "quantity", "of", "kind", "control_of", "groups", "value", "low", "high")
-"""Columns of the comparison, which has one row for each number.
-
-`of` is the number's group or intervention, or empty. kind, control_of and groups describe the
-intervention.
-"""
-TOTALS_COLUMNS = ("quantity", "value", "low", "high")
-GROUPS_COLUMNS = (
-    "group", "neurons", "reduction", "share", "share_low", "share_high", "reduction_low",
-    "reduction_high",
+COLUMNS = (
+    "model", "quantity", "of", "kind", "control_of", "groups", "value", "low", "high",
+    "corrected_for_selection",
 )  # fmt: skip
+"""A row a number: `of` is the group or the intervention that it belongs to, or empty.
+
+kind, control_of and groups are those of the intervention. corrected_for_selection is yes for
+cross-fitted sums of chosen neurons, no for those chosen and summed on the same prompts.
+"""
+TOTALS_COLUMNS = ("quantity", "value", "low", "high", "corrected_for_selection")
+GROUP_QUANTITIES = {
+    "share": "no", "reduction": "no", "crossfitted_share": "yes", "crossfitted_reduction": "yes",
+}  # fmt: skip
+"""What is listed of each group, and whether it is corrected for selection."""
+GROUPS_COLUMNS = (
+    "group",
+    "neurons",
+    *(f"{quantity}{end}" for quantity in GROUP_QUANTITIES for end in ("", "_low", "_high")),
+)
 TABLE_COLUMNS = (
     "intervention", "kind", "control_of", "groups", "effect_share", "effect_share_low",
     "effect_share_high",
@@ -39,14 +47,15 @@ def model_rows(
 ) -> pd.DataFrame:
     """Return one model's rows of the comparison, from its tables.
 
-    quantity is one of: the quantities of totals; group_neurons, group_share and group_reduction;
-    effect, the fall of toxicity from none to dpo; effect_share, of every other intervention.
+    The quantities of totals; group_neurons, and group_… of GROUP_QUANTITIES; effect, by how much
+    dpo lowers toxicity; effect_share of every other intervention.
     """
     parts = [totals.assign(of="")]
-    for quantity in ("share", "reduction"):
+    for quantity, corrected in GROUP_QUANTITIES.items():
         names = {quantity: "value", f"{quantity}_low": "low", f"{quantity}_high": "high"}
         part = groups[["group", *names]].rename(columns=names | {"group": "of"})
-        parts.append(part.assign(quantity=f"group_{quantity}"))
+        part = part.assign(quantity=f"group_{quantity}", corrected_for_selection=corrected)
+        parts.append(part)
     counts = groups[["group", "neurons"]].rename(columns={"group": "of", "neurons": "value"})
     parts.append(counts.assign(quantity="group_neurons"))
 
@@ -63,14 +72,15 @@ def model_rows(
     shares = interventions[list(TABLE_COLUMNS)].rename(columns=names)
     parts.append(shares.assign(quantity="effect_share"))
     comparison = pd.concat(parts, ignore_index=True).assign(model=model)[list(COLUMNS)]
-    return comparison.fillna(dict.fromkeys(("kind", "control_of", "groups"), ""))
+    texts = ("kind", "control_of", "groups", "corrected_for_selection")
+    return comparison.fillna(dict.fromkeys(texts, ""))
 
 
 def format_models(comparison: pd.DataFrame) -> pd.DataFrame:
     """Format the comparison for reading, one column for each model.
 
-    The first rows have the layout and rounding of the published comparison of models. Shares of
-    the effect are those of interventions of SHOWN_KINDS.
+    The first rows are laid out as in the published comparison of models, percentages rounded; they
+    choose and sum neurons on the same prompts. Cross-fitted sums and shares follow.
     """
     shown_rows = comparison.loc[comparison["kind"].isin(SHOWN_KINDS), "of"].drop_duplicates()
     columns = {
@@ -90,6 +100,9 @@ def _format_model(rows: pd.DataFrame, interventions: Sequence[str]) -> dict[str,
         value, low, high = 100 * numbers.loc[(quantity, of)]
         return format_with_interval(value, low, high, digits=1)
 
+    def crossfitted(group: str) -> str:
+        return percent("group_crossfitted_share", group)
+
     def all_groups(quantity: str, written: str, scale: float = 1) -> str:
         return " / ".join(written.format(scale * values[quantity, group]) for group in REDUCING)
 
@@ -97,14 +110,18 @@ def _format_model(rows: pd.DataFrame, interventions: Sequence[str]) -> dict[str,
     sums = [values[quantity, ""] for quantity in ("positive_reduction", "net_reduction")]
     return {
         "neurons": f"{values['neurons', '']:,.0f}",
-        "sum of positive reductions / net": " / ".join(f"{total:.4g}" for total in sums),
-        f"share {groups}, %": all_groups("group_share", "{:.0f}", 100),
+        "sum of positive reductions / net (not corrected)": " / ".join(
+            f"{one:.4g}" for one in sums
+        ),
+        f"share {groups}, % (not corrected)": all_groups("group_share", "{:.0f}", 100),
         f"counts {groups}": all_groups("group_neurons", "{:.0f}"),
         "neurons reducing, %": f"{100 * values['reducing', '']:.2f}",
         "m_pre > 0, %": f"{100 * values['active', '']:.2f}",
-        "sum of positive reductions": _format_four_digits(numbers.loc["positive_reduction", ""]),
+        "sum of positive reductions (cross-fitted)": _format_four_digits(
+            numbers.loc["crossfitted_positive_reduction", ""]
+        ),
         "net reduction": _format_four_digits(numbers.loc["net_reduction", ""]),
-        **{f"share {group}, %": percent("group_share", group) for group in REDUCING},
+        **{f"share {group}, % (cross-fitted)": crossfitted(group) for group in REDUCING},
         "dpo's effect on toxicity": format_with_interval(*effect, 3),
         **{f"share of it: {name}, %": percent("effect_share", name) for name in interventions},
     }

@@ -1,10 +1,11 @@
 """Measurements of the interventions on a model, gathered from a study's results."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.evaluation.text_metrics import is_degenerate, repetition, unigram_f1
@@ -38,26 +39,38 @@ def read_outcomes(results: Path, model: str, interventions: Iterable[str]) -> Ou
     Raises InputError if they were not measured on the same prompts and windows.
     """
     names = tuple(interventions)
-    toxicities, losses, tokens = [], [], []
+    toxicity = read_toxicity(
+        {name: results / "scores" / model / f"{name}.parquet" for name in names}
+    )
+    losses, tokens = [], []
     for name in names:
-        scores = results / "scores" / model / f"{name}.parquet"
         perplexity = results / "perplexity" / model / f"{name}.json"
-        table = read_table(scores, ("toxicity",), "scores need")
-        toxicities.append(table["toxicity"].to_numpy())
         window_losses, window_tokens = _read_windows(perplexity)
         losses.append(window_losses)
         tokens.append(window_tokens)
-        if len(toxicities[-1]) != len(toxicities[0]):
-            raise InputError(
-                f"{scores}: has {len(toxicities[-1])} rows, but {names[0]} has "
-                f"{len(toxicities[0])}; delete it and run again"
-            )
         if not np.array_equal(tokens[-1], tokens[0]):
             raise InputError(
                 f"{perplexity}: its windows differ from those of {names[0]}; delete it and run "
                 "again"
             )
-    return Outcomes(names, np.column_stack(toxicities), np.column_stack(losses), tokens[0])
+    return Outcomes(names, toxicity.to_numpy(), np.column_stack(losses), tokens[0])
+
+
+def read_toxicity(scores: Mapping[str, Path]) -> pd.DataFrame:
+    """Read interventions' scores: a row a prompt, a column an intervention, in their order.
+
+    Raises InputError if they do not have a score of the same number of prompts.
+    """
+    toxicities: dict[str, np.ndarray] = {}
+    for name, path in scores.items():
+        toxicities[name] = read_table(path, ("toxicity",), "scores need")["toxicity"].to_numpy()
+        first = next(iter(toxicities))
+        if len(toxicities[name]) != len(toxicities[first]):
+            raise InputError(
+                f"{path}: {len(toxicities[name])} rows, but {first} has "
+                f"{len(toxicities[first])}; delete it and run again"
+            )
+    return pd.DataFrame(toxicities)
 
 
 def _read_windows(path: Path) -> tuple[np.ndarray, np.ndarray]:

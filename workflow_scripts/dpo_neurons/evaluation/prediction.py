@@ -4,12 +4,17 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from dpo_neurons.interventions.direct_effect import predict_reduction
-from dpo_neurons.statistics.bootstrap import interval
+from dpo_neurons.statistics.bootstrap import interval, resampled_sums
 
 REFERENCE = "none"
 """The row against which a change in toxicity is measured."""
+LEAST_ROWS = 10
+"""Interventions that a correlation needs."""
+ROUNDING = 1e-9
+"""Predictions below this part of the largest one are zero by construction."""
 DESCRIPTION = ("intervention", "kind", "control_of", "checkpoint", "neurons")
 
 
@@ -68,45 +73,57 @@ def _predict_row(
 
 
 def comparable_rows(data: pd.DataFrame) -> pd.DataFrame:
-    """Select the rows to correlate: finite, and not the reference."""
-    finite = np.isfinite(data[["predicted", "measured"]]).all(axis=1)
-    return data[finite & (data["intervention"] != REFERENCE)]
+    """The rows that a correlation is of: predicted and measured, neither of them by construction.
 
-
-def correlate_effects(data: pd.DataFrame, resamples: int, level: float, seed: int) -> pd.DataFrame:
-    """Correlate predicted with measured, by Pearson's and Spearman's coefficient.
-
-    data: of `predict_effects`. Returns one row per coefficient, with the columns correlation,
-    value, low, high (from a bootstrap over interventions) and interventions, the number of
-    compared rows. value is NaN for fewer than three rows, or if predicted or measured is constant.
+    Left out are rows that predict zero but for rounding, as controls and the reference do.
     """
-    pairs = comparable_rows(data)[["predicted", "measured"]].to_numpy().T
-    n = pairs.shape[1]
-    random = np.random.default_rng(seed)
-    drawn = random.integers(n, size=(resamples, n)) if n else np.empty((0, 0), dtype=np.int64)
-    rows = []
-    for name, transform in (("pearson", np.asarray), ("spearman", _ranks)):
-        value = _correlation(transform(pairs))
-        resampled = np.array([_correlation(transform(pairs[:, columns])) for columns in drawn])
-        resampled = resampled[np.isfinite(resampled)]
-        low, high = interval(resampled, level) if np.isfinite(value) else (np.nan, np.nan)
-        rows.append([name, value, float(low), float(high), n])
-    return pd.DataFrame(rows, columns=["correlation", "value", "low", "high", "interventions"])
+    finite = np.isfinite(data[["predicted", "measured"]]).all(axis=1)
+    sizes = data["predicted"].abs()
+    return data[finite & (sizes > ROUNDING * sizes.max()) & (data["intervention"] != REFERENCE)]
 
 
-def _correlation(pairs: np.ndarray) -> float:
-    """Compute Pearson's correlation of two rows, (2, n)."""
-    if pairs.shape[1] < 3:
-        return float("nan")
-    centred = pairs - pairs.mean(axis=1, keepdims=True)
-    sizes = np.linalg.norm(centred, axis=1)
-    # Centring a constant row leaves rounding errors, not zeros.
-    if (sizes <= 1e-12 * np.linalg.norm(pairs, axis=1)).any():
-        return float("nan")
-    return float(centred[0] @ centred[1] / (sizes[0] * sizes[1]))
+def correlate_effects(
+    data: pd.DataFrame, toxicity: pd.DataFrame, resamples: int, level: float, seed: int
+) -> pd.DataFrame:
+    """Spearman's rank correlation of predicted with measured, in one row.
+
+    data: of `predict_effects`. toxicity: (n_prompts), a column each of the reference and the
+    comparable rows. Returns correlation ("spearman"), value, low, high and interventions, how many
+    are compared. Ranks keep one row far from all others from deciding alone.
+
+    The interval resamples prompts and holds the interventions fixed: they share neurons and were
+    chosen, not drawn. All is NaN for fewer than LEAST_ROWS rows or where one quantity is constant.
+    """
+    rows = comparable_rows(data)
+    predicted, n = rows["predicted"].to_numpy(), len(rows)
+    value, ends = np.nan, (np.nan, np.nan)
+    if n >= LEAST_ROWS:
+        value = _correlate_ranks(predicted, rows["measured"].to_numpy()[None])[0]
+    if np.isfinite(value):
+        falls = toxicity[REFERENCE].to_numpy()[:, None] - toxicity[rows["intervention"]].to_numpy()
+        resampled = _correlate_ranks(predicted, resampled_sums(falls, resamples, seed))
+        low, high = interval(resampled[np.isfinite(resampled)], level)
+        ends = float(low), float(high)
+    return pd.DataFrame(
+        {
+            "correlation": ["spearman"],
+            "value": [float(value)],
+            "low": [ends[0]],
+            "high": [ends[1]],
+            "interventions": [n],
+        }
+    )
 
 
-def _ranks(pairs: np.ndarray) -> np.ndarray:
-    """Rank the values of each row, (2, n); ties get their mean rank."""
-    ranks: np.ndarray = pd.DataFrame(pairs.T).rank().to_numpy()
-    return ranks.T
+def _correlate_ranks(predicted: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """Spearman's correlation of (n,) with each row of (k, n): (k,), NaN where one is constant.
+
+    Ties share their mean rank.
+    """
+    first, second = rankdata(predicted)[None], rankdata(measured, axis=1)
+    first, second = (ranks - ranks.mean(axis=1, keepdims=True) for ranks in (first, second))
+    sizes = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
+    correlations: np.ndarray = np.divide(
+        (first * second).sum(axis=1), sizes, out=np.full(len(measured), np.nan), where=sizes > 0
+    )
+    return correlations

@@ -1,8 +1,9 @@
 """Figure 16: shares of fine-tuning's effect under interventions, by model.
 
-After the comparison of models of Yang et al. (arXiv 2411.06424v3). Left, one block per
-intervention: x is the share of the effect on mean toxicity, in per cent; y is the model. Right: x
-is each group's share of the joint reduction of the four reducing groups, in per cent.
+After the comparison of models of Yang et al. (arXiv 2411.06424v3). Left, a block an intervention:
+x is the share of the effect on mean toxicity, in per cent, y the model. Right: x is each group's
+share of the joint reduction of the four reducing groups, in per cent: above, cross-fitted; the
+narrow bar below, as published, not corrected for selection.
 """
 
 import altair as alt
@@ -16,6 +17,8 @@ from dpo_neurons.neurons.groups import REDUCING
 
 COLUMNS = ("model", "quantity", "of", "kind", "control_of", "value", "low", "high")
 """Columns of the comparison file."""
+BARS = {"group_crossfitted_share": "cross-fitted", "group_share": "published"}
+"""Which bar the shares of groups of each quantity make."""
 WIDEST = (-1.5, 3.0)
 """Intervals are cut off beyond these shares, unless a share itself lies beyond them."""
 WIDTH, ROW = 430, 22
@@ -27,10 +30,10 @@ PALE = ["TN+", "AP+"]
 def aggregate(comparison: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Select the shares of the effect, and the shares of groups.
 
-    comparison: one row per number, as in the comparison file. Returns two tables. Shares of the
-    effect: model, intervention, kind ("row", or "control" of the intervention), label, value, low,
-    high. Shares of groups: model, group, share, low, high, start and end (of the group's part in
-    the bar of its model).
+    comparison: a row a number, as in the comparison file. Returns two tables. Shares of the effect:
+    model, intervention, kind ("row", or "control" of the intervention), label, value, low, high.
+    Shares of groups: model, group, share, low, high, start and end (of the group's part in the bar
+    of its model), and bar ("cross-fitted" or "published"). Undefined shares are NaN.
     """
     return _shares_of_effect(comparison), _shares_of_groups(comparison)
 
@@ -52,11 +55,12 @@ def _shares_of_effect(comparison: pd.DataFrame) -> pd.DataFrame:
 
 
 def _shares_of_groups(comparison: pd.DataFrame) -> pd.DataFrame:
-    """List the shares of reducing groups, with their places in the model's bar."""
-    is_share = (comparison["quantity"] == "group_share") & comparison["of"].isin(REDUCING)
-    groups = comparison.loc[is_share, ["model", "of", "value", "low", "high"]]
+    """Shares of the four reducing groups, with their places in the bar of their model."""
+    bars = comparison["quantity"].map(BARS)
+    groups = comparison.assign(bar=bars)[bars.notna() & comparison["of"].isin(REDUCING)]
+    groups = groups[["model", "of", "value", "low", "high", "bar"]]
     groups = groups.rename(columns={"of": "group", "value": "share"})
-    groups = groups.assign(end=groups.groupby("model", sort=False)["share"].cumsum())
+    groups = groups.assign(end=groups.groupby(["model", "bar"], sort=False)["share"].cumsum())
     groups = groups.assign(start=groups["end"] - groups["share"])
     return groups.reset_index(drop=True)
 
@@ -74,9 +78,9 @@ def chart(shares: pd.DataFrame, groups: pd.DataFrame, direction_name: str) -> al
         title=alt.Title(
             "Share of fine-tuning's effect on toxicity that interventions reproduce",
             subtitle=[
-                "0 % (red): as before fine-tuning; 100 % (green): as after fine-tuning.",
-                "Open diamonds: controls, the same neurons held at the first model's means.",
-                "Bars: bootstrap intervals over prompts",
+                "0 % (red): as before fine-tuning; 100 % (green): as after it.",
+                "Open diamonds are controls: the same neurons, held at the first model's means.",
+                "Bars are intervals over prompts",
             ],
         ),
     ).resolve_scale(y="independent", color="independent")
@@ -139,19 +143,31 @@ def _groups(groups: pd.DataFrame, models: list[str], direction_name: str) -> Lay
     y = alt.Y("model:N", title=None, sort=models).axis(ticks=False, labelPadding=8)
     tooltip: list[str | alt.Tooltip] = ["model:N", "group:N"]
     tooltip += [alt.Tooltip(f"{column}:Q", format=".1%") for column in ("share", "low", "high")]
-    base = alt.Chart(groups).encode(y=y, tooltip=tooltip)
+    base = alt.Chart(groups).encode(y=y, tooltip=["bar:N", *tooltip])
+    crossfitted = base.transform_filter("datum.bar == 'cross-fitted'")
+    published = base.transform_filter("datum.bar == 'published'")
+    undefined = crossfitted.transform_filter(
+        f"!isValid(datum.share) && datum.group == '{REDUCING[0]}'"
+    )
     colour = group_colour(groups["group"], group_legend())
-    labels = base.transform_calculate(
+    labels = crossfitted.transform_calculate(
         middle="(datum.start + datum.end) / 2", label="format(datum.share, '.0%')"
     ).transform_filter("datum.share >= 0.06")
     ink = alt.condition(
         alt.FieldOneOfPredicate("group", PALE), alt.value("black"), alt.value("white")
     )
     return alt.layer(
-        base.mark_bar(height=24).encode(x=share, x2="end:Q", color=colour),
-        labels.mark_text(fontWeight="bold").encode(x="middle:Q", text="label:N", color=ink),
+        crossfitted.mark_bar(height=18, yOffset=-5).encode(x=share, x2="end:Q", color=colour),
+        published.mark_bar(height=5, yOffset=10).encode(x=share, x2="end:Q", color=colour),
+        labels.mark_text(fontWeight="bold", yOffset=-5).encode(
+            x="middle:Q", text="label:N", color=ink
+        ),
+        undefined.mark_text(
+            align="left", color="#707070", fontSize=11, text="undefined", yOffset=-5
+        ).encode(x=alt.value(6)),
         title=alt.Title(
             f"Groups by the {direction_name} direction",
+            subtitle=["narrow bars: as published, not corrected for selection"],
             fontSize=13,
             fontWeight="normal",
             offset=6,

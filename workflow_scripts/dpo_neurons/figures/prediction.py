@@ -129,18 +129,19 @@ def _labels(data: pd.DataFrame, scale: alt.Scale, domain: list[float]) -> np.nda
 
 
 def _subtitle(correlations: pd.DataFrame, left_out: int, model: str) -> list[str]:
-    """Return the correlations with their intervals, and the number of rows not drawn."""
-    count = int(correlations["interventions"].max())
-    coefficients = [
-        f"{row.correlation.capitalize()} {row.value:.2f} [{row.low:.2f}, {row.high:.2f}]"
-        for row in correlations.itertuples()
-        if pd.notna(row.value)
-    ]
-    agreement = ", ".join(coefficients) or "no correlation: too few rows, or all are equal"
+    """The rank correlation with its interval, and what is not drawn."""
+    row = correlations.iloc[0]
+    count = int(row["interventions"])
+    agreement = "no correlation of so few or so equal rows"
+    if pd.notna(row["value"]):
+        agreement = (
+            f"Spearman {row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}] over prompts"
+        )
     lines = [
-        f"{model}: {agreement}; n = {count} interventions without the row none.",
+        f"{model}: {agreement}; n = {count} interventions.",
+        "Rows that predict 0 by construction, as controls do, are drawn but not counted.",
         "Bars: interval of the intervention's own mean toxicity",
     ]
     if left_out:
-        lines[1] += f"; {left_out} not drawn: no prediction, or the model no longer writes"
+        lines[-1] += f"; {left_out} without a prediction not drawn"
     return lines

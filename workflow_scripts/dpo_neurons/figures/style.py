@@ -30,6 +30,9 @@ GROUP_COLOURS = {
 BEFORE, ABLATED, AFTER = "#A50026", "#E6A800", "#1A9E77"
 """Colours of three models: before fine-tuning, the same under an ablation, after fine-tuning."""
 
+UNCORRECTED = "#8A8A8A"
+"""Colour of published numbers that choose and sum neurons on the same prompts."""
+
 GROUP_LABEL_EXPR = "replace(replace(datum.label, '-', '₋'), '+', '₊')"
 """Vega expression that writes a group's sign as a subscript, for axes, legends and headers."""
 

@@ -50,7 +50,8 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 
 TEXTS = frozenset(
     (
-        "activation", "against", "by", "checkpoint", "control_of", "direction", "form", "group",
+        "activation", "against", "by", "checkpoint", "control_of", "corrected_for_selection",
+        "direction", "form", "group",
         "groups", "intervention", "kind", "mark", "model", "of", "part", "positions", "quantity",
         "side", "stage", "token", "values", "what",
     )

@@ -42,6 +42,25 @@ def count_carrying_neurons(falling: np.ndarray, share: float) -> int:
     return int(np.searchsorted(carried, share * carried[-1])) + 1
 
 
+def count_until_share(
+    curves: np.ndarray, points: np.ndarray, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count the neurons that it takes each curve to reach a share of its last value.
+
+    curves: (n, n_points), sums at `points`, (n_points,) numbers of neurons, the last one positive;
+    straight between them. Returns the counts, (n,), fractions among them, and the first point at or
+    after each. Where there is but one point, nothing is returned.
+    """
+    if curves.shape[1] < 2:
+        return np.empty(0), np.empty(0, dtype=np.int64)
+    aims = share * curves[:, -1]
+    after = np.argmax(curves >= aims[:, None], axis=1)
+    row = np.arange(len(curves))
+    start, end = curves[row, after - 1], curves[row, after]
+    way = (aims - start) / (end - start)
+    return points[after - 1] + way * (points[after] - points[after - 1]), after
+
+
 def measure_cancellation(reduction: np.ndarray) -> dict[str, float]:
     """Measure what neurons of the given reductions, (n_neurons,), do together.
 

@@ -34,8 +34,24 @@ def assign_groups(
     the direction or if nothing moved.
 
     Under either definition neurons are chosen by their own effect: sums of reductions by group are
-    chosen and summed on the same prompts, and not corrected for that selection.
+    not corrected for that selection if the same prompts choose and count.
     Raises ValueError for another definition.
+    """
+    place = find_places(cosine, activation_pre, activation_post, reduction, definition)
+    groups: np.ndarray = np.array([*GROUPS, UNCHANGED], dtype=object)[place]
+    return groups
+
+
+def find_places(
+    cosine: np.ndarray,
+    activation_pre: np.ndarray,
+    activation_post: np.ndarray,
+    reduction: np.ndarray,
+    definition: str,
+) -> np.ndarray:
+    """Find the place of each neuron's group in GROUPS, len(GROUPS) if it is unchanged.
+
+    Arguments and errors are those of `assign_groups`.
     """
     if definition not in DEFINITIONS:
         raise ValueError(f"definition must be one of {DEFINITIONS}, not {definition!r}")
@@ -46,5 +62,4 @@ def assign_groups(
     # Places in REDUCING and RAISING: toxic positive, toxic negative, anti-toxic likewise.
     place = 2 * ~(cosine > 0) + ~(activation_pre >= 0)
     place = np.where(effect > 0, place, np.where(effect < 0, place + len(REDUCING), len(GROUPS)))
-    groups: np.ndarray = np.array([*GROUPS, UNCHANGED], dtype=object)[place]
-    return groups
+    return place
