@@ -95,13 +95,13 @@ def test_without_an_effect_there_is_no_share_of_it():
 
 def test_the_readable_table_is_rounded():
     shown = format_table(table())
-    assert shown.columns.tolist()[-2:] == ["repetition", "share of dpo"]
+    assert shown.columns.tolist()[-3:] == ["repetition", "share of dpo", "note"]
     assert shown["repetition"].tolist()[1] == "0.100 [0.100, 0.100]"
     assert shown["share of dpo"].tolist()[:2] == ["0.00 [0.00, 0.00]", "1.00 [1.00, 1.00]"]
     lines = to_markdown(shown).splitlines()
     assert len(lines) == 6
     assert lines[3].startswith("| dpo | post | 1 | 0.0")
-    assert {line.count("|") for line in lines} == {9}
+    assert {line.count("|") for line in lines} == {10}
     assert "<td>1.00 [1.00, 1.00]</td>" in to_page(shown, "T & T")
     assert "<h1>T &amp; T</h1>" in to_page(shown, "T & T")
 

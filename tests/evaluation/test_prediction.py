@@ -101,6 +101,7 @@ MEASURED = pd.DataFrame(
         "toxicity": [0.5, 0.2, 0.35, 0.55, 0.4, 0.1],
         "toxicity_low": [0.4, 0.1, 0.3, 0.45, 0.3, 0.0],
         "toxicity_high": [0.6, 0.3, 0.4, 0.65, 0.5, 0.2],
+        "no_longer_writes": False,
     }
 )
 PLANS = {
@@ -121,6 +122,13 @@ def test_predicted_stands_beside_measured_for_the_rows_with_a_plan():
     assert data["measured"].tolist() == pytest.approx([0, 0.3, 0.15, -0.05, 0.1])
     assert data["measured_low"].tolist() == pytest.approx([-0.1, 0.2, 0.1, -0.15, 0])
     assert data["measured_high"].tolist() == pytest.approx([0.1, 0.4, 0.2, 0.05, 0.2])
+
+
+def test_a_model_that_no_longer_writes_has_no_measured_effect():
+    broken = MEASURED.assign(no_longer_writes=MEASURED["intervention"] == "control_a")
+    data = predict_effects(broken, PLANS, TABLE, ALONG).set_index("intervention")
+    assert np.isnan(data["measured"]).to_dict() == {name: name == "control_a" for name in PLANS}
+    assert np.isfinite(data.loc["control_a", "predicted"])
 
 
 def test_a_plan_on_the_second_checkpoint_has_no_prediction():
