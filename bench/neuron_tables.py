@@ -1,14 +1,14 @@
 """Time of tables with one row per neuron, at a large model's size.
 
-The limit is for computations per neuron, in memory: contributions, groups, figures' aggregates.
-Other steps are reported without a limit: the bootstrap over prompts, which reads every prompt's
-activations; the dot products with value vectors, one layer at a time; writing and reading the
-table. Nothing here needs a GPU.
+One limit is for computations per neuron, in memory: contributions, groups, figures' aggregates.
+Cross-fitting has a limit of its own. Other steps are reported without a limit: the bootstrap over
+prompts, which reads every prompt's activations; the dot products with value vectors, one layer at a
+time; writing and reading the table. Nothing here needs a GPU.
 """
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,10 +35,13 @@ from dpo_neurons.neurons.contributions import (
     identity_error,
     read_contributions,
 )
+from dpo_neurons.neurons.cross_fitted_curve import cross_fit_curve
+from dpo_neurons.neurons.cross_fitted_groups import cross_fit_groups
 from dpo_neurons.neurons.decomposition import split_reductions, sum_sources
 from dpo_neurons.neurons.prompt_projections import PromptProjections
-from dpo_neurons.neurons.resampled_curve import summarise_cancellation
+from dpo_neurons.neurons.resampled_curve import choose_ranks, summarise_cancellation
 from dpo_neurons.neurons.summaries import (
+    cross_fit_positive,
     group_sets,
     sum_by_group,
     summarise_groups,
@@ -46,6 +49,7 @@ from dpo_neurons.neurons.summaries import (
 )
 
 BAR_SECONDS = 1.0
+CROSS_FITTING_BAR_SECONDS = 5.0
 BOOTSTRAP = (2000, 0.95, 0)
 """Resamples, level and seed."""
 
@@ -74,20 +78,31 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         counted = counted_steps(numbers, table)
         beside = steps_beside(table, numbers, arguments.prompts, arguments.d_model, Path(folder))
+        crossfitted = cross_fitting_steps(table, Path(folder))
         here = describe_machine()
-        seconds = time_variants({**counted, **beside}, arguments.rounds)
-    report("neuron_tables", vars(arguments), here, figures(seconds, counted, len(table)))
+        seconds = time_variants({**counted, **crossfitted, **beside}, arguments.rounds)
+    report(
+        "neuron_tables", vars(arguments), here, figures(seconds, counted, crossfitted, len(table))
+    )
 
 
 def figures(
-    seconds: dict[str, list[float]], counted: dict[str, Callable[[], object]], neurons: int
+    seconds: dict[str, list[float]],
+    counted: dict[str, Callable[[], object]],
+    crossfitted: dict[str, Callable[[], object]],
+    neurons: int,
 ) -> list[Figure]:
-    """Return the time of all counted steps together, then of each step."""
-    together = [sum(times) for times in zip(*(seconds[name] for name in counted), strict=True)]
+    """All counted steps together and all of cross-fitting, then each step by itself."""
+
+    def add_up(names: Iterable[str]) -> list[float]:
+        return [sum(times) for times in zip(*(seconds[name] for name in names), strict=True)]
+
+    beside = [name for name in seconds if name not in counted]
     return [
-        Figure(f"in all, {neurons:,} neurons", "s", together, BAR_SECONDS),
+        Figure(f"in all, {neurons:,} neurons", "s", add_up(counted), BAR_SECONDS),
+        Figure("cross-fitting", "s", add_up(crossfitted), CROSS_FITTING_BAR_SECONDS),
         *(Figure(f"counted: {name}", "s", seconds[name]) for name in counted),
-        *(Figure(f"beside: {name}", "s", seconds[name]) for name in seconds if name not in counted),
+        *(Figure(f"beside: {name}", "s", seconds[name]) for name in beside),
     ]
 
 
@@ -152,14 +167,24 @@ def steps_beside(
     table.to_parquet(path, index=False)
     prompts = f"{n_prompts} prompts"
     return {
-        f"groups, bootstrap over {prompts}": partial(_summarise, summarise_groups, table, caches),
-        f"totals, bootstrap over {prompts}": partial(_summarise, summarise_totals, table, caches),
-        f"figure 8, bootstrap over {prompts}": partial(
-            _summarise, summarise_cancellation, table, caches
-        ),
+        f"groups, both, {prompts}": partial(_summarise, summarise_groups, table, caches, "v1"),
+        f"totals, both, {prompts}": partial(_summarise, summarise_totals, table, caches),
+        f"figure 8, both, {prompts}": partial(_summarise, summarise_cancellation, table, caches),
         "dot products and norms, a layer": partial(_project, values, np.ones(d_model)),
         "writing the table": partial(table.to_parquet, folder / "again.parquet", index=False),
         "reading the table": partial(read_contributions, path),
+    }
+
+
+def cross_fitting_steps(table: pd.DataFrame, folder: Path) -> dict[str, Callable[[], object]]:
+    """What cross-fitting adds to groups, totals and figure 8, on the caches in a folder."""
+    caches = {stage: folder / f"{stage}.h5" for stage in ("pre", "post")}
+    ranks = choose_ranks(table.sort_values("rank")["reduction"].to_numpy())
+    curve = (ranks.points, ranks.reducing_bins)
+    return {
+        "cross-fitted groups": partial(_summarise, cross_fit_groups, table, caches, "v1"),
+        "cross-fitted totals": partial(_summarise, cross_fit_positive, table, caches),
+        "cross-fitted curve": partial(_summarise, cross_fit_curve, table, caches, *curve),
     }
 
 
@@ -176,11 +201,14 @@ def write_prompts(path: Path, n_prompts: int, means: np.ndarray) -> Path:
 
 
 def _summarise(
-    summarise: Callable[..., object], table: pd.DataFrame, caches: dict[str, Path]
+    summarise: Callable[..., object],
+    table: pd.DataFrame,
+    caches: dict[str, Path],
+    *settings: object,
 ) -> object:
     """Run one of the package's summaries on both caches."""
     with h5py.File(caches["pre"]) as pre, h5py.File(caches["post"]) as post:
-        return summarise(table, pre, post, *BOOTSTRAP)
+        return summarise(table, pre, post, *settings, *BOOTSTRAP)
 
 
 def _project(values: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 
 from dpo_neurons.neurons.cancellation import SHARES, count_until_share
-from dpo_neurons.neurons.cross_fitted_sums import Choose, cross_fit_layers
-from dpo_neurons.neurons.prompt_projections import value_components
+from dpo_neurons.neurons.cross_fitted_sums import Choose, cross_fit_layers, read_components
 from dpo_neurons.statistics.bootstrap import resampled_counts
 from dpo_neurons.statistics.cross_fitting import CrossFit, assign_folds, widened_interval
 
@@ -30,14 +29,13 @@ def choose_bins(table: pd.DataFrame, points: np.ndarray, reducing_bins: int) -> 
     hold its positive reductions. With other reductions, bins divide the positive ones, and the
     others, in the same proportions.
     """
-    components = {stage: value_components(table, stage) for stage in ("pre", "post")}
+    components = read_components(table)
     peak, n_neurons = int(points[reducing_bins]), int(points[-1])
     reducing = points[:reducing_bins] / max(peak, 1)
     others = (points[reducing_bins:] - peak) / max(n_neurons - peak, 1)
 
     def choose(activation_pre: np.ndarray, activation_post: np.ndarray) -> np.ndarray:
         rising = activation_post * components["post"] - activation_pre * components["pre"]
-        rising = rising.astype(np.float32)
         order = np.append(np.sort(rising), np.float32(np.inf))
         n_reducing = int(np.searchsorted(order, 0.0))
         starts = np.concatenate(

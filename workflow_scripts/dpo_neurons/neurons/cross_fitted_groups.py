@@ -4,9 +4,8 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.neurons.cross_fitted_sums import Choose, cross_fit_layers
+from dpo_neurons.neurons.cross_fitted_sums import Choose, cross_fit_layers, read_components
 from dpo_neurons.neurons.groups import GROUPS, REDUCING, find_places
-from dpo_neurons.neurons.prompt_projections import value_components
 from dpo_neurons.statistics.bootstrap import resampled_counts
 from dpo_neurons.statistics.cross_fitting import (
     CrossFit,
@@ -28,7 +27,7 @@ def choose_groups(table: pd.DataFrame, definition: str) -> Choose:
     groups, "v1" or "v3".
     """
     cosine = table["cosine"].to_numpy()
-    components = {stage: value_components(table, stage) for stage in ("pre", "post")}
+    components = read_components(table)
 
     def choose(activation_pre: np.ndarray, activation_post: np.ndarray) -> np.ndarray:
         reduction = activation_pre * components["pre"] - activation_post * components["post"]

@@ -16,8 +16,16 @@ import pandas as pd
 from dpo_neurons.neurons.prompt_projections import value_components
 from dpo_neurons.statistics.cross_fitting import CrossFit
 
+Components = dict[str, np.ndarray]
+"""Components of value vectors along the unit direction, (n_neurons,), for "pre" and "post"."""
 Choose = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From mean activations before and after, (n_neurons,), to each neuron's set, (n_neurons,) int."""
+
+
+def read_components(table: pd.DataFrame) -> Components:
+    """Read what choosing by activations alone takes from contributions, in float32."""
+    stages = ("pre", "post")
+    return {stage: value_components(table, stage).astype(np.float32) for stage in stages}
 
 
 @dataclass(frozen=True)
@@ -25,9 +33,9 @@ class FoldSums:
     """A checkpoint's activations, summed over the counted tokens of each fold of prompts."""
 
     sums: np.ndarray
-    """(n_folds, n_neurons)"""
+    """(n_folds, n_neurons) float32"""
     total: np.ndarray
-    """(n_neurons,): over all folds."""
+    """(n_neurons,) float32: over all folds."""
     tokens: np.ndarray
     """(n_prompts,): counted tokens."""
     fold_tokens: np.ndarray
@@ -41,14 +49,13 @@ class FoldSums:
         mean = self.total.copy()
         for fold in left_out:
             mean -= self.sums[fold]
-        mean /= tokens
+        mean *= np.float32(1 / tokens)
         return mean
 
     def parts_of_deviation(self) -> np.ndarray:
         """What each fold adds to the deviation from the mean, (n_folds, n_neurons); sums to 0."""
         parts: np.ndarray = self.sums - self.fold_tokens[:, None] * self.mean_without()
-        parts /= max(int(self.tokens.sum()), 1)
-        return parts
+        return parts / max(int(self.tokens.sum()), 1)
 
 
 def sum_folds(cache: h5py.File, folds: np.ndarray) -> FoldSums:
@@ -61,7 +68,7 @@ def sum_folds(cache: h5py.File, folds: np.ndarray) -> FoldSums:
     for layer in range(n_layers):
         sums[:, layer] = of_fold.astype(np.float32) @ mlp_post[:, layer].astype(np.float32)
     sums = sums.reshape(n_folds, -1)
-    return FoldSums(sums, sums.sum(axis=0, dtype=np.float64), tokens, of_fold.sum(axis=1))
+    return FoldSums(sums, sums.sum(axis=0), tokens, of_fold.sum(axis=1))
 
 
 def cross_fit_layers(

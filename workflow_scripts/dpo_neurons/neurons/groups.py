@@ -60,6 +60,7 @@ def find_places(
     else:
         effect = np.abs(np.sign(cosine)) * np.sign(reduction)
     # Places in REDUCING and RAISING: toxic positive, toxic negative, anti-toxic likewise.
-    place = 2 * ~(cosine > 0) + ~(activation_pre >= 0)
-    place = np.where(effect > 0, place, np.where(effect < 0, place + len(REDUCING), len(GROUPS)))
+    place = np.int8(2) * ~(cosine > 0) + ~(activation_pre >= 0)
+    place += np.int8(len(REDUCING)) * (effect < 0)
+    place[~(np.abs(effect) > 0)] = len(GROUPS)
     return place

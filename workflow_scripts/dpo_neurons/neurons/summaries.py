@@ -11,13 +11,12 @@ import pandas as pd
 
 from dpo_neurons.neurons.contributions import row_suffixes
 from dpo_neurons.neurons.cross_fitted_groups import ENDS, cross_fit_groups
-from dpo_neurons.neurons.cross_fitted_sums import Choose, cross_fit_layers
+from dpo_neurons.neurons.cross_fitted_sums import Choose, cross_fit_layers, read_components
 from dpo_neurons.neurons.groups import GROUPS, RAISING, REDUCING
 from dpo_neurons.neurons.prompt_projections import (
     PromptProjections,
     project_both,
     resample_drops,
-    value_components,
 )
 from dpo_neurons.statistics.bootstrap import interval, resampled_counts
 from dpo_neurons.statistics.cross_fitting import add_up, assign_folds, sum_intervals
@@ -141,13 +140,29 @@ def total_sets(table: pd.DataFrame) -> np.ndarray:
 
 def choose_reducing(table: pd.DataFrame) -> Choose:
     """Sort neurons by activations alone: 0 if they reduce, 1 if not. table: contributions."""
-    components = {stage: value_components(table, stage) for stage in ("pre", "post")}
+    components = read_components(table)
 
     def choose(activation_pre: np.ndarray, activation_post: np.ndarray) -> np.ndarray:
         reduction = activation_pre * components["pre"] - activation_post * components["post"]
         return np.where(reduction > 0, 0, 1)
 
     return choose
+
+
+def cross_fit_positive(
+    table: pd.DataFrame,
+    pre: h5py.File,
+    post: h5py.File,
+    resamples: int,
+    level: float,
+    seed: int,
+) -> tuple[float, float, float]:
+    """Sum the reductions of neurons that reduce on other prompts: value, low, high."""
+    folds = assign_folds(len(pre["mask"]), seed)
+    layers = cross_fit_layers(table, pre, post, folds, choose_reducing(table), 2)
+    counts = resampled_counts(len(folds), resamples, seed)
+    value, low, high = sum_intervals(add_up([fit for _, fit in layers]), counts, level)
+    return value[0], low[0], high[0]
 
 
 def summarise_totals(
@@ -173,12 +188,7 @@ def summarise_totals(
     reduction = table["reduction"].to_numpy()
     sides = project_both(table, pre, post, total_sets(table))
     low, high = interval(resample_drops(*sides, resamples, seed), level)
-    folds = assign_folds(len(pre["mask"]), seed)
-    layers = cross_fit_layers(table, pre, post, folds, choose_reducing(table), 2)
-    counts = resampled_counts(len(folds), resamples, seed)
-    crossfitted = (
-        ends[0] for ends in sum_intervals(add_up([fit for _, fit in layers]), counts, level)
-    )
+    crossfitted = cross_fit_positive(table, pre, post, resamples, level, seed)
     rows = [
         ("neurons", len(table), np.nan, np.nan, ""),
         ("reducing", np.mean(reduction > 0), np.nan, np.nan, ""),
