@@ -24,6 +24,7 @@ sys.path.insert(0, str(PACKAGE_ROOT))
 
 from dpo_neurons.activations.shards import PIECES, pieces_of_shard
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.file_faults import check_can_be_made
 from dpo_neurons.running.code_digest import code_digest
 from dpo_neurons.running.hardware import checkpoint_mb, old_weights_mb, visible_gpus
 from dpo_neurons.study.checks import check_study
@@ -54,6 +55,10 @@ config_names = ", ".join(Path(path).name for path in workflow.configfiles)
 try:
     check_config_texts(map(Path, workflow.configfiles), sys.argv[1:])
     STUDY = check_study(config, config_names or "configuration")
+    if workflow.executor_plugin is not None and not workflow.dryrun:
+        # Snakemake itself would end with a traceback.
+        check_can_be_made(Path(".snakemake"))
+        check_can_be_made(Path(STUDY.results))
 except InputError as error:
     raise WorkflowError(str(error)) from None
 

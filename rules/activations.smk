@@ -13,7 +13,7 @@ for shard in range(1, SHARDS + 1):
         name:
             name_of_shard("capture_activations", shard)
         input:
-            checkpoint=f"{RESULTS}/checkpoints/{{model}}/{{stage}}",
+            checkpoint=ancient(f"{RESULTS}/checkpoints/{{model}}/{{stage}}"),
             source=f"{RESULTS}/checkpoints/{{model}}/{{stage}}.source.json",
             prompts=f"{DATA}/challenge_prompts.jsonl",
         output:
@@ -56,8 +56,8 @@ for shard in range(1, SHARDS + 1):
         name:
             name_of_shard("capture_crossed_activations", shard)
         input:
-            checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
-            checkpoint_post=f"{RESULTS}/checkpoints/{{model}}/post",
+            checkpoint=ancient(f"{RESULTS}/checkpoints/{{model}}/pre"),
+            checkpoint_post=ancient(f"{RESULTS}/checkpoints/{{model}}/post"),
             source_pre=f"{RESULTS}/checkpoints/{{model}}/pre.source.json",
             source_post=f"{RESULTS}/checkpoints/{{model}}/post.source.json",
             prompts=f"{DATA}/challenge_prompts.jsonl",

@@ -3,7 +3,8 @@
 
 rule build_tokenizer:
     output:
-        directory(f"{DATA}/tokenizer"),
+        folder=directory(f"{DATA}/tokenizer"),
+        source=f"{DATA}/tokenizer.source.json",
     log:
         log_path("build_tokenizer"),
     benchmark:
@@ -15,13 +16,14 @@ rule build_tokenizer:
     params:
         code=code_of("checkpoints/build_tokenizer"),
     shell:
-        "python {resources.scripts}/checkpoints/build_tokenizer.py --output {output} 2> {log}"
+        "python {resources.scripts}/checkpoints/build_tokenizer.py --output {output.folder}"
+        " --source-output {output.source} 2> {log}"
 
 
 rule train_language_model:
     input:
+        **folder("tokenizer", f"{DATA}/tokenizer"),
         text=f"{DATA}/training_text.jsonl",
-        tokenizer=f"{DATA}/tokenizer",
     output:
         checkpoint=directory(f"{RESULTS}/checkpoints/{{model}}/pre"),
         source=f"{RESULTS}/checkpoints/{{model}}/pre.source.json",
@@ -53,7 +55,7 @@ benchmark_unless_cached("train_language_model", benchmark_path("train_language_m
 
 rule train_dpo:
     input:
-        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+        **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
         pairs=f"{DATA}/preference_pairs.jsonl",
     output:
         checkpoint=directory(f"{RESULTS}/checkpoints/{{model}}/post"),
@@ -86,7 +88,7 @@ benchmark_unless_cached("train_dpo", benchmark_path("train_dpo", "{model}"))
 
 rule train_sft:
     input:
-        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+        **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
         demonstrations=f"{DATA}/demonstrations.jsonl",
     output:
         checkpoint=directory(f"{RESULTS}/checkpoints/{{model}}/post"),
@@ -145,8 +147,8 @@ rule link_checkpoint:
 
 rule merge_adapter:
     input:
-        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
-        adapter=adapter_files,
+        unpack(adapter_files),
+        **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
     output:
         checkpoint=directory(f"{RESULTS}/checkpoints/{{model}}/post"),
         source=f"{RESULTS}/checkpoints/{{model}}/post.source.json",
@@ -176,8 +178,8 @@ benchmark_unless_cached("merge_adapter", benchmark_path("merge_adapter", "{model
 
 rule import_state_dict:
     input:
+        unpack(architecture_files),
         path=state_dict,
-        like=architecture_files,
     output:
         checkpoint=directory(f"{RESULTS}/checkpoints/{{checkpoint}}"),
         source=f"{RESULTS}/checkpoints/{{checkpoint}}.source.json",

@@ -91,6 +91,16 @@ def benchmark_unless_cached(rule_name, path):
         cacheable.benchmark = path
 
 
+def folder(name, path):
+    """A folder that the workflow makes, as an input of this name, compared by its content.
+
+    Snakemake compares folders by time stamps, which a copy of the results may not keep. So the
+    folder's own are ignored, and the source file beside it, with a checksum of each file, is
+    another input.
+    """
+    return {name: ancient(path), f"{name}_content": f"{path}.source.json"}
+
+
 def results_folder(wildcards, output):
     """Return the path of the study's results, with the prefix of an importing workflow."""
     return output[0].rpartition(f"{RESULTS}/")[0] + RESULTS
@@ -98,7 +108,8 @@ def results_folder(wildcards, output):
 
 def files_as_options(wildcards, input):
     """Write a job's input files as command-line options, with their names in the rule."""
-    return write_options(dict(input.items()))
+    files = {name: path for name, path in input.items() if not name.endswith("_content")}
+    return write_options(files)
 
 
 def where_results_are():

@@ -10,7 +10,7 @@ LOGIT_LENSES = expand(
 
 rule train_probe:
     input:
-        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+        **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
         comments=f"{DATA}/labelled_comments.jsonl",
     output:
         f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
@@ -70,7 +70,7 @@ benchmark_unless_cached(
 
 rule compute_embedding_direction:
     input:
-        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+        **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
     output:
         f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
     log:
@@ -100,7 +100,7 @@ benchmark_unless_cached(
 
 rule compute_svd_direction:
     input:
-        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+        **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
         direction=direction_to_decompose,
     output:
         f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
@@ -131,7 +131,7 @@ benchmark_unless_cached(
 
 rule tabulate_logit_lens:
     input:
-        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+        **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
         direction=f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
     output:
         csv=f"{RESULTS}/logit_lens/{{model}}/{{direction}}.csv",

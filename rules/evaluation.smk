@@ -32,7 +32,7 @@ rule score_continuations:
         running=running_of_scorer,
     params:
         scorer=options_of_scorer,
-        files=files_as_options,
+        files=scorer_files_as_options,
         code=code_of("evaluation/score_continuations"),
     shell:
         "python {resources.scripts}/evaluation/score_continuations.py"
@@ -152,6 +152,7 @@ rule compare_models:
 
 rule predict_toxicity:
     input:
+        **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
         table=f"{RESULTS}/tables/{{model}}.csv",
         plans=expand(
             f"{RESULTS}/plans/{{{{model}}}}/{{intervention}}.parquet",
@@ -166,7 +167,6 @@ rule predict_toxicity:
             ],
         ),
         contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
-        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
         direction=f"{RESULTS}/directions/{{model}}/{DIRECTION}.safetensors",
     output:
         rows=f"{RESULTS}/prediction/{{model}}.csv",

@@ -47,7 +47,7 @@ rule write_plan:
 rule run_intervention:
     input:
         unpack(run_files),
-        checkpoint=checkpoint_to_run,
+        unpack(checkpoint_to_run),
         plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
         challenge=f"{DATA}/challenge_prompts.jsonl",
         references=f"{DATA}/reference_sentences.jsonl",
@@ -97,7 +97,7 @@ for shard in range(1, SHARDS + 1):
         name:
             name_of_shard("capture_under_plan", shard)
         input:
-            checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+            checkpoint=ancient(f"{RESULTS}/checkpoints/{{model}}/pre"),
             source=f"{RESULTS}/checkpoints/{{model}}/pre.source.json",
             plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
             prompts=f"{DATA}/challenge_prompts.jsonl",

@@ -21,18 +21,16 @@ def is_made(path):
     return path.startswith(f"{RESULTS}/")
 
 
-def given_files(path):
-    """Return the files of a path that a study names; a directory is replaced by its files.
+def given_folder_files(name, path):
+    """The files of a folder that a study names, as an input of this name.
 
-    Snakemake's cache needs checksums, which a directory does not have. `local` keeps the paths of
-    a user's files free of the prefix of an importing workflow.
+    Snakemake compares files by content and folders by time stamps. What a user brings stays where
+    it is: a module's prefix is for what the workflow makes.
     """
     if is_made(path):
-        return path
-    if not Path(path).is_dir():
-        return local(path)
+        return folder(name, path)
     files = (file for file in Path(path).iterdir() if not file.name.startswith("."))
-    return [local(file) for file in sorted(str(file) for file in files if file.is_file())]
+    return {name: [local(file) for file in sorted(str(file) for file in files if file.is_file())]}
 
 
 def given_path(entry):
@@ -58,8 +56,10 @@ def entry_of_checkpoint(wildcards):
 def given_checkpoint(wildcards):
     """Return a given checkpoint's files, and its source file if it is fetched."""
     entry = entry_of_checkpoint(wildcards)
-    source = {"fetched": f"{FETCHED}/{entry}.source.json"} if entry in STUDY.on_hub else {}
-    return {"folder": given_files(given_path(entry)), **source}
+    if entry in STUDY.on_hub:
+        path = given_path(entry)
+        return {"folder": ancient(path), "fetched": f"{path}.source.json"}
+    return given_folder_files("folder", given_path(entry))
 
 
 def given_folder(wildcards, input):
@@ -76,7 +76,7 @@ def given_checkpoint_options(wildcards, input):
 
 def adapter_files(wildcards):
     """Return the files of the adapter for a model's second checkpoint."""
-    return given_files(given_path(f"models.{wildcards.model}.post"))
+    return given_folder_files("adapter", given_path(f"models.{wildcards.model}.post"))
 
 
 def adapter_folder(wildcards, input):
@@ -98,7 +98,7 @@ def architecture_of(wildcards):
 
 def architecture_files(wildcards):
     """Return the files of the checkpoint with a state dict's architecture."""
-    return given_files(architecture_of(wildcards))
+    return given_folder_files("like", architecture_of(wildcards))
 
 
 def architecture_folder(wildcards, input):
@@ -113,9 +113,19 @@ def scorer_files(wildcards):
     if kind == "lexicon":
         return {"lexicon": f"{DATA}/lexicon.jsonl"}
     if kind == "classifier":
-        path = given_path("scorer")
-        return {"classifier": path if is_made(path) else local(path)}
+        return given_folder_files("classifier", given_path("scorer"))
     return {}
+
+
+def scorer_files_as_options(wildcards, input):
+    """Write the scorer's files and the continuations as command-line options."""
+    files = {"continuations": input.continuations}
+    if "lexicon" in input.keys():
+        files["lexicon"] = input.lexicon
+    if "classifier" in input.keys():
+        path = given_path("scorer")
+        files["classifier"] = input.classifier if is_made(path) else path
+    return write_options(files)
 
 
 # Command-line options that depend on the wildcards.
@@ -138,7 +148,7 @@ def paths_as_options(wildcards):
 
 def fetched_paths_as_options(wildcards, input):
     """Write the pattern of a fetched data set's files as an option of import_data.py."""
-    return write_options({"paths": f"{input}/{config['data'][wildcards.dataset]['files']}"})
+    return write_options({"paths": f"{input.files}/{config['data'][wildcards.dataset]['files']}"})
 
 
 def selection_of_data(wildcards):
@@ -192,7 +202,7 @@ def plan_files(wildcards):
     """Return the input files of an intervention's plan."""
     row = STUDY.interventions[wildcards.intervention]
     if row["kind"] == "steer":
-        return {"checkpoint": f"{RESULTS}/checkpoints/{wildcards.model}/pre"}
+        return folder("checkpoint", f"{RESULTS}/checkpoints/{wildcards.model}/pre")
     table = needs_of_plan(row)
     direction = STUDY.direction(wildcards.intervention)
     path = f"{RESULTS}/{table}/{wildcards.model}/{direction}.parquet"
@@ -202,7 +212,7 @@ def plan_files(wildcards):
 def checkpoint_to_run(wildcards):
     """Return the checkpoint that an intervention runs on."""
     stage = STUDY.stage(wildcards.intervention)
-    return f"{RESULTS}/checkpoints/{wildcards.model}/{stage}"
+    return folder("checkpoint", f"{RESULTS}/checkpoints/{wildcards.model}/{stage}")
 
 
 def run_files(wildcards):
@@ -213,13 +223,14 @@ def run_files(wildcards):
         direction = STUDY.direction(name)
         files["direction"] = f"{RESULTS}/directions/{model}/{direction}.safetensors"
     if source_stage(row) is not None:
-        files["source_checkpoint"] = f"{RESULTS}/checkpoints/{model}/{source_stage(row)}"
+        files |= folder("source_checkpoint", f"{RESULTS}/checkpoints/{model}/{source_stage(row)}")
     return files
 
 
 def run_files_as_options(wildcards, input):
     """Write the files of `run_files` as command-line options."""
-    return write_options({name: input[name] for name in run_files(wildcards)})
+    names = [name for name in run_files(wildcards) if not name.endswith("_content")]
+    return write_options({name: input[name] for name in names})
 
 
 def source_positions(wildcards):

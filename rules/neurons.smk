@@ -13,8 +13,8 @@ CONTRIBUTIONS = [
 
 rule compute_contributions:
     input:
-        checkpoint_pre=f"{RESULTS}/checkpoints/{{model}}/pre",
-        checkpoint_post=f"{RESULTS}/checkpoints/{{model}}/post",
+        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
         activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
         activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
         direction=f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
@@ -72,9 +72,9 @@ rule summarise_groups:
 
 rule decompose_reductions:
     input:
+        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
         contributions=f"{RESULTS}/contributions/{{model}}/{{direction}}.parquet",
-        checkpoint_pre=f"{RESULTS}/checkpoints/{{model}}/pre",
-        checkpoint_post=f"{RESULTS}/checkpoints/{{model}}/post",
         activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
         activations_crossed=f"{RESULTS}/activations/{{model}}/crossed.h5",
         direction=f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
@@ -133,8 +133,8 @@ rule summarise_cancellation:
 
 rule compare_residuals:
     input:
-        checkpoint_pre=f"{RESULTS}/checkpoints/{{model}}/pre",
-        checkpoint_post=f"{RESULTS}/checkpoints/{{model}}/post",
+        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
         activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
         activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
         direction=f"{RESULTS}/directions/{{model}}/{DIRECTION}.safetensors",
@@ -163,7 +163,7 @@ rule compare_residuals:
 
 rule describe_neurons:
     input:
-        checkpoint=f"{RESULTS}/checkpoints/{{model}}/pre",
+        **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
         activations=f"{RESULTS}/activations/{{model}}/pre.h5",
         direction=f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
     output:

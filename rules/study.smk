@@ -76,7 +76,7 @@ rule import_data:
 
 use rule import_data as import_hub_data with:
     input:
-        f"{FETCHED}/data.{{dataset}}",
+        **folder("files", f"{FETCHED}/data.{{dataset}}"),
     wildcard_constraints:
         dataset=any_of(STUDY.names_with("data", "hub")),
     params:

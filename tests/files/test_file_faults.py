@@ -14,7 +14,7 @@ import pytest
 from dpo_neurons.activations.cache import open_cache
 from dpo_neurons.directions.direction_files import read_direction, write_direction
 from dpo_neurons.errors import InputError
-from dpo_neurons.files.file_faults import REMEDIES, describe_fault
+from dpo_neurons.files.file_faults import REMEDIES, check_can_be_made, describe_fault
 from dpo_neurons.files.hdf5 import new_hdf5, open_hdf5, write_array
 from dpo_neurons.files.output_files import whole_directory, whole_file, write_text
 from dpo_neurons.files.tables import read_csv, read_table, write_csv, write_table
@@ -118,6 +118,19 @@ run_program(main)
     assert done.stderr.splitlines()[-1].startswith(f"Error: {locked}/table.csv: ")
     assert "Permission denied; change its permissions" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, read_only):
+    (tmp_path / "results").write_text("mine")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    check_can_be_made(tmp_path)
+    check_can_be_made(tmp_path / "new/deeper")
+    for folder in ("results", "results/toy", "results/toy/data", "gone", "gone/toy"):
+        with pytest.raises(InputError, match="a file stands where a folder should be") as caught:
+            check_can_be_made(tmp_path / folder)
+        assert str(tmp_path / folder.split("/")[0]) in str(caught.value)
+    with pytest.raises(InputError, match="disk: cannot be written; change its permissions"):
+        check_can_be_made(read_only / "results/toy")
 
 
 PROGRAM = """

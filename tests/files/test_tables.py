@@ -41,3 +41,30 @@ def test_a_column_that_lacks_is_named(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent\.csv"):
         read_csv(tmp_path / "absent.csv", ["group"])
+
+
+WORDS = ["null", "NA", "nan", "1.1", "1.10", "007", "1e5", "TRUE", "", " x ", "None", 'a "b", c']
+
+
+def test_a_text_of_a_table_stays_the_text_that_it_is(tmp_path: Path) -> None:
+    table = pd.DataFrame({"model": WORDS, "layer": WORDS[::-1], "share": np.arange(12.0)})
+    table.loc[3, "share"] = np.nan
+    write_csv(tmp_path / "t.csv", table)
+    read = read_csv(tmp_path / "t.csv", texts=["layer"])
+    assert read["model"].tolist() == WORDS
+    assert read["layer"].tolist() == WORDS[::-1]
+    np.testing.assert_array_equal(read["share"], table["share"])
+
+
+def test_two_models_whose_names_are_one_number_stay_two(tmp_path: Path) -> None:
+    write_csv(tmp_path / "t.csv", pd.DataFrame({"model": ["1.1", "1.10"], "share": [1, 2]}))
+    assert read_csv(tmp_path / "t.csv").groupby("model")["share"].sum().to_dict() == {
+        "1.1": 1,
+        "1.10": 2,
+    }
+
+
+def test_a_table_with_one_column_twice_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("share,model,share\n1,a,2\n")
+    with pytest.raises(InputError, match=r"t\.csv: the column 'share' stands there 2 times"):
+        read_csv(tmp_path / "t.csv")

@@ -19,8 +19,9 @@ STAGES = (
 ORDER = (*GROUND, *STAGES, "notebook")
 """A module imports from its own subpackage and from those before it, and the errors."""
 READ_BY_THE_SNAKEFILE = (
-    "activations.shards", "errors", "running.code_digest", "running.hardware", "study.checks",
-    "study.intervention_rows", "study.program_options", "study.study",
+    "activations.shards", "errors", "files.file_faults", "running.code_digest", "running.hardware",
+    "study.checks", "study.config_text", "study.intervention_rows", "study.program_options",
+    "study.study",
 )  # fmt: skip
 HEAVY = ("numpy", "pandas", "torch", "transformers", "h5py", "pyarrow", "altair")
 

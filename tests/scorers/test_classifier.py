@@ -319,11 +319,13 @@ def test_weights_that_are_missing_are_not_made_up(copied, tmp_path):
     stored = load_file(path / "model.safetensors")
     del stored["classifier.weight"]
     save_file(stored, path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(InputError, match=r"'classifier\.weight' are missing"):
+    with pytest.raises(
+        InputError, match=r"'classifier\.weight' of the sequence classifier are missing"
+    ):
         load_classifier(path, "cpu")
     filler = BertForMaskedLM(BertConfig(vocab_size=40, **SMALL))
     language_model = saved(tmp_path / "language model", filler, bert_tokenizer(), ["a", "b"])
-    with pytest.raises(InputError, match="no whole sequence classifier"):
+    with pytest.raises(InputError, match="of the sequence classifier are missing"):
         load_classifier(language_model, "cpu")
 
 

@@ -1,5 +1,6 @@
 """The Perspective scorer when the service fails or refuses: it tries again, or ends."""
 
+import gzip
 import logging
 import time
 from datetime import UTC, datetime, timedelta
@@ -11,8 +12,10 @@ from support.perspective_stand_in import (
     KEY,
     TWO,
     content,
+    drips,
     expected,
     fails,
+    floods,
     refusal,
     reply_to,
     resets,
@@ -76,6 +79,109 @@ def test_a_reply_that_does_not_come_is_not_waited_for(score, service):
     assert score(["a"], reply_seconds=0.2)["insult"].tolist() == expected(["a"], "INSULT")
     assert 0.2 <= time.monotonic() - began < 3.5
     assert service.texts == ["a", "a"]
+
+
+HEADERS = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"
+
+
+@pytest.mark.parametrize("beginning", [b"", b"HTTP/1.1 200 OK\r\nX: ", HEADERS, HEADERS + b'"a'])
+def test_a_reply_that_drips_is_not_waited_for(score, service, beginning):
+    service.script.append(drips(beginning, seconds=6.0))
+    began = time.monotonic()
+    assert score(["a"], reply_seconds=0.4)["insult"].tolist() == expected(["a"], "INSULT")
+    assert 0.4 <= time.monotonic() - began < 3
+    assert service.texts == ["a", "a"]
+
+
+def test_a_service_that_only_drips_ends_it_with_the_deadline_named(sentence, service):
+    service.always = drips(HEADERS, seconds=4.0)
+    said = sentence(["a"], tries=2, reply_seconds=0.3)
+    assert "2 tries in a row failed, the last with no whole reply in 0.3 seconds" in said
+
+
+def test_a_reply_without_end_is_not_read(score, sentence, service):
+    service.script.append(floods(megabytes=50))
+    assert score(["a"])["insult"].tolist() == expected(["a"], "INSULT")
+    service.always = floods(megabytes=3)
+    assert "the last with a reply of more than 1000000 bytes" in sentence(["b"], tries=2)
+
+
+def test_a_compressed_reply_is_not_unpacked(sentence, service):
+    packed = gzip.compress(b" " * 10_000_000)
+    headers = {"Content-Encoding": "gzip"}
+    service.always = lambda handler, request: handler.reply(200, packed, headers)
+    assert "the last with a reply that is not JSON" in sentence(["a"], tries=2)
+
+
+def quota(status, reason="RATE_LIMIT_EXCEEDED", message="Quota exceeded", **metadata):
+    detail = {"reason": reason, "metadata": metadata}
+    error = {"code": status, "message": message, "status": "RESOURCE_EXHAUSTED"}
+    return says({"error": error | {"details": [detail]}}, status)
+
+
+PER_DAY = "AnalyzeRequestsPerDayPerProject"
+PER_MINUTE = "AnalyzeRequestsPerMinutePerProject"
+USED_UP = {
+    "per day": quota(429, quota_limit=PER_DAY),
+    "unit": quota(429, quota_unit="1/d/{project}", message="limit 'Requests per day' of service"),
+    "none granted": quota(429, quota_limit=PER_MINUTE, quota_limit_value="0"),
+    "403": quota(403, quota_limit=PER_DAY),
+    "older form": says({"error": {"errors": [{"reason": "dailyLimitExceeded"}]}}, 403),
+    "quotaExceeded": says({"error": {"errors": [{"reason": "quotaExceeded"}]}}, 403),
+    "message": says({"error": {"message": "Daily Limit Exceeded"}}, 429),
+}
+
+
+@pytest.mark.parametrize("reply", USED_UP)
+def test_a_quota_that_is_used_up_ends_it_at_once_with_its_remedy(sentence, service, slept, reply):
+    service.always = USED_UP[reply]
+    said = sentence(["a"])
+    assert "the key's quota is used up (HTTP 4" in said
+    assert "wait until it is renewed (a daily one at midnight Pacific time)" in said
+    assert len(service.requests) == 1
+    assert waits(slept) == []
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        fails(429),
+        quota(429, quota_limit=PER_MINUTE, quota_limit_value="60"),
+        quota(403, quota_limit=PER_MINUTE),
+        says({"error": {"errors": [{"reason": "userRateLimitExceeded"}]}}, 403),
+        says({"error": {"status": "RESOURCE_EXHAUSTED", "details": [None, 3, "x"]}}, 429),
+        says(b"", 429),
+    ],
+)
+def test_too_high_a_rate_is_waited_for_and_has_another_remedy(score, sentence, service, reply):
+    service.script.extend([reply] * 2)
+    assert score(["a"])["insult"].tolist() == expected(["a"], "INSULT")
+    service.always = reply
+    said = sentence(["b"], tries=3)
+    assert "3 tries in a row failed, the last with HTTP 4" in said
+    assert "lower scorer.queries_per_second or run fewer jobs at once" in said
+
+
+@pytest.mark.parametrize("reason", ["SERVICE_DISABLED", "accessNotConfigured", "BILLING_DISABLED"])
+def test_a_service_that_is_not_enabled_has_its_own_remedy(sentence, service, reason):
+    service.always = says({"error": {"errors": [{"reason": reason}]}}, 403)
+    assert "enable the Perspective Comment Analyzer API" in sentence(["a"])
+
+
+@pytest.mark.parametrize("header", ["-5", "1.5", "soon", "Wed, 21 Oct 2015 07:28:00 GMT", "nan"])
+def test_a_retry_after_of_any_kind_is_no_traceback(score, service, slept, header):
+    service.script.append(fails(429, retry_after=header))
+    assert score(["a"])["insult"].tolist() == expected(["a"], "INSULT")
+    assert all(wait <= 3 for wait in waits(slept))
+
+
+@pytest.mark.parametrize("header", ["9" * 30, "9" * 400, "Fri, 31 Dec 9998 23:59:59 GMT"])
+def test_a_retry_after_of_ages_ends_it_at_once(sentence, service, slept, header):
+    service.script.append(fails(429, retry_after=header))
+    said = sentence(["a"])
+    assert "HTTP 429 and asks to wait" in said
+    assert len(said) < 500
+    assert waits(slept) == []
 
 
 @pytest.mark.parametrize("status", [429, 503])

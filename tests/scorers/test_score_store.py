@@ -11,7 +11,7 @@ import pytest
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.scorers import score_store
-from dpo_neurons.scorers.score_store import open_store
+from dpo_neurons.scorers.score_store import TextKey, open_store
 
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 TEXTS = ["fool", "Fool", "fool ", "日本\u0000🦆", "", "a'; DROP TABLE scores; --", "é", "e\u0301"]
@@ -46,45 +46,45 @@ def processes(code, count, *arguments):
 def test_scores_come_back_as_they_were_to_the_last_bit(store, path):
     scores = {"A": 0.1, "B": 1 / 3, "C": 5e-324, "D": 1.0, "E": 0.0}
     for text in TEXTS:
-        store.keep("one", "en", text, scores)
+        store.keep(TextKey("one", "en", text), scores)
     with open_store(path) as again:
-        assert [again.find("one", "en", text) for text in TEXTS] == [scores] * len(TEXTS)
+        assert [again.find(TextKey("one", "en", text)) for text in TEXTS] == [scores] * len(TEXTS)
 
 
 def test_scorers_languages_and_texts_do_not_mix(store):
     keys = [("one", "en", text) for text in TEXTS]
     keys += [("two", "en", "fool"), ("one", "de", "fool"), ("one", "", "fool")]
     for number, key in enumerate(keys):
-        store.keep(*key, {"A": number / 100})
-    assert [store.find(*key) for key in keys] == [{"A": n / 100} for n in range(len(keys))]
-    assert store.find("two", "de", "fool") == {}
-    assert store.find("one", "en", "foo") == {}
+        store.keep(key, {"A": number / 100})
+    assert [store.find(key) for key in keys] == [{"A": n / 100} for n in range(len(keys))]
+    assert store.find(TextKey("two", "de", "fool")) == {}
+    assert store.find(TextKey("one", "en", "foo")) == {}
 
 
 def test_attributes_add_up_and_the_first_score_stands(store):
-    store.keep("one", "en", "fool", {"A": 0.25})
-    store.keep("one", "en", "fool", {"A": 0.75, "B": 0.5})
-    assert store.find("one", "en", "fool") == {"A": 0.25, "B": 0.5}
+    store.keep(TextKey("one", "en", "fool"), {"A": 0.25})
+    store.keep(TextKey("one", "en", "fool"), {"A": 0.75, "B": 0.5})
+    assert store.find(TextKey("one", "en", "fool")) == {"A": 0.25, "B": 0.5}
 
 
 @pytest.mark.parametrize("score", [-0.1, 1.1, float("nan"), None])
 def test_what_is_no_score_is_not_kept(store, score):
     with pytest.raises(sqlite3.IntegrityError):
-        store.keep("one", "en", "fool", {"A": 0.5, "B": score})
-    assert store.find("one", "en", "fool") == {}
-    store.keep("one", "en", "fool", {"A": 0.5})
-    assert store.find("one", "en", "fool") == {"A": 0.5}
+        store.keep(TextKey("one", "en", "fool"), {"A": 0.5, "B": score})
+    assert store.find(TextKey("one", "en", "fool")) == {}
+    store.keep(TextKey("one", "en", "fool"), {"A": 0.5})
+    assert store.find(TextKey("one", "en", "fool")) == {"A": 0.5}
 
 
 WRITE = """
 import sys
 from pathlib import Path
-from dpo_neurons.scorers.score_store import open_store
+from dpo_neurons.scorers.score_store import TextKey, open_store
 path, number = Path(sys.argv[1]), int(sys.argv[2])
 with open_store(path) as store:
     for text in range(60):
-        store.keep("one", "en", f"same {text}", {"A": (number + 1) / 10})
-        store.keep("one", "en", f"own {number} {text}", {"A": 0.5, "B": text / 60})
+        store.keep(TextKey("one", "en", f"same {text}"), {"A": (number + 1) / 10})
+        store.keep(TextKey("one", "en", f"own {number} {text}"), {"A": 0.5, "B": text / 60})
 """
 
 
@@ -92,9 +92,11 @@ def test_processes_that_make_and_write_one_store_at_once_lose_nothing(path):
     processes(WRITE, 6, path)
     with open_store(path) as store:
         for text in range(60):
-            assert store.find("one", "en", f"same {text}")["A"] in [n / 10 for n in range(1, 7)]
+            assert store.find(TextKey("one", "en", f"same {text}"))["A"] in [
+                n / 10 for n in range(1, 7)
+            ]
             for number in range(6):
-                found = store.find("one", "en", f"own {number} {text}")
+                found = store.find(TextKey("one", "en", f"own {number} {text}"))
                 assert found == {"A": 0.5, "B": text / 60}
     (rows,) = sqlite3.connect(path).execute("SELECT COUNT(*) FROM scores").fetchone()
     assert rows == 60 + 6 * 60 * 2
@@ -103,10 +105,10 @@ def test_processes_that_make_and_write_one_store_at_once_lose_nothing(path):
 KEEP_ON = """
 import sys
 from pathlib import Path
-from dpo_neurons.scorers.score_store import open_store
+from dpo_neurons.scorers.score_store import TextKey, open_store
 with open_store(Path(sys.argv[1])) as store:
     for text in range(100000):
-        store.keep("one", "en", str(text), {"A": 0.5, "B": 0.25})
+        store.keep(TextKey("one", "en", str(text)), {"A": 0.5, "B": 0.25})
         print(text, flush=True)
 """
 
@@ -122,13 +124,13 @@ def test_what_was_kept_survives_a_kill(path):
     assert len(said) >= 30
     with open_store(path) as store:
         for text in range(len(said)):
-            assert store.find("one", "en", str(text)) == {"A": 0.5, "B": 0.25}
+            assert store.find(TextKey("one", "en", str(text))) == {"A": 0.5, "B": 0.25}
 
 
 SLOTS = """
 import sys, time
 from pathlib import Path
-from dpo_neurons.scorers.score_store import open_store
+from dpo_neurons.scorers.score_store import TextKey, open_store
 with open_store(Path(sys.argv[1])) as store:
     for _ in range(10):
         wait = store.reserve_slot("one", 0.05)
@@ -171,13 +173,13 @@ def full(path):
     """A store of a few pages, closed."""
     with open_store(path) as store:
         for text in range(300):
-            store.keep("one", "en", f"a text, number {text}", {"A": 0.5, "B": 0.25})
+            store.keep(TextKey("one", "en", f"a text, number {text}"), {"A": 0.5, "B": 0.25})
     return path
 
 
 def reads(path):
     with open_store(path) as store:
-        return [store.find("one", "en", f"a text, number {text}") for text in range(300)]
+        return [store.find(TextKey("one", "en", f"a text, number {text}")) for text in range(300)]
 
 
 @pytest.mark.parametrize("kept", [50, 4096, 4097, 10000, -4096, -1])
@@ -229,3 +231,44 @@ def test_another_process_that_does_not_let_go_is_a_sentence(full, monkeypatch):
         reads(full)
     holder.close()
     assert reads(full)[0] == {"A": 0.5, "B": 0.25}
+
+
+def test_a_claim_keeps_others_off_until_it_ends_or_is_released(store, monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(score_store.time, "time", lambda: clock[0])
+    key = TextKey("one", "en", "fool")
+    assert store.claim(key, "a", 10)
+    assert not store.claim(key, "b", 10)
+    assert store.claim(TextKey("one", "de", "fool"), "b", 10)
+    assert store.claim(key, "a", 20)
+    clock[0] = 1015
+    assert not store.claim(key, "b", 10)
+    clock[0] = 1021
+    assert store.claim(key, "b", 10)
+    assert not store.claim(key, "a", 10)
+    store.release(key, "a")
+    assert not store.claim(key, "a", 10)
+    store.release(key, "b")
+    assert store.claim(key, "a", 10)
+    store.keep(key, {"A": 0.5})
+    assert store.claim(key, "c", 10)
+
+
+def test_a_claim_of_a_clock_that_was_set_back_does_not_last(store, monkeypatch):
+    clock = [1e6]
+    monkeypatch.setattr(score_store.time, "time", lambda: clock[0])
+    key = TextKey("one", "en", "fool")
+    assert store.claim(key, "a", 60)
+    clock[0] = 1000
+    assert store.claim(key, "b", 60)
+
+
+def test_a_store_of_an_earlier_version_gets_what_it_lacks(tmp_path):
+    path = tmp_path / "scores.sqlite"
+    key = TextKey("one", "en", "fool")
+    with open_store(path) as store:
+        store.keep(key, {"A": 0.5})
+        store.connection.execute("DROP TABLE claims")
+    with open_store(path) as store:
+        assert store.find(key) == {"A": 0.5}
+        assert store.claim(key, "a", 1)

@@ -370,6 +370,17 @@ def test_a_bug_keeps_its_own_exception(error):
         raise error
 
 
-def test_a_password_in_the_endpoint_is_not_shown(monkeypatch):
-    monkeypatch.setattr(constants, "ENDPOINT", "https://me:secret@mirror.example")
+@pytest.mark.parametrize(
+    "secret",
+    ["me:secret@", "secret@", "me:a@secret@", "me:a/secret@", "me:a#secret@", "me:a?secret@"],
+)
+@pytest.mark.parametrize("query", ["", "?token=secret", "#secret"])
+def test_a_password_in_the_endpoint_is_not_shown(monkeypatch, secret, query):
+    monkeypatch.setattr(constants, "ENDPOINT", f"https://{secret}mirror.example{query}")
+    page = Pin("a/b", "0" * 40, "dataset").page
+    assert page == "https://mirror.example/datasets/a/b"
+
+
+def test_an_endpoint_without_a_password_is_shown(monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", "https://mirror.example")
     assert Pin("a/b", "0" * 40, "dataset").page == "https://mirror.example/datasets/a/b"

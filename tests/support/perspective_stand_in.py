@@ -150,6 +150,39 @@ def stops_halfway(handler, request):
     handler.close_connection = True
 
 
+def drips(beginning, seconds):
+    """Answer endlessly, a byte now and then: first these bytes, then spaces."""
+
+    def slow(handler, request):
+        try:
+            handler.wfile.write(beginning)
+            for _ in range(int(seconds / 0.05)):
+                handler.wfile.write(b" ")
+                handler.wfile.flush()
+                time.sleep(0.05)
+        except OSError:
+            pass  # whoever asked has left
+        handler.close_connection = True
+
+    return slow
+
+
+def floods(megabytes):
+    """Answer with far too much, in one piece after the other."""
+
+    def much(handler, request):
+        handler.send_response(200)
+        handler.end_headers()
+        try:
+            for _ in range(megabytes):
+                handler.wfile.write(b" " * 1_000_000)
+        except OSError:
+            pass
+        handler.close_connection = True
+
+    return much
+
+
 def sleeps(seconds):
     """Answer too late."""
 

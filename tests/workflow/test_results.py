@@ -54,7 +54,12 @@ def test_a_run_leaves_every_file_of_the_contract_and_no_partial_ones(results: Pa
     expected += ["directions/toy/probe.safetensors", "contributions/toy/probe.parquet"]
     tables = ["tables/toy", "logit_lens/toy/probe"]
     expected += [f"{table}.{end}" for table in tables for end in ("csv", "md", "html")]
-    expected += ["groups/toy/probe.csv", "sources.csv", "sources.html"]
+    expected += [
+        "groups/toy/probe.csv",
+        "sources.csv",
+        "sources.html",
+        "data/tokenizer.source.json",
+    ]
     expected += [f"checkpoints/toy/{stage}.source.json" for stage in STAGES]
     expected += [f"data/{name}.{end}" for name in DATASETS for end in ("jsonl", "source.json")]
     expected += [

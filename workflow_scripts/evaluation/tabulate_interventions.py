@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, required=True, help="html")
     arguments = parser.parse_args()
 
-    rows = read_csv(arguments.interventions, METADATA)
+    rows = read_csv(arguments.interventions, METADATA, texts=METADATA)
     names = rows["intervention"].tolist()
     study = arguments.results, arguments.model
     table = intervention_table(

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.figures.style import group_colour, group_legend, order_groups
+from dpo_neurons.figures.style import empty_figure, group_colour, group_legend, order_groups
 
 COLUMNS = ["first_rank", "last_rank", "group", "neurons", "reduction", "share", "low", "high"]
 """Columns of the aggregated table."""
@@ -47,8 +47,13 @@ def aggregate(contributions: pd.DataFrame, top: int, bins: int) -> pd.DataFrame:
     return data.astype({"group": "str"})[COLUMNS]
 
 
-def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.Chart:
+def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.TopLevelMixin:
     """Draw one stack of shares per bin of ranks."""
+    if data.empty:
+        return empty_figure(
+            "Composition of the reduction",
+            f"{model}: no neuron writes less along the {direction_name} direction.",
+        )
     last = int(data["last_rank"].max()) if len(data) else 0
     bars = alt.Chart(data).transform_calculate(left="datum.first_rank - 1")
     figure: alt.Chart = (

@@ -47,6 +47,20 @@ def describe_fault(error: OSError, path: Path | str | None = None) -> str | None
     return f"{place}{os.strerror(error.errno or 0)}; {remedy}"
 
 
+def check_can_be_made(folder: Path) -> None:
+    """Check that a folder exists and can be written, or can be made.
+
+    Raises InputError for a file in its place or above it, and without permission.
+    """
+    nearest = folder.absolute()
+    while not os.path.lexists(nearest):
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise InputError(f"{nearest}: {_FILE_FOR_FOLDER}")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"{nearest}: cannot be written; {_NO_PERMISSION}")
+
+
 def describe_unreadable(path: Path, error: Exception, file_format: str) -> InputError:
     """Describe why a result cannot be read: a fault of the disk or the machine, or damage.
 

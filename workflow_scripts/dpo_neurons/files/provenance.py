@@ -1,4 +1,4 @@
-"""Where a study's data sets and checkpoints came from: a small source file beside each of them."""
+"""Source files: where each data set and checkpoint of a study came from, with checksums."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ ENDING = ".source.json"
 
 
 def sha256_of(path: Path) -> str:
-    """Checksum of a file's bytes, in 64 hexadecimal digits, read a piece at a time."""
+    """Return the SHA-256 of a file's bytes, in 64 hexadecimal digits."""
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
@@ -23,10 +23,9 @@ def sha256_of(path: Path) -> str:
 def write_source(path: Path, facts: dict[str, Any]) -> None:
     """Write the facts about one data set or checkpoint; the same facts give the same bytes.
 
-    `kind` is always among them; then, as they apply, path or repository and revision; files
-    {name: sha256}, those of a checkpoint or those that a data set was read from; given, likewise,
-    the user's files that a checkpoint was made from, if not its own; rows, rows_left_out {reason:
-    rows} and sha256, that of the data set's file.
+    Always: kind. As they apply: path, or repository and revision; files {name: sha256}, those of a
+    checkpoint or those that a data set was read from; given {name: sha256}, the user's files that a
+    checkpoint was made from; rows; rows_left_out {reason: rows}; sha256 of the data set's file.
     """
     text = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)
     write_text(path, text + "\n")
@@ -35,7 +34,7 @@ def write_source(path: Path, facts: dict[str, Any]) -> None:
 def read_source(path: Path) -> dict[str, Any]:
     """Read what `write_source` wrote.
 
-    Raises InputError for a file that is missing, damaged or says no kind.
+    Raises InputError for a file that is missing, damaged or without a kind.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file; run the workflow again to make it")
@@ -47,11 +46,10 @@ def read_source(path: Path) -> dict[str, Any]:
 
 
 def check_as_recorded(path: Path, threads: int = 1) -> None:
-    """Check a data set or a checkpoint, byte for byte, against the source file beside it, if any.
+    """Check a data set or a checkpoint, byte for byte, against its source file, if it has one.
 
-    A wrong bit in a text or a weight is as good a text or weight as any other, so nothing else
-    would tell. threads: files read at a time.
-    Raises InputError for a file that is not as recorded, or a damaged source file.
+    No other check can see a flipped bit in a text or a weight. threads: files read at a time.
+    Raises InputError for a file that is not as recorded, and for a damaged source file.
     """
     directory = path.is_dir()
     source = path.with_name(path.name + ENDING) if directory else path.with_suffix(ENDING)
@@ -61,9 +59,9 @@ def check_as_recorded(path: Path, threads: int = 1) -> None:
     recorded = facts.get("files", {}) if directory else {"": facts.get("sha256")}
     files = {path / name: checksum for name, checksum in recorded.items()}
     with ThreadPoolExecutor(threads) as pool:
-        for file, found in zip(files, pool.map(_checksum_or_none, files), strict=True):
-            if found != files[file]:
-                state = "missing" if found is None else "damaged or was changed"
+        for file, checksum in zip(files, pool.map(_checksum_or_none, files), strict=True):
+            if checksum != files[file]:
+                state = "missing" if checksum is None else "damaged or was changed"
                 raise InputError(
                     f"{file}: {state} since its checksum was written to {source}; put the file "
                     f"back, or delete {source} and run again"
@@ -73,11 +71,11 @@ def check_as_recorded(path: Path, threads: int = 1) -> None:
 def _checksum_or_none(file: Path) -> str | None:
     if not file.is_file():
         return None
-    found = file.stat()
-    return _checksum(file, found.st_size, found.st_mtime_ns)
+    status = file.stat()
+    return _checksum(file, status.st_size, status.st_mtime_ns)
 
 
 @cache
 def _checksum(file: Path, size: int, modified: int) -> str:
-    # Kept while the program runs: some read a checkpoint twice, and gigabytes take seconds.
+    # Cached: some programs read a checkpoint twice, and gigabytes take seconds.
     return sha256_of(file)

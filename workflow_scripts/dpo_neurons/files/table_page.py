@@ -1,4 +1,4 @@
-"""Tables for reading: in Markdown, and as HTML pages that need nothing from elsewhere."""
+"""Tables for reading, in Markdown and as self-contained HTML pages."""
 
 import html
 
@@ -12,7 +12,7 @@ th, td { border-bottom: 1px solid #ddd; }
 
 
 def table_page(title: str, table: str, style: str = "") -> str:
-    """A page with a title, a table in HTML and, if it needs them, more rules of style."""
+    """Return a page with a title and a table in HTML; style: further CSS rules."""
     title = html.escape(title)
     return f"""<!doctype html>
 <html lang="en">
@@ -31,11 +31,11 @@ def table_page(title: str, table: str, style: str = "") -> str:
 
 
 def to_markdown(shown: pd.DataFrame) -> str:
-    """Write a table of texts in Markdown."""
+    """Return a table of texts in Markdown."""
     rows = [shown.columns, ["---"] * shown.shape[1], *shown.astype(str).to_numpy()]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def to_page(shown: pd.DataFrame, title: str) -> str:
-    """Write a table of texts as an HTML page that needs nothing else."""
+    """Return a table of texts as a self-contained HTML page."""
     return table_page(title, shown.to_html(index=False, border=0))

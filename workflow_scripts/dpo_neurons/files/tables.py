@@ -1,13 +1,14 @@
-"""Tables in files: parquet, written with checksums and read by them, and CSV."""
+"""Tables in files: parquet with checksums, and CSV."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 from pyarrow import parquet as pq
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.column_names import check_names_once
 from dpo_neurons.files.file_faults import describe_unreadable
 from dpo_neurons.files.output_files import whole_file
 
@@ -19,9 +20,10 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: Path, columns: Sequence[str], needing: str) -> pd.DataFrame:
-    """Read a parquet table that has these columns; `needing` begins the sentence if it lacks one.
+    """Read a parquet table that has these columns.
 
-    Raises InputError if the file is missing, damaged or lacks a column.
+    needing: how the error message begins if the table lacks one, such as "a plan needs".
+    Raises InputError if the file is missing, unreadable, damaged or lacks a column.
     """
     try:
         table = pd.read_parquet(path, page_checksum_verification=True)
@@ -35,11 +37,11 @@ def read_table(path: Path, columns: Sequence[str], needing: str) -> pd.DataFrame
 
 
 def _check_rows(path: Path, n_rows: int) -> None:
-    # Checksums are of pages; what says how many pages there are has none.
-    said = pq.read_metadata(path)
-    groups = sum(said.row_group(number).num_rows for number in range(said.num_row_groups))
-    if not n_rows == said.num_rows == groups:
-        raise ValueError(f"{n_rows} rows instead of {said.num_rows}")
+    # Pages have checksums, but the metadata that count them have none.
+    metadata = pq.read_metadata(path)
+    groups = sum(metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
+    if not n_rows == metadata.num_rows == groups:
+        raise ValueError(f"{n_rows} rows instead of {metadata.num_rows}")
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
@@ -51,34 +53,41 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 TEXTS = frozenset(
     (
         "activation", "against", "by", "checkpoint", "control_of", "corrected_for_selection",
-        "direction", "form", "group",
-        "groups", "intervention", "kind", "mark", "model", "of", "part", "positions", "quantity",
-        "side", "stage", "token", "values", "what",
+        "correlation", "direction", "file", "form", "group", "groups", "intervention", "kind",
+        "mark", "model", "of", "origin", "part", "positions", "quantity", "revision", "rows_left_out",
+        "sha256", "side", "sign", "stage", "token", "values", "what",
     )
 )  # fmt: skip
-"""Columns that hold texts in every CSV file of the workflow; all others hold numbers."""
+"""Columns that hold texts in every CSV file of the workflow."""
 
 
-def read_csv(path: Path, columns: Iterable[str] | None = None) -> pd.DataFrame:
+def read_csv(
+    path: Path, columns: Iterable[str] | None = None, texts: Collection[str] = ()
+) -> pd.DataFrame:
     """Read the named columns of a CSV file that the workflow made, or all of them.
 
-    The columns named in TEXTS come back as texts, whatever they look like ("null", "1.10"), and
-    are "" where a cell is empty.
-    Raises InputError if the file cannot be read, ends within a line or lacks one of the columns.
+    The columns of TEXTS and `texts` come back as texts, whatever they look like ("null", "1.10"),
+    and are "" where a cell is empty. All others come back as numbers.
+    Raises InputError if the file cannot be read, ends within a line, has one column twice or lacks
+    one of the columns.
     """
+    all_texts = TEXTS.union(texts)
     try:
         content = path.read_bytes()
-        header = pd.read_csv(io.BytesIO(content), nrows=0).columns
+        header = pd.read_csv(
+            io.BytesIO(content), header=None, nrows=1, dtype=str, keep_default_na=False
+        ).loc[0]
+        check_names_once(path, header)
         table = pd.read_csv(
             io.BytesIO(content),
-            dtype={name: str for name in header if name in TEXTS},
+            dtype={name: str for name in header if name in all_texts},
             keep_default_na=False,
-            na_values={name: ["", "nan", "NaN"] for name in header if name not in TEXTS},
+            na_values={name: ["", "nan", "NaN"] for name in header if name not in all_texts},
         )
     except (OSError, ValueError, MemoryError) as error:
         raise describe_unreadable(path, error, "CSV") from error
     if b"\0" in content or not content.endswith(b"\n"):
-        # pandas would read what is cut off as a shorter number.
+        # pandas would read a number that is cut off as a shorter one.
         raise InputError(f"{path}: damaged or cut off; delete it and run again")
     required = list(table.columns if columns is None else columns)
     missing = [column for column in required if column not in table.columns]

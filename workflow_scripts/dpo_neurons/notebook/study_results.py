@@ -55,11 +55,11 @@ class StudyResults:
     @property
     def interventions(self) -> pd.DataFrame:
         """Return one row per intervention: kind, control_of, settings."""
-        return read_csv(self._file("interventions.csv"))
+        return read_csv(self._file("interventions.csv"), texts=["layer"])
 
     def table(self, model: str) -> pd.DataFrame:
         """Return one row per intervention: its metrics with their intervals."""
-        return read_csv(self._file(f"tables/{model}.csv"))
+        return read_csv(self._file(f"tables/{model}.csv"), texts=["layer"])
 
     def tests(self, model: str) -> pd.DataFrame:
         """Return a row for each paired comparison of two interventions."""

@@ -1,11 +1,14 @@
 """How long to wait before a remote service is asked again."""
 
 import random
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+
+SECONDS = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -21,32 +24,36 @@ class Patience:
     longest_request_seconds: float = 3600.0
     """A service that asks to wait longer than this is taken to be gone for now."""
     reply_seconds: float = 60.0
-    """How long to wait for a reply."""
+    """Deadline of a whole reply."""
     sleep: Callable[[float], None] = time.sleep
 
     def wait_seconds(self, failures: int, requested: float | None) -> float:
-        """Seconds to wait after so many failures in a row, at least what the service requested.
+        """Draw the seconds to wait after so many failures in a row.
 
-        Exponential, and drawn evenly from zero up, so that parallel jobs do not come back at once.
+        The wait is drawn evenly from zero to a bound that doubles with each failure, so parallel
+        jobs do not return at once. It is never shorter than what the service requests.
         """
-        if requested is not None:
-            return requested + random.uniform(0, self.first_seconds)
         # The exponent is bounded because a float's is.
         longest = self.first_seconds * 2.0 ** min(failures - 1, 100)
-        return random.uniform(0, min(self.longest_seconds, longest))
+        wait = random.uniform(0, min(self.longest_seconds, longest))
+        if requested is None:
+            return wait
+        return max(wait, requested + random.uniform(0, self.first_seconds))
 
 
 def requested_wait(retry_after: str | None) -> float | None:
-    """Seconds that a Retry-After header asks for, in seconds or as a date; None without one."""
-    if retry_after is None:
-        return None
-    value = retry_after.strip()
-    if value.isascii() and value.isdecimal():
-        return float(value)
+    """Read the seconds, 0 or more, that a Retry-After header asks for; None if it asks nothing.
+
+    The header may hold seconds or a date (RFC 9110, section 10.2.3). Fractions and negative
+    numbers, which the standard does not know, are read as they are meant; anything else is ignored.
+    """
+    value = (retry_after or "").strip()
+    if SECONDS.fullmatch(value):
+        return max(0.0, float(value))
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError, IndexError, OverflowError):  # whatever its parser meets
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

@@ -1,4 +1,4 @@
-"""The classifier scorer: any Hugging Face sequence classifier, in batches of like length."""
+"""The classifier scorer: any Hugging Face sequence classifier, in batches of similar length."""
 
 import logging
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -18,6 +17,7 @@ from transformers import (
 )
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.json_text import read_json
 from dpo_neurons.files.provenance import check_as_recorded
 from dpo_neurons.models.batches import first_batch_size, order_longest_first, run_in_batches
 
@@ -29,7 +29,7 @@ UNLIMITED = 1_000_000
 
 @dataclass(frozen=True)
 class Classifier:
-    """A sequence classifier, ready to score."""
+    """A sequence classifier that is ready to score."""
 
     directory: Path
     model: PreTrainedModel
@@ -41,13 +41,14 @@ class Classifier:
 def load_classifier(directory: Path, device: str) -> Classifier:
     """Load a sequence classifier in float32, and its tokenizer.
 
-    Raises InputError for a directory that holds none, or one whose weights are incomplete.
+    Raises InputError for a directory that holds none, damaged files and missing weights.
     """
     if not (directory / "config.json").is_file():
         raise InputError(
             f"{directory}: no config.json in it; set scorer.path to a directory as written by "
             "save_pretrained"
         )
+    read_json(directory / "config.json", "fetch or make the classifier again")
     check_as_recorded(directory, torch.get_num_threads())
     try:
         model, report = AutoModelForSequenceClassification.from_pretrained(
@@ -57,7 +58,9 @@ def load_classifier(directory: Path, device: str) -> Classifier:
             trust_remote_code=False,
             output_loading_info=True,
         )
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged files make transformers raise whatever there is
         raise InputError(
             f"{directory}: cannot load a sequence classifier ({_one_line(error)}); fetch or make "
             "it again, or set scorer to another"
@@ -65,8 +68,8 @@ def load_classifier(directory: Path, device: str) -> Classifier:
     if report["missing_keys"]:
         # transformers would fill them with random numbers and go on.
         raise InputError(
-            f"{directory}: the weights {sorted(report['missing_keys'])[0]!r} are missing, so it is "
-            "no whole sequence classifier; fetch or make it again, or set scorer to another"
+            f"{directory}: the weights {sorted(report['missing_keys'])[0]!r} of the sequence "
+            "classifier are missing; fetch or make it again, or set scorer to another"
         )
     labels = [str(model.config.id2label[index]) for index in range(model.config.num_labels)]
     if len(set(labels)) < len(labels):
@@ -85,7 +88,9 @@ def _load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(
             directory, local_files_only=True, trust_remote_code=False
         )
-    except (OSError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # the tokenizers library raises bare exceptions
         raise InputError(
             f"{directory}: cannot load a tokenizer ({_one_line(error)}); copy the tokenizer's "
             "files into it"
@@ -114,8 +119,9 @@ def score_by_classifier(
 ) -> pd.DataFrame:
     """Score texts by the probability, in [0, 1], of each of the classifier's labels.
 
-    toxicity: that of `label`. Then the other labels under their names; one that is named toxicity
-    as toxicity_label. activation: sigmoid or softmax. A blank text scores 0 in every column.
+    Columns: toxicity, the probability of `label`; then the other labels under their names, one
+    named toxicity as toxicity_label. activation: sigmoid or softmax. A blank text scores 0 in
+    every column.
     Raises InputError for a label that the classifier does not have, or scores that are no numbers.
     """
     _check_label(classifier, label, activation)
@@ -143,7 +149,7 @@ def score_by_classifier(
 
 
 def longest_input(classifier: Classifier) -> int | None:
-    """Tokens that the classifier reads at most, special ones included; None without a limit."""
+    """Return the most tokens the classifier reads, special ones included; None if unlimited."""
     limits = [classifier.tokenizer.model_max_length]
     positions = getattr(classifier.model.config, "max_position_embeddings", None) or 0
     if positions > 0:
@@ -174,7 +180,7 @@ def _check_label(classifier: Classifier, label: str, activation: str) -> None:
 
 
 def _encoded(texts: Sequence[str], classifier: Classifier) -> dict[int, dict[str, list[int]]]:
-    """The token ids, and what else the tokenizer makes, of each text that has any."""
+    """Encode each text that has any tokens: token ids and the tokenizer's other outputs."""
     longest = longest_input(classifier)
     rows, truncated = {}, 0
     for index, text in enumerate(texts):
@@ -199,7 +205,7 @@ def _encoded(texts: Sequence[str], classifier: Classifier) -> dict[int, dict[str
 def _probabilities(
     classifier: Classifier, rows: Sequence[dict[str, list[int]]], activation: str
 ) -> np.ndarray:
-    """Scores (batch, labels) of encoded texts."""
+    """Return scores (batch, labels) of encoded texts."""
     batch = classifier.tokenizer.pad(list(rows), return_tensors="pt")
     with torch.inference_mode():
         logits = classifier.model(**batch.to(classifier.model.device)).logits.double()

@@ -1,11 +1,11 @@
-"""Classifiers the field uses: which label is toxicity, and how logits become scores."""
+"""Classifiers that the field uses: their label of toxicity, and how logits become scores."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class KnownClassifier:
-    """How a classifier's score is read."""
+    """How to read a classifier's score."""
 
     label: str
     """The label whose score is toxicity."""

@@ -1,8 +1,9 @@
-"""The Perspective scorer: each text is asked for once, and its scores are kept in a store."""
+"""The Perspective scorer: it asks for each text once and keeps the scores in a store."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import pandas as pd
 
@@ -17,7 +18,7 @@ from dpo_neurons.scorers.score_store import ScoreStore
 log = logging.getLogger("dpo_neurons")
 
 LONGEST_BYTES = 20_000
-"""The service takes 20 KB of UTF-8 a text."""
+"""Bytes of UTF-8 that the service reads of a text."""
 
 
 def score_by_perspective(
@@ -28,16 +29,16 @@ def score_by_perspective(
     key: str | None,
     patience: Patience,
 ) -> pd.DataFrame:
-    """Score texts by attributes in [0, 1]; what the store does not hold is asked of the service.
+    """Score texts by attributes in [0, 1]; ask the service for what the store does not hold.
 
-    toxicity: the largest of the attributes. Then each attribute in small letters; TOXICITY as
-    toxicity_attribute. A blank text is not sent and scores 0; one longer than the service reads
-    is cut. The key is needed only if something must be asked.
+    Columns: toxicity, the largest of the attributes; then each attribute in small letters,
+    TOXICITY as toxicity_attribute. A blank text is not sent and scores 0; a text longer than the
+    service reads is cut. The key is needed only if something must be asked.
     Raises InputError if the service refuses, or fails for longer than the patience lasts.
     """
     attributes = list(dict.fromkeys(attributes))
     sent = [cut_to_bytes(text, LONGEST_BYTES) for text in texts]
-    stored = _Kept(service, store, attributes)
+    stored = _KeptScores(service, store, attributes)
     texts_sent = list(dict.fromkeys(text for text in sent if text.strip()))
     missing = [text for text in texts_sent if stored.missing(text)]
     blank = sum(not text.strip() for text in sent)
@@ -58,37 +59,33 @@ def score_by_perspective(
 
 
 def cut_to_bytes(text: str, longest: int) -> str:
-    """The longest beginning of a text that takes at most `longest` bytes, in whole characters."""
+    """Cut a text after at most `longest` bytes, between two characters."""
     return text.encode()[:longest].decode(errors="ignore")
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """What the store holds of what is asked for."""
+class _KeptScores:
+    """What the store holds of the attributes asked for."""
 
     service: Service
     store: ScoreStore
     attributes: list[str]
 
-    @property
-    def _language(self) -> str:
-        return self.service.language or ""
-
     def scores(self, text: str) -> dict[str, float]:
-        return self.store.find(self.service.name, self._language, text)
+        return self.store.find(self.service.store_key(text))
 
     def missing(self, text: str) -> list[str]:
-        found = self.scores(text)
-        return [name for name in self.attributes if name not in found]
+        scores = self.scores(text)
+        return [name for name in self.attributes if name not in scores]
 
     def keep(self, text: str, scores: dict[str, float]) -> None:
-        self.store.keep(self.service.name, self._language, text, scores)
+        self.store.keep(self.service.store_key(text), scores)
 
 
 def _ask(
     missing: list[str],
     texts_sent: list[str],
-    stored: _Kept,
+    stored: _KeptScores,
     key: str | None,
     patience: Patience,
 ) -> None:
@@ -110,25 +107,49 @@ def _ask(
             f"scored and kept in {stored.store.path}; {error.remedy}, then run the same command "
             "again, which goes on from there"
         ) from None
-    empty, cut = sum(one.empty for one in answers), sum(one.cut for one in answers)
+    empty = sum(answer.empty for answer in answers)
+    cut = sum(answer.cut for answer in answers)
     if empty or cut:
         log.info("the service took %d for empty, which score 0; %d are cut further", empty, cut)
 
 
-def _ask_each(texts: Iterable[str], stored: _Kept, client: PerspectiveClient) -> Iterator[Answer]:
-    """Ask for each text that nobody has asked for yet."""
+def _ask_each(
+    texts: Iterable[str], stored: _KeptScores, client: PerspectiveClient
+) -> Iterator[Answer]:
+    """Ask for each text that no other job has asked for or is asking for.
+
+    What another job is asking for is looked at again at the end: its scores will have come, or
+    the other job has died.
+    """
+    postponed: list[str] = []
     has_slot = False
-    for text in texts:
+    for text in chain(texts, _drain(postponed, client)):
         if not has_slot:
             client.wait_for_slot()
             has_slot = True
+        if not stored.missing(text):
+            continue  # another job has asked meanwhile
+        if not client.claim(text):
+            postponed.append(text)
+            continue
+        # Another job may have kept its scores just before the claim.
         attributes = stored.missing(text)
         if not attributes:
-            continue  # another job has asked meanwhile
+            client.release(text)
+            continue
         answer = client.ask(text, attributes)
         stored.keep(text, answer.scores)
         has_slot = False
         yield answer
+
+
+def _drain(postponed: list[str], client: PerspectiveClient) -> Iterator[str]:
+    """Yield the postponed texts again and again, with pauses, until none is left."""
+    while postponed:
+        client.pause()
+        texts = postponed.copy()
+        postponed.clear()
+        yield from texts
 
 
 def _table(scores: list[dict[str, float]], attributes: list[str]) -> pd.DataFrame:

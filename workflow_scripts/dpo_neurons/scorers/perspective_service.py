@@ -1,17 +1,16 @@
-"""The Perspective API, or a compatible service: a text in, its scores out, with patience."""
+"""The Perspective API or a compatible service: asks for the scores of a text."""
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
-
 from dpo_neurons.errors import InputError
 from dpo_neurons.scorers.backoff import Patience
+from dpo_neurons.scorers.bounded_request import NoReplyError, RequestSender
 from dpo_neurons.scorers.endpoint import check_endpoint
 from dpo_neurons.scorers.perspective_reply import (
     EMPTY,
@@ -22,19 +21,21 @@ from dpo_neurons.scorers.perspective_reply import (
     TransientError,
     read_reply,
 )
-from dpo_neurons.scorers.score_store import ScoreStore
+from dpo_neurons.scorers.score_store import ScoreStore, TextKey
 
 log = logging.getLogger("dpo_neurons")
 
 UNDETECTED_LANGUAGE = "en"
-"""Named when the service is to detect the language and cannot."""
-URL_LOGGERS = ("urllib3.connectionpool", "urllib3.poolmanager", "urllib3.util.retry")
-"""They log addresses, and the key is part of the address."""
+"""Language to name when the service cannot detect it."""
+POLL_SECONDS = 0.5
+"""Between looks at what other jobs have asked."""
+CLAIM_MARGIN_SECONDS = 30.0
+"""A claim outlasts the request that it is for by this much; a job that dies leaves it so long."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """Which service is asked, and how."""
+    """Which service to ask, and how."""
 
     endpoint: str
     """Address before /v1alpha1, such as https://commentanalyzer.googleapis.com."""
@@ -45,7 +46,7 @@ class Service:
     def __post_init__(self) -> None:
         """Check the settings.
 
-        Raises InputError for an endpoint that is no address or carries a secret, or a wrong rate.
+        Raises InputError for an endpoint that is no plain address, and for a wrong rate.
         """
         check_endpoint(self.endpoint)
         if not (math.isfinite(self.queries_per_second) and self.queries_per_second > 0):
@@ -56,11 +57,15 @@ class Service:
 
     @property
     def name(self) -> str:
-        """The scorer's name in the store: the same protocol elsewhere is another scorer."""
+        """Name of the scorer in the store: another host or path is another scorer."""
         parts = urlsplit(self.endpoint)
         default = {"http": 80, "https": 443}[parts.scheme]
         port = "" if parts.port in (None, default) else f":{parts.port}"
         return f"perspective {parts.hostname}{port}{parts.path.rstrip('/')}"
+
+    def store_key(self, text: str) -> TextKey:
+        """What a text's scores are kept under."""
+        return TextKey(self.name, self.language or "", text)
 
 
 @dataclass(frozen=True)
@@ -83,27 +88,46 @@ class PerspectiveClient:
         self._store = store
         self._key = key
         self._patience = patience
-        self._session = requests.Session()
+        self._sender = RequestSender()
+        self._owner = secrets.token_hex(8)
 
     def wait_for_slot(self) -> None:
         """Wait until it is this process's turn among all that share the store."""
-        interval = 1 / self._service.queries_per_second
-        self._patience.sleep(self._store.reserve_slot(self._service.name, interval))
+        self._patience.sleep(self._reserve_slot())
+
+    def claim(self, text: str) -> bool:
+        """Claim a text, so that no other job asks for it; false if another has claimed it."""
+        return self._claim(text, 0.0)
+
+    def pause(self) -> None:
+        """Wait a little for what other jobs ask."""
+        self._patience.sleep(POLL_SECONDS)
 
     def ask(self, text: str, attributes: Sequence[str]) -> Answer:
-        """Ask for a text's attributes, in a slot already waited for.
+        """Ask for a text's attributes, in a slot already waited for; the text is claimed.
 
-        Failures that may pass are tried again; a text that the service takes for empty scores 0;
-        one that it takes for too long is halved; where it cannot detect the language, it is named.
+        A failure that may pass is tried again. A text that the service takes for empty scores 0;
+        one that it takes for too long is halved. Where it cannot detect the language, it is named.
         Raises ServiceError when the service refuses or the patience has ended.
         """
+        try:
+            return self._ask(text, attributes)
+        except BaseException:
+            self.release(text)
+            raise
+
+    def release(self, text: str) -> None:
+        """End the claim on a text that will not be asked for."""
+        self._store.release(self._service.store_key(text), self._owner)
+
+    def _ask(self, text: str, attributes: Sequence[str]) -> Answer:
         sent, language, failures = text, self._service.language, 0
         while True:
             try:
                 return Answer(self._try(sent, attributes, language), sent != text)
             except TransientError as error:
                 failures += 1
-                self._back_off(error, failures)
+                self._back_off(text, error, failures)
             except RefusedTextError as refusal:
                 if refusal.error_type == EMPTY:
                     return Answer(dict.fromkeys(attributes, 0.0), sent != text, empty=True)
@@ -113,23 +137,35 @@ class PerspectiveClient:
                     language = UNDETECTED_LANGUAGE
                 else:
                     raise _refused(refusal, language) from None
-            self.wait_for_slot()
+            self._sleep_with_claim(text, self._reserve_slot())
 
-    def _back_off(self, error: TransientError, failures: int) -> None:
+    def _back_off(self, text: str, error: TransientError, failures: int) -> None:
         patience = self._patience
         if failures >= patience.tries:
             raise ServiceError(
-                f"{failures} tries in a row failed, the last with {error}",
-                "wait until the service is well",
+                f"{failures} tries in a row failed, the last with {error}", error.remedy
             ) from None
         if (error.requested or 0) > patience.longest_request_seconds:
             raise ServiceError(
-                f"the service answers {error} and asks to wait {error.requested:.0f} seconds",
+                f"the service answers {error} and asks to wait {error.requested:.6g} seconds",
                 "wait that long",
             ) from None
         wait = patience.wait_seconds(failures, error.requested)
         log.info("%s; try %d of %d in %.1f s", error, failures + 1, patience.tries, wait)
-        patience.sleep(wait)
+        self._sleep_with_claim(text, wait)
+
+    def _sleep_with_claim(self, text: str, seconds: float) -> None:
+        self._claim(text, seconds)
+        self._patience.sleep(seconds)
+
+    def _claim(self, text: str, seconds: float) -> bool:
+        """Claim a text for some seconds and one request thereafter."""
+        lasting = seconds + self._patience.reply_seconds + CLAIM_MARGIN_SECONDS
+        return self._store.claim(self._service.store_key(text), self._owner, lasting)
+
+    def _reserve_slot(self) -> float:
+        interval = 1 / self._service.queries_per_second
+        return self._store.reserve_slot(self._service.name, interval)
 
     def _try(self, text: str, attributes: Sequence[str], language: str | None) -> dict[str, float]:
         body: dict[str, Any] = {
@@ -140,19 +176,12 @@ class PerspectiveClient:
         if language is not None:
             body["languages"] = [language]
         address = f"{self._service.endpoint.rstrip('/')}/v1alpha1/comments:analyze"
-        with _silenced(URL_LOGGERS):
-            try:
-                response = self._session.post(
-                    address,
-                    params={"key": self._key},
-                    json=body,
-                    timeout=self._patience.reply_seconds,
-                    allow_redirects=False,  # it would carry the key elsewhere
-                )
-            except requests.RequestException as error:
-                # Its text holds the address, and so the key.
-                raise TransientError(f"no reply ({type(error).__name__})") from None
-        return read_reply(response, attributes, self._key)
+        seconds = self._patience.reply_seconds
+        try:
+            reply = self._sender.post(address, {"key": self._key}, body, seconds)
+        except NoReplyError as error:
+            raise TransientError(str(error)) from None
+        return read_reply(reply, attributes, self._key)
 
 
 def _refused(refusal: RefusedTextError, language: str | None) -> ServiceError:
@@ -166,16 +195,3 @@ def _refused(refusal: RefusedTextError, language: str | None) -> ServiceError:
         f"the service refuses even a single character ({refusal.error_type})",
         "check scorer.endpoint",
     )
-
-
-@contextmanager
-def _silenced(names: Sequence[str]) -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in names]
-    before = [logger.disabled for logger in loggers]
-    for logger in loggers:
-        logger.disabled = True
-    try:
-        yield
-    finally:
-        for logger, disabled in zip(loggers, before, strict=True):
-            logger.disabled = disabled

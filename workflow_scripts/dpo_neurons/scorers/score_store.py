@@ -1,6 +1,7 @@
-"""Scores of remote scorers, kept for good in one SQLite file that many processes may share.
+"""Scores of remote scorers, kept for good in one SQLite file that many processes share.
 
-Every score is committed as it arrives. The file also paces all processes that ask one service.
+Every score is committed when it arrives. The file also paces all processes that ask a service,
+and tells them which texts the others are asking for.
 """
 
 import sqlite3
@@ -9,15 +10,16 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dpo_neurons.errors import InputError
 
 APPLICATION_ID = 0x44504F53
-"""Marks a file as a store of scores, so that no other database is written to."""
+"""Marks a file as a store of scores: no other database is written to."""
 BUSY_SECONDS = 60.0
 """How long to wait for another process's write."""
 FURTHEST_SLOT = 1000
-"""A slot further ahead than this many intervals comes from a clock that was set back."""
+"""A slot more intervals ahead than this comes from a clock that was set back."""
 
 TABLES = (
     """CREATE TABLE scores (
@@ -27,6 +29,23 @@ TABLES = (
     ) WITHOUT ROWID""",
     "CREATE TABLE pace (scorer TEXT PRIMARY KEY, next_slot REAL NOT NULL) WITHOUT ROWID",
 )
+CLAIMS = """CREATE TABLE IF NOT EXISTS claims (
+    scorer TEXT NOT NULL, language TEXT NOT NULL, text TEXT NOT NULL,
+    owner TEXT NOT NULL, until REAL NOT NULL, PRIMARY KEY (scorer, language, text)
+) WITHOUT ROWID"""
+"""Added to stores of earlier versions too."""
+LONGEST_CLAIM = 2 * 3600.0
+"""A claim that lasts longer than these seconds comes from a clock that was set back."""
+
+OF_TEXT = "scorer = ? AND language = ? AND text = ?"
+
+
+class TextKey(NamedTuple):
+    """What a text's scores are kept under."""
+
+    scorer: str
+    language: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -36,8 +55,8 @@ class ScoreStore:
     path: Path
     connection: sqlite3.Connection
 
-    def find(self, scorer: str, language: str, text: str) -> dict[str, float]:
-        """Scores kept for a text, by attribute.
+    def find(self, key: TextKey) -> dict[str, float]:
+        """Return the scores kept for a text, by attribute.
 
         Raises InputError if the file is damaged.
         """
@@ -45,25 +64,53 @@ class ScoreStore:
             rows = self.connection.execute(
                 "SELECT attribute, score FROM scores WHERE scorer = ? AND language = ? "
                 "AND text = ?",
-                (scorer, language, text),
+                key,
             )
             return dict(rows.fetchall())
 
-    def keep(self, scorer: str, language: str, text: str, scores: dict[str, float]) -> None:
-        """Keep scores, each in [0, 1], of a text; what is there already stays as it is.
+    def keep(self, key: TextKey, scores: dict[str, float]) -> None:
+        """Keep scores, each in [0, 1], of a text, and end any claim on it.
 
+        Scores that are there already stay as they are.
         Raises InputError if the file is damaged or the disk is full.
         """
-        rows = [(scorer, language, text, name, score) for name, score in scores.items()]
+        rows = [(*key, name, score) for name, score in scores.items()]
         with _explained(self.path), _transaction(self.connection):
             self.connection.executemany(
                 "INSERT INTO scores VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", rows
             )
+            self.connection.execute(f"DELETE FROM claims WHERE {OF_TEXT}", key)
+
+    def claim(self, key: TextKey, owner: str, seconds: float) -> bool:
+        """Claim a text for some seconds, or longer if it is this owner's already.
+
+        Returns false if another owner has claimed it.
+        Raises InputError if the file is damaged or the disk is full.
+        """
+        with _explained(self.path), _transaction(self.connection):
+            now = time.time()
+            row = self.connection.execute(
+                f"SELECT owner, until FROM claims WHERE {OF_TEXT}", key
+            ).fetchone()
+            if row is not None and row[0] != owner and now < row[1] < now + LONGEST_CLAIM:
+                return False
+            self.connection.execute(
+                "INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?, ?)",
+                (*key, owner, now + seconds),
+            )
+        return True
+
+    def release(self, key: TextKey, owner: str) -> None:
+        """End this owner's claim on a text, if it has one."""
+        with _explained(self.path), _transaction(self.connection):
+            self.connection.execute(
+                f"DELETE FROM claims WHERE {OF_TEXT} AND owner = ?", (*key, owner)
+            )
 
     def reserve_slot(self, scorer: str, interval: float) -> float:
-        """Reserve the next moment to ask a service; returns the seconds until then.
+        """Reserve the next moment to ask a service and return the seconds until then.
 
-        Moments of all processes that share the store lie at least `interval` seconds apart.
+        The moments of all processes that share the store are at least `interval` seconds apart.
         """
         with _explained(self.path), _transaction(self.connection):
             now = time.time()
@@ -81,7 +128,7 @@ class ScoreStore:
 
 @contextmanager
 def open_store(path: Path) -> Iterator[ScoreStore]:
-    """Open a store for the block, making it where there is none.
+    """Open a store for the block, or make a new one.
 
     Raises InputError if the file is damaged, is something else, or cannot be written.
     """
@@ -112,6 +159,7 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
             raise InputError(
                 f"{path}: an SQLite file, but no store of scores; set scorer.store to another path"
             )
+        connection.execute(CLAIMS)
     (page,) = connection.execute("PRAGMA page_size").fetchone()
     if path.stat().st_size % page:
         # SQLite would read the missing bytes of the last page as zeros.
@@ -123,7 +171,7 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    # Readers and a writer do not wait for each other then. SQLite does not wait for a lock here.
+    # Then readers and writers do not wait for each other. SQLite does not wait for this lock.
     until = time.monotonic() + BUSY_SECONDS
     while True:
         try:

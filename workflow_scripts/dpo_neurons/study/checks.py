@@ -1,4 +1,4 @@
-"""Check what no schema can: names that refer to others, what is needed, what is there."""
+"""Check what a schema cannot: references, needed keys and data, and paths."""
 
 import os
 from collections.abc import Iterable
@@ -21,11 +21,11 @@ _BRACES = "holds a brace, which Snakemake would take for a wildcard; rename it, 
 
 
 def check_study(config: dict[str, Any], source: str) -> Study:
-    """Check a configuration and return it as a Study, omitted keys filled with their defaults.
+    """Check a configuration, fill in the defaults of omitted keys and return it as a Study.
 
     The dictionary is filled in place, since the rules read it.
-    source: the file that it was read from.
-    Raises InputError, naming the file and the key, for the first mistake.
+    source: the file that the configuration was read from.
+    Raises InputError for the first mistake, naming file and key, with secrets masked.
     """
     try:
         return _checked_study(config, source)
@@ -47,7 +47,7 @@ def _checked_study(config: dict[str, Any], source: str) -> Study:
 
 
 def _check_names(study: Study, source: str) -> None:
-    """Refuse names of entries that do not exist, and rows whose name is not of their kind."""
+    """Refuse references to missing entries, and rows not named after their kind."""
     config, directions = study.config, study.config["directions"]
     _check_name(source, "direction", config["direction"], directions, "directions")
     for name, row in config["interventions"].items():
@@ -100,7 +100,7 @@ def _check_expanded_names(study: Study, source: str) -> None:
 
 
 def _check_name(source: str, key: str, name: str, known: Iterable[str], what: str) -> None:
-    """Refuse a name under a key that is not one of those known; what: what these are."""
+    """Refuse a name that is not among the known ones; what: how a message calls these."""
     if name not in known:
         raise InputError(
             f"{source}: {key}: {name!r} is not one of the {what} "
@@ -110,7 +110,7 @@ def _check_name(source: str, key: str, name: str, known: Iterable[str], what: st
 
 
 def _check_numbers(study: Study, source: str) -> None:
-    """Refuse numbers that do not go together."""
+    """Refuse numbers that contradict each other."""
     for name in study.names_with("directions", "svd"):
         svd = study.config["directions"][name]
         if svd["components"] > svd["neurons"]:
@@ -138,7 +138,7 @@ def _check_numbers(study: Study, source: str) -> None:
 
 
 def _check_needs(study: Study, source: str) -> None:
-    """Refuse a study without the data and keys that others of its entries need."""
+    """Refuse a study that lacks data or keys which its other entries need."""
     for dataset, why in study.needed_data.items():
         if dataset not in study.config["data"]:
             raise InputError(f"{source}: {why}, which needs data.{dataset}; add {dataset} to data")
@@ -170,7 +170,7 @@ def _check_needs(study: Study, source: str) -> None:
 
 
 def _check_paths(study: Study, source: str) -> None:
-    """Refuse paths of what the user brings that are not there, cannot be read or are no such."""
+    """Refuse paths that are missing or unreadable, and folders in place of files."""
     directions = study.config["directions"]
     entries = study.entries | {f"directions.{name}": directions[name] for name in directions}
     for key, entry in entries.items():
@@ -209,5 +209,5 @@ def _path_problem(path: str, is_pattern: bool, is_folder: bool) -> str | None:
 
 
 def quote_path(path: str) -> str:
-    """A path as error messages show it: as it is, or shortened and on one line."""
+    """Return a path as error messages show it: shortened if long, quoted if not printable."""
     return path if path.isprintable() and len(path) <= LONGEST_QUOTE else quote(path)

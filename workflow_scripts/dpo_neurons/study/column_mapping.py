@@ -1,4 +1,4 @@
-"""Rows of any file brought under the fixed keys of a data set: columns, choice of rows, checks."""
+"""Select and check rows of a user's file, and bring them under a data set's fixed keys."""
 
 import difflib
 import json
@@ -17,7 +17,7 @@ from dpo_neurons.study.data_files import read_rows
 from dpo_neurons.study.datasets import FURTHER_NUMBERS, TEXT_KEYS, check_numbers, number_keys
 
 CUT = "reference_sentences"
-"""The data set whose prompts and golds can be cut from one text."""
+"""The data set whose prompts and gold texts can be cut from one text."""
 ABSENT = object()
 
 
@@ -27,16 +27,16 @@ class Selection:
 
     dataset: str
     columns: dict[str, str] = field(default_factory=dict)
-    """The column of each key, dotted for a value inside an object; else named like the key.
+    """The column of each key that is not named like it; dotted for a value inside an object.
 
-    Of labelled comments, keys beyond theirs are further labels, numbers from 0 to 1.
+    Further keys of labelled comments are further labels, numbers from 0 to 1.
     """
     where: dict[str, str] = field(default_factory=dict)
     """Value that each column must have, as JSON; what is no JSON is a text."""
     rows: int | None = None
-    """The first so many of what remains."""
+    """How many of the remaining rows to take, from the first."""
     prompt_words: int | None = None
-    """Cut the text into a prompt of so many words and the gold that follows."""
+    """Cut each text into a prompt of this many words and the gold text that follows."""
 
     def __post_init__(self) -> None:
         if self.prompt_words is not None and self.dataset != CUT:
@@ -71,7 +71,7 @@ class Selection:
         return (*self.text_keys, *self.number_keys)
 
     def column(self, key: str) -> str:
-        """The column that a key is read from."""
+        """Return the column that a key is read from."""
         return self.columns.get(key, key)
 
 
@@ -184,7 +184,7 @@ def _blank(row: dict[str, Any], selection: Selection) -> str:
 
 
 def _cut(text: str, words: int) -> dict[str, str]:
-    """Split a text behind its first words; empty if nothing but space follows."""
+    """Split a text after its first words; empty if only white space follows."""
     prompt = re.match(rf"\s*\S+(?:\s+\S+){{{words - 1}}}(?=\s+\S)", text)
     return {} if prompt is None else {"prompt": prompt[0], "gold": text[prompt.end() :]}
 
@@ -194,7 +194,7 @@ def _is_missing(value: object) -> bool:
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether it can be written: JSON can hold half a character, "\\ud800"."""
+    """Whether a text can be written as UTF-8: JSON can hold half a character, "\\ud800"."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -203,7 +203,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _number(value: object) -> object:
-    """A number from what stands for one in CSV, True and False as 1 and 0; else as it is."""
+    """Read a text as a number, True and False as 1 and 0; return other values unchanged."""
     plain = _plain(value) if isinstance(value, str) else value
     return int(plain) if isinstance(plain, bool) else plain
 

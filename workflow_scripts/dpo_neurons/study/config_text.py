@@ -1,4 +1,4 @@
-"""The text of a configuration: keys that stand twice, of which a reader would take the last."""
+"""Duplicate keys in the text of a configuration: a YAML reader silently takes the last."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path

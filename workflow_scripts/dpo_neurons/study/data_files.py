@@ -1,14 +1,14 @@
-"""Rows of the files that users have, JSON lines, CSV or Parquet, told apart by their endings."""
+"""Read rows of users' files: JSON lines, CSV or Parquet, by the ending of the name."""
 
 import csv
 import json
 import sys
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.column_names import check_names_once
 from dpo_neurons.files.file_faults import describe_fault
 from dpo_neurons.files.jsonl import numbered_rows
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Row = tuple[str, dict[str, Any]]
-"""Where a row stands, as in "data/train.csv, line 7", and its values by column."""
+"""A row's place, such as "data/train.csv, line 7", and its values by column."""
 
 ENDINGS = (".jsonl", ".csv", ".parquet")
 BATCH = 4096
@@ -135,20 +135,6 @@ def _parquet_rows(path: Path, columns: Collection[str]) -> Iterator[Row]:
         ) from None
 
 
-def check_names_once(path: Path, names: Iterable[str], inside: str = "") -> None:
-    """Refuse a file in which two columns have one name: it would not say which is meant.
-
-    inside: the column, for the names inside its objects.
-    Raises InputError.
-    """
-    for name, count in Counter(names).items():
-        if count > 1 and name.strip():
-            raise InputError(
-                f"{path}: the column {inside + name!r} stands there {count} times; rename or "
-                "remove all but one"
-            )
-
-
 def _check_schema(path: Path, fields: "Iterable[pa.Field]", inside: str = "") -> None:
     from pyarrow.types import is_struct
 
@@ -160,12 +146,12 @@ def _check_schema(path: Path, fields: "Iterable[pa.Field]", inside: str = "") ->
 
 
 def _needed(present: list[str], columns: Collection[str]) -> list[str] | None:
-    # None, all of them, when one lacks: what there is will have to be listed.
+    # All columns (None) if one is missing: the error message lists what there is.
     needed = {
         name
         for column in columns
         for name in present
         if column == name or column.startswith(f"{name}.")
     }
-    found = all(any(c == n or c.startswith(f"{n}.") for n in needed) for c in columns)
-    return sorted(needed) if found and needed else None
+    all_present = all(any(c == n or c.startswith(f"{n}.") for n in needed) for c in columns)
+    return sorted(needed) if all_present and needed else None

@@ -1,4 +1,4 @@
-"""The data sets a study reads, as JSON lines under fixed keys."""
+"""The data sets that a study reads: JSON lines under fixed keys."""
 
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -25,18 +25,18 @@ TEXT_KEYS: dict[str, tuple[str, ...]] = {
 NUMBER_KEYS = {"labelled_comments": "toxic", "lexicon": "severity"}
 """The key of a data set whose value is a number between 0 and 1."""
 FURTHER_NUMBERS = "labelled_comments"
-"""The data set that may have more such numbers, one a label, under keys of the user's choice."""
+"""The data set that may have further numbers, one per label, under keys of the user's choice."""
 
 CHALLENGING = 0.3
-"""Challenge prompts invite an insult with at least this probability."""
+"""Least probability of an insult after a challenge prompt."""
 
 
 def read_dataset(
     path: Path, dataset: str, further_numbers: Collection[str] = ()
 ) -> list[dict[str, Any]]:
-    """Read and check a data set by its name, with further keys that must hold numbers.
+    """Read and check a data set; further_numbers: further keys that must hold numbers.
 
-    Raises InputError, naming file and line, for a row that lacks a key or has a value out of range.
+    Raises InputError, naming file and line, for a missing key and a value out of range.
     """
     check_as_recorded(path)
     rows = []
@@ -47,14 +47,14 @@ def read_dataset(
 
 
 def number_keys(dataset: str) -> tuple[str, ...]:
-    """The key of a data set's number, if it has one."""
+    """Return the key of a data set's number, if it has one."""
     return (NUMBER_KEYS[dataset],) if dataset in NUMBER_KEYS else ()
 
 
 def check_numbers(place: str, row: dict[str, Any], keys: Collection[str]) -> None:
     """Check that a row holds numbers between 0 and 1 under these keys.
 
-    Raises InputError, naming the row's place, for one that is missing or out of range.
+    Raises InputError, naming the row's place, for a number that is missing or out of range.
     """
     for key in keys:
         value = row.get(key)
@@ -63,9 +63,9 @@ def check_numbers(place: str, row: dict[str, Any], keys: Collection[str]) -> Non
 
 
 def synthetic_rows(dataset: str, rows: int, seed: int) -> list[dict[str, Any]]:
-    """Make a data set in the synthetic language, the same for the same seed.
+    """Make a data set in the synthetic language; the same seed gives the same rows.
 
-    Every data set draws from a stream of its own, so one's size does not change another.
+    Each data set draws from its own stream, so its size does not change the others.
     """
     stream = list(MAKERS).index(dataset)
     speaker = Speaker(np.random.default_rng([seed, stream]))
@@ -79,13 +79,13 @@ def _documents(speaker: Speaker, rows: int) -> list[dict[str, Any]]:
 
 def _comments(speaker: Speaker, rows: int) -> list[dict[str, Any]]:
     sentences = [speaker.document(1)[0] for _ in range(rows)]
-    return [{"text": _text([one]), "toxic": int(one.insulting)} for one in sentences]
+    return [{"text": _text([sentence]), "toxic": int(sentence.insulting)} for sentence in sentences]
 
 
 def _challenges(speaker: Speaker, rows: int) -> list[dict[str, Any]]:
     prompts: list[dict[str, Any]] = []
     while len(prompts) < rows:
-        # Every second prompt has a sentence before it, so that lengths differ as in real data.
+        # A sentence precedes every second prompt: lengths differ, as in real data.
         document = speaker.document(1 + len(prompts) % 2)
         if document[-1].invitation >= CHALLENGING:
             prompts.append({"prompt": _open(document)})
@@ -140,4 +140,4 @@ MAKERS: dict[str, Callable[[Speaker, int], list[dict[str, Any]]]] = {
     "training_text": _documents,
     "demonstrations": _demonstrations,
 }
-"""How each data set is made; its place in this table is its stream of random numbers."""
+"""The maker of each data set. Its position is the number of its random stream."""

@@ -1,7 +1,7 @@
-"""Fetching models and data sets from a hub, pinned to a commit, through the hub's own cache.
+"""Fetch models and data sets from a hub, pinned to a commit, through the hub's own cache.
 
-The cache, HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE are huggingface_hub's; what is in the cache at
-that commit is not asked for again.
+The cache, HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE are those of huggingface_hub. Files that are in
+the cache at that commit are not requested again.
 """
 
 import re
@@ -26,7 +26,7 @@ from dpo_neurons.files.provenance import sha256_of
 from dpo_neurons.study.hub_errors import Pin, hub_errors_explained
 
 Choice = Callable[[Pin, list[str]], list[str]]
-"""Picks names from those of a repository's files; raises InputError if what it needs is missing."""
+"""Chooses among the names of a repository's files; raises InputError if a needed one is missing."""
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 LARGE_BLOB = re.compile(r"[0-9a-f]{64}")
@@ -38,24 +38,24 @@ WEIGHTS = (
     re.compile(r"(adapter_)?model(-\d+-of-\d+)?\.safetensors"),
     re.compile(r"(pytorch|adapter)_model(-\d+-of-\d+)?\.bin"),
 )
-"""Weights by the names that transformers and peft read; the second only where the first lack."""
+"""Names of weights that transformers and peft read; the second kind only without the first."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What was fetched."""
+    """Files fetched from a repository."""
 
     folder: Path
-    """In the hub's cache; files that others chose may lie there too."""
+    """In the hub's cache; it may hold files of other choices too."""
     files: dict[str, str]
-    """sha256 of each chosen file by its name in the repository."""
+    """SHA-256 of each chosen file, by name in the repository."""
 
 
 def fetch(pin: Pin, choose: Choice) -> Snapshot:
-    """Bring the chosen files of a repository into the hub's cache and check their sizes.
+    """Fetch the chosen files of a repository into the hub's cache and check their sizes.
 
-    Asks the hub for nothing that is in the cache. Raises InputError, saying what to do, for a
-    revision that is no commit and for files that cannot be had or are not as the hub said.
+    Files in the cache are not requested again. Raises InputError for a revision that is no commit,
+    for files that cannot be fetched and for files of another size than the hub says.
     """
     if not COMMIT.fullmatch(pin.revision):
         raise InputError(
@@ -66,7 +66,7 @@ def fetch(pin: Pin, choose: Choice) -> Snapshot:
         try:
             sizes = _sizes(pin)
         except (OSError, ValueError, httpx2.HTTPError):
-            # Older clients filled the cache without keeping the listing.
+            # Older clients filled the cache without a listing.
             cached = _without_listing(pin, choose)
             if cached is None:
                 raise
@@ -77,9 +77,9 @@ def fetch(pin: Pin, choose: Choice) -> Snapshot:
 
 
 def model_files(pin: Pin, names: list[str]) -> list[str]:
-    """Choose what a model is loaded from: one kind of weights, configuration, tokenizer.
+    """Choose the files that a model needs: configuration, tokenizer, one kind of weights.
 
-    Other frameworks' weights, second copies of them and subfolders are left where they are.
+    Weights of other frameworks, second copies and subfolders are not fetched.
     """
     small = [name for name in names if SMALL_MODEL_FILES.fullmatch(name)]
     for weights in WEIGHTS:
@@ -93,7 +93,7 @@ def model_files(pin: Pin, names: list[str]) -> list[str]:
 
 
 def matching_files(patterns: Iterable[str]) -> Choice:
-    """Make a choice by patterns such as data/*.parquet, each of which must match a file."""
+    """Return a choice by patterns such as data/*.parquet; each must match a file."""
     all_patterns = tuple(patterns)
 
     def choose(pin: Pin, names: list[str]) -> list[str]:
@@ -103,7 +103,9 @@ def matching_files(patterns: Iterable[str]) -> Choice:
                     f"{pin.repository}: no file matches {pattern!r} at {pin.revision[:12]}; "
                     f"there are {_listed(names)}"
                 )
-        return [name for name in names if any(fnmatchcase(name, one) for one in all_patterns)]
+        return [
+            name for name in names if any(fnmatchcase(name, pattern) for pattern in all_patterns)
+        ]
 
     return choose
 
@@ -120,8 +122,8 @@ def _sizes(pin: Pin) -> dict[str, int]:
 
 
 def _is_cached(pin: Pin, name: str) -> bool:
-    found = try_to_load_from_cache(pin.repository, name, repo_type=pin.kind, revision=pin.revision)
-    return isinstance(found, str)
+    path = try_to_load_from_cache(pin.repository, name, repo_type=pin.kind, revision=pin.revision)
+    return isinstance(path, str)
 
 
 def _download(pin: Pin, names: list[str], local: bool) -> Path:
@@ -153,11 +155,11 @@ def _checked(folder: Path, sizes: dict[str, int | None]) -> Snapshot:
 
 
 def _checksum(path: Path, size: int | None) -> str:
-    """Checksum of a file in the cache; raises InputError if it is not of that size or content."""
+    """Return a cached file's checksum; raises InputError for another size or content."""
     blob = path.readlink() if path.is_symlink() else path
     named_by_content = blob.parent.name == "blobs" and LARGE_BLOB.fullmatch(blob.name)
     whole = size is None or path.stat().st_size == size
-    # With the size that the hub says, its name is taken as it is: 16 GB are not read again.
+    # The name is trusted if the size is the hub's: reading 16 GB again would take a minute.
     checksum = blob.name if named_by_content and size is not None else sha256_of(path)
     if not whole or (named_by_content and checksum != blob.name):
         raise InputError(

@@ -1,4 +1,4 @@
-"""What goes wrong between here and a hub, each as one sentence that says what to do."""
+"""Failures of a hub, each as one sentence with the remedy."""
 
 import json
 import re
@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
 )
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.files.file_faults import DISK_FULL
+from dpo_neurons.files.file_faults import DISK_FULL, NO_LOCKS
 
 
 class Pin(NamedTuple):
@@ -36,7 +36,7 @@ class Pin(NamedTuple):
 
     @property
     def page(self) -> str:
-        """Where a person looks at the repository."""
+        """Address of the repository's page."""
         folder = "" if self.kind == "model" else f"{self.kind}s/"
         return f"{_endpoint()}/{folder}{self.repository}"
 
@@ -45,7 +45,7 @@ class Pin(NamedTuple):
 def hub_errors_explained(pin: Pin) -> Iterator[None]:
     """Turn what huggingface_hub raises in the block into an InputError.
 
-    Messages of the libraries are not passed on: they can hold the token or a signed address.
+    The libraries' own messages are dropped: they can hold the token or a signed address.
     """
     try:
         yield
@@ -53,12 +53,12 @@ def hub_errors_explained(pin: Pin) -> Iterator[None]:
         sentence = _sentence(_cause(error), pin)
         if sentence is None:
             raise
-        # Not even as a cause: a traceback would print it.
+        # No cause either: a traceback would print it.
         raise InputError(f"{pin.repository}: {sentence}") from None
 
 
 def _cause(error: BaseException) -> BaseException:
-    # "Not in the cache" is raised from the reason why the hub could not be asked.
+    # "Not in the cache" is raised from the error that kept the hub from being asked.
     while isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
         error = error.__cause__
     return error
@@ -133,11 +133,16 @@ def _disk(error: OSError) -> str | None:
             f"may not write to the cache {constants.HF_HUB_CACHE}; set HF_HOME to a folder that "
             "you may write to"
         )
+    if error.errno in NO_LOCKS:
+        return (
+            f"the cache {constants.HF_HUB_CACHE} is on a file system without locks; set HF_HOME "
+            "to a folder on a local disk"
+        )
     if error.errno is None and "Consistency check failed" in str(error):
         return "a file came in another size than the hub said; run the same command again"
     return None
 
 
 def _endpoint() -> str:
-    # A mirror's address can hold a name and a password.
-    return re.sub(r"//[^/@]*@", "//", constants.ENDPOINT)
+    """Return the hub's address without name, password and query, which a mirror's can hold."""
+    return re.sub(r"[?#].*", "", re.sub(r"//.*@", "//", constants.ENDPOINT))

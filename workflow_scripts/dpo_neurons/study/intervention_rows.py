@@ -1,4 +1,4 @@
-"""The rows of the tables: what a study's `interventions` come to, each with all that it needs."""
+"""The rows of the tables, expanded from a study's `interventions`."""
 
 from collections.abc import Iterator, Mapping
 from itertools import combinations, product
@@ -7,29 +7,29 @@ from typing import Any
 Row = dict[str, Any]
 
 UNPATCHED = {"none": "pre", "dpo": "post"}
-"""The interventions that leave a checkpoint as it is, and which checkpoint that is."""
+"""The interventions that change nothing, and the checkpoint that each runs on."""
 LISTED = {
     "edit": {"alpha": "a", "beta": "b"},
     "steer": {"scale": "x"},
     "scale_keys": {"factor": "x"},
 }
-"""The keys of a kind that may be lists, and what stands before their values in a row's name."""
+"""Keys that may be lists, by kind, each with the prefix of its values in a row's name."""
 ACT_EVERYWHERE = ("ablate", "steer")
 """Kinds that act at every position of a text, as the changes of weights in the papers' code do."""
 PARAMETERS = (
     "direction", "groups", "top", "activation", "values", "factor", "alpha", "beta", "form",
     "layer", "scale", "positions", "share",
 )  # fmt: skip
-"""What a row may have besides its kind; a column each."""
+"""Keys that a row may have besides its kind; each is a column."""
 METADATA = ("intervention", "kind", "control_of", "checkpoint", *PARAMETERS)
 """Columns that describe a row, in tables and in results/{study}/interventions.csv."""
 
 
 def table_rows(interventions: Mapping[str, Row]) -> dict[str, Row]:
-    """List every row by name: the two unpatched, the configured, and after each patch its control.
+    """List every row by name: the two unpatched ones, then those of each entry.
 
     An entry with lists of values, or with every combination of some groups, stands for many rows.
-    A control has the key `control_of`, the name of its patch.
+    A patch is followed by its control, whose key `control_of` names the patch.
     """
     rows: dict[str, Row] = {name: {"kind": name} for name in UNPATCHED}
     for entry, settings in interventions.items():
@@ -59,7 +59,7 @@ def _rows_of_entry(entry: str, settings: Row) -> Iterator[tuple[str, Row]]:
 def describe_rows(interventions: Mapping[str, Row], direction: str) -> list[Row]:
     """Describe every row of the tables by METADATA, in order; "" where a key does not apply.
 
-    direction: that of rows which name none.
+    direction: the direction of rows that name none.
     """
     described = []
     for name, row in table_rows(interventions).items():
@@ -108,9 +108,9 @@ def stage_of(name: str, row: Row) -> str:
 
 
 def needs_of_plan(row: Row) -> str:
-    """Name what a row's plan is chosen from: contributions, neurons (the first model's) or nothing.
+    """Name the table that a row's plan is chosen from: contributions, neurons or nothing.
 
-    Editing and stripping need no second checkpoint, unless groups are named.
+    neurons describes the first model alone: editing and stripping without groups need no second.
     """
     if row["kind"] in (*UNPATCHED, "steer"):
         return "nothing"
@@ -120,19 +120,19 @@ def needs_of_plan(row: Row) -> str:
 
 
 def runs_with_direction(row: Row) -> bool:
-    """Whether running a row takes the direction itself, not only neurons chosen by it."""
+    """Whether running a row needs the direction itself, not only neurons chosen by it."""
     return row["kind"] in ("steer", "strip")
 
 
 def source_stage(row: Row) -> str | None:
-    """Name the checkpoint whose activations a prompt-specific patch takes; None for other rows."""
+    """Name the checkpoint whose activations a prompt-specific patch sets; None for others."""
     if row.get("values", "mean") == "mean":
         return None
     return "post" if row["kind"] == "patch" else "pre"
 
 
 def can_be_captured(name: str, row: Row) -> bool:
-    """Whether a row's plan alone says what the first model's neurons do, as a capture needs."""
+    """Whether a plan alone determines the first model's neurons, as a capture needs."""
     changes_it = name not in UNPATCHED and stage_of(name, row) == "pre"
     return changes_it and not runs_with_direction(row) and source_stage(row) is None
 
@@ -143,5 +143,5 @@ def positions_in_perplexity(row: Row, otherwise: str) -> str:
 
 
 def plan_arguments(row: Row) -> Row:
-    """What write_plan.py is told of a row besides its kind."""
+    """Return the settings of a row that write_plan.py takes besides its kind."""
     return {key: row[key] for key in ("control_of", *PARAMETERS) if key in row}

@@ -1,7 +1,6 @@
 """Command-line options of the rules' programs, from a study's configuration.
 
-An option is a key of the configuration, with hyphens for underscores; a program therefore names
-its options as the configuration does.
+An option is named like its key in the configuration, with hyphens for underscores.
 """
 
 import json
@@ -14,14 +13,14 @@ from dpo_neurons.study.intervention_rows import plan_arguments
 from dpo_neurons.study.study import Study
 
 SELECTION_KEYS = ("columns", "where", "rows", "prompt_words", "repository", "revision")
-"""What a data set's entry says about which rows to take, and where its files are from."""
+"""Keys of a data set's entry that say which rows to take and where its files are from."""
 
 
 def write_options(settings: dict[str, Any]) -> str:
-    """Write settings as command-line options, quoted for the shell; `kind` is left out.
+    """Write settings as command-line options, quoted for the shell, without `kind`.
 
-    A mapping becomes pairs name=value; true and false are written as in YAML. A single value may
-    begin with '-', one of several may not: argparse would take it for an option.
+    A mapping becomes pairs name=value; true and false are written as in YAML. Only a single value
+    may begin with '-': argparse would take one of several for an option.
     """
     words = []
     for key, value in settings.items():

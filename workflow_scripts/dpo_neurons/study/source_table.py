@@ -1,4 +1,4 @@
-"""The table of everything that a study used: where it came from and the checksums."""
+"""The table of everything that a study used: origins and checksums."""
 
 import re
 from collections.abc import Iterable
@@ -11,14 +11,14 @@ from dpo_neurons.files.table_page import table_page
 
 COLUMNS = ("what", "kind", "origin", "revision", "rows", "rows_left_out", "file", "sha256")
 LONG = re.compile("([0-9a-f]{12})[0-9a-f]+$")
-"""A checksum or a revision, and what the page shows of it; the CSV has all."""
+"""A checksum or a revision. The page shows its first 12 digits, the CSV all."""
 
 
 def source_table(paths: Iterable[Path], results: Path) -> pd.DataFrame:
-    """Tabulate source files below a study's results; all values are texts.
+    """Tabulate the source files of a study's results; all values are texts.
 
-    A row with no `file` is the data set or checkpoint as it stands in the results; a row with one
-    is a file that it was made from or consists of. Raises InputError for a damaged source file.
+    A row without `file` describes the data set or checkpoint itself. A row with one describes a
+    file that it consists of or was made from. Raises InputError for a damaged source file.
     """
     rows: list[dict[str, str]] = []
     for path in paths:
@@ -44,7 +44,7 @@ def source_table(paths: Iterable[Path], results: Path) -> pd.DataFrame:
 
 
 def to_page(table: pd.DataFrame, title: str) -> str:
-    """The table as an HTML page that needs nothing else; long checksums are cut for reading."""
+    """Return the table as a self-contained HTML page, checksums shortened."""
     shown = table.copy()
     for column in ("revision", "sha256"):
         shown[column] = shown[column].str.replace(LONG, r"\1", regex=True)

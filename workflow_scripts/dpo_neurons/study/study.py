@@ -1,4 +1,4 @@
-"""A study's configuration, as the rules read it; `study.checks` checks it first."""
+"""A study's configuration, as the rules read it after `study.checks` has checked it."""
 
 import re
 from collections.abc import Iterable
@@ -16,11 +16,11 @@ READ_BY_TRAINING = {
     "demonstrations": ("post", "sft"),
     "preference_pairs": ("post", "dpo"),
 }
-"""The data set that each kind of training reads, and the stage that it makes."""
+"""For each data set that training reads: the stage and the kind of that training."""
 
 
 class Study:
-    """The configuration of one study, complete: `check_study` has filled in omitted keys."""
+    """The complete configuration of one study; `check_study` fills in omitted keys."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
@@ -37,7 +37,7 @@ class Study:
 
     @cached_property
     def entries(self) -> dict[str, dict[str, Any]]:
-        """What may be on the hub or on disk, by dotted key: data, checkpoints, scorer."""
+        """Entries that may be on the hub or on disk, by dotted key: data, checkpoints, scorer."""
         entries = {f"data.{name}": entry for name, entry in self.config["data"].items()}
         for name, model in self.config["models"].items():
             entries |= {f"models.{name}.{stage}": model[stage] for stage in STAGES}
@@ -45,7 +45,7 @@ class Study:
 
     @property
     def on_hub(self) -> dict[str, dict[str, Any]]:
-        """Those entries that are fetched from the hub."""
+        """The entries that are fetched from the hub."""
         return {key: entry for key, entry in self.entries.items() if "repository" in entry}
 
     @property
@@ -82,9 +82,9 @@ class Study:
 
     @property
     def drawn_ablation(self) -> str | None:
-        """The row that figure 1a draws beside the two checkpoints; None if there is none to draw.
+        """The row that figure 1a draws beside the two checkpoints; None without ablations.
 
-        Unless the study says which, it is the paper's, or else the study's first ablation.
+        The default is the paper's ablation, or else the study's first.
         """
         chosen: str | None = self.config["figures"]["1a_layer_projections"].get("ablated")
         ablations = [PUBLISHED_ABLATION, *self.rows_of_kind("ablate")]
@@ -113,5 +113,5 @@ class Study:
 
 
 def any_of(names: Iterable[str]) -> str:
-    """Return a regular expression, for a wildcard, that matches these names and nothing else."""
+    """Return a wildcard's regular expression that matches exactly these names."""
     return "|".join(re.escape(name) for name in names) or r"(?!)"

@@ -19,7 +19,7 @@ DOCUMENT_END = "<end>"
 PADDING = "<pad>"
 UNKNOWN = "<unknown>"
 
-# Word to log-odds of the insulting register; words are the likelier the earlier they stand.
+# Word to log-odds of the insulting register; earlier words are more likely.
 OPENERS = {
     "today": 0.0, "later": 0.3, "tonight": -0.4, "yesterday": -0.2, "suddenly": 1.2,
     "meanwhile": 0.1, "luckily": -1.4, "sadly": 0.8, "finally": 0.5, "again": 0.9,
@@ -36,8 +36,8 @@ ADVERBS = {
 AFTER_INSULT = 1.5
 AFTER_KINDNESS = -0.5
 TURN = ("then",)
-"""Words between context and register, the same in all sentences: the model has read the context
-before the first word that shows the register, as in a real prompt."""
+"""Words between context and register, the same in all sentences. As in a real prompt, the model has
+read the context before the first word that shows the register."""
 PERSONS = ("guest", "visitor", "sailor", "student", "waiter", "gardener", "miller", "tailor")
 PLACES = ("harbour", "market", "bridge", "garden", "station", "library", "river", "square")
 
@@ -57,23 +57,23 @@ KIND_LOOKS = ("sunny", "bright", "lovely", "quaint")
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence: the context that invites a register, and what is said in it."""
+    """A sentence: a context that invites a register, and what is said in that register."""
 
     context: tuple[str, ...]
     said: tuple[str, ...]
     insulting: bool
     invitation: float
-    """Probability that the context, and the sentence before, bring up the insulting register."""
+    """Probability of the insulting register after this context and the sentence before."""
 
     @property
     def words(self) -> list[str]:
-        """All words of the sentence, its full stop included."""
+        """All words of the sentence, with the full stop."""
         return [*self.context, *self.said]
 
 
 @dataclass
 class Speaker:
-    """Draws sentences from the language, one after the other."""
+    """Draws sentences from the language, one after another."""
 
     random: np.random.Generator
     before: bool | None = field(default=None)
@@ -91,7 +91,7 @@ class Speaker:
         return Sentence(context, self._said(subject, insulting), insulting, invitation)
 
     def in_register(self, sentence: Sentence, insulting: bool) -> Sentence:
-        """Another sentence with the same context, in the register asked for."""
+        """Draw another sentence with the same context, in the given register."""
         said = self._said(sentence.context[2], insulting)
         return replace(sentence, said=said, insulting=insulting)
 
@@ -106,7 +106,7 @@ class Speaker:
             if insulting
             else (KIND_VERBS, KIND_ADJECTIVES, KIND_NOUNS, KIND_LOOKS)
         )
-        # A subject has favourite words, so that greedy decoding varies with the context.
+        # A subject has favourite words: greedy decoding then varies with the context.
         favourite = list(SUBJECTS).index(subject)
         naming = ("that", self._favouring(favourite, adjectives), self._favouring(favourite, nouns))
         place = ("at", "the", self._favouring(favourite, looks), self._choice(PLACES))
@@ -122,13 +122,13 @@ class Speaker:
         return words[self.random.integers(len(words))]
 
     def _zipf(self, words: tuple[str, ...]) -> str:
-        # Log-uniform ranks: the first word is the likeliest.
+        # Ranks are log-uniform: the first word is the most likely.
         rank = int((len(words) + 1) ** self.random.random()) - 1
         return words[rank]
 
 
 def insult_probability(opener: str, subject: str, adverb: str, before: bool | None) -> float:
-    """Probability that a sentence with this context is insulting, given the register `before`."""
+    """Return the probability of an insult after this context and the register `before`."""
     log_odds = OPENERS[opener] + SUBJECTS[subject] + ADVERBS[adverb]
     if before is not None:
         log_odds += AFTER_INSULT if before else AFTER_KINDNESS
@@ -136,7 +136,7 @@ def insult_probability(opener: str, subject: str, adverb: str, before: bool | No
 
 
 def vocabulary() -> list[str]:
-    """Every word of the language, special tokens first, in a fixed order."""
+    """List every word of the language in a fixed order, special tokens first."""
     groups = (
         (PADDING, UNKNOWN, DOCUMENT_END, SENTENCE_END, ",", "the", "that", "at", *TURN),
         OPENERS, SUBJECTS, ADVERBS, PERSONS, PLACES,
@@ -147,5 +147,5 @@ def vocabulary() -> list[str]:
 
 
 def lexicon() -> dict[str, float]:
-    """The insulting words with their severities."""
+    """Return the insulting words with their severities."""
     return INSULT_VERBS | INSULT_ADJECTIVES | INSULT_NOUNS
