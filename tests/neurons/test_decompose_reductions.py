@@ -67,7 +67,7 @@ def test_prompts_that_were_continued_otherwise_are_counted(
         file["tokens"][2, 1] += 1
     with caplog.at_level(logging.WARNING):
         run_main(decompose_reductions, monkeypatch, arguments)
-    assert "1 prompts were continued otherwise" in caplog.text
+    assert "1 prompts have other continuations" in caplog.text
 
 
 def test_a_capture_of_other_prompts_is_refused(arguments, tmp_path, monkeypatch):

@@ -22,7 +22,11 @@ def aggregate(curve: pd.DataFrame) -> pd.DataFrame:
 
     curve: a row a point, COLUMNS as in the net curve's file.
     """
-    curve = curve[curve["mark"].isin(["peak", "net"]) | ~curve["neurons"].duplicated(keep=False)]
+    # A number of neurons with a mark has a row for the mark too: each is drawn once.
+    is_point = curve["mark"].isin(["peak", "net"])
+    curve = pd.concat([curve[is_point], curve[~is_point].drop_duplicates("neurons")])
+    repeated = ~curve["mark"].isin(["peak", "net"]) & curve["neurons"].duplicated()
+    curve = curve[~repeated].sort_values("neurons", kind="stable")
     point = np.where(curve["mark"].isin(["peak", "net"]), curve["mark"], "")
     parts = [
         pd.DataFrame({"curve": name, "neurons": curve[x], "cumulative": curve[y], "point": point})

@@ -54,8 +54,8 @@ TEXTS = frozenset(
     (
         "activation", "against", "by", "checkpoint", "control_of", "corrected_for_selection",
         "correlation", "direction", "file", "form", "group", "groups", "intervention", "kind",
-        "mark", "model", "of", "origin", "part", "positions", "quantity", "revision", "rows_left_out",
-        "sha256", "side", "sign", "stage", "token", "values", "what",
+        "mark", "model", "of", "origin", "part", "positions", "quantity", "revision",
+        "rows_left_out", "sha256", "side", "sign", "stage", "token", "values", "what",
     )
 )  # fmt: skip
 """Columns that hold texts in every CSV file of the workflow."""
