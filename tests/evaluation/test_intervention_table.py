@@ -108,7 +108,9 @@ def test_the_readable_table_is_rounded():
 
 def test_numbers_with_intervals():
     assert format_with_interval(-0.0001, -0.001, 0.126, 2) == "0.00 [0.00, 0.13]"
-    assert format_with_interval(float("nan"), float("nan"), float("nan"), 2) == "undefined"
+    nan = float("nan")
+    assert format_with_interval(nan, nan, nan, 2) == "undefined"
+    assert format_with_interval(0.1, nan, nan, 2) == "0.10 [no interval]"
 
 
 def test_a_table_survives_csv(tmp_path):

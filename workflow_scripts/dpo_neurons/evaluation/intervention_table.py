@@ -113,9 +113,11 @@ def find_broken_rows(
 
 
 def format_with_interval(value: float, low: float, high: float, digits: int) -> str:
-    """Format a number with its interval in brackets; NaN becomes "undefined"."""
+    """Format a number with its interval in brackets, if it has one; NaN becomes "undefined"."""
     if not np.isfinite(value):
         return "undefined"
+    if not np.isfinite([low, high]).any():
+        return f"{value:z.{digits}f} [no interval]"
     return f"{value:z.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}]"
 
 

@@ -44,10 +44,13 @@ def mean_intervals(
     """Return weighted means of columns, with intervals: mean, low and high, (k,) each.
 
     values: (n, k). weights: (n,), the same for all columns; without them all rows weigh the same.
-    All columns share their resamples.
+    All columns share their resamples. A single row has no interval: low and high are NaN.
     """
     weights = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
     weighed = values * weights[:, None]
+    if len(values) < 2:
+        none = np.full(values.shape[1], np.nan)
+        return weighed.sum(axis=0) / weights.sum(), none, none
     sums = resampled_sums(np.column_stack([weights, weighed]), resamples, seed)
     sums = sums[sums[:, 0] > 0]  # a resample whose weights are all zero has no mean
     low, high = interval(sums[:, 1:] / sums[:, :1], level)
