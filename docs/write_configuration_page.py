@@ -59,8 +59,9 @@ Omitted keys default to the settings of the paper, Yang et al.
 errors. An error is one line that names the key.
 
 In the tables, "–" marks a key that may be omitted and has no default. A part in braces, such as
-`{model}`, is a name of your choice, made of letters, digits, `_`, `-` and `.`. Names that tables or file systems
-would misread are errors: `null`, `1.1` beside `1.10`, `Toy` beside `toy`, an ending such as `.tests`.
+`{model}`, is a name of your choice, made of letters, digits, `_`, `-` and `.`. Names that tables or
+file systems would misread are errors: `null`, `1.1` beside `1.10`, `Toy` beside `toy`, an ending
+such as `.tests`.
 A key that stands twice is an error too, in a file and in `--config`.
 """
 
