@@ -43,7 +43,7 @@ def test_every_sum_of_chosen_neurons_says_whether_it_is_corrected(comparison):
             assert mark == "no"
         else:
             assert mark == ""
-    assert set(marks) >= {"crossfitted_positive_reduction", "group_crossfitted_share"}
+    assert set(marks.index) >= {"crossfitted_positive_reduction", "group_crossfitted_share"}
 
 
 def test_the_effect_is_the_difference_turned_round(comparison):

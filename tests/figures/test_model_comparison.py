@@ -25,6 +25,8 @@ def comparison_of(*shares: float) -> pd.DataFrame:
         for group, of_group in SHARES.items():
             interval = (of_group, of_group - 0.01, of_group + 0.02)
             rows.append((model, "group_share", group, None, None, *interval))
+            lower = [end - 0.001 for end in interval]
+            rows.append((model, "group_crossfitted_share", group, None, None, *lower))
         for name, kind, controlled, value in (
             ("patch_tp", "patch", None, share),
             ("ablate_top_9", "ablate", None, -0.05 if np.isfinite(share) else np.nan),

@@ -7,7 +7,6 @@ sums on the same prompts, is drawn beside it.
 """
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from dpo_neurons.figures.style import UNCORRECTED, LayeredChart
@@ -22,12 +21,11 @@ def aggregate(curve: pd.DataFrame) -> pd.DataFrame:
 
     curve: a row a point, COLUMNS as in the net curve's file.
     """
-    # A number of neurons with a mark has a row for the mark too: each is drawn once.
-    is_point = curve["mark"].isin(["peak", "net"])
-    curve = pd.concat([curve[is_point], curve[~is_point].drop_duplicates("neurons")])
-    repeated = ~curve["mark"].isin(["peak", "net"]) & curve["neurons"].duplicated()
-    curve = curve[~repeated].sort_values("neurons", kind="stable")
-    point = np.where(curve["mark"].isin(["peak", "net"]), curve["mark"], "")
+    named = curve["mark"].isin(["peak", "net"])
+    others = curve[~named & ~curve["neurons"].isin(curve.loc[named, "neurons"])]
+    curve = pd.concat([others.drop_duplicates("neurons").assign(mark=""), curve[named]])
+    curve = curve.sort_values("neurons", kind="stable")
+    point = curve["mark"].to_numpy()
     parts = [
         pd.DataFrame({"curve": name, "neurons": curve[x], "cumulative": curve[y], "point": point})
         for name, x, y in (
