@@ -167,7 +167,7 @@ def test_layer_projections_of_a_study_without_an_ablation(study, run, tmp_path):
 @pytest.mark.parametrize(
     ("program", "arguments", "missing"),
     [
-        (draw_group_shares, "--groups bare.csv --direction-name probe", "crossfitted_share"),
+        (draw_group_shares, "--groups bare.csv --direction-name probe", "crossfitted_share_low"),
         (draw_tradeoff, "--table bare.csv", "toxicity_low"),
         (draw_edit_grid, "--table bare.csv", "toxicity_low"),
         (draw_key_scaling, "--table bare.csv", "toxicity_low"),
@@ -185,7 +185,7 @@ def test_layer_projections_of_a_study_without_an_ablation(study, run, tmp_path):
         ),
         (
             draw_layer_reduction,
-            "--contributions bare.parquet --direction-name probe",
+            "--layer-groups layer_groups.csv --contributions bare.parquet --direction-name probe",
             "reduction",
         ),
         (
@@ -204,7 +204,7 @@ def test_layer_projections_of_a_study_without_an_ablation(study, run, tmp_path):
 )
 def test_what_a_file_lacks_is_named(program, arguments, missing, study, run, tmp_path):
     table = pd.concat([INTERVENTIONS, group_table({"TP-": 1.0})], axis=1)
-    table = table.drop(columns=["toxicity_low", "share_low"])
+    table = table.drop(columns=["toxicity_low", "crossfitted_share_low"])
     table.to_csv(study / "bare.csv", index=False)
     neurons(cosine=[0.1]).drop(columns="reduction").to_parquet(study / "bare.parquet")
     h5py.File(study / "bare.h5", "w").close()

@@ -37,8 +37,14 @@ TABLE = (
     | MODELS_COMPARED
 )
 TESTS = {"compare_interventions"} | MODELS_COMPARED
-GROUPS = {"summarise_groups", "draw_group_shares"} | MODELS_COMPARED
-INTERVALS = {"summarise_totals", "summarise_cancellation", "draw_cancellation", "draw_net_curve"}
+GROUPS = {"summarise_groups", "draw_group_shares", "draw_layer_reduction"} | MODELS_COMPARED
+INTERVALS = {
+    "summarise_totals",
+    "summarise_cancellation",
+    "draw_cancellation",
+    "draw_cumulative_reduction",
+    "draw_net_curve",
+}
 CAPTURE = "capture_activations gather_activations"
 UNDER_PLAN = "capture_under_plan gather_activations"
 ABLATED_CAPTURE = each(UNDER_PLAN, {"ablate_top_6"}) | {"draw_layer_projections"}

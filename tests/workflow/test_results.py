@@ -153,7 +153,15 @@ def test_reductions_add_up_to_the_drop_of_each_layers_output(results: Path, neur
 def test_groups_add_up_their_neurons_and_share_each_side(results: Path, neurons) -> None:
     groups = pd.read_csv(results / "groups/toy/probe.csv")
     columns = ["group", "neurons", "reduction", "share", "share_low", "share_high"]
-    assert list(groups.columns) == [*columns, "reduction_low", "reduction_high"]
+    sums = ["reduction_low", "reduction_high"]
+    corrected = [
+        f"crossfitted_{name}{end}"
+        for name in ("reduction", "share")
+        for end in ("", "_low", "_high")
+    ]
+    assert list(groups.columns) == [*columns, *sums, *corrected, "corrected_for_selection"]
+    lows, highs = groups["crossfitted_reduction_low"], groups["crossfitted_reduction_high"]
+    assert groups["crossfitted_reduction"].between(lows, highs).all()
     assert groups["reduction"].between(groups["reduction_low"], groups["reduction_high"]).all()
     assert groups["group"].tolist() == GROUPS
     for row in groups.itertuples():
