@@ -198,7 +198,7 @@ def test_layer_projections_of_a_study_without_an_ablation(study, run, tmp_path):
             draw_layer_projections,
             "--before before.h5 --ablated ablated.h5 --after after.h5 "
             "--direction bare.safetensors --direction-name probe",
-            "direction",
+            "tensor direction",
         ),
     ],
 )
@@ -209,7 +209,7 @@ def test_what_a_file_lacks_is_named(program, arguments, missing, study, run, tmp
     neurons(cosine=[0.1]).drop(columns="reduction").to_parquet(study / "bare.parquet")
     h5py.File(study / "bare.h5", "w").close()
     save_file({"w": np.ones(4, dtype=np.float32)}, study / "bare.safetensors")
-    with pytest.raises(InputError, match=rf"bare\.\w+.*'{missing}'"):
+    with pytest.raises(InputError, match=rf"bare\.\w+.*{missing}"):
         run(program, f"{arguments} --output-stem {tmp_path / 'figure'}")
     assert list(tmp_path.iterdir()) == []
 

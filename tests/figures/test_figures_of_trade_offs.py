@@ -20,7 +20,7 @@ def test_carriers_are_drawn_as_shares_of_their_layer():
     chart = cancellation.chart(data, *NAMES)
     subtitle = " ".join(chart.to_dict()["title"]["subtitle"])
     assert "take back 38% of what reducing ones do" in subtitle
-    assert "of 5 neurons, 1 carry 50%, 2 carry 90%, 2 carry 99% of that sum" in subtitle
+    assert "of 5 neurons, 1 carry 50%, 2 carry 90%, 2 carry 99% of it" in subtitle
     assert_holds(chart, data.drop(columns="order").iloc[:2])
 
 

@@ -118,7 +118,7 @@ def test_a_neuron_has_one_operation_on_its_activation_and_one_on_its_key(first, 
 
 def test_a_missing_or_damaged_plan_is_named(tmp_path):
     path = tmp_path / "plan.parquet"
-    with pytest.raises(InputError, match=r"plan\.parquet: cannot be read as parquet"):
+    with pytest.raises(InputError, match=r"plan\.parquet: No such file"):
         read_plan(path)
     path.write_text("layer,neuron\n")
     with pytest.raises(InputError, match=r"plan\.parquet: cannot be read as parquet"):
