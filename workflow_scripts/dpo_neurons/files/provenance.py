@@ -38,10 +38,11 @@ def read_source(path: Path) -> dict[str, Any]:
     """
     if not path.exists():
         raise InputError(f"{path}: no such file; run the workflow again to make it")
-    remedy = "the description of a source is damaged, so delete it and run again"
-    facts = read_json(path, remedy)
+    facts = read_json(path, "the file is damaged, so delete it and run again")
     if not isinstance(facts.get("kind"), str):
-        raise InputError(f"{path}: says no kind; {remedy}")
+        raise InputError(
+            f"{path}: damaged, not the description of a source; delete it and run again"
+        )
     return facts
 
 
