@@ -17,7 +17,13 @@ from transformers import (
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.provenance import check_as_recorded
-from dpo_neurons.models.checkpoint_folder import check_tokenizer, read_architecture
+from dpo_neurons.models.checkpoint_folder import (
+    check_tokenizer,
+    check_weight_files,
+    old_weights,
+    read_architecture,
+)
+from dpo_neurons.models.expected_weights import check_stored_weights
 
 NO_ROOM = (
     "the model has no room on {} GPU(s); raise models.….gpus, set models.….dtype to bfloat16, or "
@@ -58,6 +64,9 @@ def load_trainable_model(
     """
     read_architecture(checkpoint)
     check_as_recorded(checkpoint, torch.get_num_threads())
+    check_weight_files(checkpoint)
+    if not old_weights(checkpoint):
+        check_stored_weights(checkpoint)
     asked = {} if attention == "default" else {"attn_implementation": attention}
     model: PreTrainedModel
     report: dict[str, Any]
@@ -86,12 +95,14 @@ def load_trainable_model(
             f"({_reason(error)}); set it to default"
         ) from error
     _check_placed(model, checkpoint, devices)
-    if report["missing_keys"]:
-        # transformers would fill them with random numbers and go on.
-        raise InputError(
-            f"{checkpoint}: the weights {sorted(report['missing_keys'])[0]!r} are missing; "
-            "fetch or make the checkpoint again"
-        )
+    # Seen in old weights only, whose headers were not compared: transformers would fill what is
+    # missing with random numbers, leave the rest out, and go on.
+    for problem, names in (("missing", "missing_keys"), ("left over", "unexpected_keys")):
+        if report[names]:
+            raise InputError(
+                f"{checkpoint}: the weights {sorted(report[names])[0]!r} are {problem}; fetch or "
+                "make the checkpoint again"
+            )
     return model
 
 
