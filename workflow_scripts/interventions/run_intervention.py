@@ -11,7 +11,13 @@ from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.files.jsonl import write_jsonl
 from dpo_neurons.files.output_files import write_text
 from dpo_neurons.interventions.plans import read_plan
-from dpo_neurons.running.program import log, model_arguments, obey_threads, run_program
+from dpo_neurons.running.program import (
+    log,
+    model_arguments,
+    obey_threads,
+    pair_arguments,
+    run_program,
+)
 from dpo_neurons.study.datasets import read_dataset
 
 PROMPTS = ("challenge_prompts", "reference_sentences")
@@ -46,6 +52,7 @@ def parse_arguments() -> argparse.Namespace:
     own = parser.add_argument_group("plans that give each prompt its own activations")
     own.add_argument("--source-checkpoint", type=Path, help="the checkpoint they are read from")
     own.add_argument("--source-positions", default="generated", help="generated or predicting")
+    pair_arguments(parser)
     model_arguments(parser)
     return parser.parse_args()
 
@@ -54,6 +61,7 @@ def main() -> None:
     """Parse, generate, measure, write."""
     arguments = parse_arguments()
     obey_threads(arguments.threads)
+    from dpo_neurons.checkpoints.pair import apply_pair, read_pair
     from dpo_neurons.interventions.hooks import apply_plan
     from dpo_neurons.interventions.operations import SourceOperation, names_of
     from dpo_neurons.interventions.outputs import continue_prompts, describe_perplexity
@@ -67,15 +75,18 @@ def main() -> None:
     prompts = {name: [row["prompt"] for row in read_dataset(paths[name], name)] for name in PROMPTS}
     texts = [row["text"] for row in read_dataset(arguments.perplexity_text, "perplexity_text")]
     plan = read_plan(arguments.plan)
+    pair = read_pair(arguments.pair)
     direction = read_direction(arguments.direction) if arguments.direction else None
-    tokenizer = load_tokenizer(arguments.checkpoint)
+    tokenizer = load_tokenizer(arguments.tokenizer)
     with leased_devices(arguments.device, arguments.gpus) as devices:
         run_as = (arguments.dtype, devices, arguments.attention)
         model = load_model(arguments.checkpoint, *run_as)
+        apply_pair(model, pair)
         batch_size = first_batch_size(arguments.batch_size, model.device)
         source = None
         if set(plan["operation"]) & set(names_of(SourceOperation)):
             source_model = load_model(arguments.source_checkpoint, *run_as)
+            apply_pair(source_model, pair)
             source = SourceActivations(
                 source_model, plan, arguments.tokens, arguments.source_positions
             )

@@ -6,8 +6,9 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dpo_neurons.models.batches import order_longest_first
-from dpo_neurons.models.decoding import TokenObserver, count_tokens, generate_greedily
+from dpo_neurons.models.decoding import TokenObserver, generate_greedily
 from dpo_neurons.models.perplexity import Perplexity
+from dpo_neurons.models.tokenization import count_tokens
 
 Row = dict[str, object]
 

@@ -1,5 +1,6 @@
 """Loading a checkpoint: the model ready for inference, its tokenizer ready for batches."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,10 @@ from dpo_neurons.models.checkpoint_folder import (
     old_weights,
     read_architecture,
 )
-from dpo_neurons.models.expected_weights import check_stored_weights
+from dpo_neurons.models.expected_weights import check_stored_weights, load_config
+from dpo_neurons.models.tokenization import choose_padding
+
+log = logging.getLogger("dpo_neurons")
 
 NO_ROOM = (
     "the model has no room on {} GPU(s); raise models.….gpus, set models.….dtype to bfloat16, or "
@@ -128,6 +132,8 @@ def _check_placed(model: PreTrainedModel, checkpoint: Path, devices: Sequence[st
 def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a checkpoint, padding on the left as generation needs.
 
+    Where its padding token is none of the model's, as after a token was added and the model was not
+    resized, another token pads: padding is masked, so any will do.
     Raises InputError if the directory holds none.
     """
     check_tokenizer(checkpoint)
@@ -146,4 +152,14 @@ def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
             f"{checkpoint}: the tokenizer has neither a padding token nor one that ends texts; "
             "name one as pad_token in tokenizer_config.json"
         )
+    if (checkpoint / "config.json").is_file():
+        vocabulary = load_config(checkpoint).vocab_size
+        if tokenizer.pad_token_id >= vocabulary:
+            padding = choose_padding(tokenizer, vocabulary)
+            log.info(
+                "%s: the padding token %r is token %d of a model with %d; %r pads instead",
+                checkpoint, tokenizer.pad_token, tokenizer.pad_token_id, vocabulary,
+                tokenizer.convert_ids_to_tokens(padding),
+            )  # fmt: skip
+            tokenizer.pad_token_id = padding
     return tokenizer

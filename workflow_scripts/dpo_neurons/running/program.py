@@ -75,6 +75,14 @@ def model_arguments(parser: argparse.ArgumentParser) -> None:
     device_arguments(parser)
 
 
+def pair_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say how both checkpoints of a model read and end texts."""
+    parser.add_argument("--pair", type=Path, required=True, help="of check_pair, JSON")
+    parser.add_argument(
+        "--tokenizer", type=Path, required=True, help="the first checkpoint, for its tokenizer"
+    )
+
+
 def piece_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say which pieces a job captures, and where to."""
     parser.add_argument("--pieces", type=int, required=True, help="that the prompts are cut into")
