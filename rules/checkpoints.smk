@@ -145,6 +145,29 @@ rule link_checkpoint:
         " --source-output {output.source} 2> {log}"
 
 
+rule check_pair:
+    input:
+        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
+    output:
+        f"{RESULTS}/checkpoints/{{model}}/pair.json",
+    log:
+        log_path("check_pair", "{model}"),
+    benchmark:
+        benchmark_path("check_pair", "{model}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+        mem_mb=2000,
+    params:
+        code=code_of("checkpoints/check_pair"),
+    shell:
+        "python {resources.scripts}/checkpoints/check_pair.py"
+        " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
+        " --threads {threads} --output {output} 2> {log}"
+
+
 rule merge_adapter:
     input:
         unpack(adapter_files),

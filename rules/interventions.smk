@@ -47,6 +47,7 @@ rule write_plan:
 rule run_intervention:
     input:
         unpack(run_files),
+        unpack(pair_files),
         unpack(checkpoint_to_run),
         plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
         challenge=f"{DATA}/challenge_prompts.jsonl",
@@ -78,7 +79,7 @@ rule run_intervention:
         code=code_of("interventions/run_intervention"),
     shell:
         "python {resources.scripts}/interventions/run_intervention.py"
-        " --checkpoint {input.checkpoint}"
+        " --checkpoint {input.checkpoint} --pair {input.pair} --tokenizer {input.tokenizer}"
         " --plan {input.plan} --challenge-prompts {input.challenge}"
         " --reference-sentences {input.references} --tokens {params.tokens}"
         " --generation-positions {params.generation_positions} --perplexity-text {input.text}"
@@ -97,6 +98,7 @@ for shard in range(1, SHARDS + 1):
         name:
             name_of_shard("capture_under_plan", shard)
         input:
+            unpack(pair_files),
             checkpoint=ancient(f"{RESULTS}/checkpoints/{{model}}/pre"),
             source=f"{RESULTS}/checkpoints/{{model}}/pre.source.json",
             plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
@@ -125,7 +127,7 @@ for shard in range(1, SHARDS + 1):
             code=code_of("interventions/capture_under_plan"),
         shell:
             "python {resources.scripts}/interventions/capture_under_plan.py"
-            " --checkpoint {input.checkpoint}"
+            " --checkpoint {input.checkpoint} --pair {input.pair} --tokenizer {input.tokenizer}"
             " --source {input.source} --name {params.model} --prompts {input.prompts}"
             " --tokens {params.tokens} --positions {params.positions}"
             " --plan {input.plan} --plan-positions {params.plan_positions}"

@@ -177,6 +177,18 @@ def plan_of_intervention(wildcards):
 # Directions, captures and interventions.
 
 
+def pair_files(wildcards):
+    """What was found of a model's pair, and the first checkpoint, whose tokenizer reads for both.
+
+    A second checkpoint that is tuned here has all files of the first but its weights, so tuning it
+    otherwise changes nothing of what the pair says, and reruns nothing of the first one's.
+    """
+    folder = f"{RESULTS}/checkpoints/{wildcards.model}"
+    tuned_here = STUDY.checkpoint(f"{wildcards.model}/post")["kind"] in ("dpo", "sft")
+    pair = f"{folder}/pair.json"
+    return {"pair": ancient(pair) if tuned_here else pair, "tokenizer": ancient(f"{folder}/pre")}
+
+
 def direction_to_decompose(wildcards):
     """Return the file of the direction that an SVD direction is made from."""
     direction = config["directions"][wildcards.direction]["from"]

@@ -14,6 +14,7 @@ from dpo_neurons.activations import pieces as activation_pieces
 from dpo_neurons.activations.cache import CROSSED_DATASETS, DATASETS, gather_pieces
 from dpo_neurons.activations.pieces import WORTH_A_PIECE, cut_into_pieces, write_piece
 from dpo_neurons.activations.shards import pieces_of_shard
+from dpo_neurons.checkpoints.pair import examine_pair, format_pair
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.hdf5 import read_attributes
 from dpo_neurons.files.jsonl import write_jsonl
@@ -50,13 +51,16 @@ def study(checkpoints, tmp_path):
     """Folder with prompts and sources, and the arguments of both programs."""
     write_jsonl(tmp_path / "prompts.jsonl", [{"prompt": prompt} for prompt in PROMPTS])
     (tmp_path / "source.json").write_text('{"kind": "made", "revision": "r"}', encoding="utf-8")
+    pair = examine_pair(checkpoints["gpt2", "pre"], checkpoints["gpt2", "other"])
+    (tmp_path / "pair.json").write_text(format_pair(pair), encoding="utf-8")
     source, model = tmp_path / "source.json", checkpoints["gpt2", "pre"]
     common = {
+        "--pair": tmp_path / "pair.json",
         "--name": "toy", "--prompts": tmp_path / "prompts.jsonl", "--tokens": 4,
         "--positions": "generated", "--dtype": "float32", "--attention": "default",
         "--batch-size": 2, "--device": "cpu", "--threads": 1, "--pieces": PIECES,
     }  # fmt: skip
-    one = {"--checkpoint": model, "--source": source, **common}
+    one = {"--checkpoint": model, "--tokenizer": model, "--source": source, **common}
     two = {
         "--checkpoint-pre": model, "--checkpoint-post": checkpoints["gpt2", "other"],
         "--source-pre": source, "--source-post": source, **common,

@@ -205,7 +205,9 @@ def capture(finished_study: Path) -> Callable[..., subprocess.CompletedProcess[s
 
     def run(output: Path, checkpoint: Path = RESULTS / "checkpoints/toy/pre"):
         arguments = (
-            f"--checkpoint {checkpoint} --source {RESULTS}/checkpoints/toy/pre.source.json"
+            f"--checkpoint {checkpoint} --pair {RESULTS}/checkpoints/toy/pair.json"
+            f" --tokenizer {RESULTS}/checkpoints/toy/pre"
+            f" --source {RESULTS}/checkpoints/toy/pre.source.json"
             " --name toy --tokens 5 --positions generated"
             f" --prompts {RESULTS}/data/challenge_prompts.jsonl --dtype float32"
             " --attention default --gpus 1 --batch-size 8 --device cpu --threads 1"

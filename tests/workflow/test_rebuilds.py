@@ -86,7 +86,7 @@ EVERYWHERE = each(MEASURE, ABLATED | {"steer_last"})
 SOURCES = {"tabulate_sources"}
 LISTED = {"list_interventions"}
 DPO = (
-    {"train_dpo"}
+    {"train_dpo", "check_pair"}
     | each(CAPTURE, {"post"})
     | CROSSED_CAPTURE
     | RESIDUALS

@@ -6,6 +6,7 @@ from pathlib import Path
 from dpo_neurons.files.provenance import read_source
 from dpo_neurons.running.program import (
     add_model_arguments,
+    add_pair_arguments,
     add_piece_arguments,
     library_versions,
     obey_threads,
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
     parser.add_argument("--positions", required=True, help="generated or predicting")
+    add_pair_arguments(parser)
     add_model_arguments(parser)
     add_piece_arguments(parser)
     arguments = parser.parse_args()
@@ -30,11 +32,12 @@ def main() -> None:
     obey_threads(arguments.threads)
     from dpo_neurons.activations.capture import ActivationCapture
     from dpo_neurons.activations.pieces import Share, capture_pieces
+    from dpo_neurons.checkpoints.pair import apply_pair, read_pair
     from dpo_neurons.models.loading import load_model, load_tokenizer
     from dpo_neurons.running.devices import lease_devices
 
     prompts = [row["prompt"] for row in read_dataset(arguments.prompts, "challenge_prompts")]
-    tokenizer = load_tokenizer(arguments.checkpoint)
+    tokenizer = load_tokenizer(arguments.tokenizer)
     attributes = {
         "model": arguments.name,
         "revision": read_source(arguments.source)["revision"],
@@ -45,6 +48,7 @@ def main() -> None:
     share = Share(arguments.pieces, arguments.shard, arguments.shards, arguments.output)
     with lease_devices(arguments.device, arguments.gpus) as devices:
         model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
+        apply_pair(model, read_pair(arguments.pair))
         with ActivationCapture(model, arguments.positions) as capture:
             capture_pieces(
                 model, tokenizer, prompts, capture, arguments.tokens, arguments.batch_size, share,

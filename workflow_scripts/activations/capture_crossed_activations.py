@@ -22,6 +22,7 @@ def main() -> None:
         parser.add_argument(
             f"--source-{stage}", type=Path, required=True, help="the checkpoint's origin, JSON"
         )
+    parser.add_argument("--pair", type=Path, required=True, help="of check_pair, JSON")
     parser.add_argument("--name", required=True, help="the model's name, for the attributes")
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
@@ -33,6 +34,7 @@ def main() -> None:
     obey_threads(arguments.threads)
     from dpo_neurons.activations.crossed_capture import CrossedCapture
     from dpo_neurons.activations.pieces import Share, capture_pieces
+    from dpo_neurons.checkpoints.pair import apply_pair, read_pair
     from dpo_neurons.models.loading import load_model, load_tokenizer
     from dpo_neurons.running.devices import lease_devices
 
@@ -51,6 +53,7 @@ def main() -> None:
         how = arguments.dtype, devices, arguments.attention
         model = load_model(arguments.checkpoint_pre, *how)
         other = load_model(arguments.checkpoint_post, *how)
+        apply_pair(model, read_pair(arguments.pair))
         with CrossedCapture(model, other, arguments.positions) as capture:
             capture_pieces(
                 model, tokenizer, prompts, capture, arguments.tokens, arguments.batch_size, share,

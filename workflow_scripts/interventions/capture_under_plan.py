@@ -6,6 +6,7 @@ from pathlib import Path
 from dpo_neurons.files.provenance import read_source
 from dpo_neurons.running.program import (
     add_model_arguments,
+    add_pair_arguments,
     add_piece_arguments,
     library_versions,
     obey_threads,
@@ -30,6 +31,7 @@ def main() -> None:
         choices=("last", "all"),
         help="where the plan acts in each forward pass",
     )
+    add_pair_arguments(parser)
     add_model_arguments(parser)
     add_piece_arguments(parser)
     arguments = parser.parse_args()
@@ -37,13 +39,14 @@ def main() -> None:
     obey_threads(arguments.threads)
     from dpo_neurons.activations.capture import ActivationCapture
     from dpo_neurons.activations.pieces import Share, capture_pieces
+    from dpo_neurons.checkpoints.pair import apply_pair, read_pair
     from dpo_neurons.interventions.hooks import apply_plan
     from dpo_neurons.interventions.plans import read_plan
     from dpo_neurons.models.loading import load_model, load_tokenizer
     from dpo_neurons.running.devices import lease_devices
 
     prompts = [row["prompt"] for row in read_dataset(arguments.prompts, "challenge_prompts")]
-    tokenizer = load_tokenizer(arguments.checkpoint)
+    tokenizer = load_tokenizer(arguments.tokenizer)
     attributes = {
         "model": arguments.name,
         "revision": read_source(arguments.source)["revision"],
@@ -54,6 +57,7 @@ def main() -> None:
     share = Share(arguments.pieces, arguments.shard, arguments.shards, arguments.output)
     with lease_devices(arguments.device, arguments.gpus) as devices:
         model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
+        apply_pair(model, read_pair(arguments.pair))
         # The capture's hooks come after the plan's, so they read the changed activations.
         with (
             apply_plan(model, read_plan(arguments.plan), arguments.plan_positions),

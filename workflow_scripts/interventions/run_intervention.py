@@ -10,7 +10,13 @@ from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.files.json_text import write_checked_json
 from dpo_neurons.files.jsonl import write_jsonl
 from dpo_neurons.interventions.plans import read_plan
-from dpo_neurons.running.program import add_model_arguments, log, obey_threads, run_program
+from dpo_neurons.running.program import (
+    add_model_arguments,
+    add_pair_arguments,
+    log,
+    obey_threads,
+    run_program,
+)
 from dpo_neurons.study.datasets import read_dataset
 
 PROMPTS = ("challenge_prompts", "reference_sentences")
@@ -45,6 +51,7 @@ def parse_arguments() -> argparse.Namespace:
     source = parser.add_argument_group("plans that assign each prompt its own activations")
     source.add_argument("--source-checkpoint", type=Path, help="checkpoint to read them from")
     source.add_argument("--source-positions", default="generated", help="generated or predicting")
+    add_pair_arguments(parser)
     add_model_arguments(parser)
     return parser.parse_args()
 
@@ -53,6 +60,7 @@ def main() -> None:
     """Parse, generate, measure, write."""
     arguments = parse_arguments()
     obey_threads(arguments.threads)
+    from dpo_neurons.checkpoints.pair import apply_pair, read_pair
     from dpo_neurons.interventions.hooks import apply_plan
     from dpo_neurons.interventions.operations import SourceOperation, list_operations
     from dpo_neurons.interventions.outputs import (
@@ -70,15 +78,18 @@ def main() -> None:
     prompts = {name: [row["prompt"] for row in read_dataset(paths[name], name)] for name in PROMPTS}
     texts = [row["text"] for row in read_dataset(arguments.perplexity_text, "perplexity_text")]
     plan = read_plan(arguments.plan)
+    pair = read_pair(arguments.pair)
     direction = read_direction(arguments.direction) if arguments.direction else None
-    tokenizer = load_tokenizer(arguments.checkpoint)
+    tokenizer = load_tokenizer(arguments.tokenizer)
     with lease_devices(arguments.device, arguments.gpus) as devices:
         run_as = (arguments.dtype, devices, arguments.attention)
         model = load_model(arguments.checkpoint, *run_as)
+        apply_pair(model, pair)
         batch_size = first_batch_size(arguments.batch_size, model.device)
         source = None
         if set(plan["operation"]) & set(list_operations(SourceOperation)):
             source_model = load_model(arguments.source_checkpoint, *run_as)
+            apply_pair(source_model, pair)
             source = SourceActivations(
                 source_model, plan, arguments.tokens, arguments.source_positions
             )

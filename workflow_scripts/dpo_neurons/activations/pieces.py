@@ -26,7 +26,8 @@ from dpo_neurons.files.hdf5 import (
     write_attributes,
 )
 from dpo_neurons.models.batches import first_batch_size, order_longest_first
-from dpo_neurons.models.decoding import count_tokens, generate_greedily
+from dpo_neurons.models.decoding import generate_greedily
+from dpo_neurons.models.tokenization import count_tokens
 from dpo_neurons.running.progress import Progress
 
 log = logging.getLogger("dpo_neurons")

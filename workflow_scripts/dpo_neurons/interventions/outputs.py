@@ -9,8 +9,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dpo_neurons.errors import BrokenModelError, InputError
 from dpo_neurons.models.batches import order_longest_first
-from dpo_neurons.models.decoding import TokenObserver, count_tokens, generate_greedily
+from dpo_neurons.models.decoding import TokenObserver, generate_greedily
 from dpo_neurons.models.perplexity import Perplexity
+from dpo_neurons.models.tokenization import count_tokens
 
 Row = dict[str, object]
 STRENGTHS = ("factor", "scale", "alpha")

@@ -11,6 +11,14 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from dpo_neurons.errors import BrokenModelError, InputError
 from dpo_neurons.models.batches import run_in_batches
+from dpo_neurons.models.tokenization import (
+    barred_tokens,
+    check_ids,
+    choose_padding,
+    count_vocabulary,
+    pad_rows,
+    tokenize_texts,
+)
 
 
 class TokenObserver:
@@ -52,11 +60,6 @@ def end_tokens(model: PreTrainedModel) -> list[int]:
     return list(end) if isinstance(end, list) else [end]
 
 
-def count_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[int]:
-    """Count each text's tokens, special ones included."""
-    return [len(ids) for ids in tokenizer(list(texts), verbose=False)["input_ids"]]
-
-
 def decode_greedily(
     model: PreTrainedModel,
     input_ids: Tensor,
@@ -69,10 +72,12 @@ def decode_greedily(
 
     Returns the new tokens, (batch, ≤ n_tokens). A row that has ended is filled with `pad`; decoding
     stops when all have ended. The observer sees the tokens of each forward pass.
-    The model's generation configuration has no say but for its end-of-sequence tokens. The tokens
-    are those of transformers' `generate` without sampling, beams, penalties and other processors.
+    The model's generation configuration counts for two things: its end-of-sequence tokens, and the
+    tokens that the pair's other checkpoint lacks, which are never chosen. The tokens are those of
+    transformers' `generate` without sampling, beams, penalties and other processors.
     Raises BrokenModelError if a token would be chosen from logits that are NaN or infinite.
     """
+    barred = barred_tokens(model)
     ends = torch.tensor(end_tokens(model), dtype=input_ids.dtype, device=input_ids.device)
     going_on = torch.ones(len(input_ids), dtype=torch.bool, device=input_ids.device)
     broken = torch.zeros_like(going_on)
@@ -95,7 +100,10 @@ def decode_greedily(
             )
             output = model(**inputs, return_dict=True)
             cache = output.past_key_values
-            largest, chosen = widen(output.logits[:, -1]).max(dim=-1)
+            logits = widen(output.logits[:, -1])
+            if barred:
+                logits[:, barred] = -torch.inf
+            largest, chosen = logits.max(dim=-1)
             # NaN among the logits makes the largest NaN. Read after the loop, to wait only once.
             broken |= going_on & ~largest.isfinite().to(ids.device)
             chosen = chosen.to(ids.device)
@@ -133,15 +141,16 @@ def generate_greedily(
     """Continue each prompt by up to `n_tokens` tokens, batch by batch.
 
     progress: title of a progress bar.
-    Raises InputError for a prompt too long for the model, and BrokenModelError as
-    `decode_greedily` does.
+    Raises InputError for a prompt that is too long for the model or has a token that it lacks, and
+    BrokenModelError as `decode_greedily` does.
     """
     extra = 1 if observer is not None and observer.needs_last_token else 0
 
     def continue_batch(batch_prompts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        batch = tokenizer(list(batch_prompts), padding=True, return_tensors="pt").to(model.device)
-        ids, mask = batch["input_ids"], batch["attention_mask"]
-        pad = tokenizer.pad_token_id
+        rows = tokenize_texts(tokenizer, batch_prompts)
+        check_ids(model, tokenizer, rows)
+        pad = choose_padding(tokenizer, count_vocabulary(model))
+        ids, mask = (part.to(model.device) for part in pad_rows(rows, pad, "left"))
         # The last token is chosen and not read, unless the observer asks for it.
         _check_length(model, ids.shape[1] + n_tokens - 1 + extra)
         if observer is not None:

@@ -1,5 +1,6 @@
 """Loading a checkpoint: the model ready for inference, its tokenizer ready for batches."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,16 @@ from transformers import (
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.provenance import check_as_recorded
-from dpo_neurons.models.checkpoint_folder import check_tokenizer, read_architecture
+from dpo_neurons.models.checkpoint_folder import (
+    check_tokenizer,
+    check_weight_files,
+    old_weights,
+    read_architecture,
+)
+from dpo_neurons.models.expected_weights import check_stored_weights, load_config
+from dpo_neurons.models.tokenization import choose_padding
+
+log = logging.getLogger("dpo_neurons")
 
 NO_ROOM = (
     "the model has no room on {} GPU(s); raise models.….gpus, set models.….dtype to bfloat16, or "
@@ -58,6 +68,9 @@ def load_trainable_model(
     """
     read_architecture(checkpoint)
     check_as_recorded(checkpoint, torch.get_num_threads())
+    check_weight_files(checkpoint)
+    if not old_weights(checkpoint):
+        check_stored_weights(checkpoint)
     asked = {} if attention == "default" else {"attn_implementation": attention}
     model: PreTrainedModel
     report: dict[str, Any]
@@ -86,12 +99,14 @@ def load_trainable_model(
             f"({_reason(error)}); set it to default"
         ) from error
     _check_placed(model, checkpoint, devices)
-    if report["missing_keys"]:
-        # transformers would fill them with random numbers and go on.
-        raise InputError(
-            f"{checkpoint}: the weights {sorted(report['missing_keys'])[0]!r} are missing; "
-            "fetch or make the checkpoint again"
-        )
+    # Seen in old weights only, whose headers were not compared: transformers would fill what is
+    # missing with random numbers, leave the rest out, and go on.
+    for problem, names in (("missing", "missing_keys"), ("left over", "unexpected_keys")):
+        if report[names]:
+            raise InputError(
+                f"{checkpoint}: the weights {sorted(report[names])[0]!r} are {problem}; fetch or "
+                "make the checkpoint again"
+            )
     return model
 
 
@@ -117,6 +132,8 @@ def _check_placed(model: PreTrainedModel, checkpoint: Path, devices: Sequence[st
 def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a checkpoint, padding on the left as generation needs.
 
+    Where its padding token is none of the model's, as after a token was added and the model was not
+    resized, another token pads: padding is masked, so any will do.
     Raises InputError if the directory holds none.
     """
     check_tokenizer(checkpoint)
@@ -135,4 +152,14 @@ def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
             f"{checkpoint}: the tokenizer has neither a padding token nor one that ends texts; "
             "name one as pad_token in tokenizer_config.json"
         )
+    if (checkpoint / "config.json").is_file():
+        vocabulary = load_config(checkpoint).vocab_size
+        if tokenizer.pad_token_id >= vocabulary:
+            padding = choose_padding(tokenizer, vocabulary)
+            log.info(
+                "%s: the padding token %r is token %d of a model with %d; %r pads instead",
+                checkpoint, tokenizer.pad_token, tokenizer.pad_token_id, vocabulary,
+                tokenizer.convert_ids_to_tokens(padding),
+            )  # fmt: skip
+            tokenizer.pad_token_id = padding
     return tokenizer

@@ -77,8 +77,10 @@ class Unembedding:
 
 
 def _name_of_unembedding(stored: StoredWeights, architecture: Architecture) -> str:
-    if name := stored.stored_name(f"{architecture.unembedding}.weight"):
-        return name
+    # GPT-NeoX's head has two names on disk: transformers now calls it as in other architectures.
+    for path in (architecture.unembedding, "lm_head"):
+        if name := stored.stored_name(f"{path}.weight"):
+            return name
     name = stored.stored_name(f"{architecture.embedding}.weight")
     # Whether an architecture ties the two by default, only transformers knows.
     config = AutoConfig.from_pretrained(stored.checkpoint, local_files_only=True)

@@ -11,6 +11,9 @@ import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dpo_neurons.activations.capture import ActivationCapture
+from dpo_neurons.checkpoints.pair import apply_pair, examine_pair
+from dpo_neurons.checkpoints.tokenizer_comparison import describe_differences
+from dpo_neurons.errors import InputError
 from dpo_neurons.interventions.hooks import apply_plan
 from dpo_neurons.interventions.outputs import continue_prompts
 from dpo_neurons.models.batches import first_batch_size
@@ -127,10 +130,32 @@ class Model:
 def load_model(checkpoint: Path | str, dtype: str = "float32", device: str = "cpu") -> Model:
     """Load a Hugging Face checkpoint directory of a known architecture.
 
+    Texts end at any token that its tokenizer, config.json or generation_config.json names. To
+    compare two checkpoints, load them with `load_pair`.
     Raises InputError if the directory is not a checkpoint or its architecture is unknown.
     """
-    path = Path(checkpoint)
-    return Model(path, load_checkpoint(path, dtype, device), load_tokenizer(path))
+    return load_pair(checkpoint, checkpoint, dtype, device)[0]
+
+
+def load_pair(
+    pre: Path | str, post: Path | str, dtype: str = "float32", device: str = "cpu"
+) -> tuple[Model, Model]:
+    """Load two checkpoints so that they read texts alike, as a study does.
+
+    The tokenizer is that of the first, for both; texts end at any token that either names.
+    Raises InputError as `load_model` does, and for two that cannot be compared.
+    """
+    paths = Path(pre), Path(post)
+    pair = examine_pair(*paths)
+    tokenizer = load_tokenizer(paths[0])
+
+    def load(path: Path) -> Model:
+        model = load_checkpoint(path, dtype, device)
+        apply_pair(model, pair)
+        return Model(path, model, tokenizer)
+
+    first = load(paths[0])
+    return first, first if paths[0] == paths[1] else load(paths[1])
 
 
 def compute_contributions(
@@ -145,7 +170,14 @@ def compute_contributions(
 
     Yang et al. 2024 (arXiv 2411.06424v1), equation 1. direction: unit rows, (k, d_model); only the
     first one counts. The table has the columns of a study's contributions.
+    Raises InputError for models that read or end texts differently.
     """
+    ends = [model.model.generation_config.eos_token_id for model in (pre, post)]
+    if ends[0] != ends[1] or describe_differences(pre.tokenizer, post.tokenizer):
+        raise InputError(
+            f"{post.checkpoint}: reads or ends texts otherwise than {pre.checkpoint}; load the two "
+            "with load_pair"
+        )
     unit = np.atleast_2d(direction)[0]
     along_pre, norms_pre, _ = project_written_vectors(pre.checkpoint, unit, Path("direction"))
     along_post, _, _ = project_written_vectors(post.checkpoint, unit, Path("direction"))

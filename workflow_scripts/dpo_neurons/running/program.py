@@ -92,6 +92,14 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     add_device_arguments(parser)
 
 
+def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say how both checkpoints of a model read and end texts."""
+    parser.add_argument("--pair", type=Path, required=True, help="of check_pair, JSON")
+    parser.add_argument(
+        "--tokenizer", type=Path, required=True, help="the first checkpoint, for its tokenizer"
+    )
+
+
 def add_piece_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say which pieces a job captures, and their files."""
     parser.add_argument("--pieces", type=int, required=True, help="number of pieces of the prompts")
