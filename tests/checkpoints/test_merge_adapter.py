@@ -202,10 +202,25 @@ TOKENS = {
 }
 
 
+REFUSED = {("tied", "list"), ("tied", "by name"), ("tied", "whole"), ("untied", "alone"),
+           ("untied", "whole")}  # fmt: skip
+"""On a resized vocabulary, peft saves these under names that it does not load again."""
+
+
 @pytest.mark.parametrize("rows", [40, 42, 39])
 @pytest.mark.parametrize("kind", TOKENS)
-def test_trained_tokens_and_resized_vocabularies_are_merged(base, tmp_path, program, kind, rows):
+def test_trained_tokens_and_resized_vocabularies_are_merged(
+    base, tmp_path, program, kind, rows, request
+):
+    ends = (
+        "tied" if .node.nodeid or "[tied-" in request.node.nodeid else "untied"
+    )
     config = copy.deepcopy(TOKENS[kind])
+    if rows != 40 and (ends, kind) in REFUSED:
+        adapter_on_resized(base, tmp_path / "adapter", config, rows)
+        with pytest.raises(InputError, match="cannot be merged into the first checkpoint"):
+            program(base, tmp_path / "adapter", "float32")
+        return
     if rows == 40:
         adapted = trained_adapter(base, tmp_path / "adapter", config)
     else:

@@ -78,7 +78,7 @@ def test_both_are_said_once(adding, caplog):
         tokenize_texts(tokenizer, [f"<end> {TEXT}"])
     said = [record.message for record in caplog.records if record.name == "dpo_neurons"]
     assert said == [
-        "the tokenizer ends texts with '<unk>', which is left out",
+        "the tokenizer ends texts with '<unknown>', which is left out",
         "texts that begin with '<end>' get no second one",
     ]
 

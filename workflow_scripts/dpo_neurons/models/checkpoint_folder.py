@@ -133,9 +133,9 @@ def count_layers(checkpoint: Path) -> int:
 
 
 def check_links(checkpoint: Path) -> None:
-    """Check that a checkpoint, if it or its files are links, is still there.
+    """Check that the links in a checkpoint's folder, and to it, lead to files.
 
-    Raises InputError for links to what is gone, as is left of a hub's cache that was deleted.
+    Raises InputError for a broken link, such as one into a hub's cache that was deleted.
     """
     links = [checkpoint, *(checkpoint.iterdir() if checkpoint.is_dir() else ())]
     for path in sorted(links):
@@ -147,7 +147,7 @@ def check_links(checkpoint: Path) -> None:
 
 
 def check_tokenizer(checkpoint: Path) -> None:
-    """Check that a checkpoint has a tokenizer: transformers would make an empty one and go on.
+    """Check that a checkpoint has a tokenizer; without one, transformers makes an empty one.
 
     Raises InputError if it has none.
     """
@@ -159,7 +159,7 @@ def check_tokenizer(checkpoint: Path) -> None:
 
 
 def old_weights(checkpoint: Path) -> list[Path]:
-    """The files of a checkpoint whose weights are in PyTorch's own files only; else none.
+    """List a checkpoint's pytorch_model….bin files; none where it has safetensors.
 
     Raises InputError if it has weights of neither kind.
     """

@@ -22,10 +22,10 @@ from dpo_neurons.models.tokenization import (
 
 
 class TokenObserver:
-    """Watches decoding: what the prompts are, and each token as it is chosen."""
+    """Watches decoding: sees the prompts, then each token as it is chosen."""
 
     needs_last_token = False
-    """Whether to make one more forward pass, over the last token, and drop its prediction."""
+    """Whether one more forward pass reads the last token; its prediction is dropped."""
 
     def see_prompts(self, input_ids: Tensor, attention_mask: Tensor, pad: int) -> None:
         """See a batch of prompts, (batch, length), before they are continued."""
@@ -34,7 +34,7 @@ class TokenObserver:
         """Prepare for the forward passes of a batch of prompts."""
 
     def see_tokens(self, tokens: Tensor) -> None:
-        """See the tokens, (batch,), that the forward pass just made was used to choose."""
+        """See the tokens, (batch,), chosen by the forward pass that just ended."""
 
     def end_batch(self, tokens: np.ndarray, mask: np.ndarray) -> None:
         """See the batch's continuations, as in `Continuations`, once they are whole."""

@@ -40,11 +40,10 @@ def load_model(
 ) -> PreTrainedModel:
     """Load a causal language model for inference, in `dtype` (a torch dtype's name).
 
-    devices: one device, or several GPUs over which the layers are spread evenly. attention: the
-    implementation that transformers is to use (eager, sdpa, flash_attention_2; "default" leaves it
-    the choice).
-    Decoding defaults shipped with the checkpoint (sampling, penalties) are dropped: only its
-    end-of-sequence and padding tokens are kept, so generation is greedy whatever the model says.
+    devices: one device, or several GPUs over which the layers are spread evenly. attention:
+    transformers' implementation (eager, sdpa, flash_attention_2, or "default" for its own choice).
+    Of the checkpoint's decoding defaults, only end-of-sequence and padding tokens are kept, so
+    generation is always greedy.
     Raises InputError for a directory that is no checkpoint, a quantised one, an architecture that
     is not in the table, an attention implementation that is not installed, or GPUs that are too
     small.
@@ -118,12 +117,12 @@ def _placement(devices: Sequence[str]) -> dict[str, Any]:
     if len(devices) == 1:
         return {"device_map": {"": devices[0]}}
     # GPUs that are not named here get nothing: other jobs hold them.
-    free = {torch.device(one).index: torch.cuda.mem_get_info(one)[0] for one in devices}
+    free = {torch.device(device).index: torch.cuda.mem_get_info(device)[0] for device in devices}
     return {"device_map": "balanced", "max_memory": free}
 
 
 def _check_placed(model: PreTrainedModel, checkpoint: Path, devices: Sequence[str]) -> None:
-    # What has no room on the GPUs goes to memory or disk, where a change to it has no effect.
+    # Layers that do not fit on the GPUs go to memory or disk, where hooks do not change them.
     places = {str(place) for place in getattr(model, "hf_device_map", {}).values()}
     if {"cpu", "disk"} & places - set(devices):
         raise InputError(f"{checkpoint}: {NO_ROOM.format(len(devices))}")

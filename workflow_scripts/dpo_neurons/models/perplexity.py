@@ -18,7 +18,7 @@ from dpo_neurons.models.tokenization import (
 )
 
 TOKENS_AT_ONCE = 4096
-"""Tokens of text, in whole windows, that are read at once: logits outgrow all else."""
+"""Most tokens of text in one batch of windows; their logits take more memory than the model."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,11 @@ def _losses(model: PreTrainedModel, ids: torch.Tensor) -> np.ndarray:
         if barred := barred_tokens(model):
             logits[..., barred] = -torch.inf
         targets = ids[:, 1:].to(logits.device)
-        # Window by window: of all at once, several copies of the logits would be made.
+        # Window by window: all at once would make several copies of the logits.
         losses = [
-            torch.nn.functional.cross_entropy(widen(one[:-1]), target, reduction="none").double()
-            for one, target in zip(logits, targets, strict=True)
+            torch.nn.functional.cross_entropy(
+                widen(window_logits[:-1]), window_targets, reduction="none"
+            ).double()
+            for window_logits, window_targets in zip(logits, targets, strict=True)
         ]
     return torch.stack(losses).sum(dim=1).cpu().numpy()

@@ -28,9 +28,11 @@ def find_added_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], li
     for sample in _samples(tokenizer):
         plain = tokenizer(sample, add_special_tokens=False)["input_ids"]
         whole = tokenizer(sample)["input_ids"]
-        for start in range(len(whole) - len(plain) + 1):
-            if plain and whole[start : start + len(plain)] == plain:
-                return whole[:start], whole[start + len(plain) :]
+        starts = range(len(whole) - len(plain) + 1)
+        places = [start for start in starts if plain and whole[start:][: len(plain)] == plain]
+        # Two places, as where an unknown word is the very token that is added, tell nothing.
+        if len(places) == 1:
+            return whole[: places[0]], whole[places[0] + len(plain) :]
     raise InputError(
         f"{tokenizer.name_or_path}: the tokens that the tokenizer adds to texts cannot be told "
         "from those of the texts; give the model's own tokenizer"

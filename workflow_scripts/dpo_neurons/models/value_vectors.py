@@ -69,7 +69,7 @@ def read_gains_after_mlp(checkpoint: Path, n_layers: int) -> np.ndarray | None:
 
 
 def lengths(vectors: np.ndarray) -> np.ndarray:
-    """Norms of vectors, (n, d_model), with no copy of them, unlike numpy's own: (n,)."""
+    """Compute norms of vectors, (n, d_model), without copying them as numpy does: (n,)."""
     norms: np.ndarray = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
     return norms
 

@@ -11,11 +11,11 @@ from dpo_neurons.files.provenance import check_as_recorded
 from dpo_neurons.models.weight_files import lacking_tensor, locate_tensors, unreadable_file
 
 NUMBER_FORMATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
-"""Formats whose numbers are weights; anything else, 8-bit floats too, needs a scale to be one."""
+"""Number formats of weights; others, 8-bit floats too, are codes that need a scale."""
 
 
 class StoredWeights:
-    """The tensors of a checkpoint directory, by name, read one at a time.
+    """The tensors of a checkpoint, by name, each read when it is asked for.
 
     Raises InputError for files that are missing or damaged.
     """
