@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: figures report dag test test-fast test-slurm bench notebook docs lint format clean
+.PHONY: figures report dag test test-fast numbers test-slurm bench notebook docs lint format clean
 
 figures: $(READY)  ## run the study to its last figure
 	snakemake --cores $(CORES) figures
@@ -25,13 +25,16 @@ test: $(DEV_READY)  ## run every test
 test-fast: $(DEV_READY)  ## the tests that run no whole study, on two architectures
 	pytest -n 2 --dist worksteal -m "not slow"
 
+numbers: figures $(DEV_READY)  ## hold the numbers in the README against those of the study
+	pytest tests/workflow/test_stated_numbers.py
+
 test-slurm: $(DEV_READY)  ## the micro study through a Slurm of one node; on Debian, as root
 	$(PIP) --requirement requirements-slurm.txt
 	tests/slurm/with_slurm.sh pytest tests/slurm/check_slurm.py
 
 bench: $(DEV_READY)  ## every benchmark, one after the other; see docs/benchmarks.md
-	for each in capture capture_growth patched_generation neuron_tables scoring workflow_overhead; do \
-	  python bench/$$each.py || exit 1; done
+	for name in capture capture_growth patched_generation neuron_tables scoring workflow_overhead; do \
+	  python bench/$$name.py || exit 1; done
 
 notebook: $(DEV_READY)  ## run notebooks/tour.ipynb on a small study
 	snakemake --cores $(CORES) figures --configfile tests/micro.yaml

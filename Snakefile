@@ -12,9 +12,14 @@ min_version("9.20")
 PROJECT = Path(workflow.snakefile).parent
 PACKAGE_ROOT = PROJECT / "workflow_scripts"
 if not PACKAGE_ROOT.is_dir():
-    raise WorkflowError(f"{PROJECT} holds no workflow_scripts; clone the repository, name its file")
+    raise WorkflowError(
+        f"{PROJECT}: has no folder workflow_scripts; clone the whole repository and name its "
+        "Snakefile"
+    )
 if set("{}") & set(str(PROJECT)):
-    raise WorkflowError(f"{PROJECT}: Snakemake takes its braces for wildcards; rename the folder")
+    raise WorkflowError(
+        f"{PROJECT}: its path has braces, which Snakemake reads as wildcards; rename the folder"
+    )
 sys.path.insert(0, str(PACKAGE_ROOT))
 
 from dpo_neurons.activations.shards import PIECES, pieces_of_shard
@@ -24,7 +29,12 @@ from dpo_neurons.running.code_digest import code_digest
 from dpo_neurons.running.hardware import checkpoint_mb, old_weights_mb, visible_gpus
 from dpo_neurons.study.checks import check_study
 from dpo_neurons.study.config_text import check_config_texts, only_looks
-from dpo_neurons.study.intervention_rows import needs_of_plan, runs_with_direction, source_stage
+from dpo_neurons.study.intervention_rows import (
+    needs_of_plan,
+    positions_in_perplexity,
+    runs_with_direction,
+    source_stage,
+)
 from dpo_neurons.study.program_options import (
     fetch_options,
     plan_options,
@@ -35,7 +45,7 @@ from dpo_neurons.study.program_options import (
 )
 from dpo_neurons.study.study import STAGES, any_of
 
-# Snakemake merges --configfile into the workflow's own; a study stands by itself instead.
+# Snakemake merges --configfile into the Snakefile's own file. Here it replaces that file.
 if not workflow.overwrite_configfiles:
 
     configfile: str(PROJECT / "config.yaml")

@@ -1,7 +1,7 @@
-"""Capturing activations while generating, against generating alone and against other ways.
+"""Cost of capturing activations during generation, compared with generation alone.
 
-All variants continue the same prompts greedily by the same number of tokens and, but for plain
-generation, write the same HDF5 file: mean and per-prompt activations, mean MLP outputs, and the
+All variants continue the same prompts greedily by the same number of tokens. All except plain
+generation write the same HDF5 file: mean and per-prompt activations, mean MLP outputs, and the
 residual stream after each block.
 """
 
@@ -17,28 +17,28 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from made import (
-    Shape,
-    Work,
-    made_model,
-    made_prompts,
-    made_tokenizer,
-    shape_arguments,
-    shape_of,
-    work_of,
-)
 from measuring import (
     Figure,
     PeakMemory,
-    fastest,
-    in_fresh_process,
-    machine,
-    measuring_arguments,
-    paired_seconds,
+    add_measuring_arguments,
+    describe_machine,
+    fastest_ratio,
     ratios,
     report,
+    run_in_fresh_process,
+    time_variants,
 )
 from running import cache_at, capture_as_the_workflow, capture_ours, exhaust, generate_plainly
+from workloads import (
+    Shape,
+    Work,
+    add_shape_arguments,
+    make_model,
+    make_prompts,
+    make_tokenizer,
+    read_shape,
+    read_work,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -55,8 +55,8 @@ MEMORY_BARS = {OURS: 300.0}
 def main() -> None:
     """Parse, build the model, time, measure memory in fresh processes, report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    shape_arguments(parser, Shape(), Work())
-    measuring_arguments(parser, rounds=5)
+    add_shape_arguments(parser, Shape(), Work())
+    add_measuring_arguments(parser, rounds=5)
     parser.add_argument(
         "--best-batch-size", type=int, help="of ours at its best (default: all prompts)"
     )
@@ -66,9 +66,9 @@ def main() -> None:
     from dpo_neurons.running.program import obey_threads
 
     obey_threads(arguments.threads)
-    work = work_of(arguments)
-    model = made_model(shape_of(arguments), arguments.dtype, arguments.device)
-    tokenizer = made_tokenizer(arguments.vocabulary)
+    work = read_work(arguments)
+    model = make_model(read_shape(arguments), arguments.dtype, arguments.device)
+    tokenizer = make_tokenizer(arguments.vocabulary)
     best = arguments.best_batch_size or work.prompts
     with tempfile.TemporaryDirectory() as folder:
         variants = all_variants(model, tokenizer, work, best, Path(folder))
@@ -77,29 +77,29 @@ def main() -> None:
                 variants[arguments.memory_of]()
             print(json.dumps(peak.mb))
             return
-        here = machine(arguments.device)
-        seconds = paired_seconds(variants, arguments.rounds, arguments.device)
+        here = describe_machine(arguments.device)
+        seconds = time_variants(variants, arguments.rounds, arguments.device)
         written = Path(folder, "ours.h5").stat().st_size
     del model, variants
     memory = {
-        name: in_fresh_process(__file__, [*command_line(arguments), "--memory-of", name])
+        name: run_in_fresh_process(__file__, [*command_line(arguments), "--memory-of", name])
         for name in (PLAIN, OURS, BEST)
     }
-    settings = {**vars(shape_of(arguments)), **vars(work), "dtype": arguments.dtype}
+    settings = {**vars(read_shape(arguments)), **vars(work), "dtype": arguments.dtype}
     report("capture", settings, here, figures(seconds, memory, written))
 
 
 def figures(
     seconds: dict[str, list[float]], memory: dict[str, float], written: int
 ) -> list[Figure]:
-    """Times as ratios to plain generation, and memory beyond the model's."""
+    """Return times as ratios to plain generation, and memory beyond the model's."""
     against = [
         figure
         for name in seconds
         if name != PLAIN
         for figure in (
             Figure(f"{name} ÷ {PLAIN}", "×", ratios(seconds, name, PLAIN), TIME_BARS.get(name)),
-            Figure(f"{name} ÷ {PLAIN}, fastest runs", "×", fastest(seconds, name, PLAIN)),
+            Figure(f"{name} ÷ {PLAIN}, fastest runs", "×", fastest_ratio(seconds, name, PLAIN)),
         )
     ]
     beyond = [
@@ -116,7 +116,7 @@ def figures(
 
 
 def command_line(arguments: argparse.Namespace) -> list[str]:
-    """The same command line again."""
+    """Write the arguments as a command line again."""
     given = {name: value for name, value in vars(arguments).items() if value is not None}
     return [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
 
@@ -128,8 +128,8 @@ def all_variants(
     best_batch_size: int,
     folder: Path,
 ) -> dict[str, Callable[[], None]]:
-    """What is compared, by name; each runs once when called."""
-    prompts = made_prompts(work.prompts, len(tokenizer))
+    """Return the variants to compare, by name; a call runs one once."""
+    prompts = make_prompts(work.prompts, len(tokenizer))
     same = (model, tokenizer, prompts, work.tokens)
     size = work.batch_size
     one_more = (model, tokenizer, prompts, work.tokens + 1)
@@ -161,7 +161,7 @@ def forward_again(
             prompt = batch["attention_mask"]
             mask = torch.cat([prompt, prompt.new_ones(len(prompt), tokens)], dim=1)
             positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-            with torch.inference_mode(), sums_by_hooks(model, tokens) as sums:
+            with torch.inference_mode(), sum_by_hooks(model, tokens) as sums:
                 model(output, attention_mask=mask, position_ids=positions, logits_to_keep=1)
             new = output[:, -tokens:].cpu().numpy()
             read = {name: torch.stack(layers, 1).cpu().numpy() for name, layers in sums.items()}
@@ -169,8 +169,8 @@ def forward_again(
 
 
 @contextmanager
-def sums_by_hooks(model: PreTrainedModel, tokens: int) -> Iterator[dict[str, list[torch.Tensor]]]:
-    """Sum what a forward pass reads and writes at its last positions, a list entry a layer."""
+def sum_by_hooks(model: PreTrainedModel, tokens: int) -> Iterator[dict[str, list[torch.Tensor]]]:
+    """Sum a forward pass's inputs and outputs at its last positions, by layer."""
     sums: dict[str, list[torch.Tensor]] = {"mlp_post": [], "mlp_out": [], "resid_post": []}
 
     def keep(name: str, states: torch.Tensor) -> None:
@@ -200,7 +200,7 @@ def capture_by_nnsight(
     batch_size: int,
     path: Path,
 ) -> None:
-    """The same through nnsight (0.8): one token more, read at every step but the first."""
+    """Capture with nnsight 0.8, reading at all steps but the first."""
     import torch
     from nnsight import TransformersModel
 

@@ -1,6 +1,6 @@
-"""How the cost of a capture grows: prompts, tokens, layers, width and batch, each doubled.
+"""Growth of a capture's cost when prompts, tokens, layers, width or batch double.
 
-Every variant runs in every round, so that each is compared with the base beside it.
+Every round runs all variants, and compares each with the base in the same round.
 """
 
 from __future__ import annotations
@@ -12,18 +12,25 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from made import (
+from measuring import (
+    Figure,
+    add_measuring_arguments,
+    describe_machine,
+    ratios,
+    report,
+    time_variants,
+)
+from running import capture_ours, exhaust, generate_plainly
+from workloads import (
     Shape,
     Work,
-    made_model,
-    made_prompts,
-    made_tokenizer,
-    shape_arguments,
-    shape_of,
-    work_of,
+    add_shape_arguments,
+    make_model,
+    make_prompts,
+    make_tokenizer,
+    read_shape,
+    read_work,
 )
-from measuring import Figure, machine, measuring_arguments, paired_seconds, ratios, report
-from running import capture_ours, exhaust, generate_plainly
 
 BASE, MEANS_ONLY = "base", "means only"
 DOUBLED = {
@@ -33,15 +40,15 @@ DOUBLED = {
     "tokens": ("tokens",),
     "batch": ("batch_size",),
 }
-"""What is doubled together, by name; heads with the width, so that each head stays as wide."""
+"""Settings that double together, by name; heads double with the width, to keep their width."""
 
 
 def main() -> None:
-    """Parse, build a model a shape, time all of them in turn, report."""
+    """Parse, build one model per shape, time all of them in turn, report."""
     parser = argparse.ArgumentParser(description=__doc__)
     base = Shape(layers=6, width=512, heads=8, vocabulary=8192)
-    shape_arguments(parser, base, Work(prompts=32, tokens=10, batch_size=8))
-    measuring_arguments(parser, rounds=5)
+    add_shape_arguments(parser, base, Work(prompts=32, tokens=10, batch_size=8))
+    add_measuring_arguments(parser, rounds=5)
     arguments = parser.parse_args()
 
     from dpo_neurons.running.program import obey_threads
@@ -49,27 +56,31 @@ def main() -> None:
     obey_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
         variants = all_variants(arguments, Path(folder))
-        here = machine(arguments.device)
-        seconds = paired_seconds(variants, arguments.rounds, arguments.device)
+        here = describe_machine(arguments.device)
+        seconds = time_variants(variants, arguments.rounds, arguments.device)
         written = {path.stem: path.stat().st_size for path in Path(folder).glob("*.h5")}
-    settings = {**vars(shape_of(arguments)), **vars(work_of(arguments)), "dtype": arguments.dtype}
+    settings = {
+        **vars(read_shape(arguments)),
+        **vars(read_work(arguments)),
+        "dtype": arguments.dtype,
+    }
     report("capture_growth", settings, here, figures(seconds, written))
 
 
 def all_variants(arguments: argparse.Namespace, folder: Path) -> dict[str, Callable[[], None]]:
-    """Captures of the base and of each doubling, each with generation alone beside it."""
-    base = {**vars(shape_of(arguments)), **vars(work_of(arguments))}
+    """Return captures of the base and of each doubling, and generation alone for each."""
+    base = {**vars(read_shape(arguments)), **vars(read_work(arguments))}
     runs = {BASE: base}
     for name, keys in DOUBLED.items():
         runs[f"{name} × 2"] = {**base, **{key: 2 * base[key] for key in keys}}
-    tokenizer = made_tokenizer(arguments.vocabulary)
+    tokenizer = make_tokenizer(arguments.vocabulary)
     models, variants = {}, {}
     for name, run in runs.items():
         shape = replace(Shape(), **{key: run[key] for key in vars(Shape())})
         work = replace(Work(), **{key: run[key] for key in vars(Work())})
         if shape not in models:
-            models[shape] = made_model(shape, arguments.dtype, arguments.device)
-        prompts = made_prompts(work.prompts, len(tokenizer))
+            models[shape] = make_model(shape, arguments.dtype, arguments.device)
+        prompts = make_prompts(work.prompts, len(tokenizer))
         job = (models[shape], tokenizer, prompts, work.tokens, work.batch_size)
         variants[_plain(name)] = partial(exhaust, generate_plainly, *job)
         variants[name] = partial(capture_ours, *job, folder / f"{name}.h5")
@@ -81,7 +92,7 @@ def all_variants(arguments: argparse.Namespace, folder: Path) -> dict[str, Calla
 
 
 def figures(seconds: dict[str, list[float]], written: dict[str, int]) -> list[Figure]:
-    """Time and bytes of each capture as ratios to the base's, and its time to generation's."""
+    """Return each capture's time and bytes as ratios to the base."""
     captures = [name for name in seconds if name in written]
     rows = [
         Figure("base", "s", seconds[BASE]),

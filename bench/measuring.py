@@ -1,8 +1,8 @@
-"""Honest timing on machines that are noisy: what is compared is run in turn, in one process.
+"""Timing on noisy machines: variants run in turn, in one process.
 
-A ratio is taken round by round, between neighbours in time, and its median is reported with its
-range; a single time says little. Beside it may stand the ratio of the least times, which needs many
-rounds and is then hardly disturbed. Memory is measured in a process of its own.
+A ratio compares two times of the same round. Its median over rounds is reported with its range.
+The ratio of the shortest times may be reported too; with many rounds, noise hardly affects it.
+Memory is measured in a separate process.
 """
 
 import argparse
@@ -21,29 +21,29 @@ from statistics import median
 from typing import Any
 
 PROJECT = Path(__file__).parents[1]
-# Benchmarks are started from anywhere, and measure the code that lies beside them.
+# Benchmarks may be started from anywhere; they measure the code of their own project.
 sys.path.insert(0, str(PROJECT / "workflow_scripts"))
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A line of a benchmark's results: several measurements of one thing."""
+    """A line of a benchmark's results: several measurements of one quantity."""
 
     what: str
     unit: str
     """Such as "×", "s" or "MB"."""
     values: Sequence[float]
-    """At least one, in the order measured."""
+    """One or more measurements, in order of time."""
     bar: float | None = None
-    """What the median should not exceed."""
+    """The limit for the median."""
 
     @property
     def median(self) -> float:
-        """The measurement that is quoted."""
+        """Return the median of the measurements."""
         return median(self.values)
 
     def row(self) -> list[str]:
-        """Cells of a table: what, median, range, bar, and whether it holds."""
+        """Return a table's cells: quantity, median, range, limit, and whether it holds."""
         cells = [self.what, f"{_number(self.median)} {self.unit}"]
         spread = f"{_number(min(self.values))}–{_number(max(self.values))}"
         cells.append(spread if len(self.values) > 1 else "")
@@ -53,14 +53,14 @@ class Figure:
 
 
 def _number(value: float) -> str:
-    """Three digits, but never an exponent, and whole numbers whole."""
+    """Format a number with three digits and no exponent; whole numbers stay whole."""
     if value == int(value) or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:#.3g}" if abs(value) >= 1 else f"{value:.4f}"
 
 
-def measuring_arguments(parser: argparse.ArgumentParser, rounds: int) -> None:
-    """Add what every benchmark takes: rounds, device and threads."""
+def add_measuring_arguments(parser: argparse.ArgumentParser, rounds: int) -> None:
+    """Add the arguments of all benchmarks: rounds, device and threads."""
     parser.add_argument(
         "--rounds", type=int, default=rounds, help="counted rounds after a warm-up (%(default)s)"
     )
@@ -70,12 +70,12 @@ def measuring_arguments(parser: argparse.ArgumentParser, rounds: int) -> None:
     )
 
 
-def paired_seconds(
+def time_variants(
     variants: Mapping[str, Callable[[], object]], rounds: int, device: str = "cpu"
 ) -> dict[str, list[float]]:
-    """Time each variant once a round, after one round that does not count: seconds by name.
+    """Time each variant once per round: seconds by name.
 
-    Every other round goes backwards, so that no variant always follows the same one.
+    A first round does not count. Every other round goes backwards, to vary the order.
     """
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for number in range(rounds + 1):
@@ -92,12 +92,12 @@ def paired_seconds(
 
 
 def ratios(seconds: Mapping[str, Sequence[float]], of: str, to: str) -> list[float]:
-    """Time of one variant over that of another, round by round."""
-    return [one / other for one, other in zip(seconds[of], seconds[to], strict=True)]
+    """Return the ratio of two variants' times in each round."""
+    return [first / second for first, second in zip(seconds[of], seconds[to], strict=True)]
 
 
-def fastest(seconds: Mapping[str, Sequence[float]], of: str, to: str) -> list[float]:
-    """The least time of one variant over the least of another: what disturbs only adds."""
+def fastest_ratio(seconds: Mapping[str, Sequence[float]], of: str, to: str) -> list[float]:
+    """Return the ratio of two variants' shortest times; other processes only add time."""
     return [min(seconds[of]) / min(seconds[to])]
 
 
@@ -109,9 +109,9 @@ def _wait_for(device: str) -> None:
 
 
 class PeakMemory:
-    """The most memory that a block takes beyond what was in use before it, in MB.
+    """The peak memory of a block beyond the memory in use before it, in MB.
 
-    On the CPU that of this process, as Linux counts it; on CUDA that of torch's tensors.
+    On the CPU it is the memory of this process; on CUDA, that of torch's tensors.
     """
 
     def __init__(self, device: str) -> None:
@@ -127,7 +127,7 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats()
             self._before = torch.cuda.memory_allocated()
         else:
-            # What was freed but not given back would hide what the block takes.
+            # Memory that was freed but not returned would hide the block's own memory.
             ctypes.CDLL(None).malloc_trim(0)
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
             self._before = _status_bytes("VmRSS")
@@ -148,16 +148,16 @@ def _status_bytes(name: str) -> int:
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
-def in_fresh_process(script: str, arguments: Sequence[str]) -> Any:  # noqa: ANN401
-    """Run a benchmark's script with these arguments; what its last line says, read as JSON."""
+def run_in_fresh_process(script: str, arguments: Sequence[str]) -> Any:  # noqa: ANN401
+    """Run a benchmark's script with these arguments, and parse its last line as JSON."""
     done = subprocess.run(
         [sys.executable, script, *arguments], stdout=subprocess.PIPE, text=True, check=True
     )
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def machine(device: str = "cpu") -> dict[str, object]:
-    """What the figures are of: processor, cores, load before, Python, and torch where it runs."""
+def describe_machine(device: str = "cpu") -> dict[str, object]:
+    """Describe the machine: processor, cores, load, Python, and torch if it is loaded."""
     described: dict[str, object] = {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
@@ -183,7 +183,7 @@ def _processor() -> str:
 def report(
     name: str, settings: Mapping[str, object], here: Mapping[str, object], figures: Sequence[Figure]
 ) -> None:
-    """Print a table for people and, as the last line, the same as JSON with every measurement."""
+    """Print a table and, as the last line, JSON with every measurement."""
     print(f"\n{name}: {_listed(settings)}\n{_listed(here)}\n")
     rows = [["what", "median", "range", "bar", ""], *(figure.row() for figure in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(5)]

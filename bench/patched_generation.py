@@ -1,4 +1,4 @@
-"""Generating with most neurons assigned a value, against generating with none."""
+"""Cost of generation under a plan for most neurons."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from made import (
+from measuring import (
+    Figure,
+    add_measuring_arguments,
+    describe_machine,
+    fastest_ratio,
+    ratios,
+    report,
+    time_variants,
+)
+from running import exhaust, generate_plainly
+from workloads import (
     Shape,
     Work,
-    made_model,
-    made_prompts,
-    made_tokenizer,
-    shape_arguments,
-    shape_of,
-    work_of,
+    add_shape_arguments,
+    make_model,
+    make_prompts,
+    make_tokenizer,
+    read_shape,
+    read_work,
 )
-from measuring import Figure, fastest, machine, measuring_arguments, paired_seconds, ratios, report
-from running import exhaust, generate_plainly
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,27 +38,27 @@ TIME_BAR = 1.03
 def main() -> None:
     """Parse, build the model and the plan, time, report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    shape_arguments(parser, Shape(), Work())
-    measuring_arguments(parser, rounds=5)
+    add_shape_arguments(parser, Shape(), Work())
+    add_measuring_arguments(parser, rounds=5)
     parser.add_argument("--share", type=float, default=0.6, help="of all neurons (%(default)s)")
     arguments = parser.parse_args()
 
     from dpo_neurons.running.program import obey_threads
 
     obey_threads(arguments.threads)
-    shape, work = shape_of(arguments), work_of(arguments)
-    model = made_model(shape, arguments.dtype, arguments.device)
-    tokenizer = made_tokenizer(shape.vocabulary)
-    plan = made_plan(shape.layers, 4 * shape.width, arguments.share)
+    shape, work = read_shape(arguments), read_work(arguments)
+    model = make_model(shape, arguments.dtype, arguments.device)
+    tokenizer = make_tokenizer(shape.vocabulary)
+    plan = make_plan(shape.layers, 4 * shape.width, arguments.share)
     variants = all_variants(model, tokenizer, work, plan)
-    here = machine(arguments.device)
-    seconds = paired_seconds(variants, arguments.rounds, arguments.device)
+    here = describe_machine(arguments.device)
+    seconds = time_variants(variants, arguments.rounds, arguments.device)
     settings = {**vars(shape), **vars(work), "dtype": arguments.dtype, "share": arguments.share}
     report("patched_generation", settings, here, figures(seconds))
 
 
-def made_plan(n_layers: int, d_mlp: int, share: float) -> pd.DataFrame:
-    """A plan that assigns a random share of all neurons random values near zero."""
+def make_plan(n_layers: int, d_mlp: int, share: float) -> pd.DataFrame:
+    """Make a plan that sets a random share of all neurons near zero."""
     import numpy as np
     import pandas as pd
 
@@ -68,10 +76,10 @@ def all_variants(
     work: Work,
     plan: pd.DataFrame,
 ) -> dict[str, Callable[[], None]]:
-    """Generation alone, under the plan at both kinds of positions, and what the plan takes once."""
+    """Return plain generation, patched generation, and entering the plan."""
     from dpo_neurons.interventions.hooks import apply_plan
 
-    prompts = made_prompts(work.prompts, len(tokenizer))
+    prompts = make_prompts(work.prompts, len(tokenizer))
     job = (model, tokenizer, prompts, work.tokens, work.batch_size)
 
     def patched(positions: str) -> None:
@@ -91,14 +99,14 @@ def all_variants(
 
 
 def figures(seconds: dict[str, list[float]]) -> list[Figure]:
-    """Times as ratios to plain generation."""
+    """Return times as ratios to plain generation."""
     against = [
         figure
         for name in seconds
         if name not in (PLAIN, ENTERING)
         for figure in (
             Figure(f"{name} ÷ {PLAIN}", "×", ratios(seconds, name, PLAIN), TIME_BAR),
-            Figure(f"{name} ÷ {PLAIN}, fastest runs", "×", fastest(seconds, name, PLAIN)),
+            Figure(f"{name} ÷ {PLAIN}, fastest runs", "×", fastest_ratio(seconds, name, PLAIN)),
         )
     ]
     return [

@@ -1,4 +1,4 @@
-"""Plain generation, as transformers does it, and the project's capture while generating."""
+"""Plain generation with transformers, and this project's capture."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def generate_plainly(
     tokens: int,
     batch_size: int,
 ) -> Iterator[tuple[int, BatchEncoding, torch.Tensor]]:
-    """Greedy continuations by `model.generate` alone, in batches of prompts as they come.
+    """Continue prompts greedily with `model.generate`, in batches in the given order.
 
-    Yields each batch's first index, its prompts as (batch, length), and what was generated,
-    prompts included.
+    Yields each batch's first index, its prompts, (batch, length), and the generated tokens with
+    the prompts before them.
     """
     import torch
     from transformers import GenerationConfig
@@ -48,7 +48,7 @@ def generate_plainly(
 
 
 def exhaust(run: Callable[..., Iterator[object]], *job: object) -> None:
-    """Run something that yields batches to its end."""
+    """Run a generator of batches to its end."""
     for _ in run(*job):
         pass
 
@@ -62,7 +62,7 @@ def capture_ours(
     path: Path,
     means_only: bool = False,
 ) -> None:
-    """Generate, read and write as the workflow does, but with the prompts as they come."""
+    """Capture as the workflow does, but with prompts in the given order."""
     from dpo_neurons.activations.capture import ActivationCapture
     from dpo_neurons.models.decoding import generate_greedily
 
@@ -71,7 +71,7 @@ def capture_ours(
         ActivationCapture(model, "generated") as capture,
     ):
         for batch in generate_greedily(model, tokenizer, prompts, tokens, batch_size, capture):
-            sums = {name: each.cpu().numpy() for name, each in capture.sums.items()}
+            sums = {name: tensor.cpu().numpy() for name, tensor in capture.sums.items()}
             piece.add(batch.start, batch.tokens, batch.mask, sums)
 
 
@@ -83,7 +83,7 @@ def capture_as_the_workflow(
     batch_size: int,
     path: Path,
 ) -> None:
-    """All that the workflow does once the model is loaded: the longest prompts first, in pieces."""
+    """Capture exactly as the workflow does: in pieces, with the longest prompts first."""
     from dpo_neurons.activations.cache import gather_pieces
     from dpo_neurons.activations.capture import ActivationCapture
     from dpo_neurons.activations.pieces import Share, capture_pieces
@@ -102,12 +102,12 @@ def capture_as_the_workflow(
 def cache_at(
     path: Path, n_prompts: int, tokens: int, means_only: bool = False
 ) -> Iterator[PieceWriter]:
-    """The project's own cache file, whoever fills it, the prompts in order: a single piece."""
+    """Write a cache of the project as a single piece, with the prompts in order."""
     from dpo_neurons.activations.cache import gather_pieces
-    from dpo_neurons.activations.pieces import new_piece
+    from dpo_neurons.activations.pieces import write_piece
 
     piece = path.with_suffix(".piece.h5")
-    with new_piece(piece, range(n_prompts), tokens, ATTRIBUTES, means_only) as writer:
+    with write_piece(piece, range(n_prompts), tokens, ATTRIBUTES, means_only) as writer:
         yield writer
     gather_pieces([piece], path)
     piece.unlink()

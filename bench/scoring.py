@@ -1,4 +1,4 @@
-"""Texts a second through the local scorers; the classifier's batches against one text at a time."""
+"""Texts per second of the local scorers, and the gain of batches."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from made import made_tokenizer
-from measuring import Figure, machine, measuring_arguments, paired_seconds, ratios, report
+from measuring import (
+    Figure,
+    add_measuring_arguments,
+    describe_machine,
+    ratios,
+    report,
+    time_variants,
+)
+from workloads import make_tokenizer
 
 if TYPE_CHECKING:
     from dpo_neurons.scorers.classifier import Classifier
 
 LEXICON, ONE_BY_ONE = "lexicon", "classifier, one by one"
 TEXT_WORDS = (4, 40)
-"""Shortest and longest text in tokens: continuations are as long."""
+"""Shortest and longest text in tokens, about as in continuations."""
 
 
 def main() -> None:
@@ -27,19 +34,19 @@ def main() -> None:
     shape |= {"vocabulary": 50265, "words": 500}
     for name, value in shape.items():
         parser.add_argument(f"--{name}", type=int, default=value, help="%(default)s")
-    measuring_arguments(parser, rounds=5)
+    add_measuring_arguments(parser, rounds=5)
     arguments = parser.parse_args()
 
     from dpo_neurons.running.program import obey_threads
 
     obey_threads(arguments.threads)
-    texts = made_texts(arguments.texts, arguments.vocabulary)
+    texts = make_texts(arguments.texts, arguments.vocabulary)
     severities = {f"w{number}": 0.5 for number in range(arguments.words)}
     with tempfile.TemporaryDirectory() as folder:
-        classifier = made_classifier(arguments, Path(folder))
+        classifier = make_classifier(arguments, Path(folder))
         variants = all_variants(texts, severities, classifier, arguments.batch_size)
-        here = machine(arguments.device)
-        seconds = paired_seconds(variants, arguments.rounds, arguments.device)
+        here = describe_machine(arguments.device)
+        seconds = time_variants(variants, arguments.rounds, arguments.device)
     settings = {name: getattr(arguments, name.replace("-", "_")) for name in shape}
     report("scoring", settings, here, figures(seconds, len(texts)))
 
@@ -47,7 +54,7 @@ def main() -> None:
 def all_variants(
     texts: list[str], severities: dict[str, float], classifier: Classifier, batch_size: int
 ) -> dict[str, Callable[[], object]]:
-    """The scorers, by name."""
+    """Return the scorers, by name."""
     from dpo_neurons.scorers.classifier import score_by_classifier
     from dpo_neurons.scorers.lexicon import score_by_lexicon
 
@@ -62,16 +69,17 @@ def all_variants(
 
 
 def figures(seconds: dict[str, list[float]], n_texts: int) -> list[Figure]:
-    """Texts a second, and how much batches save."""
+    """Return texts per second, and the ratio without and with batches."""
     rates = [
-        Figure(name, "texts/s", [n_texts / one for one in each]) for name, each in seconds.items()
+        Figure(name, "texts/s", [n_texts / time for time in times])
+        for name, times in seconds.items()
     ]
     batched = list(seconds)[-1]
     return [*rates, Figure(f"{ONE_BY_ONE} ÷ batched", "×", ratios(seconds, ONE_BY_ONE, batched))]
 
 
-def made_texts(count: int, vocabulary: int) -> list[str]:
-    """Texts of random words and lengths, the same ones each time."""
+def make_texts(count: int, vocabulary: int) -> list[str]:
+    """Make texts of random words and lengths, always the same ones."""
     chosen = random.Random(0)
     return [
         " ".join(f"w{chosen.randrange(vocabulary - 3)}" for _ in range(chosen.randint(*TEXT_WORDS)))
@@ -79,8 +87,8 @@ def made_texts(count: int, vocabulary: int) -> list[str]:
     ]
 
 
-def made_classifier(arguments: argparse.Namespace, folder: Path) -> Classifier:
-    """A RoBERTa with random weights and two labels, loaded as the scorer loads any other."""
+def make_classifier(arguments: argparse.Namespace, folder: Path) -> Classifier:
+    """Make a RoBERTa with random weights and two labels, and load it."""
     from transformers import RobertaConfig, RobertaForSequenceClassification, set_seed
 
     from dpo_neurons.scorers.classifier import load_classifier
@@ -98,7 +106,7 @@ def made_classifier(arguments: argparse.Namespace, folder: Path) -> Classifier:
         label2id={"kind": 0, "toxic": 1},
     )
     RobertaForSequenceClassification(config).save_pretrained(folder)
-    made_tokenizer(arguments.vocabulary).save_pretrained(folder)
+    make_tokenizer(arguments.vocabulary).save_pretrained(folder)
     return load_classifier(folder, arguments.device)
 
 

@@ -1,9 +1,8 @@
-"""What Snakemake and starting programs cost, against the steps' own computation.
+"""Overhead of Snakemake and of starting programs.
 
-Runs a study once in a copy of the project, unless a directory with a finished one is named, then
-asks Snakemake again when there is nothing to do. A job's own computation is the time that its
-benchmark file tells, less what its program spent on importing libraries, which Python itself
-reports (PYTHONPROFILEIMPORTTIME). Everything else is overhead.
+Runs a study once in a copy of the project, or uses the finished study of a given directory. Then it
+runs Snakemake again with nothing to do. A job's own computation is the time in its benchmark file
+minus the time of imports, which Python reports (PYTHONPROFILEIMPORTTIME). The rest is overhead.
 """
 
 import argparse
@@ -19,11 +18,11 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
-from measuring import PROJECT, Figure, machine, report
+from measuring import PROJECT, Figure, describe_machine, report
 
 NOTHING_BAR, JOB_BAR = 5.0, 4.0
 SLOW_IMPORTS = 2.0
-"""Seconds; programs that import longer load torch."""
+"""Seconds of imports above which a program loads torch."""
 NOT_COPIED = ("results", ".snakemake", ".git", ".venv", "__pycache__", ".*_cache", "report.html")
 
 
@@ -33,13 +32,13 @@ class Job:
 
     rule: str
     seconds: float
-    """From its start to its end."""
+    """Seconds from its start to its end."""
     imports: float
-    """Of it, spent on importing; NaN if its log does not tell."""
+    """Seconds of imports within these; NaN if the log has none."""
 
 
 def main() -> None:
-    """Parse, run the study where it has not run, time another run, report."""
+    """Parse, run the study unless it is finished, time another run, report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--configfile", default="tests/micro.yaml", help="%(default)s")
     parser.add_argument("--cores", type=int, default=1, help="%(default)s; 1 tells most")
@@ -47,11 +46,11 @@ def main() -> None:
     parser.add_argument(
         "--directory",
         type=Path,
-        help="a copy of the project, with the finished study or to be made (default: a temporary)",
+        help="a copy of the project; made if it does not exist (default: a temporary one)",
     )
     arguments = parser.parse_args()
 
-    here = machine()
+    here = describe_machine()
     with tempfile.TemporaryDirectory() as temporary:
         directory = (arguments.directory or Path(temporary, "project")).resolve()
         if not directory.exists():
@@ -70,12 +69,12 @@ def main() -> None:
 
 
 def figures(jobs: list[Job], wall: float, cores: int, nothing: list[float]) -> list[Figure]:
-    """Overheads; `wall` is the whole run's, `nothing` those of runs with nothing to do."""
+    """Return overheads; wall, nothing: seconds of a whole run, of empty runs."""
     rows = [Figure("nothing to do", "s", nothing, NOTHING_BAR), Figure("whole run", "s", [wall])]
     together = sum(job.seconds for job in jobs)
     between = (wall * cores - together) / len(jobs)
-    told = [job for job in jobs if job.imports == job.imports]
-    if len(told) < len(jobs):
+    timed = [job for job in jobs if job.imports == job.imports]
+    if len(timed) < len(jobs):
         return [*rows, Figure("between jobs, a job", "s", [between])]
     own = sum(job.seconds - job.imports for job in jobs)
     with_torch = [job.imports for job in jobs if job.imports >= SLOW_IMPORTS]
@@ -95,19 +94,19 @@ def figures(jobs: list[Job], wall: float, cores: int, nothing: list[float]) -> l
 
 
 def copy_project(to: Path) -> None:
-    """Copy the project without what it has made."""
+    """Copy the project without its results."""
     shutil.copytree(PROJECT, to, ignore=shutil.ignore_patterns(*NOT_COPIED))
 
 
 def results_of(config: Path) -> Path:
-    """Where a study's results are, from the project's directory."""
+    """Return the path of a study's results, relative to the project."""
     return Path("results") / yaml.safe_load(config.read_text(encoding="utf-8"))["study"]
 
 
 def run_study(directory: Path, config: str, cores: int) -> float:
-    """Run Snakemake to the last figure; seconds that it took.
+    """Run Snakemake to the last figure; return the seconds.
 
-    Raises RuntimeError with what it said if it fails.
+    Raises RuntimeError with Snakemake's output if it fails.
     """
     command = [sys.executable, "-m", "snakemake", "figures"]
     command += ["--cores", str(cores), "--configfile", config]
@@ -115,7 +114,7 @@ def run_study(directory: Path, config: str, cores: int) -> float:
     environment = {
         **os.environ,
         "PYTHONPROFILEIMPORTTIME": "1",
-        # The rules start whichever python comes first.
+        # The rules start the first `python` on the path.
         "PATH": os.pathsep.join([str(scripts), os.environ["PATH"]]),
     }
     finished = (directory / results_of(directory / config) / "benchmarks").exists()
@@ -132,7 +131,7 @@ def run_study(directory: Path, config: str, cores: int) -> float:
 
 
 def last_full_run(directory: Path) -> tuple[float, int]:
-    """Seconds and cores of the last run that ran jobs to the end, from Snakemake's logs.
+    """Return seconds and cores of the last complete run, from Snakemake's logs.
 
     Raises FileNotFoundError if there is none.
     """
@@ -147,7 +146,7 @@ def last_full_run(directory: Path) -> tuple[float, int]:
 
 
 def jobs_of(results: Path) -> list[Job]:
-    """The jobs of a finished study, from their benchmark files and logs."""
+    """Read the jobs of a finished study from their benchmark files and logs."""
     jobs = []
     for file in sorted((results / "benchmarks").rglob("*.tsv")):
         name = file.relative_to(results / "benchmarks")
@@ -159,7 +158,7 @@ def jobs_of(results: Path) -> list[Job]:
 
 
 def import_seconds(log: str) -> float:
-    """Seconds that the imports in a program's log took together; NaN if it lists none."""
+    """Return the total seconds of imports in a program's log; NaN if it lists none."""
     own = re.findall(r"import time: +(\d+) \|", log)
     return sum(map(int, own)) / 1e6 if own else float("nan")
 

@@ -1,7 +1,7 @@
-"""Activation caches of both checkpoints, and of the second one on what the first one reads.
+"""Activation caches of both checkpoints, and of the second one on the first one's text.
 
-The prompts of a capture are cut into PIECES; SHARDS jobs share them, and one more gathers them. The
-pieces stay the same however many share them, so another number of shards makes nothing stale.
+The prompts of a capture are cut into PIECES. SHARDS jobs capture them, and one more job gathers
+them. The pieces do not depend on SHARDS, so sharding never triggers reruns.
 """
 
 ACTIVATIONS = expand(f"{RESULTS}/activations/{{model}}/{{stage}}.h5", model=MODELS, stage=STAGES)
@@ -13,6 +13,7 @@ for shard in range(1, SHARDS + 1):
         name:
             name_of_shard("capture_activations", shard)
         input:
+            unpack(pair_files),
             checkpoint=ancient(f"{RESULTS}/checkpoints/{{model}}/{{stage}}"),
             source=f"{RESULTS}/checkpoints/{{model}}/{{stage}}.source.json",
             prompts=f"{DATA}/challenge_prompts.jsonl",
@@ -39,7 +40,7 @@ for shard in range(1, SHARDS + 1):
             code=code_of("activations/capture_activations"),
         shell:
             "python {resources.scripts}/activations/capture_activations.py"
-            " --checkpoint {input.checkpoint}"
+            " --checkpoint {input.checkpoint} --pair {input.pair} --tokenizer {input.tokenizer}"
             " --source {input.source} --name {params.model} --prompts {input.prompts}"
             " --tokens {params.tokens} --positions {params.positions}"
             " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
@@ -56,6 +57,7 @@ for shard in range(1, SHARDS + 1):
         name:
             name_of_shard("capture_crossed_activations", shard)
         input:
+            unpack(pair_files),
             checkpoint=ancient(f"{RESULTS}/checkpoints/{{model}}/pre"),
             checkpoint_post=ancient(f"{RESULTS}/checkpoints/{{model}}/post"),
             source_pre=f"{RESULTS}/checkpoints/{{model}}/pre.source.json",
@@ -86,6 +88,7 @@ for shard in range(1, SHARDS + 1):
             "python {resources.scripts}/activations/capture_crossed_activations.py"
             " --checkpoint-pre {input.checkpoint} --checkpoint-post {input.checkpoint_post}"
             " --source-pre {input.source_pre} --source-post {input.source_post}"
+            " --pair {input.pair}"
             " --name {params.model} --prompts {input.prompts} --tokens {params.tokens}"
             " --positions {params.positions} --dtype {params.dtype}"
             " --attention {params.attention} --gpus {resources.model_gpus}"

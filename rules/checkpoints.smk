@@ -39,11 +39,13 @@ rule train_language_model:
         scripts=SCRIPTS,
     params:
         recipe=setting_options("models", "{model}", "pre"),
+        dtype=setting("models", "{model}", "dtype"),
         seed=SEED,
         code=code_of("checkpoints/train_language_model"),
     shell:
         "python {resources.scripts}/checkpoints/train_language_model.py --text {input.text}"
-        " --tokenizer {input.tokenizer} {params.recipe} --seed {params.seed}"
+        " --tokenizer {input.tokenizer} {params.recipe} --dtype {params.dtype}"
+        " --seed {params.seed}"
         " --threads {threads} --output {output.checkpoint} --source-output {output.source}"
         " 2> {log}"
 
@@ -141,6 +143,29 @@ rule link_checkpoint:
         "python {resources.scripts}/checkpoints/link_checkpoint.py {params.given}"
         " --output {output.checkpoint}"
         " --source-output {output.source} 2> {log}"
+
+
+rule check_pair:
+    input:
+        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
+    output:
+        f"{RESULTS}/checkpoints/{{model}}/pair.json",
+    log:
+        log_path("check_pair", "{model}"),
+    benchmark:
+        benchmark_path("check_pair", "{model}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+        mem_mb=2000,
+    params:
+        code=code_of("checkpoints/check_pair"),
+    shell:
+        "python {resources.scripts}/checkpoints/check_pair.py"
+        " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
+        " --threads {threads} --output {output} 2> {log}"
 
 
 rule merge_adapter:

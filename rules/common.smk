@@ -1,14 +1,14 @@
-"""What every stage uses: names of the study, paths, settings, and how a job is run."""
+"""Helpers for the rules of all stages: names of the study, paths, settings, options."""
 
 import json
 import os
 import shlex
 
-# Short where Snakemake runs in or above the project, and quoted, since commands hold it.
+# A relative path if Snakemake runs in or above the project; quoted, for use in commands.
 SCRIPTS = shlex.quote(
     os.path.relpath(PACKAGE_ROOT) if PACKAGE_ROOT.is_relative_to(Path.cwd()) else str(PACKAGE_ROOT)
 )
-# Jobs run the package beside this Snakefile, whose digest their rules carry, and no installed one.
+# Jobs must import the package beside this Snakefile, which the digests cover, not an installed one.
 os.environ.update(
     PYTHONPATH=os.pathsep.join([str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 )
@@ -34,9 +34,10 @@ wildcard_constraints:
 
 
 def setting(*keys):
-    """Look a setting up: a function of a job's wildcards, which the keys may name.
+    """Return a function of a job's wildcards that looks a setting up.
 
-    setting("models", "{model}", "dtype") is the number format of the job's model.
+    Keys may name wildcards: setting("models", "{model}", "dtype") looks up the number format of
+    the job's model.
     """
 
     def look_up(wildcards):
@@ -49,7 +50,10 @@ def setting(*keys):
 
 
 def setting_options(*keys, only=None):
-    """Look settings up, as `setting`, and write them as options: all of them, or only some."""
+    """Return a function of a job's wildcards that writes settings as command-line options.
+
+    only: the keys to write; without it, all keys.
+    """
 
     def look_up_options(wildcards):
         settings = setting(*keys)(wildcards)
@@ -59,25 +63,25 @@ def setting_options(*keys, only=None):
 
 
 def code_of(program):
-    """Digest of the code that a program executes; a param of its rule, so that changes rerun."""
+    """Return the digest of a program's code; as a param, it reruns the rule when code changes."""
     return code_digest(PACKAGE_ROOT / f"{program}.py", PACKAGE_ROOT)
 
 
 def log_path(rule_name, *wildcards):
-    """Path of a job's log: the rule's name, then what tells its jobs apart."""
+    """Return the path of a job's log: the rule's name, then the job's wildcards."""
     return f"{RESULTS}/logs/{'/'.join([rule_name, *wildcards])}.log"
 
 
 def benchmark_path(rule_name, *wildcards):
-    """Path of a job's benchmark, as its log's."""
+    """Return the path of a job's benchmark: the rule's name, then the job's wildcards."""
     return f"{RESULTS}/benchmarks/{'/'.join([rule_name, *wildcards])}.tsv"
 
 
 def benchmark_unless_cached(rule_name, path):
-    """Give a rule that may be cached its benchmark, while the cache is off.
+    """Add a benchmark to a cacheable rule, unless Snakemake's cache is on.
 
-    Snakemake refuses both at once, since a file from the cache took no time here. A workflow that
-    imports this one may leave the rule out, or benchmark it elsewhere.
+    Snakemake refuses a rule with both. A workflow that imports this one may leave the rule out, or
+    set another benchmark.
     """
     if CACHE or not rules.has(rule_name):
         return
@@ -98,18 +102,18 @@ def folder(name, path):
 
 
 def results_folder(wildcards, output):
-    """Path of the study's results, as a job's outputs begin: a module may have a prefix."""
+    """Return the path of the study's results, with the prefix of an importing workflow."""
     return output[0].rpartition(f"{RESULTS}/")[0] + RESULTS
 
 
 def files_as_options(wildcards, input):
-    """A job's input files as command-line options, named as in the rule."""
+    """Write a job's input files as command-line options, with their names in the rule."""
     files = {name: path for name, path in input.items() if not name.endswith("_content")}
     return write_options(files)
 
 
 def where_results_are():
-    """The line that a run ends with: what there is of the results, and how to get the rest."""
+    """Return a run's last line: the results, and the command for the report."""
     tables = [f"{RESULTS}/tables/{table}.md" for table in [*MODELS, "comparison"]]
     made = [path for path in [*tables, f"{RESULTS}/figures"] if Path(path).exists()]
     command = ["snakemake", "--report", "report.html"]
@@ -122,4 +126,4 @@ def where_results_are():
     if workflow.config_settings.config:
         command.append("--config")
         command += [f"{key}={value}" for key, value in workflow.config_settings.config.items()]
-    return f"Results: {', '.join(made) or RESULTS}. All in one page: {shlex.join(command)}"
+    return f"Results: {', '.join(made) or RESULTS}. To see all on one page: {shlex.join(command)}"

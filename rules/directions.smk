@@ -1,4 +1,4 @@
-"""The directions in the residual stream, and the tokens that they speak for."""
+"""Directions in the residual stream, and the tokens that they promote."""
 
 LOGIT_LENSES = expand(
     f"{RESULTS}/logit_lens/{{model}}/{{direction}}.{{extension}}",

@@ -1,8 +1,8 @@
-"""What the rules of the figures share: a figure's files, its place in the report, its program."""
+"""Helpers for the rules of figures: a figure's files, its place in the report, its program."""
 
 
 def figure_files(figure, caption=None):
-    """The four files of a figure; the page goes into the report, under its model."""
+    """Return the four files of a figure; the page goes into the report, under its model."""
     stem = f"{RESULTS}/figures/{{model}}/{figure}"
     page = report(
         f"{stem}.html",
@@ -15,12 +15,12 @@ def figure_files(figure, caption=None):
 
 
 def stem_of(wildcards, output):
-    """Path of a figure's files less their endings."""
+    """Return the path of a figure's files without their endings."""
     return str(Path(output.json).with_suffix(""))
 
 
 def drawn_by(program, **settings):
-    """Params of a figure: the program that draws it, its settings as options, its code's digest."""
+    """Return the params of a figure: its program, settings as options, and code digest."""
     return {
         "program": program,
         "settings": write_options(settings),

@@ -1,4 +1,4 @@
-"""Evaluation: scores, the table of all interventions, their tests, and the models side by side."""
+"""Evaluation: scores, the table of interventions, their tests, the comparison of models."""
 
 TABLES = expand(
     f"{RESULTS}/tables/{{table}}.{{extension}}",
@@ -90,7 +90,7 @@ rule compare_interventions:
     input:
         scores=SCORES,
         perplexities=PERPLEXITIES,
-        interventions=f"{RESULTS}/interventions.csv",
+        table=f"{RESULTS}/tables/{{model}}.csv",
     output:
         csv=f"{RESULTS}/tables/{{model}}.tests.csv",
         markdown=f"{RESULTS}/tables/{{model}}.tests.md",
@@ -110,7 +110,7 @@ rule compare_interventions:
         code=code_of("evaluation/compare_interventions"),
     shell:
         "python {resources.scripts}/evaluation/compare_interventions.py --results {params.results}"
-        " --model {wildcards.model} --interventions {input.interventions}"
+        " --model {wildcards.model} --table {input.table}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
         " --csv {output.csv} --markdown {output.markdown} 2> {log}"
 
@@ -160,6 +160,12 @@ rule predict_toxicity:
                 name for name in STUDY.interventions if STUDY.direction(name) == DIRECTION
             ],
         ),
+        scores=expand(
+            f"{RESULTS}/scores/{{{{model}}}}/{{intervention}}.parquet",
+            intervention=[
+                name for name in STUDY.interventions if STUDY.direction(name) == DIRECTION
+            ],
+        ),
         contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
         direction=f"{RESULTS}/directions/{{model}}/{DIRECTION}.safetensors",
     output:
@@ -180,7 +186,7 @@ rule predict_toxicity:
         code=code_of("evaluation/predict_toxicity"),
     shell:
         "python {resources.scripts}/evaluation/predict_toxicity.py --table {input.table}"
-        " --plans {input.plans}"
+        " --plans {input.plans} --scores {input.scores}"
         " --contributions {input.contributions} --checkpoint-pre {input.checkpoint}"
         " --direction {input.direction} --resamples {params.resamples} --level {params.level}"
         " --seed {params.seed} --output {output.rows} --correlations {output.correlations} 2> {log}"

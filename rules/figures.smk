@@ -1,4 +1,4 @@
-"""The figures. 1a to 5b are the first paper's, 6 to 17 are not; one program a kind of figure."""
+"""The figures: 1a to 5b are those of the paper's first version, 6 to 17 are new."""
 
 ABLATED = STUDY.drawn_ablation
 CONTRIBUTIONS_TABLE = f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet"
@@ -37,7 +37,7 @@ FIGURES = expand(
 ) + expand(f"{RESULTS}/figures/comparison/16_models.{{extension}}", extension=FIGURE_EXTENSIONS)
 
 
-# How every figure is drawn. It has no output: only the rules that use it are run.
+# The base of all figures' rules. It has no output and never runs itself.
 rule draw_figure:
     log:
         log_path("draw_figure"),
@@ -72,7 +72,7 @@ use rule draw_figure as draw_layer_projections with:
 
 use rule draw_figure as draw_cumulative_reduction with:
     input:
-        contributions=CONTRIBUTIONS_TABLE,
+        curve=f"{RESULTS}/net_curve/{{model}}/{DIRECTION}.csv",
     output:
         **figure_files("1b_cumulative_reduction"),
     log:
@@ -135,6 +135,7 @@ use rule draw_figure as draw_projection_shifts with:
 
 use rule draw_figure as draw_layer_reduction with:
     input:
+        layer_groups=f"{RESULTS}/layer_groups/{{model}}/{DIRECTION}.csv",
         contributions=CONTRIBUTIONS_TABLE,
     output:
         **figure_files("3_layer_reduction"),

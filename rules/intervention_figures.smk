@@ -1,4 +1,4 @@
-"""The figures of what interventions do: 6, 9, 11, 12 and 16. The base rule is in figures.smk."""
+"""Figures of interventions: 6, 9, 11, 12 and 16. Their base rule is in figures.smk."""
 
 
 use rule draw_figure as draw_tradeoff with:

@@ -1,4 +1,4 @@
-"""Interventions: a plan a row of the tables, and what the model does under it."""
+"""Interventions: one plan per row of the tables, and the model's texts under it."""
 
 
 rule list_interventions:
@@ -47,6 +47,7 @@ rule write_plan:
 rule run_intervention:
     input:
         unpack(run_files),
+        unpack(pair_files),
         unpack(checkpoint_to_run),
         plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
         challenge=f"{DATA}/challenge_prompts.jsonl",
@@ -72,13 +73,13 @@ rule run_intervention:
         source_positions=source_positions,
         files=run_files_as_options,
         window=config["perplexity"]["window"],
-        perplexity_positions=config["perplexity"]["positions"],
+        perplexity_positions=perplexity_positions,
         dtype=setting("models", "{model}", "dtype"),
         attention=setting("models", "{model}", "attention"),
         code=code_of("interventions/run_intervention"),
     shell:
         "python {resources.scripts}/interventions/run_intervention.py"
-        " --checkpoint {input.checkpoint}"
+        " --checkpoint {input.checkpoint} --pair {input.pair} --tokenizer {input.tokenizer}"
         " --plan {input.plan} --challenge-prompts {input.challenge}"
         " --reference-sentences {input.references} --tokens {params.tokens}"
         " --generation-positions {params.generation_positions} --perplexity-text {input.text}"
@@ -97,6 +98,7 @@ for shard in range(1, SHARDS + 1):
         name:
             name_of_shard("capture_under_plan", shard)
         input:
+            unpack(pair_files),
             checkpoint=ancient(f"{RESULTS}/checkpoints/{{model}}/pre"),
             source=f"{RESULTS}/checkpoints/{{model}}/pre.source.json",
             plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
@@ -118,14 +120,14 @@ for shard in range(1, SHARDS + 1):
             model="{model}",
             tokens=config["generation"]["tokens"],
             positions=config["activations"]["positions"],
-            plan_positions=config["generation"]["positions"],
+            plan_positions=generation_positions,
             dtype=setting("models", "{model}", "dtype"),
             attention=setting("models", "{model}", "attention"),
             pieces=PIECES,
             code=code_of("interventions/capture_under_plan"),
         shell:
             "python {resources.scripts}/interventions/capture_under_plan.py"
-            " --checkpoint {input.checkpoint}"
+            " --checkpoint {input.checkpoint} --pair {input.pair} --tokenizer {input.tokenizer}"
             " --source {input.source} --name {params.model} --prompts {input.prompts}"
             " --tokens {params.tokens} --positions {params.positions}"
             " --plan {input.plan} --plan-positions {params.plan_positions}"

@@ -1,9 +1,9 @@
-"""What a job reads, where that depends on the study: functions of its wildcards."""
+"""Inputs and options of jobs that depend on the study: functions of the job's wildcards."""
 
 SOURCES = [
     *expand(f"{DATA}/{{dataset}}.source.json", dataset=STUDY.needed_data),
     *expand(f"{RESULTS}/checkpoints/{{model}}/{{stage}}.source.json", model=MODELS, stage=STAGES),
-    # The source of a merged checkpoint does not say where its adapter is from.
+    # A merged checkpoint's own source file does not name the adapter's origin.
     *expand(
         f"{FETCHED}/{{entry}}.source.json",
         entry=[
@@ -13,11 +13,11 @@ SOURCES = [
 ]
 
 
-# What a user brings: data, checkpoints, classifiers, directions.
+# Files that a user brings: data, checkpoints, classifiers, directions.
 
 
 def is_made(path):
-    """Whether the workflow makes a path that a study names."""
+    """Return whether the workflow itself makes a path."""
     return path.startswith(f"{RESULTS}/")
 
 
@@ -34,27 +34,27 @@ def given_folder_files(name, path):
 
 
 def given_path(entry):
-    """Path of what a study brings: its own, or that of the folder fetched from the hub."""
+    """Return the path of a study's entry: its own, or that of the folder fetched from the hub."""
     return f"{FETCHED}/{entry}" if entry in STUDY.on_hub else STUDY.entries[entry]["path"]
 
 
 def path_of_data(wildcards):
-    """A data set's files."""
+    """Return a data set's files."""
     return [local(path) for path in STUDY.data_paths(wildcards.dataset)]
 
 
 def path_of_direction(wildcards):
-    """A direction's file, as the user has it."""
+    """Return the user's file of a direction."""
     return local(config["directions"][wildcards.direction]["path"])
 
 
 def entry_of_checkpoint(wildcards):
-    """A checkpoint's key in the study."""
+    """Return a checkpoint's key in the study."""
     return ".".join(["models", *Path(wildcards.checkpoint).parts])
 
 
 def given_checkpoint(wildcards):
-    """The files of a checkpoint that the study brings, and its source file if it is fetched."""
+    """Return a given checkpoint's files, and its source file if it is fetched."""
     entry = entry_of_checkpoint(wildcards)
     if entry in STUDY.on_hub:
         path = given_path(entry)
@@ -63,52 +63,52 @@ def given_checkpoint(wildcards):
 
 
 def given_folder(wildcards, input):
-    """The folder of a checkpoint that the study brings."""
+    """Return a given checkpoint's folder."""
     path = given_path(entry_of_checkpoint(wildcards))
     return input.folder if is_made(path) else path
 
 
 def given_checkpoint_options(wildcards, input):
-    """Command-line options that say where a checkpoint is that the study brings."""
+    """Write the command-line options for a given checkpoint's folder and source file."""
     source = {"fetched": input.fetched} if "fetched" in input.keys() else {}
     return write_options({"path": given_folder(wildcards, input), **source})
 
 
 def adapter_files(wildcards):
-    """The files of the adapter that makes a model's second checkpoint."""
+    """Return the files of the adapter for a model's second checkpoint."""
     return given_folder_files("adapter", given_path(f"models.{wildcards.model}.post"))
 
 
 def adapter_folder(wildcards, input):
-    """The folder of that adapter."""
+    """Return the folder of the adapter for a model's second checkpoint."""
     path = given_path(f"models.{wildcards.model}.post")
     return input.adapter if is_made(path) else path
 
 
 def state_dict(wildcards):
-    """The file of a state dict, as the user has it."""
+    """Return the user's file of a state dict."""
     return local(STUDY.checkpoint(wildcards.checkpoint)["path"])
 
 
 def architecture_of(wildcards):
-    """The checkpoint whose architecture and tokenizer a state dict belongs to."""
+    """Return the checkpoint with the architecture and tokenizer of a state dict."""
     own = f"{RESULTS}/checkpoints/{Path(wildcards.checkpoint).parent}/pre"
     return STUDY.checkpoint(wildcards.checkpoint).get("like", own)
 
 
 def architecture_files(wildcards):
-    """The files of that checkpoint."""
+    """Return the files of the checkpoint with a state dict's architecture."""
     return given_folder_files("like", architecture_of(wildcards))
 
 
 def architecture_folder(wildcards, input):
-    """The folder of that checkpoint."""
+    """Return the folder of the checkpoint with a state dict's architecture."""
     path = architecture_of(wildcards)
     return input.like if is_made(path) else path
 
 
 def scorer_files(wildcards):
-    """What the scorer reads besides the continuations."""
+    """Return the scorer's input files, besides the continuations."""
     kind = config["scorer"]["kind"]
     if kind == "lexicon":
         return {"lexicon": f"{DATA}/lexicon.jsonl"}
@@ -118,7 +118,7 @@ def scorer_files(wildcards):
 
 
 def scorer_files_as_options(wildcards, input):
-    """These files, and the continuations, as command-line options."""
+    """Write the scorer's files and the continuations as command-line options."""
     files = {"continuations": input.continuations}
     if "lexicon" in input.keys():
         files["lexicon"] = input.lexicon
@@ -128,31 +128,31 @@ def scorer_files_as_options(wildcards, input):
     return write_options(files)
 
 
-# Options of programs that depend on the wildcards.
+# Command-line options that depend on the wildcards.
 
 
 def rows_of_data(wildcards):
-    """Rows of a synthetic data set; 0 where it has a size of its own."""
+    """Return the number of rows of a synthetic data set; 0 if its size is fixed."""
     return config["data"][wildcards.dataset].get("rows", 0)
 
 
 def pin_of_entry(wildcards):
-    """Command-line options that pin what is fetched from the hub."""
+    """Write the command-line options that name a fetched entry and its commit."""
     return fetch_options(STUDY, wildcards.entry)
 
 
 def paths_as_options(wildcards):
-    """A data set's files as the option of import_data.py."""
+    """Write a data set's files as an option of import_data.py."""
     return write_options({"paths": STUDY.data_paths(wildcards.dataset)})
 
 
 def fetched_paths_as_options(wildcards, input):
-    """The pattern of a fetched data set's files as the option of import_data.py."""
+    """Write the pattern of a fetched data set's files as an option of import_data.py."""
     return write_options({"paths": f"{input.files}/{config['data'][wildcards.dataset]['files']}"})
 
 
 def selection_of_data(wildcards):
-    """Command-line options that say which rows of a data set to take."""
+    """Write the command-line options that select a data set's rows."""
     return selection_options(STUDY, wildcards.dataset)
 
 
@@ -170,26 +170,38 @@ def running_of_scorer(wildcards):
 
 
 def plan_of_intervention(wildcards):
-    """Command-line options that describe an intervention's plan."""
+    """Write the command-line options that describe an intervention's plan."""
     return plan_options(STUDY, wildcards.intervention)
 
 
 # Directions, captures and interventions.
 
 
+def pair_files(wildcards):
+    """What was found of a model's pair, and the first checkpoint, whose tokenizer reads for both.
+
+    A second checkpoint that is tuned here has all files of the first but its weights, so tuning it
+    otherwise changes nothing of what the pair says, and reruns nothing of the first one's.
+    """
+    folder = f"{RESULTS}/checkpoints/{wildcards.model}"
+    tuned_here = STUDY.checkpoint(f"{wildcards.model}/post")["kind"] in ("dpo", "sft")
+    pair = f"{folder}/pair.json"
+    return {"pair": ancient(pair) if tuned_here else pair, "tokenizer": ancient(f"{folder}/pre")}
+
+
 def direction_to_decompose(wildcards):
-    """The direction near which a subspace's value vectors lie."""
+    """Return the file of the direction that an SVD direction is made from."""
     direction = config["directions"][wildcards.direction]["from"]
     return f"{RESULTS}/directions/{wildcards.model}/{direction}.safetensors"
 
 
 def name_of_shard(rule_name, shard):
-    """Name of the rule that captures one shard's pieces."""
+    """Return the name of the rule that captures one shard's pieces."""
     return rule_name if SHARDS == 1 else f"{rule_name}_{shard}_of_{SHARDS}"
 
 
 def pieces_of(shard, capture):
-    """The files, by name, of the pieces that fall to a shard; gone once they are gathered."""
+    """Return the files of a shard's pieces, by name; Snakemake deletes them once gathered."""
     return {
         f"piece_{piece + 1}": temp(
             f"{RESULTS}/activations/{{model}}/{capture}.piece-{piece + 1}.h5"
@@ -199,7 +211,7 @@ def pieces_of(shard, capture):
 
 
 def plan_files(wildcards):
-    """What an intervention's plan is chosen from."""
+    """Return the input files of an intervention's plan."""
     row = STUDY.interventions[wildcards.intervention]
     if row["kind"] == "steer":
         return folder("checkpoint", f"{RESULTS}/checkpoints/{wildcards.model}/pre")
@@ -210,13 +222,13 @@ def plan_files(wildcards):
 
 
 def checkpoint_to_run(wildcards):
-    """The checkpoint that an intervention runs on."""
+    """Return the checkpoint that an intervention runs on."""
     stage = STUDY.stage(wildcards.intervention)
     return folder("checkpoint", f"{RESULTS}/checkpoints/{wildcards.model}/{stage}")
 
 
 def run_files(wildcards):
-    """What running some interventions reads besides checkpoint, plan and texts."""
+    """Return an intervention's input files, besides checkpoint, plan and texts."""
     name, model = wildcards.intervention, wildcards.model
     row, files = STUDY.interventions[name], {}
     if runs_with_direction(row):
@@ -228,13 +240,13 @@ def run_files(wildcards):
 
 
 def run_files_as_options(wildcards, input):
-    """These files as command-line options."""
+    """Write the files of `run_files` as command-line options."""
     names = [name for name in run_files(wildcards) if not name.endswith("_content")]
     return write_options({name: input[name] for name in names})
 
 
 def source_positions(wildcards):
-    """Where a patch that takes activations prompt by prompt reads them, as an option."""
+    """Write the option for the positions where a prompt-specific patch reads activations."""
     row = STUDY.interventions[wildcards.intervention]
     if source_stage(row) is None:
         return ""
@@ -242,6 +254,12 @@ def source_positions(wildcards):
 
 
 def generation_positions(wildcards):
-    """Where an intervention acts in each forward pass of generation; steering may say so itself."""
+    """Where an intervention acts in each forward pass of generation."""
     row = STUDY.interventions[wildcards.intervention]
     return row.get("positions", config["generation"]["positions"])
+
+
+def perplexity_positions(wildcards):
+    """Where an intervention acts in each window of the text for perplexity."""
+    row = STUDY.interventions[wildcards.intervention]
+    return positions_in_perplexity(row, config["perplexity"]["positions"])

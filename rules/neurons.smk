@@ -1,4 +1,4 @@
-"""What each neuron contributed to the change along a direction, and what the groups did."""
+"""Contributions of neurons to the change along a direction, and their sums by group."""
 
 CONTRIBUTIONS = [
     f"{RESULTS}/{table}"
@@ -45,7 +45,8 @@ rule summarise_groups:
         activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
         activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
     output:
-        f"{RESULTS}/groups/{{model}}/{{direction}}.csv",
+        groups=f"{RESULTS}/groups/{{model}}/{{direction}}.csv",
+        layers=f"{RESULTS}/layer_groups/{{model}}/{{direction}}.csv",
     log:
         log_path("summarise_groups", "{model}", "{direction}"),
     benchmark:
@@ -55,6 +56,7 @@ rule summarise_groups:
     resources:
         scripts=SCRIPTS,
     params:
+        definition=config["groups"]["definition"],
         resamples=config["bootstrap"]["resamples"],
         level=config["bootstrap"]["level"],
         seed=SEED,
@@ -64,7 +66,8 @@ rule summarise_groups:
         " --contributions {input.contributions}"
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
-        " --output {output} 2> {log}"
+        " --definition {params.definition} --output {output.groups} --layers {output.layers}"
+        " 2> {log}"
 
 
 rule decompose_reductions:

@@ -2,29 +2,29 @@
 
 GPUS = visible_gpus() if config["compute"]["device"] != "cpu" else 0
 
-# What the machine has, unless the user says so: a job takes a free GPU of its own.
+# By default jobs share the GPUs of this machine, and each takes free ones.
 if GPUS and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS)
 
 
 def gpus_of(count):
-    """GPUs to ask Snakemake for: none on a machine without one."""
+    """Return the number of GPUs to request: 0 on a machine without GPUs."""
     return count if GPUS or config["compute"]["device"] == "cuda" else 0
 
 
 def gpus_of_model(wildcards):
-    """GPUs that the job's model is spread over, or none on a machine without one."""
+    """Return the number of GPUs for the job's model: 0 on a machine without GPUs."""
     return gpus_of(config["models"][wildcards.model]["gpus"])
 
 
 def models_mb(input):
-    """Size of the checkpoints that a job holds at once: its own, and a second one if it has one."""
+    """Return the size in MB of the checkpoints that a job loads: one, or two if it needs both."""
     names = ("checkpoint", "checkpoint_post", "source_checkpoint")
     return sum(checkpoint_mb(input.get(name)) for name in names if input.get(name))
 
 
 def model_resources(minutes):
-    """Resources of jobs that run a model; minutes: without what a large model takes besides."""
+    """Return the resources of jobs that run a model; minutes: the time for a tiny model."""
 
     def mem_mb(wildcards, input):
         return 2000 + 3 * models_mb(input)
@@ -34,7 +34,7 @@ def model_resources(minutes):
 
     return {
         "gpu": gpus_of_model,
-        # Not `gpus`: Slurm's plugin takes that for a request, which a job on the CPU must not make.
+        # Not called `gpus`: Slurm's plugin would request GPUs for it, even for jobs on the CPU.
         "model_gpus": setting("models", "{model}", "gpus"),
         "mem_mb": mem_mb,
         "runtime": runtime,
@@ -44,7 +44,7 @@ def model_resources(minutes):
 
 
 def training_resources():
-    """Resources of jobs that tune a model, on one GPU; weights and optimiser in float32."""
+    """Return the resources of jobs that tune a model in float32 on one GPU."""
 
     def mem_mb(wildcards, input):
         return 4000 + 10 * checkpoint_mb(input.checkpoint)
@@ -61,20 +61,20 @@ def training_resources():
 
 
 def linking_mb(wildcards, input):
-    """Memory to link a checkpoint: only old weights are read, to be converted."""
+    """Return the memory to link a checkpoint; old weights are read and converted."""
     return 1000 + 3 * old_weights_mb(given_folder(wildcards, input))
 
 
 def merging_mb(wildcards, input):
-    """Memory to merge an adapter, in float32."""
+    """Return the memory to merge an adapter in float32."""
     return 2000 + 5 * checkpoint_mb(input.checkpoint)
 
 
 def state_dict_mb(wildcards, input):
-    """Memory to read a state dict and build its model."""
+    """Return the memory to read a state dict and build its model."""
     return 2000 + 3 * Path(input.path).stat().st_size // 1_000_000
 
 
 def value_vectors_mb(wildcards, input):
-    """Memory for a few layers of value vectors, in float64."""
+    """Return the memory for a few layers of value vectors in float64."""
     return 2000 + checkpoint_mb(input.checkpoint_pre) // 5

@@ -1,4 +1,4 @@
-"""The data that a study reads: made in the synthetic language, or from disk or a hub, checked."""
+"""Data sets of a study: made in the synthetic language, or imported from disk or a hub."""
 
 
 rule write_synthetic_data:

@@ -16,7 +16,7 @@ from dpo_neurons.checkpoints.word_tokenizer import build_tokenizer
 from dpo_neurons.models.architectures import ARCHITECTURES
 from dpo_neurons.models.loading import load_model, load_tokenizer
 
-# On a busy machine, slow is not wrong.
+# A slow run on a busy machine is not an error.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
@@ -27,13 +27,13 @@ DISTINCT = [
 ]
 """The first architecture of each distinct row of the table."""
 FAST = ("gpt2", "gemma2")
-"""Those that `make test-fast` runs on: without a gate and with one, a norm after the MLP."""
+"""The architectures of `make test-fast`: without a gate; with a gate and a norm after the MLP."""
 STUDIES = {"finished_study", "own_study", "brought", "real", "results", "commands"}
 """Fixtures that run a whole study."""
 
 
 class Checkpoints(dict[tuple[str, str], Path]):
-    """Directory of each (architecture, stage), made when first asked for.
+    """Directory of each (architecture, stage), made at the first access.
 
     Stages are pre, post and other, a third, unrelated checkpoint.
     """
@@ -65,7 +65,7 @@ def checkpoints(tmp_path_factory) -> Checkpoints:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that takes `architecture` on each distinct one, or with its marker on all."""
+    """Parametrise `architecture`: distinct rows of the table, or all with the marker."""
     own = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
     if "architecture" in metafunc.fixturenames and not any("architecture" in name for name in own):
         every = metafunc.definition.get_closest_marker("every_architecture")
@@ -76,7 +76,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what runs a whole study, or waits for one."""
+    """Mark tests as slow that run a whole study, or wait for one."""
     for item in items:
         if STUDIES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
@@ -111,5 +111,5 @@ def gpt2(loaded) -> PreTrainedModel:
 
 @pytest.fixture
 def tokenizer(checkpoints) -> PreTrainedTokenizerBase:
-    """The word-level tokenizer, fresh for each test, for it can be changed."""
+    """The word-level tokenizer; a new one for each test, because tests may change it."""
     return load_tokenizer(checkpoints["gpt2", "pre"])

@@ -1,4 +1,4 @@
-"""Activation caches: means, precision, and what they refuse."""
+"""Activation caches: means, precision, and errors."""
 
 import logging
 import random as py_random
@@ -19,7 +19,7 @@ random = np.random.default_rng(2)
 COUNTS = np.array([4, 1, 0, 3, 2])
 MASK = np.arange(N_TOKENS) < COUNTS[:, None]
 TOKENS = random.integers(100, size=(N_PROMPTS, N_TOKENS))
-# Activations of every position; what is not counted is zero.
+# Activations of every position; uncounted positions are zero.
 POSITIONS = random.normal(size=(N_LAYERS, N_PROMPTS, N_TOKENS, D_MLP)) * MASK[..., None]
 OUTPUTS = random.normal(size=(N_LAYERS, N_PROMPTS, N_TOKENS, D_MODEL)) * MASK[..., None]
 STREAMS = random.normal(size=(N_LAYERS, N_PROMPTS, N_TOKENS, D_MODEL)) * MASK[..., None]
@@ -88,7 +88,7 @@ def test_sums_do_not_lose_small_prompts_behind_large_ones(tmp_path):
 def test_numbers_that_are_none_are_refused_naming_layer_and_prompt(tmp_path, value):
     sums = POSITIONS.sum(axis=2).astype(np.float32)
     sums[1, 3, 2] = value
-    with pytest.raises(InputError, match="layer 1 are NaN or infinite for prompt 3"):
+    with pytest.raises(InputError, match="layer 1 is NaN or infinite for prompt 3"):
         write(tmp_path / "a.h5", sums)
     assert list(tmp_path.iterdir()) == []
 
@@ -96,7 +96,7 @@ def test_numbers_that_are_none_are_refused_naming_layer_and_prompt(tmp_path, val
 def test_a_residual_stream_that_is_no_number_is_refused_too(tmp_path):
     residuals = STREAMS.sum(axis=2).astype(np.float32)
     residuals[0, 4, 5] = np.inf
-    with pytest.raises(InputError, match="resid_post of layer 0 are NaN or infinite for prompt 4"):
+    with pytest.raises(InputError, match="resid_post of layer 0 is NaN or infinite for prompt 4"):
         write(tmp_path / "a.h5", residuals=residuals)
     assert list(tmp_path.iterdir()) == []
 
@@ -127,11 +127,11 @@ def test_means_beyond_float16_are_clipped_per_prompt_but_not_in_the_mean(tmp_pat
     with caplog.at_level(logging.WARNING), open_cache(write(tmp_path / "a.h5", sums)) as cache:
         assert cache["mlp_post"][0, 0, 0] == -cache["mlp_post"][0, 1, 1] == FLOAT16_MAX
         assert cache["mlp_post_mean"][0, 0] == -cache["mlp_post_mean"][1, 1] == 4e5
-    assert "mlp_post: 2 means exceed float16" in caplog.text
+    assert "mlp_post: 2 means are too large for float16" in caplog.text
 
 
 def test_prompts_that_all_end_at_once_are_refused(tmp_path):
-    with pytest.raises(InputError, match="ended every prompt at once"):
+    with pytest.raises(InputError, match="generated no token after any prompt"):
         write(tmp_path / "a.h5", counts=np.zeros(N_PROMPTS, int))
     assert list(tmp_path.iterdir()) == []
 
@@ -180,7 +180,7 @@ def everything_in(path):
 
 
 def test_a_bit_that_is_flipped_anywhere_is_named_or_changes_nothing(tmp_path):
-    # HDF5 has no checksums unless it is asked for them, and hangs on some damage without.
+    # Without checksums, which are optional, HDF5 hangs on some damage.
     path = write(tmp_path / "a.h5")
     whole, undamaged, named = path.read_bytes(), everything_in(path), 0
     draw = py_random.Random(8)

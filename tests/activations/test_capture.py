@@ -1,4 +1,4 @@
-"""Activations read during generation, against one pass a prompt without padding."""
+"""Activations read during generation, compared with one unpadded pass per prompt."""
 
 from itertools import permutations, product
 
@@ -61,7 +61,7 @@ def final_norm(model):
 def test_the_residual_stream_is_that_after_each_block(
     checkpoints, architecture, tokenizer, positions
 ):
-    # A model of its own: asking transformers for hidden states leaves hooks in it.
+    # A separate model, because output_hidden_states leaves hooks in it.
     model = load_model(checkpoints[architecture, "pre"], "float32", "cpu")
     for n_tokens, batch_size in ((1, 16), (4, 2)):
         with ActivationCapture(model, positions) as capture:
@@ -99,7 +99,7 @@ def test_blocks_that_return_a_tuple_are_read_too(gpt2, tokenizer):
 
 @pytest.fixture
 def ending(model, tokenizer, monkeypatch):
-    """A model that ends the sequence of one prompt in the middle and of another at once."""
+    """A model that ends one prompt's text in the middle, and another's at once."""
     written = [continue_alone(model, tokenizer, one, N_TOKENS)[1] for one in PROMPTS]
     ends = next(
         [late, other[0]]

@@ -1,4 +1,4 @@
-"""A second model's neurons on what a first one reads, against one pass a prompt by hand."""
+"""Activations of a second model on a first one's inputs, compared with passes by hand."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ N_TOKENS = 4
 
 
 def captured(model, other, tokenizer, positions, batch_size):
-    """Counts, crossed sums and sums on the same text, all with prompts on the first axis."""
+    """Counts, crossed sums and sums on the same text; the first axis is prompts."""
     parts = []
     with CrossedCapture(model, other, positions) as capture:
         for batch in generate_greedily(model, tokenizer, PROMPTS, N_TOKENS, batch_size, capture):
@@ -34,7 +34,7 @@ def captured(model, other, tokenizer, positions, batch_size):
 
 
 def by_hand(model, other, tokenizer, positions):
-    """The same three, from unpadded passes and the MLPs' algebra."""
+    """The same three results, from unpadded passes and the MLPs' algebra."""
     ends = set(end_tokens(model))
     parts = []
     for prompt in PROMPTS:
@@ -118,5 +118,5 @@ def test_hooks_are_gone_even_if_the_block_or_the_reading_fails(loaded, tokenizer
 
 @pytest.mark.parametrize("architecture", ["gpt2", "opt"])
 def test_checkpoints_of_two_architectures_are_refused(loaded, architecture):
-    with pytest.raises(InputError, match=r"not of one architecture.*models\.….post"):
+    with pytest.raises(InputError, match=r"differ in architecture.*models\.….post"):
         CrossedCapture(loaded("llama"), loaded(architecture), "generated")

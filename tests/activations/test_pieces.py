@@ -1,4 +1,4 @@
-"""Pieces: how prompts are cut, and that they gather to the same cache however they are shared."""
+"""Pieces: cuts of the prompts, and the same gathered cache for any number of shards."""
 
 import capture_activations
 import capture_crossed_activations
@@ -12,8 +12,9 @@ from support.tiny_models import PROMPTS
 
 from dpo_neurons.activations import pieces as activation_pieces
 from dpo_neurons.activations.cache import CROSSED_DATASETS, DATASETS, gather_pieces
-from dpo_neurons.activations.pieces import WORTH_A_PIECE, cut_into_pieces, new_piece
+from dpo_neurons.activations.pieces import WORTH_A_PIECE, cut_into_pieces, write_piece
 from dpo_neurons.activations.shards import pieces_of_shard
+from dpo_neurons.checkpoints.pair import examine_pair, format_pair
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.hdf5 import read_attributes
 from dpo_neurons.files.jsonl import write_jsonl
@@ -47,16 +48,19 @@ def test_every_piece_falls_to_one_shard(pieces, shards):
 
 @pytest.fixture
 def study(checkpoints, tmp_path):
-    """Folder with prompts and sources, and the arguments that both programs take."""
+    """Folder with prompts and sources, and the arguments of both programs."""
     write_jsonl(tmp_path / "prompts.jsonl", [{"prompt": prompt} for prompt in PROMPTS])
     (tmp_path / "source.json").write_text('{"kind": "made", "revision": "r"}', encoding="utf-8")
+    pair = examine_pair(checkpoints["gpt2", "pre"], checkpoints["gpt2", "other"])
+    (tmp_path / "pair.json").write_text(format_pair(pair), encoding="utf-8")
     source, model = tmp_path / "source.json", checkpoints["gpt2", "pre"]
     common = {
+        "--pair": tmp_path / "pair.json",
         "--name": "toy", "--prompts": tmp_path / "prompts.jsonl", "--tokens": 4,
         "--positions": "generated", "--dtype": "float32", "--attention": "default",
         "--batch-size": 2, "--device": "cpu", "--threads": 1, "--pieces": PIECES,
     }  # fmt: skip
-    one = {"--checkpoint": model, "--source": source, **common}
+    one = {"--checkpoint": model, "--tokenizer": model, "--source": source, **common}
     two = {
         "--checkpoint-pre": model, "--checkpoint-post": checkpoints["gpt2", "other"],
         "--source-pre": source, "--source-post": source, **common,
@@ -96,13 +100,13 @@ def test_the_number_of_shards_changes_no_number(study, monkeypatch, program, dat
 
 
 def write_pieces(folder, indices, **changes):
-    """Pieces of made-up prompts, prompt i being of i + 1 tokens that all activate as i does."""
+    """Pieces of made-up prompts: prompt i has i + 1 tokens, all with activation i."""
     paths = []
     for number, index in enumerate(indices):
         paths.append(folder / f"a.piece-{number}.h5")
         attributes = {"model": "m", "revision": "r", "versions": "1"}
         attributes |= changes.get(f"piece_{number}", {})
-        with new_piece(paths[-1], index, 5, attributes) as p:
+        with write_piece(paths[-1], index, 5, attributes) as p:
             for start in range(0, len(index), 2):
                 prompts = np.array(index[start : start + 2])
                 mask = np.arange(5) < prompts[:, None] + 1
@@ -137,7 +141,7 @@ def test_rows_are_gathered_in_the_order_of_the_prompts(tmp_path, indices):
 
 @pytest.mark.parametrize("indices", [[[0, 1], [1, 2]], [[0, 1], [3]], [[0, 2]]])
 def test_pieces_of_no_one_set_of_prompts_are_refused(tmp_path, indices):
-    with pytest.raises(InputError, match="not the pieces of one set of prompts; delete them"):
+    with pytest.raises(InputError, match="not of one set of prompts; delete them"):
         gather_pieces(write_pieces(tmp_path, indices), tmp_path / "a.h5")
     assert not (tmp_path / "a.h5").exists()
 

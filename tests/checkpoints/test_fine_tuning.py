@@ -1,4 +1,4 @@
-"""What both kinds of tuning share: settings, what is left as it was, what is refused."""
+"""Common parts of both kinds of tuning: settings, unchanged files, errors."""
 
 import copy
 from dataclasses import replace
@@ -97,7 +97,7 @@ def test_weights_that_are_not_finite_are_refused(trainable):
 
 
 class Trainer:
-    """Stands in for a trainer of trl's that left so many examples to train on."""
+    """A substitute for trl's trainer with a given number of examples."""
 
     def __init__(self, examples):
         self.train_dataset = [{}] * examples

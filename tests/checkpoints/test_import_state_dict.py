@@ -1,4 +1,4 @@
-"""The program that turns a .pt file into a checkpoint."""
+"""The program that converts a .pt file to a checkpoint."""
 
 import json
 import sys

@@ -1,5 +1,6 @@
 """Training from scratch: every architecture learns, reproducibly, in the shape asked for."""
 
+import numpy as np
 import pytest
 import torch
 from support.by_hand import hooks_left, state_of
@@ -30,10 +31,14 @@ def recipe(architecture, **changes):
 
 
 def trained(architecture, seed=1, **changes):
-    one = recipe(architecture, **changes)
-    torch.manual_seed(seed)
-    model = build_model(one, TOKENIZER)
-    return model, train_language_model(model, IDS, one, seed)
+    settings = recipe(architecture, **changes)
+    random = np.random.default_rng(seed)
+    model = build_model(settings, TOKENIZER, random)
+    return model, train_language_model(model, IDS, settings, random)
+
+
+def untrained(settings):
+    return build_model(settings, TOKENIZER, np.random.default_rng(1))
 
 
 @pytest.mark.parametrize("architecture", TRAINABLE_ARCHITECTURES)
@@ -48,7 +53,7 @@ def test_the_loss_falls_and_the_hooks_are_gone(architecture):
 
 @pytest.mark.parametrize("architecture", TRAINABLE_ARCHITECTURES)
 def test_the_shape_is_the_one_asked_for(architecture):
-    model = build_model(recipe(architecture, layers=3, width=24), TOKENIZER)
+    model = untrained(recipe(architecture, layers=3, width=24))
     layers = Layers.of(model)
     assert model.config.model_type == architecture
     assert (len(layers.blocks), layers.d_model, layers.d_mlp) == (3, 24, 96)
@@ -67,19 +72,29 @@ def test_the_same_seed_gives_the_same_weights_and_another_gives_others(architect
     assert any(not torch.equal(models[0][name], models[2][name]) for name in models[0])
 
 
+def test_matrices_are_drawn_with_the_configurations_spread_and_keys_with_three_times_that():
+    model = untrained(recipe("llama", width=64))
+    gate, down = (Layers.of(model).key_projections[0], Layers.of(model).down_projections[0])
+    spread = model.config.initializer_range
+    assert down.weight.dtype == torch.float64
+    assert down.weight.std().item() == pytest.approx(spread, rel=0.02)
+    assert gate.weight.std().item() == pytest.approx(3 * spread, rel=0.02)
+    first = np.random.default_rng(1).standard_normal((len(WORDS), 64)) * spread
+    assert np.array_equal(model.get_input_embeddings().weight.detach().numpy(), first)
+
+
 def test_gpt2_keeps_its_dropout_at_zero():
-    config = build_model(recipe("gpt2"), TOKENIZER).config
+    config = untrained(recipe("gpt2")).config
     assert config.resid_pdrop == config.embd_pdrop == config.attn_pdrop == 0
 
 
 def test_neurons_held_at_their_mean_carry_no_token():
-    torch.manual_seed(0)
-    one = recipe("llama", steps=1, neuron_dropout=1.0, batch_size=64)
-    model = build_model(one, TOKENIZER)
+    settings = recipe("llama", steps=1, neuron_dropout=1.0, batch_size=64)
+    model = untrained(settings)
     seen = []
     down = Layers.of(model).down_projections[0]
     handle = down.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
-    train_language_model(model, IDS, one, 1)
+    train_language_model(model, IDS, settings, np.random.default_rng(1))
     handle.remove()
     held = (seen[0] == seen[0][:, :1]).all(dim=1)  # (sequences, neurons)
     assert 0.3 < held.float().mean() < 0.7  # a share between 0 and 1 for each sequence
@@ -90,10 +105,10 @@ def test_neurons_held_at_their_mean_carry_no_token():
 
 @pytest.mark.parametrize("length", [0, 3, 8])
 def test_text_no_longer_than_a_window_is_refused(length):
-    one = recipe("gpt2")
+    settings, random = recipe("gpt2", steps=1), np.random.default_rng(1)
     with pytest.raises(InputError, match=f"training_text: {length} tokens .*sequence_length: 8"):
-        train_language_model(build_model(one, TOKENIZER), IDS[:length], one, 1)
-    train_language_model(build_model(one, TOKENIZER), IDS[:9], recipe("gpt2", steps=1), 1)
+        train_language_model(untrained(settings), IDS[:length], settings, random)
+    train_language_model(untrained(settings), IDS[:9], settings, random)
 
 
 def test_divergence_raises_an_input_error():

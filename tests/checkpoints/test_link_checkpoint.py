@@ -22,7 +22,7 @@ OLD = ["gpt2", "llama", "gpt_neox", "opt"]
 
 @pytest.fixture
 def link(tmp_path, monkeypatch):
-    """Run the program on a directory; returns where it links to and the source file's facts."""
+    """Run the program on a directory; return the link's target and the source file's facts."""
 
     def run(path, *options):
         output, source = tmp_path / "out" / "pre", tmp_path / "out" / "pre.source.json"
@@ -46,7 +46,7 @@ def with_config(checkpoint, **changes):
 
 
 def old_checkpoint(directory, architecture, tied, sharded, dtype=torch.float32):
-    """A checkpoint as from before safetensors; tied weights are in it twice, as they were then."""
+    """A checkpoint in the format before safetensors, which stores tied weights twice."""
     config = small_config(architecture)
     config.tie_word_embeddings = tied
     model = AutoModelForCausalLM.from_config(config, dtype=dtype)

@@ -1,5 +1,6 @@
 """Merging PEFT adapters: W + scale · B A, computed by hand, or refused in words."""
 
+import copy
 import json
 import pickle
 import shutil
@@ -7,9 +8,16 @@ import sys
 import warnings
 
 import merge_adapter as program_of_adapters
+import numpy as np
 import pytest
 import torch
-from peft import IA3Config, LoraConfig, PromptTuningConfig, get_peft_model
+from peft import (
+    IA3Config,
+    LoraConfig,
+    PromptTuningConfig,
+    TrainableTokensConfig,
+    get_peft_model,
+)
 from safetensors.torch import load_file, save_file
 from support.tiny_models import WORDS, randomise, small_config
 from transformers import AutoModelForCausalLM
@@ -19,6 +27,7 @@ from dpo_neurons.checkpoints.word_tokenizer import build_tokenizer
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.provenance import sha256_of
 from dpo_neurons.models.loading import load_trainable_model
+from dpo_neurons.models.unembedding import Unembedding
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 LLAMA = ["gate_proj", "up_proj", "down_proj", "q_proj", "v_proj"]
@@ -161,6 +170,79 @@ def test_a_tied_matrix_that_was_saved_whole_comes_apart(tied, tmp_path, program,
     with torch.no_grad():
         logits = load_trainable_model(output, "float32").eval()(IDS).logits
         torch.testing.assert_close(logits, adapted(IDS).logits, rtol=0, atol=1e-4)
+
+
+@pytest.fixture(params=[True, False], ids=["tied", "untied"])
+def base(request, tied, checkpoints):
+    """A Llama with its embedding as unembedding, and one with both."""
+    return tied if request.param else checkpoints["llama", "pre"]
+
+
+def adapter_on_resized(checkpoint, directory, config, rows):
+    """As `trained_adapter`, on a model whose vocabulary was resized first."""
+    torch.manual_seed(4)
+    model = load_trainable_model(checkpoint, "float32")
+    model.resize_token_embeddings(rows)
+    randomise(model.get_input_embeddings(), 0.3)
+    adapted = get_peft_model(model, config)
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                parameter.copy_(torch.randn_like(parameter) * 0.3)
+    adapted.save_pretrained(directory)
+    return adapted.eval()
+
+
+TOKENS = {
+    "none": lora(["q_proj"]),
+    "list": lora(["q_proj"], trainable_token_indices=[3, 9]),
+    "by name": lora(["q_proj"], trainable_token_indices={"embed_tokens": [3, 9]}),
+    "alone": TrainableTokensConfig(task_type="CAUSAL_LM", token_indices=[3, 9]),
+    "whole": lora(["q_proj"], modules_to_save=["embed_tokens", "lm_head"]),
+}
+
+
+REFUSED = {("tied", "list"), ("tied", "by name"), ("tied", "whole"), ("untied", "alone"),
+           ("untied", "whole")}  # fmt: skip
+"""On a resized vocabulary, peft saves these under names that it does not load again."""
+
+
+@pytest.mark.parametrize("rows", [40, 42, 39])
+@pytest.mark.parametrize("kind", TOKENS)
+def test_trained_tokens_and_resized_vocabularies_are_merged(
+    base, tmp_path, program, kind, rows, request
+):
+    ends = (
+        "tied" if .node.nodeid or "[tied-" in request.node.nodeid else "untied"
+    )
+    config = copy.deepcopy(TOKENS[kind])
+    if rows != 40 and (ends, kind) in REFUSED:
+        adapter_on_resized(base, tmp_path / "adapter", config, rows)
+        with pytest.raises(InputError, match="cannot be merged into the first checkpoint"):
+            program(base, tmp_path / "adapter", "float32")
+        return
+    if rows == 40:
+        adapted = trained_adapter(base, tmp_path / "adapter", config)
+    else:
+        adapted = adapter_on_resized(base, tmp_path / "adapter", config, rows)
+    output, _ = program(base, tmp_path / "adapter", "float32")
+    merged = load_trainable_model(output, "float32").eval()
+    with torch.no_grad():
+        expected = adapted(IDS).logits
+        assert expected.shape[-1] == rows
+        torch.testing.assert_close(merged(IDS).logits, expected, rtol=0, atol=1e-4)
+        before = load_trainable_model(base, "float32").eval()(IDS).logits[..., :39]
+    assert (expected[..., :39] - before).abs().max() > 0.01
+    head = merged.get_output_embeddings().weight.detach().numpy()
+    np.testing.assert_array_equal(Unembedding(output).rows(list(range(rows))), head)
+
+
+def test_one_resized_end_of_two_is_refused(llama, tmp_path):
+    checkpoint, _ = llama
+    adapter_on_resized(checkpoint, tmp_path / "one", lora(["q_proj"]), 42)
+    changed_weights(tmp_path / "one", lambda w: w.pop("base_model.model.lm_head.weight"))
+    with pytest.raises(InputError, match="one of embedding and unembedding with 42 rows"):
+        merge_adapter(load_trainable_model(checkpoint, "float32"), tmp_path / "one")
 
 
 @pytest.mark.parametrize("end", ["lm_head", "embed_tokens"])

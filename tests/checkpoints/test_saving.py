@@ -1,4 +1,4 @@
-"""Checkpoints that the workflow writes: what goes with the weights, and what stands for them."""
+"""Checkpoints that the workflow writes: their files and their source files."""
 
 import json
 import shutil

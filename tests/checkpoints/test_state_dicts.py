@@ -10,6 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from support.by_hand import forward
+from support.tiny_models import randomise, small_config
+from transformers import AutoModelForCausalLM
 
 from dpo_neurons.checkpoints.state_dicts import (
     build_model_from_state,
@@ -17,6 +19,8 @@ from dpo_neurons.checkpoints.state_dicts import (
     widest_format,
 )
 from dpo_neurons.errors import InputError
+from dpo_neurons.models.loading import load_model
+from dpo_neurons.models.unembedding import Unembedding
 
 IDS = [[3, 9, 14, 5]]
 ARCHITECTURES = ["gpt2", "llama", "gpt_neox", "opt"]
@@ -123,6 +127,30 @@ def test_weights_that_do_not_fit_are_refused_by_name(state, checkpoints, file, k
         imported(changed(state, kind), file, checkpoints["gpt2", "pre"])
     for word in (str(file), *words):
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("rows", [38, 43])
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_resized_vocabulary_is_taken_over(checkpoints, file, tmp_path, architecture, tied, rows):
+    config = small_config(architecture)
+    config.tie_word_embeddings = tied
+    trained = AutoModelForCausalLM.from_config(config).eval()
+    trained.resize_token_embeddings(rows)
+    randomise(trained, 0.3)
+    like = shutil.copytree(checkpoints[architecture, "pre"], tmp_path / "like")
+    settings = json.loads((like / "config.json").read_text())
+    (like / "config.json").write_text(json.dumps(settings | {"tie_word_embeddings": tied}))
+    model = imported(trained.state_dict(), file, like).eval()
+    assert model.config.vocab_size == rows
+    logits = forward(model, IDS)["logits"]
+    assert logits.shape[-1] == rows
+    assert torch.equal(logits, forward(trained, IDS)["logits"])
+    # As it is saved and loaded again, whether the two matrices are one or not.
+    model.save_pretrained(tmp_path / "saved")
+    again = load_model(tmp_path / "saved", "float32", "cpu")
+    assert torch.equal(forward(again, IDS)["logits"], logits)
+    assert Unembedding(tmp_path / "saved").vocabulary == rows
 
 
 def test_a_state_of_another_architecture_is_refused(state, checkpoints, file):

@@ -1,4 +1,4 @@
-"""Mean token vectors of words, against the head of the loaded model; and the program."""
+"""Mean token vectors of words, compared with the loaded model's head; the program."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""The program that brings a user's direction."""
+"""The program that imports a user's direction."""
 
 import sys
 import zlib

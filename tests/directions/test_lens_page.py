@@ -1,4 +1,4 @@
-"""The logit-lens table as Markdown and as a page: nothing in a token breaks either."""
+"""The logit-lens table as Markdown and as a page: no token breaks either."""
 
 from html.parser import HTMLParser
 
@@ -30,7 +30,7 @@ def table(directions=1, tokens=("'a'", "' b'")):
 
 
 class Cells(HTMLParser):
-    """Texts of the cells of a page's table, a list a row, tokens apart."""
+    """Texts of the cells of a page's table: one list per row, with separate tokens."""
 
     def __init__(self):
         super().__init__()

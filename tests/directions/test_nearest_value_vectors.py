@@ -1,9 +1,10 @@
-"""The value vectors closest to a direction, against sorting all cosines of the loaded model."""
+"""The value vectors closest to a direction, compared with sorting all cosines."""
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support.by_hand import written_vectors
 
 from dpo_neurons.directions.nearest_value_vectors import find_nearest_value_vectors
 from dpo_neurons.errors import InputError
@@ -14,10 +15,10 @@ DIRECTIONS = RANDOM / np.linalg.norm(RANDOM, axis=1, keepdims=True)
 
 
 def all_values(model):
-    """Layer, neuron and value vector of every neuron of a loaded model."""
+    """Layer, neuron and written vector of every neuron of a loaded model."""
     layers = Layers.of(model)
     for layer in range(len(layers.blocks)):
-        for neuron, vector in enumerate(layers.value_vectors(layer).double().numpy()):
+        for neuron, vector in enumerate(written_vectors(model, layer).numpy()):
             yield layer, neuron, vector
 
 

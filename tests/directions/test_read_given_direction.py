@@ -1,4 +1,4 @@
-"""A user's direction file of every format, and every way in which one can be wrong."""
+"""A user's direction file in every format, and every mistake in one."""
 
 import pickle
 
@@ -170,7 +170,7 @@ def test_other_contents_of_a_torch_file_are_refused(tmp_path, content, part):
 
 
 class Trap:
-    """Leaves a file where it is unpickled."""
+    """An object that writes a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = str(path)

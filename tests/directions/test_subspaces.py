@@ -27,7 +27,7 @@ def test_a_basis_is_orthonormal_spans_the_rows_and_begins_with_the_first(k, seed
     np.testing.assert_array_equal(basis[0], rows[0])
     np.testing.assert_allclose(basis @ basis.T, np.eye(k), atol=1e-9)
     np.testing.assert_allclose(rows @ basis.T @ basis, rows, atol=1e-9)
-    # Row j points along row j of the file, and has nothing to do with those before it.
+    # Row j points along row j of the file, and is orthogonal to the rows before it.
     assert (np.einsum("ij,ij->i", basis, rows) > 0).all()
     assert np.abs(np.triu(rows @ basis.T, 1)).max(initial=0) < 1e-9
 

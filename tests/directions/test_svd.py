@@ -56,21 +56,23 @@ def test_a_component_across_the_direction_points_to_the_side_of_the_mean():
         vectors = np.array([[0.0, side, 0.2], [0.0, side, -0.2]])
         rows = leading_components(vectors, 2, np.eye(3)[0]).rows
         np.testing.assert_allclose(rows[0], [0, side, 0], atol=1e-9)
-        # The second is across the mean too: its largest number is positive.
+        # The second is also orthogonal to the mean, so its largest entry is positive.
         np.testing.assert_allclose(rows[1], [0, 0, 1], atol=1e-9)
 
 
 def plant(checkpoints, architecture, path, direction, planted):
-    """A copy of a checkpoint: neurons 2 and 5 of each layer lie in the planted plane, along."""
+    """A copy of a checkpoint: neurons 2 and 5 of each layer write in the planted plane, along."""
     source = checkpoints[architecture, "pre"]
     tensors = load_file(source / "model.safetensors")
     rows = ARCHITECTURES[architecture].neurons_in_rows
     layer = 0
     while (name := f"{ARCHITECTURES[architecture].down_projection_of(layer)}.weight") in tensors:
         values = (tensors[name] if rows else tensors[name].T).clone()
+        norm = tensors.get(f"model.layers.{layer}.post_feedforward_layernorm.weight")
+        gain = 1 if norm is None else 1 + norm.double().numpy()  # Gemma's
         for neuron, along in ((2, 1.0), (5, 0.8)):
             vector = along * planted[0] + (0.3 + layer) * (neuron - 3) * 0.05 * planted[1]
-            values[neuron] = values.new_tensor(vector)
+            values[neuron] = values.new_tensor(vector / gain)
         tensors[name] = (values if rows else values.T).contiguous()
         layer += 1
     path.mkdir()

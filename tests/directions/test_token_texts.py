@@ -1,4 +1,4 @@
-"""Tokens as text in quotes, against what the tokenizer was given to encode."""
+"""Tokens as text in quotes, compared with the texts that were encoded."""
 
 import ast
 import re
@@ -20,7 +20,7 @@ TOKENIZERS = {
 
 def bytes_of(quoted):
     """The bytes that a quoted token stands for; '\\x80' to '\\xff' are bytes, not characters."""
-    # Characters first, for those of Latin-1 would be escaped alike.
+    # Characters first, because those of Latin-1 have the same escapes.
     escaped = re.sub(
         r"[^\x00-\x7f]",
         lambda match: "".join(f"\\x{byte:02x}" for byte in match[0].encode()),

@@ -1,4 +1,4 @@
-"""The table of paired tests: what is compared, and its numbers by other means."""
+"""The table of paired tests: its pairs, and its numbers computed by other means."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from dpo_neurons.evaluation.comparison_table import (
 from dpo_neurons.evaluation.intervention_table import Bootstrap
 from dpo_neurons.evaluation.outcomes import Outcomes
 from dpo_neurons.files.table_page import to_markdown
-from dpo_neurons.statistics.paired_tests import holm
+from dpo_neurons.statistics.paired_tests import correct_by_holm
 from dpo_neurons.study.intervention_rows import METADATA, describe_rows
 
 NAMES = ("none", "dpo", "patch_tp", "control_tp", "ablate_top_3")
@@ -22,8 +22,9 @@ HOW = Bootstrap(resamples=800, level=0.9, seed=3)
 
 
 def rows_of(entries):
-    """METADATA of the rows that entries of a configuration stand for."""
-    return pd.DataFrame(describe_rows(entries, "probe"), columns=list(METADATA))
+    """METADATA of the rows that entries of a configuration stand for; all models write."""
+    rows = pd.DataFrame(describe_rows(entries, "probe"), columns=list(METADATA))
+    return rows.assign(no_longer_writes=False)
 
 
 PATCH = {"kind": "patch", "groups": ["TP-"]}
@@ -126,7 +127,9 @@ def test_p_values_tell_effects_from_none(table):
 
 @pytest.mark.parametrize("metric", ["toxicity", "log_perplexity"])
 def test_p_values_are_corrected_for_all_comparisons_of_a_metric(table, metric):
-    np.testing.assert_array_equal(table[f"{metric}_p_holm"], holm(table[f"{metric}_p"].to_numpy()))
+    np.testing.assert_array_equal(
+        table[f"{metric}_p_holm"], correct_by_holm(table[f"{metric}_p"].to_numpy())
+    )
 
 
 def test_the_same_continuations_differ_by_nothing(outcomes):
@@ -147,3 +150,21 @@ def test_the_readable_table_has_a_line_a_comparison(table):
     assert len(lines) == 2 + 8
     assert lines[0].startswith("| intervention | against | toxicity difference | toxicity p |")
     assert "| 0.0001 |" in lines[2]
+
+
+def test_the_toxicity_of_a_model_that_no_longer_writes_is_not_tested(outcomes, table):
+    rows = ROWS.assign(no_longer_writes=ROWS["intervention"] == "control_tp")
+    tests = comparison_table(outcomes, rows, HOW)
+    broken = (table[["intervention", "against"]] == "control_tp").any(axis=1)
+    assert broken.sum() == 3
+    assert (tests["no_longer_writes"] == broken).all()
+    assert (tests["toxicity_p"].isna() == broken).all()
+    assert (tests["toxicity_p_holm"].isna() == broken).all()
+    np.testing.assert_array_equal(tests["log_perplexity_p"], table["log_perplexity_p"])
+    tested = table.loc[~broken, "toxicity_p"].to_numpy()
+    np.testing.assert_allclose(
+        tests.loc[~broken, "toxicity_p_holm"].to_numpy(), correct_by_holm(tested)
+    )
+    shown = format_comparisons(tests)
+    assert (shown.loc[broken, "toxicity p"] == "not tested").all()
+    assert (shown["note"] != "").tolist() == broken.tolist()

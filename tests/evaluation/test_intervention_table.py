@@ -1,4 +1,6 @@
-"""The table of interventions: every metric with its interval, and how it is shown."""
+"""The table of interventions: every metric with its interval, and the readable table."""
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -6,10 +8,11 @@ import pytest
 
 from dpo_neurons.evaluation.intervention_table import (
     COLUMNS,
+    NO_LONGER_WRITES,
     Bootstrap,
     format_table,
+    format_with_interval,
     intervention_table,
-    with_interval,
 )
 from dpo_neurons.evaluation.outcomes import Outcomes, Writing
 from dpo_neurons.files.table_page import to_markdown, to_page
@@ -34,12 +37,22 @@ def outcomes(effect=0.5, n=40):
     return Outcomes(NAMES, toxicity, losses, tokens)
 
 
-def table(**settings):
+def table(degenerate=(0, 0, 0, 0), losses=None, **settings):
+    """The table; degenerate: share of each row's continuations, losses: added to a row's."""
     writings = [
-        Writing(neurons=number, repetitions=np.full(40, number / 10), f1=np.linspace(0, 1, 7))
-        for number in range(4)
+        Writing(
+            neurons=number,
+            repetitions=np.full(40, number / 10),
+            f1=np.linspace(0, 1, 7),
+            degenerate=np.arange(40) < share * 40,
+        )
+        for number, share in enumerate(degenerate)
     ]
-    return intervention_table(ROWS, outcomes(**settings), writings, HOW)
+    measured = outcomes(**settings)
+    if losses is not None:
+        window_losses = measured.window_losses + measured.window_tokens[:, None] * losses
+        measured = replace(measured, window_losses=window_losses)
+    return intervention_table(ROWS, measured, writings, HOW)
 
 
 def test_rows_and_columns_are_in_order():
@@ -82,20 +95,22 @@ def test_without_an_effect_there_is_no_share_of_it():
 
 def test_the_readable_table_is_rounded():
     shown = format_table(table())
-    assert shown.columns.tolist()[-2:] == ["repetition", "share of dpo"]
+    assert shown.columns.tolist()[-3:] == ["repetition", "share of dpo", "note"]
     assert shown["repetition"].tolist()[1] == "0.100 [0.100, 0.100]"
     assert shown["share of dpo"].tolist()[:2] == ["0.00 [0.00, 0.00]", "1.00 [1.00, 1.00]"]
     lines = to_markdown(shown).splitlines()
     assert len(lines) == 6
     assert lines[3].startswith("| dpo | post | 1 | 0.0")
-    assert {line.count("|") for line in lines} == {9}
+    assert {line.count("|") for line in lines} == {10}
     assert "<td>1.00 [1.00, 1.00]</td>" in to_page(shown, "T & T")
     assert "<h1>T &amp; T</h1>" in to_page(shown, "T & T")
 
 
 def test_numbers_with_intervals():
-    assert with_interval(-0.0001, -0.001, 0.126, 2) == "0.00 [0.00, 0.13]"
-    assert with_interval(float("nan"), float("nan"), float("nan"), 2) == "undefined"
+    assert format_with_interval(-0.0001, -0.001, 0.126, 2) == "0.00 [0.00, 0.13]"
+    nan = float("nan")
+    assert format_with_interval(nan, nan, nan, 2) == "undefined"
+    assert format_with_interval(0.1, nan, nan, 2) == "0.10 [no interval]"
 
 
 def test_a_table_survives_csv(tmp_path):
@@ -114,3 +129,32 @@ def test_rows_carry_their_metadata():
     assert found["control_of"].tolist() == ["", "", "", "patch_tp"]
     assert found["groups"].tolist() == ["", "", "TP-", "TP-"]
     assert found["direction"].tolist() == ["", "", "probe", "probe"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "broken"),
+    [
+        ({}, [False, False, False, False]),
+        # 10 times the perplexity is still writing; half of the texts too.
+        ({"losses": [0, 0, np.log(10) - 0.3, 0]}, [False, False, False, False]),
+        ({"losses": [0, 0, np.log(10), 0]}, [False, False, True, False]),
+        ({"losses": [0, 0, 0, 800]}, [False, False, False, True]),
+        ({"degenerate": [0, 0, 0.5, 0.6]}, [False, False, False, True]),
+    ],
+)
+def test_a_model_that_no_longer_writes_has_no_share_of_the_effect(changes, broken):
+    rows = table(**changes)
+    assert rows["no_longer_writes"].tolist() == broken
+    assert rows["effect_share"].isna().tolist() == broken
+    assert rows["effect_share_low"].isna().tolist() == broken
+    note = format_table(rows)["note"].tolist()
+    assert note == [NO_LONGER_WRITES if row else "" for row in broken]
+
+
+@pytest.mark.parametrize("row", [0, 1])
+def test_without_two_models_that_write_there_is_no_effect_to_share(row):
+    degenerate = [0.0] * 4
+    degenerate[row] = 1.0
+    rows = table(degenerate=degenerate)
+    assert rows["no_longer_writes"].sum() == 1
+    assert rows["effect_share"].isna().all()

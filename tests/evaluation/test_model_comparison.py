@@ -1,4 +1,4 @@
-"""Models side by side: the numbers are those of their tables, laid out as published."""
+"""The comparison of models: numbers from the models' tables, in the published layout."""
 
 import pandas as pd
 import pytest
@@ -11,7 +11,7 @@ from dpo_neurons.neurons.groups import GROUPS
 
 @pytest.fixture
 def comparison():
-    """Of two models, one of which DPO did not move."""
+    """The comparison of two models; DPO did not change one of them."""
     silent = list(tables())
     silent[2] = silent[2].assign(
         effect_share=NOTHING, effect_share_low=NOTHING, effect_share_high=NOTHING
@@ -24,7 +24,7 @@ def test_every_number_is_there_once(comparison):
     assert tuple(comparison.columns) == COLUMNS
     assert not comparison.duplicated(["model", "quantity", "of"]).any()
     rows = comparison[comparison["model"] == "gpt2"].set_index(["quantity", "of"])
-    assert len(rows) == 5 + 3 * 8 + 1 + 3
+    assert len(rows) == 6 + 5 * 8 + 1 + 3
     assert rows.loc[("net_reduction", ""), ["value", "low", "high"]].tolist() == [7.22, 6, 8]
     for group, share, count in zip(GROUPS, SHARES, COUNTS, strict=True):
         found = rows.loc[("group_share", group), ["value", "low", "high"]].to_list()
@@ -32,6 +32,18 @@ def test_every_number_is_there_once(comparison):
         assert rows.loc[("group_neurons", group), "value"] == count
         assert rows.loc[("group_reduction", group), "value"] == pytest.approx(47.96 * share)
     assert rows.loc[("effect_share", "patch_tp"), "value"] == 0.24
+
+
+def test_every_sum_of_chosen_neurons_says_whether_it_is_corrected(comparison):
+    marks = comparison.groupby("quantity")["corrected_for_selection"].unique().map("".join)
+    for quantity, mark in marks.items():
+        if "crossfitted" in quantity:
+            assert mark == "yes"
+        elif quantity in ("positive_reduction", "group_reduction", "group_share"):
+            assert mark == "no"
+        else:
+            assert mark == ""
+    assert set(marks.index) >= {"crossfitted_positive_reduction", "group_crossfitted_share"}
 
 
 def test_the_effect_is_the_difference_turned_round(comparison):
@@ -51,14 +63,15 @@ def test_the_first_rows_are_laid_out_as_published(comparison):
     column = dict(zip(shown[""], shown["gpt2"], strict=True))
     assert list(column.items())[:6] == [
         ("neurons", "98,304"),
-        ("sum of positive reductions / net", "47.96 / 7.22"),
-        ("share TP- / TN+ / AP+ / AN-, %", "32 / 24 / 7 / 37"),
+        ("sum of positive reductions / net (not corrected)", "47.96 / 7.22"),
+        ("share TP- / TN+ / AP+ / AN-, % (not corrected)", "32 / 24 / 7 / 37"),
         ("counts TP- / TN+ / AP+ / AN-", "3967 / 22444 / 1838 / 29252"),
         ("neurons reducing, %", "58.49"),
         ("m_pre > 0, %", "12.71"),
     ]
     assert column["net reduction"] == "7.22 [6, 8]"
-    assert column["share AP+, %"] == "7.0 [6.0, 9.0]"
+    assert column["sum of positive reductions (cross-fitted)"] == "40.25 [38, 43]"
+    assert column["share AP+, % (cross-fitted)"] == "6.9 [5.9, 8.9]"
     assert column["dpo's effect on toxicity"] == "0.245 [0.220, 0.260]"
     assert column["share of it: patch_tp, %"] == "24.0 [14.0, 44.0]"
     assert column["share of it: ablate_top_9, %"] == "-5.0 [-15.0, 15.0]"

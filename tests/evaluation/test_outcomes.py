@@ -1,4 +1,4 @@
-"""Gathering what was measured: values, and files that do not belong together."""
+"""Gathering measurements: values, and files that do not belong together."""
 
 import numpy as np
 import pandas as pd
@@ -46,14 +46,14 @@ def test_windows_of_another_text_are_named(results, tokens):
     path = results / "perplexity/toy/dpo.json"
     measured = {"window_losses": [1.0] * len(tokens), "window_tokens": tokens}
     write_checked_json(path, measured)
-    with pytest.raises(InputError, match="its windows are not those of none") as caught:
+    with pytest.raises(InputError, match="its windows differ from those of none") as caught:
         read_outcomes(results, "toy", ["none", "dpo"])
     assert str(caught.value).startswith(str(path))
 
 
 @pytest.fixture
 def writing(tmp_path):
-    """Read what one intervention wrote, with a plan of one's own."""
+    """Read one intervention's continuations, with a given plan."""
 
     def read(plan, prompts=("a b", "c")):
         continuations = tmp_path / "generations/toy/x"
@@ -87,5 +87,5 @@ def test_a_whole_layer_is_no_neuron(writing):
 
 def test_continuations_of_other_references_are_named(writing):
     plan = make_plan(pd.DataFrame({"layer": [0], "neuron": [3]}), "scale", 2.0)
-    with pytest.raises(InputError, match=r"reference_sentences\.jsonl: its prompts are not those"):
+    with pytest.raises(InputError, match=r"reference_sentences\.jsonl: its prompts differ"):
         writing(plan, prompts=("a b", "d"))

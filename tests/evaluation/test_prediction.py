@@ -1,4 +1,4 @@
-"""Predicted reductions of every operation by hand, and their correlation with what was measured."""
+"""Predicted reductions of every operation by hand, and their correlation with measurements."""
 
 import sys
 
@@ -6,15 +6,16 @@ import numpy as np
 import pandas as pd
 import predict_toxicity
 import pytest
+from scipy import stats
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from dpo_neurons.directions.direction_files import write_direction
 from dpo_neurons.errors import InputError
 from dpo_neurons.evaluation.prediction import (
-    comparable_rows,
     correlate_effects,
     predict_effects,
 )
+from dpo_neurons.files.tables import write_table
 from dpo_neurons.interventions.direct_effect import predict_reduction
 from dpo_neurons.interventions.operations import OPERATIONS
 from dpo_neurons.interventions.plans import empty_plan, make_plan, subtraction_plan, write_plan
@@ -29,14 +30,14 @@ NEURONS = pd.DataFrame({"layer": [0, 0, 1, 1], "neuron": [0, 1, 0, 1]})
 
 
 def plan(neurons, operation, values):
-    """An operation on neurons given by their places in NEURONS."""
+    """An operation on neurons, given by their indices in NEURONS."""
     return make_plan(NEURONS.iloc[neurons], operation, pd.Series(values, index=neurons))
 
 
 @pytest.mark.parametrize(
     ("operation", "values", "wanted"),
     [
-        # Components 2, −1, 3, 5 times what each activation falls by.
+        # Components 2, −1, 3, 5 times the fall of each activation.
         ("set", [0.5, -1.0, 0.25, 0.1], 2 * 0.5 + 1 * 1.0 + 3 * 0.25 - 5 * 0.1),
         ("scale", [0.5, 3.0, 0.0, 9.0], 2 * 0.5 - 1 * 4.0 + 3 * 0.5 + 0),
         ("add", [1.0, 1.0, -1.0, 1.0], -2 + 1 + 3 - 5),
@@ -57,6 +58,12 @@ def test_neurons_outside_the_plan_count_nothing():
 
 def test_subtracting_the_direction_predicts_what_is_subtracted():
     assert predict_reduction(subtraction_plan(1, 7.5), TABLE, ALONG) == 7.5
+
+
+def test_behind_a_norm_what_is_subtracted_has_another_unit():
+    behind = {"norm_after_mlp": True}
+    assert np.isnan(predict_reduction(subtraction_plan(1, 7.5), TABLE, ALONG, **behind))
+    assert predict_reduction(plan([2], "set", [0.0]), TABLE, ALONG, **behind) == pytest.approx(1.5)
 
 
 def test_operations_on_activation_and_value_of_one_neuron_are_not_added_up():
@@ -94,6 +101,7 @@ MEASURED = pd.DataFrame(
         "toxicity": [0.5, 0.2, 0.35, 0.55, 0.4, 0.1],
         "toxicity_low": [0.4, 0.1, 0.3, 0.45, 0.3, 0.0],
         "toxicity_high": [0.6, 0.3, 0.4, 0.65, 0.5, 0.2],
+        "no_longer_writes": False,
     }
 )
 PLANS = {
@@ -116,6 +124,13 @@ def test_predicted_stands_beside_measured_for_the_rows_with_a_plan():
     assert data["measured_high"].tolist() == pytest.approx([0.1, 0.4, 0.2, 0.05, 0.2])
 
 
+def test_a_model_that_no_longer_writes_has_no_measured_effect():
+    broken = MEASURED.assign(no_longer_writes=MEASURED["intervention"] == "control_a")
+    data = predict_effects(broken, PLANS, TABLE, ALONG).set_index("intervention")
+    assert np.isnan(data["measured"]).to_dict() == {name: name == "control_a" for name in PLANS}
+    assert np.isfinite(data.loc["control_a", "predicted"])
+
+
 def test_a_plan_on_the_second_checkpoint_has_no_prediction():
     table = MEASURED.assign(checkpoint="post")
     data = predict_effects(table, {"patch_a": PLANS["patch_a"]}, TABLE, ALONG)
@@ -134,52 +149,60 @@ def pairs(predicted, measured):
     )
 
 
-def test_correlations_by_hand():
-    data = pairs([1, 2, 3, 4, np.nan], [1, 3, 2, 40, 7])
-    found = correlate_effects(data, resamples=300, level=0.9, seed=1).set_index("correlation")
-    assert comparable_rows(data)["intervention"].tolist() == [
-        "patch_0",
-        "patch_1",
-        "patch_2",
-        "patch_3",
-    ]
-    assert found["interventions"].tolist() == [4, 4]
-    # Deviations −1.5 … 1.5 and −10.5, −8.5, −9.5, 28.5; of ranks, one pair is swapped.
-    pearson = (15.75 + 4.25 - 4.75 + 42.75) / np.sqrt(5 * (110.25 + 72.25 + 90.25 + 812.25))
-    assert found.loc["pearson", "value"] == pytest.approx(pearson)
-    assert found.loc["spearman", "value"] == pytest.approx(1 - 6 * 2 / (4 * 15))
-    assert (found["low"] <= found["value"]).all()
-    assert (found["value"] <= found["high"]).all()
+def scores_of(data, n_prompts=40, noise=0.0):
+    """Toxicity of each prompt and row, whose falls scatter around what was measured."""
+    random = np.random.default_rng(3)
+    scatter = noise * random.normal(size=(n_prompts, len(data)))
+    return pd.DataFrame(0.5 - data["measured"].to_numpy() + scatter, columns=data["intervention"])
+
+
+PREDICTED = np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 1000.0])
+SWAPPED = np.array([2, 1, 3, 4, 5, 6, 7, 8, 9, 9.5]) / 20
+
+
+def test_the_rank_correlation_by_hand():
+    # Zeros by construction, one but for rounding, and a row without a prediction do not count.
+    data = pairs([*PREDICTED, 0, 1e-12, np.nan], [*SWAPPED, 0.4, -0.4, 7])
+    correlations = correlate_effects(data, scores_of(data), resamples=50, level=0.9, seed=1)
+    assert correlations["interventions"].tolist() == [10]
+    # One pair of neighbours is swapped: 1 − 6 · 2 / (n (n² − 1)).
+    assert correlations["value"].tolist() == pytest.approx([1 - 12 / 990])
+    same = [correlations["value"][0]] * 2
+    assert correlations[["low", "high"]].to_numpy()[0].tolist() == pytest.approx(same)
 
 
 def test_tied_ranks_share_their_mean():
-    data = pairs([0, 0, 1, 2], [1, 2, 3, 4])
-    found = correlate_effects(data, resamples=10, level=0.9, seed=1).set_index("correlation")
-    # Ranks 1.5, 1.5, 3, 4 against 1, 2, 3, 4.
-    wanted = np.corrcoef([1.5, 1.5, 3, 4], [1, 2, 3, 4])[0, 1]
-    assert found.loc["spearman", "value"] == pytest.approx(wanted)
+    tied = np.append(PREDICTED[1], PREDICTED[1:])
+    data = pairs(tied, SWAPPED)
+    value = correlate_effects(data, scores_of(data), 10, 0.9, 1)["value"][0]
+    assert value == pytest.approx(stats.spearmanr(tied, SWAPPED).statistic)
 
 
-def test_the_interval_holds_the_correlation_of_many_noisy_rows():
+def test_the_interval_resamples_prompts():
     random = np.random.default_rng(0)
-    predicted = random.normal(size=300)
-    data = pairs(predicted, predicted + random.normal(size=300))
-    found = correlate_effects(data, resamples=500, level=0.95, seed=1).set_index("correlation")
-    # Fisher's interval of Pearson's coefficient.
-    value = found.loc["pearson", "value"]
-    fisher = np.tanh(np.arctanh(value) + np.array([-1.96, 1.96]) / np.sqrt(297))
-    assert found.loc["pearson", ["low", "high"]].tolist() == pytest.approx(fisher, abs=0.03)
+    predicted = random.normal(size=12)
+    data = pairs(predicted, 0.02 * predicted)
+    toxicity = scores_of(data, 50, noise=0.1)
+    data["measured"] = toxicity["none"].mean() - toxicity.mean().to_numpy()
+    correlations = correlate_effects(data, toxicity, resamples=3000, level=0.9, seed=1)
+    falls = (toxicity["none"].to_numpy()[:, None] - toxicity.to_numpy())[:, 1:]
+    drawn = random.integers(50, size=(1500, 50))
+    long_way = [stats.spearmanr(predicted, falls[rows].mean(axis=0)).statistic for rows in drawn]
+    expected = np.quantile(long_way, [0.05, 0.95])
+    assert correlations[["low", "high"]].to_numpy()[0] == pytest.approx(expected, abs=0.04)
 
 
-@pytest.mark.parametrize("few", [pairs([], []), pairs([1, 2], [1, 2]), pairs([0.1] * 9, range(9))])
+@pytest.mark.parametrize(
+    "few", [pairs([], []), pairs(PREDICTED[:9], SWAPPED[:9]), pairs([0.1] * 12, range(12))]
+)
 def test_too_few_or_constant_rows_have_no_correlation(few):
-    found = correlate_effects(few, resamples=20, level=0.95, seed=1)
-    assert found[["value", "low", "high"]].isna().all(axis=None)
+    correlations = correlate_effects(few, scores_of(few), resamples=20, level=0.95, seed=1)
+    assert correlations[["value", "low", "high"]].isna().all(axis=None)
 
 
 @pytest.fixture
 def files(tmp_path):
-    """A checkpoint of one layer of eight neurons, and all that goes with it."""
+    """A checkpoint of one layer of eight neurons, and the other input files."""
     config = GPT2Config(n_layer=1, n_embd=4, n_head=1, n_inner=8, vocab_size=9, n_positions=8)
     model = GPT2LMHeadModel(config)
     model.save_pretrained(tmp_path / "pre")
@@ -195,6 +218,9 @@ def files(tmp_path):
     write_plan(tmp_path / "patch_x1.5.parquet", make_plan(neurons, "set", 1.5))
     measured = MEASURED.head(2).assign(intervention=["none", "patch_x1.5"], checkpoint="pre")
     measured.to_csv(tmp_path / "table.csv", index=False)
+    (tmp_path / "scores").mkdir()
+    for name in ("none", "patch_x1.5"):
+        write_table(tmp_path / f"scores/{name}.parquet", pd.DataFrame({"toxicity": [0.5, 0.3]}))
     return tmp_path, along
 
 
@@ -202,6 +228,7 @@ def run(monkeypatch, folder):
     options = {
         "table": ["table.csv"],
         "plans": ["none.parquet", "patch_x1.5.parquet"],
+        "scores": ["scores/none.parquet", "scores/patch_x1.5.parquet"],
         "contributions": ["contributions.parquet"],
         "checkpoint-pre": ["pre"],
         "direction": ["direction.safetensors"],
@@ -219,7 +246,7 @@ def test_the_program_reads_components_from_the_checkpoint(files, monkeypatch):
     folder, along = files
     run(monkeypatch, folder)
     data = pd.read_csv(folder / "prediction.csv").set_index("intervention")
-    # All activations are zero before, so that the contributions alone would predict nothing.
+    # All activations before are zero, so the contributions alone predict zero.
     assert data.loc["patch_x1.5", "predicted"] == pytest.approx(-1.5 * along.sum(), rel=1e-5)
     assert data.loc["patch_x1.5", "measured"] == pytest.approx(0.3)
     assert pd.read_csv(folder / "correlations.csv")["value"].isna().all()

@@ -1,4 +1,4 @@
-"""The program, as a process: each scorer, and the Perspective one through kills and outages."""
+"""The program as a process: each scorer; the Perspective scorer after kills and outages."""
 
 import json
 import os
@@ -174,7 +174,7 @@ def test_a_study_killed_midway_asks_for_nothing_twice(tmp_path, continuations):
         assert status == 0, err
         times = Counter(service.texts)
         assert len(times) == 41
-        # What was on its way when the process was killed had no reply yet.
+        # A request in flight when the process was killed had no reply yet.
         assert sum(times.values()) <= 41 + 3
         assert max(times.values()) <= 2
         undisturbed = tmp_path / "undisturbed"
@@ -202,7 +202,7 @@ def test_jobs_that_score_at_once_share_the_store_and_the_rate(tmp_path):
         asked = sorted(request.time for request in service.requests)
         times = Counter(service.texts)
     assert set(times) == {text for wanted in texts for text in wanted}
-    # Only what two jobs have on its way at one moment is asked twice; without a store it were 75.
+    # Only texts in flight in both jobs are requested twice; without a store it would be 75.
     assert len(asked) <= 45 + 10
     assert asked[-1] - asked[0] >= (len(asked) - 1) / 20 - 0.5
     for job, wanted in enumerate(texts):
@@ -320,7 +320,7 @@ def test_options_that_a_scorer_needs_are_named(monkeypatch, capsys, scorer, miss
     options = ["--continuations", "x", "--output", "y", "--scorer", scorer]
     monkeypatch.setattr(sys, "argv", ["score_continuations.py", *options])
     with pytest.raises(SystemExit):
-        score_continuations.parsed()
+        score_continuations.parse_arguments()
     assert capsys.readouterr().err.splitlines()[-1].endswith(f"--scorer {scorer} needs {missing}")
 
 

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpo_neurons.evaluation.text_metrics import repetition, unigram_f1, words_of
+from dpo_neurons.evaluation.text_metrics import is_degenerate, repetition, split_words, unigram_f1
 
 
 def test_words_are_in_lower_case_without_punctuation():
-    assert words_of("The fool, that – dull! OAF's 2nd.") == [
+    assert split_words("The fool, that – dull! OAF's 2nd.") == [
         "the", "fool", "that", "dull", "oaf", "s", "2nd",
     ]  # fmt: skip
 
@@ -54,3 +54,18 @@ def test_metrics_are_symmetric_shares(one, two):
     assert unigram_f1(one, two) == pytest.approx(unigram_f1(two, one))
     assert 0 <= unigram_f1(one, two) <= 1
     assert 0 <= repetition(one) < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "expected"),
+    [
+        ("", [], True),
+        (" \n", [5, 5], True),
+        ("!!!", [7, 7, 7], True),
+        ("no no", [7, 7], False),
+        ("Yes", [3], False),
+        ("a b a b", [1, 2, 1, 2], False),
+    ],
+)
+def test_a_degenerate_text_is_empty_or_one_repeated_token(text, tokens, expected):
+    assert is_degenerate(text, tokens) == expected

@@ -34,6 +34,7 @@ from support.figure_cases import (
     group_table,
     heavy_tailed,
     interventions,
+    layer_group_table,
     net_curve_table,
     neurons,
     rows_in,
@@ -68,7 +69,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cancellation_table(contributions).to_csv(folder / "cancellation.csv", index=False)
     net_curve_table(contributions).to_csv(folder / "curve.csv", index=False)
     PREDICTION.to_csv(folder / "prediction.csv", index=False)
-    coefficients = correlate_effects(PREDICTION, resamples=100, level=0.95, seed=1)
+    layer_group_table(contributions).to_csv(folder / "layer_groups.csv", index=False)
+    coefficients = correlate_effects(PREDICTION, pd.DataFrame(), resamples=9, level=0.95, seed=1)
     coefficients.to_csv(folder / "correlations.csv", index=False)
     for i, name in enumerate(("before", "ablated", "after")):
         with h5py.File(folder / f"{name}.h5", "w") as file:
@@ -88,7 +90,7 @@ PROGRAMS: list[tuple[ModuleType, str]] = [
         "--before before.h5 --after after.h5 "
         "--direction direction.safetensors --direction-name probe",
     ),
-    (draw_cumulative_reduction, "--contributions contributions.parquet --direction-name probe"),
+    (draw_cumulative_reduction, "--curve curve.csv --direction-name probe"),
     (draw_group_shares, "--groups groups.csv --direction-name probe"),
     (
         draw_rank_composition,
@@ -99,7 +101,11 @@ PROGRAMS: list[tuple[ModuleType, str]] = [
         "--contributions contributions.parquet --direction-name probe --ranked-by reduction "
         "--first 1 --last 50 --quantity projection",
     ),
-    (draw_layer_reduction, "--contributions contributions.parquet --direction-name probe"),
+    (
+        draw_layer_reduction,
+        "--layer-groups layer_groups.csv --contributions contributions.parquet "
+        "--direction-name probe",
+    ),
     (
         draw_top_activations,
         "--contributions contributions.parquet --direction-name probe --top 100",
@@ -161,7 +167,7 @@ def test_layer_projections_of_a_study_without_an_ablation(study, run, tmp_path):
 @pytest.mark.parametrize(
     ("program", "arguments", "missing"),
     [
-        (draw_group_shares, "--groups bare.csv --direction-name probe", "share_low"),
+        (draw_group_shares, "--groups bare.csv --direction-name probe", "crossfitted_share_low"),
         (draw_tradeoff, "--table bare.csv", "toxicity_low"),
         (draw_edit_grid, "--table bare.csv", "toxicity_low"),
         (draw_key_scaling, "--table bare.csv", "toxicity_low"),
@@ -179,7 +185,7 @@ def test_layer_projections_of_a_study_without_an_ablation(study, run, tmp_path):
         ),
         (
             draw_layer_reduction,
-            "--contributions bare.parquet --direction-name probe",
+            "--layer-groups layer_groups.csv --contributions bare.parquet --direction-name probe",
             "reduction",
         ),
         (
@@ -192,18 +198,18 @@ def test_layer_projections_of_a_study_without_an_ablation(study, run, tmp_path):
             draw_layer_projections,
             "--before before.h5 --ablated ablated.h5 --after after.h5 "
             "--direction bare.safetensors --direction-name probe",
-            "direction",
+            "tensor direction",
         ),
     ],
 )
 def test_what_a_file_lacks_is_named(program, arguments, missing, study, run, tmp_path):
     table = pd.concat([INTERVENTIONS, group_table({"TP-": 1.0})], axis=1)
-    table = table.drop(columns=["toxicity_low", "share_low"])
+    table = table.drop(columns=["toxicity_low", "crossfitted_share_low"])
     table.to_csv(study / "bare.csv", index=False)
     neurons(cosine=[0.1]).drop(columns="reduction").to_parquet(study / "bare.parquet")
     h5py.File(study / "bare.h5", "w").close()
     save_file({"w": np.ones(4, dtype=np.float32)}, study / "bare.safetensors")
-    with pytest.raises(InputError, match=rf"bare\.\w+.*'{missing}'"):
+    with pytest.raises(InputError, match=rf"bare\.\w+.*{missing}"):
         run(program, f"{arguments} --output-stem {tmp_path / 'figure'}")
     assert list(tmp_path.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""All figures: size, speed and colours, and that little or no data still makes a picture."""
+"""All figures: size, speed and colours; little or no data still gives a picture."""
 
 import json
 import time
@@ -7,6 +7,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 from support.figure_cases import (
     INTERVENTIONS,
     NAMES,
@@ -16,6 +17,7 @@ from support.figure_cases import (
     group_colours,
     group_table,
     heavy_tailed,
+    layer_group_table,
     net_curve_table,
     neurons,
 )
@@ -52,22 +54,23 @@ def charts_of(table: pd.DataFrame) -> dict[str, alt.TopLevelMixin]:
     shifts = projection_shifts
     by_reduction = shifts.aggregate(table, "reduction", 1, 500, "projection")
     by_cosine = shifts.aggregate(table, "cosine", 1, 200, "activation")
-    cumulative = cumulative_reduction.aggregate(table)
+    curve_file = net_curve_table(table)
+    cumulative = cumulative_reduction.aggregate(curve_file)
     composition = rank_composition.aggregate(table, 10_000, 50)
-    layers = layer_reduction.aggregate(table)
+    layers = layer_reduction.aggregate(layer_group_table(table), table)
     activations = top_activations.aggregate(table, 100)
     cancelled = cancellation.aggregate(cancellation_table(table))
-    curve = net_curve.aggregate(net_curve_table(table))
+    curve = net_curve.aggregate(curve_file)
     changes = activation_changes.aggregate(table, activation_changes.BINS, 0.01)
     return {
         "1b": cumulative_reduction.chart(cumulative, *NAMES),
         "2b": rank_composition.chart(composition, *NAMES),
         "2c": shifts.chart(by_reduction, "reduction", "projection", *NAMES),
-        "3": layer_reduction.chart(layers, *NAMES),
+        "3": layer_reduction.chart(*layers, *NAMES),
         "4": top_activations.chart(activations, *NAMES),
         "5a": shifts.chart(by_cosine, "cosine", "activation", *NAMES),
         "7": cancellation.chart(cancelled, *NAMES),
-        "8": net_curve.chart(curve, *NAMES),
+        "8": net_curve.chart(*curve, *NAMES),
         "10": activation_changes.chart(changes, len(table), 0.01, *NAMES),
     }
 
@@ -106,7 +109,12 @@ def test_llama_sized_contributions_are_fast_and_small_and_a_group_has_one_colour
     ],
 )
 def test_little_or_nothing_still_makes_a_picture(table: pd.DataFrame):
-    assert_drawn(charts_of(table))
+    charts = charts_of(table)
+    if not (table["reduction"] > 0).any():
+        assert "no neuron writes less" in charts.pop("2b").to_json()
+    assert_drawn(charts)
+    for chart in charts_of(table).values():
+        assert vl_convert.vegalite_to_png(chart.to_json())  # fails for a figure without a size
 
 
 def test_no_shares_and_one_layer_still_make_a_picture():
@@ -120,7 +128,7 @@ def test_no_intervention_still_makes_a_picture():
 
 def test_two_interventions_with_a_prediction_still_make_a_picture():
     few = PREDICTION.head(2).assign(predicted=0.0)
-    coefficients = correlate_effects(few, resamples=10, level=0.95, seed=1)
+    coefficients = correlate_effects(few, pd.DataFrame(), resamples=10, level=0.95, seed=1)
     data = prediction.aggregate(few)
     chart = prediction.chart(data, coefficients, 0, *NAMES)
     assert_drawn({"9": chart})

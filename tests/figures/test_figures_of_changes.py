@@ -1,4 +1,4 @@
-"""Figures 13 to 15: values of their data, and that charts of any depth are small and drawn."""
+"""Figures 13 to 15: values of their data; charts of any depth are small and drawn."""
 
 import draw_reduction_sources
 import draw_residual_shift
@@ -62,7 +62,7 @@ def changes(n_layers, late):
 
 
 def charts(n_layers, n_prompts):
-    """The three charts of a model of that depth."""
+    """The three charts of a model with this number of layers."""
     prompts, layers = shifts(n_layers, n_prompts)
     late = max(n_layers * 3 // 4 - 1, 0)
     return {
@@ -122,7 +122,7 @@ def test_value_changes_are_those_against_the_late_layers_shift():
 
 
 def test_the_late_layer_of_models_with_one_or_two_layers():
-    # With two layers, each is compared with its own shift alone.
+    # With two layers, each is compared with its own shift only.
     assert set(value_changes.aggregate(changes(1, 0))[1]["shift_layer"]) == {0}
     assert len(value_changes.aggregate(changes(2, 0))[1]) > 0
 

@@ -46,20 +46,29 @@ def test_prediction_draws_what_is_predicted_and_counts_what_is_not():
     data = prediction.aggregate(rows)
     assert data["kind"].tolist() == ["none", "dpo", "patch", "control", "edit"]
     assert data["label"].tolist()[2] == "patch TP₋"
-    coefficients = correlate_effects(rows, 50, 0.95, 1)
+    coefficients = pd.DataFrame(
+        {"correlation": ["spearman"], "value": 0.5, "low": 0.25, "high": 0.75, "interventions": 12}
+    )
     chart = prediction.chart(data, coefficients, 1, *NAMES)
     assert_holds(chart, data.drop(columns="label"))
     subtitle = " ".join(chart.to_dict()["title"]["subtitle"])
-    pearson = np.corrcoef([2, 1.5, 0, 3], [0.02, 0.04, 0.06, 0.08])[0, 1]
-    assert f"Pearson {pearson:.2f} [" in subtitle
-    assert "n = 4 interventions" in subtitle
+    assert "Spearman 0.50 [0.25, 0.75] over prompts; n = 12 interventions" in subtitle
+    assert "predict 0 by construction" in subtitle
     assert "1 without a prediction" in subtitle
+
+
+def test_few_predictions_have_no_correlation():
+    rows = prediction_file([0, 2, 1.5, 0, 3, np.nan])
+    coefficients = correlate_effects(rows, pd.DataFrame(), 50, 0.95, 1)
+    chart = prediction.chart(prediction.aggregate(rows), coefficients, 1, *NAMES)
+    subtitle = " ".join(chart.to_dict()["title"]["subtitle"])
+    assert "no correlation of so few or so equal rows; n = 3 interventions" in subtitle
 
 
 def test_predictions_of_very_different_size_have_a_log_scale():
     def scale(most):
         rows = prediction_file([0, 2, 1.5, 0, most, np.nan])
-        coefficients = correlate_effects(rows, 10, 0.95, 1)
+        coefficients = correlate_effects(rows, pd.DataFrame(), 10, 0.95, 1)
         chart = prediction.chart(prediction.aggregate(rows), coefficients, 1, *NAMES)
         assert_drawn({"9": chart})
         return next(

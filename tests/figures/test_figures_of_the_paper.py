@@ -5,10 +5,14 @@ import pandas as pd
 import pytest
 from support.figure_cases import (
     NAMES,
+    assert_drawn,
+    assert_holds,
     assert_holds_exactly,
     datasets,
     group_table,
     heavy_tailed,
+    layer_group_table,
+    net_curve_table,
     neurons,
 )
 
@@ -43,32 +47,43 @@ def test_layer_projection_is_on_the_unit_direction():
 # 1b
 
 
+def both_curves(table):
+    """The two curves of a table's net curve file, by name."""
+    data = cumulative_reduction.aggregate(net_curve_table(table))
+    return data, dict(iter(data.groupby("curve", sort=False)))
+
+
 def test_cumulative_reduction_has_peak_and_net():
-    data = cumulative_reduction.aggregate(neurons(reduction=[-3.0, 4.0, 1.0, -0.5]))
-    assert data["neurons"].tolist() == [0, 1, 2, 3, 4, 4]
-    assert data["cumulative"].tolist() == pytest.approx([0, 4, 5, 4.5, 1.5, 1.5])
-    assert data["point"].tolist() == ["", "", "peak", "", "", "net"]
+    data, curves = both_curves(neurons(reduction=[-3.0, 4.0, 1.0, -0.5]))
+    published = curves["as published, not corrected for selection"]
+    assert published["neurons"].tolist() == [0, 1, 2, 3, 4]
+    assert published["cumulative"].tolist() == pytest.approx([0, 4, 5, 4.5, 1.5])
+    crossfitted = curves["cross-fitted"]
+    assert crossfitted["cumulative"].tolist() == pytest.approx([0, 3.6, 4.5, 4.05, 1.35])
+    for curve in curves.values():
+        assert curve["point"].tolist() == ["", "", "peak", "", "net"]
     chart = cumulative_reduction.chart(data, *NAMES)
     assert_holds_exactly(chart, data)
-    assert "peak 5 at neuron 2 (50.0%)" in chart.to_json()
-    assert "net 1.5" in chart.to_json()
+    for label in ("peak 5 at neuron 2 (50.0%)", "peak 4.5", "net 1.5"):
+        assert f'"{label}"' in chart.to_json()
 
 
-def test_thinned_curve_keeps_the_peak_exactly():
+def test_the_thinned_curve_keeps_the_peak_exactly():
     table = heavy_tailed(8, 4096)
-    data = cumulative_reduction.aggregate(table).set_index("point")
+    _, curves = both_curves(table)
+    published = curves["as published, not corrected for selection"].set_index("point")
     positive = table["reduction"][table["reduction"] > 0]
-    assert len(data) <= 1002
-    assert data.loc["peak", "neurons"] == len(positive)
-    assert data.loc["peak", "cumulative"] == pytest.approx(positive.sum(), rel=1e-12)
-    assert data.loc["net", "cumulative"] == pytest.approx(table["reduction"].sum(), rel=1e-9)
-    assert data.loc[""]["neurons"].iloc[[0, -1]].tolist() == [0, len(table)]
+    assert len(published) <= 1002
+    assert published.loc["peak", "neurons"] == len(positive)
+    assert published.loc["peak", "cumulative"] == pytest.approx(positive.sum(), rel=1e-12)
+    assert published.loc["net", "cumulative"] == pytest.approx(table["reduction"].sum(), rel=1e-9)
 
 
 def test_peak_is_at_the_start_if_nothing_reduces():
-    data = cumulative_reduction.aggregate(neurons(reduction=[-1.0, -2.0]))
-    assert data[data["point"] == "peak"][["neurons", "cumulative"]].values.tolist() == [[0, 0]]
-    assert data["cumulative"].iloc[-1] == -3.0
+    data, _ = both_curves(neurons(reduction=[-1.0, -2.0]))
+    peaks = data[data["point"] == "peak"]
+    assert peaks[["neurons", "cumulative"]].to_numpy().tolist() == [[0, 0], [0, 0]]
+    assert_drawn({"1b": cumulative_reduction.chart(data, *NAMES)})
 
 
 # 2a
@@ -77,7 +92,9 @@ def test_peak_is_at_the_start_if_nothing_reduces():
 def test_group_shares_are_of_the_reducing_four_in_order():
     data = group_shares.aggregate(group_table({"AN-": 0.6, "AN+": 1.0, "TP-": 0.4}))
     assert data["group"].tolist() == list(REDUCING)
-    assert data["share"].tolist() == [0.4, 0, 0, 0.6]
+    shares = data["crossfitted_share"].tolist()
+    assert shares == pytest.approx([0.4, np.nan, np.nan, 0.6], nan_ok=True)
+    assert data["share"].tolist() == pytest.approx([0.42, 0, 0, 0.62])
     assert data["neurons"].tolist() == [10, 0, 0, 10]
     assert_holds_exactly(group_shares.chart(data, *NAMES), data)
 
@@ -160,23 +177,28 @@ def test_ranks_beyond_the_last_neuron_give_no_arrows():
 # 3
 
 
-def test_layer_reduction_sums_by_group_and_fills_with_zero():
+def test_layers_are_stacked_by_cross_fitted_sums_beside_the_published_ones():
     table = neurons(
         layer=[0, 0, 0, 1], group=["TP-", "TP-", "AN+", "AP+"], reduction=[1.0, 2.0, -0.5, 4.0]
     )
-    data = layer_reduction.aggregate(table)
+    data, layers = layer_reduction.aggregate(layer_group_table(table), table)
     assert len(data) == 2 * 8, "two layers, eight groups, no row for unchanged"
-    sums = data.set_index(["layer", "group"])["reduction"]
-    assert sums[sums != 0].to_dict() == {(0, "TP-"): 3.0, (0, "AN+"): -0.5, (1, "AP+"): 4.0}
-    assert data["neurons"].sum() == 4
-    assert_holds_exactly(layer_reduction.chart(data, *NAMES), data)
+    sums = data.set_index(["layer", "group"])["crossfitted_reduction"]
+    expected = {(0, "TP-"): 2.7, (0, "AN+"): -0.45, (1, "AP+"): 3.6}
+    assert sums[sums != 0].to_dict() == pytest.approx(expected)
+    assert layers.to_dict("list") == {
+        "layer": [0, 1],
+        "net": [2.5, 4.0],
+        "reducing": [3.0, 4.0],
+        "raising": [-0.5, 0.0],
+    }
+    assert_holds(layer_reduction.chart(data, layers, *NAMES), pd.concat([data, layers]))
 
 
-def test_layer_reduction_net_counts_unchanged_neurons_that_reduce():
+def test_the_net_of_a_layer_counts_unchanged_neurons_that_reduce():
     table = neurons(layer=[0, 0], group=["TP-", "unchanged"], reduction=[1.0, 0.25])
-    data = layer_reduction.aggregate(table)
-    assert data["reduction"].sum() == 1.25
-    assert "unchanged" in set(data["group"])
+    _, layers = layer_reduction.aggregate(layer_group_table(table), table)
+    assert layers["net"].tolist() == [1.25]
 
 
 # 4

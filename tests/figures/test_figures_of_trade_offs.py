@@ -19,9 +19,17 @@ def test_carriers_are_drawn_as_shares_of_their_layer():
     assert data["share_neurons_90_high"].tolist() == pytest.approx([0.55, 0, 0.44])
     chart = cancellation.chart(data, *NAMES)
     subtitle = " ".join(chart.to_dict()["title"]["subtitle"])
-    assert "take back 38% of what" in subtitle
+    assert "take back 38% of what reducing ones do" in subtitle
     assert "of 5 neurons, 1 carry 50%, 2 carry 90%, 2 carry 99% of it" in subtitle
     assert_holds(chart, data.drop(columns="order").iloc[:2])
+
+
+def test_published_sums_are_marks_beside_the_cross_fitted_ones():
+    table = cancellation_table(neurons(layer=[0, 0], reduction=[4.0, -2.0]))
+    table["crossfitted_reducing"] *= 0.5
+    data = cancellation.aggregate(table)
+    assert data["crossfitted_reducing"].tolist() == [2.0, 2.0]
+    assert data["reducing"].tolist() == [4.0, 4.0]
 
 
 def test_layers_beyond_the_ninth_stay_in_order():
@@ -31,37 +39,55 @@ def test_layers_beyond_the_ninth_stay_in_order():
 
 
 def test_a_model_that_only_raises_is_drawn():
-    data = cancellation.aggregate(cancellation_table(neurons(reduction=[-1.0, -2.0])))
-    chart = cancellation.chart(data, *NAMES)
-    assert "take back nothing" in chart.to_json()
+    table = cancellation_table(neurons(reduction=[-1.0, -2.0]))
+    undefined = table.filter(regex="^crossfitted_(cancelled|neurons)").columns
+    table[undefined] = np.nan
+    chart = cancellation.chart(cancellation.aggregate(table), *NAMES)
+    assert "in all, what the 2 neurons reduce cannot be told from nothing" in chart.to_json()
     assert_drawn({"7": chart})
 
 
 # 8
 
 
-def test_net_curve_names_its_marks_with_their_neurons():
-    marks = ["", "neurons_50", "neurons_90", "neurons_99", "peak", "net"]
-    curve = pd.DataFrame(
+def curve_of(low_at_peak):
+    """A curve of straight pieces, whose published twin is one higher up to the net."""
+    crossfitted = np.array([0, 5.0, 9.0, 9.5, 10, 1])
+    return pd.DataFrame(
         {
             "neurons": [0, 1000, 2000, 2000, 2500, 4000],
-            "cumulative": [0, 5.0, 9.5, 9.5, 10, 1],
-            "low": [0, 4.0, 8.5, 8.5, 9, -0.5],
-            "high": [0, 6.0, 10.5, 10.5, 11, 2.5],
-            "mark": marks,
+            "cumulative": [0, 6.0, 10, 10.5, 11, 1],
+            "crossfitted_neurons": [0, 1000, 1900, 2000, 2400, 4000],
+            "crossfitted": crossfitted,
+            "crossfitted_low": [0, 4.0, 8.0, 8.5, low_at_peak, -0.5],
+            "crossfitted_high": crossfitted + 1.5,
+            "mark": ["", "neurons_50", "neurons_90", "", "peak", "net"],
         }
     )
-    data = net_curve.aggregate(curve.replace({"mark": {"": np.nan}}))
-    assert data["label"].tolist() == ["", "50 %", "90 %", "99 %", "peak", ""]
-    chart = net_curve.chart(data, *NAMES)
-    assert_holds(chart, data)
+
+
+def test_net_curve_names_its_marks_with_their_neurons():
+    data, marks = net_curve.aggregate(curve_of(9.0))
+    chart = net_curve.chart(data, marks, *NAMES)
+    assert_holds(chart, pd.concat([data, marks]))
     text = chart.to_json(ensure_ascii=False)
-    for label in ("50 %: 1,000", "90 %: 2,000", "99 %: 2,000", "peak: 2,500", "net 1"):
+    # 9.9 lies nine tenths of the way from 9 at 1,900 to 10 at 2,400.
+    for label in ("50 %: 1,000", "90 %: 1,900", "99 %: 2,350", "peak: 2,400", "net 1"):
         assert f'"{label}"' in text
-    assert "peak 10 [9, 11], net 1 [-0.5, 2.5]" in text
-    low, high = chart.to_dict()["layer"][3]["encoding"]["y"]["scale"]["domain"]
+    assert "peak 10 [9, 11.5], net 1 [-0.5, 2.5]" in text
+    low, high = next(
+        layer["encoding"]["y"]["scale"]["domain"]
+        for layer in chart.to_dict()["layer"]
+        if "scale" in layer["encoding"]["y"]
+    )
     assert low < -0.5
-    assert high > 11
+    assert high > 11.5
+
+
+def test_a_peak_that_may_be_nothing_has_no_neurons_that_carry_it():
+    data, marks = net_curve.aggregate(curve_of(-0.1))
+    assert marks["mark"].tolist() == ["peak", "net"]
+    assert_drawn({"8": net_curve.chart(data, marks, *NAMES)})
 
 
 # 10

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 from support.figure_cases import assert_drawn, datasets, group_colours
 from support.workflow import program
 
@@ -24,6 +25,8 @@ def comparison_of(*shares: float) -> pd.DataFrame:
         for group, of_group in SHARES.items():
             interval = (of_group, of_group - 0.01, of_group + 0.02)
             rows.append((model, "group_share", group, None, None, *interval))
+            lower = [end - 0.001 for end in interval]
+            rows.append((model, "group_crossfitted_share", group, None, None, *lower))
         for name, kind, controlled, value in (
             ("patch_tp", "patch", None, share),
             ("ablate_top_9", "ablate", None, -0.05 if np.isfinite(share) else np.nan),
@@ -52,10 +55,24 @@ def test_a_control_stands_below_the_row_that_it_controls():
 
 def test_bars_of_groups_lie_end_to_end():
     _, groups = aggregate(comparison_of(0.24, 0.1))
-    for _, of_model in groups.groupby("model"):
-        assert of_model["group"].tolist() == list(REDUCING)
-        np.testing.assert_allclose(of_model["start"], [0, 0.32, 0.56, 0.63], atol=1e-12)
-        np.testing.assert_allclose(of_model["end"], [0.32, 0.56, 0.63, 1], atol=1e-12)
+    bars = groups.groupby(["model", "bar"])
+    assert len(bars) == 4, "two models, each cross-fitted and as published"
+    for (_, name), bar in bars:
+        # The cross-fitted shares are a thousandth lower each.
+        lower = 0.001 * np.arange(5) * (name == "cross-fitted")
+        ends = np.array([0, 0.32, 0.56, 0.63, 1]) - lower
+        assert bar["group"].tolist() == list(REDUCING)
+        np.testing.assert_allclose(bar["start"], ends[:4], atol=1e-12)
+        np.testing.assert_allclose(bar["end"], ends[1:], atol=1e-12)
+
+
+def test_a_model_whose_groups_have_no_shares_is_drawn_as_undefined():
+    comparison = comparison_of(0.24, 0.1)
+    nothing = (comparison["quantity"] == "group_crossfitted_share") & (comparison["model"] == "m1")
+    comparison.loc[nothing, ["value", "low", "high"]] = np.nan
+    drawn = chart(*aggregate(comparison), "probe")
+    assert_drawn({"16": drawn})
+    assert "undefined" in vl_convert.vegalite_to_svg(drawn.to_json())
 
 
 def test_the_chart_holds_the_data_and_the_groups_their_colours():

@@ -1,4 +1,4 @@
-"""The figures' common ground: colours, labels, scales, and the four files."""
+"""The common style of figures: colours, labels, scales, and the four files."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Files that were cut off or overwritten are named with what to do, never read as data."""
+"""Truncated or overwritten files give an error with a remedy, and are never read as data."""
 
 import random
 import shutil
@@ -86,7 +86,7 @@ ARTIFACTS = {
     ),
     "table.csv": (csv, lambda path: read_csv(path, ("a", "b")).to_csv()),
 }
-"""Every kind of file that a program reads of another's, the activations and checkpoints apart."""
+"""All kinds of files that programs exchange, except activations and checkpoints."""
 CHECKSUMMED = [
     name
     for name in ARTIFACTS
@@ -96,7 +96,7 @@ CHECKSUMMED = [
 
 @pytest.fixture
 def artifact(tmp_path: Path, request: pytest.FixtureRequest):
-    """A file of the kind that the test asks for: its path, and the function that reads it."""
+    """A file of the requested kind: its path, and the function that reads it."""
     write, read = ARTIFACTS[request.param]
     path = tmp_path / request.param
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ def assert_named(path: Path, read, where: Path | None = None) -> None:
 
 
 def sentence_or_same(path: Path, read, undamaged) -> str:
-    """What reading a damaged file says; nothing if it gives what the undamaged one gave."""
+    """The error of reading a damaged file; nothing if the content is unchanged."""
     try:
         found = read(path)
     except InputError as error:
@@ -128,7 +128,7 @@ def test_a_file_that_is_cut_off_is_named(artifact) -> None:
     read(path)
     whole = path.read_bytes()
     draw = random.Random(path.name)
-    # A text that is cut at the end of a line is one with fewer lines: nothing in it tells.
+    # A text that is cut at the end of a line is valid and only has fewer lines.
     lengths = [length for length in range(len(whole) - 1) if whole[length - 1 : length] != b"\n"]
     for length in [0, *draw.sample(lengths, 12)]:
         if whole[:length].strip() and whole[length : length + 1] == b"\n" and path.suffix != ".csv":
@@ -160,7 +160,7 @@ def test_overwritten_bytes_are_named_or_change_nothing(artifact) -> None:
         for start in range(0, len(whole) - len(block), max(len(whole) // 9, 1)):
             path.write_bytes(whole[:start] + block + whole[start + len(block) :])
             said.append(sentence_or_same(path, read, undamaged))
-    # Some of parquet's bytes are read by nobody.
+    # Some bytes of a parquet file are never read.
     assert sum(map(bool, said)) > len(said) * 0.6
 
 

@@ -226,7 +226,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from dpo_neurons.files.hdf5 import new_hdf5, open_hdf5, write_array
-from dpo_neurons.running.devices import leased_locks
+from dpo_neurons.running.devices import lease_locks
 from dpo_neurons.running.program import run_program
 def main():
     path = Path(sys.argv[1])
@@ -234,7 +234,7 @@ def main():
         write_array(file, "a", np.arange(3))
     with open_hdf5(path) as file:
         print(file["a"][:])
-    with leased_locks([path.with_suffix(".lock")], 1):
+    with lease_locks([path.with_suffix(".lock")], 1):
         pass
 run_program(main)
 """

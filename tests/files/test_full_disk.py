@@ -1,4 +1,4 @@
-"""A disk that fills up under each kind of writer: a sentence, and no file that looks whole."""
+"""A full disk under each kind of writer: one sentence, and no seemingly complete file."""
 
 import subprocess
 import sys
@@ -51,7 +51,7 @@ WRITERS = {
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of a few kilobytes; skips where none may be mounted."""
+    """A file system of a few kilobytes; the test is skipped if none can be mounted."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={KILOBYTES}k", "tmpfs", str(disk)]

@@ -1,4 +1,4 @@
-"""Tables are read as they were written, and a column that lacks is named."""
+"""Tables are read as they were written, and the error for a missing column names it."""
 
 import subprocess
 from pathlib import Path

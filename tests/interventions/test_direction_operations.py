@@ -1,4 +1,4 @@
-"""Steering and stripping, against matrix algebra on the model's own weights."""
+"""Steering and stripping, compared with matrix algebra on the model's own weights."""
 
 import gc
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from support.by_hand import forward, hooks_left, mlp_of, output_by_algebra, same_state, state_of
+from support.by_hand import forward, hooks_left, mlp_of, same_state, state_of
 
 from dpo_neurons.directions.direction_files import orthonormal_rows, scale_to_unit_rows
 from dpo_neurons.errors import InputError
@@ -24,22 +24,43 @@ def plan_of(*rows):
 
 
 @pytest.mark.parametrize("positions", WHERE)
-def test_the_direction_is_subtracted_from_one_layers_output(model, positions):
+def test_the_direction_is_subtracted_from_what_one_layer_writes(model, positions):
+    free = forward(model, IDS)
     with apply_plan(model, subtraction_plan(1, 2.5), positions, DIRECTION):
         changed, hooks = forward(model, IDS), hooks_left(model)
-    outputs = output_by_algebra(mlp_of(model, 1), changed["neurons"][1]).clone()
+    # The MLP of that layer reads what it read before.
+    written = free["written"][1].clone()
     for position in WHERE[positions]:
-        outputs[:, position] -= 2.5 * torch.tensor(DIRECTION[0], dtype=torch.float32)
-    torch.testing.assert_close(changed["outputs"][1], outputs, atol=1e-5, rtol=1e-4)
-    free = forward(model, IDS)
+        written[:, position] -= 2.5 * torch.tensor(DIRECTION[0], dtype=torch.float32)
+    torch.testing.assert_close(changed["written"][1], written, atol=1e-5, rtol=1e-4)
     assert hooks > hooks_left(model) == 0
     torch.testing.assert_close(changed["outputs"][0], free["outputs"][0])
     assert not torch.allclose(changed["logits"], free["logits"], atol=1e-3)
 
 
+@pytest.mark.every_architecture
+def test_after_stripping_the_stream_gets_nothing_along_the_subspace(model):
+    layers = Layers.of(model)
+    neurons = [(n, i) for n in range(len(layers.blocks)) for i in range(layers.d_mlp)]
+    free = forward(model, IDS)
+    with apply_plan(model, plan_of(*((*n, "remove_direction", 1.0) for n in neurons)), "all",
+                    DIRECTION):  # fmt: skip
+        stripped = forward(model, IDS)
+    rows = torch.tensor(DIRECTION)
+    for layer in range(len(layers.blocks)):
+        bias = mlp_of(model, layer).value_bias  # no neuron writes it
+        before, after = (
+            ((run["written"][layer] - (0 if bias is None else bias)).double() @ rows.T).abs().max()
+            for run in (free, stripped)
+        )
+        assert after < 1e-5 * before
+
+
 @pytest.mark.parametrize("share", [1.0, 0.5, -1.0])
-def test_value_vectors_lose_what_they_have_along_the_subspace(model, share):
-    basis = orthonormal_rows(DIRECTION)
+def test_value_vectors_lose_what_they_write_along_the_subspace(model, share):
+    gain = Layers.of(model).gain(0)
+    rows_lost = DIRECTION if gain is None else DIRECTION * gain.numpy()
+    basis = np.linalg.qr(rows_lost.T)[0].T
     before = mlp_of(model, 0).values.double().numpy().copy()
     plan = plan_of(*((0, neuron, "remove_direction", share) for neuron in (1, 4, 9)))
     state, logits = state_of(model), forward(model, IDS)["logits"]
@@ -52,7 +73,7 @@ def test_value_vectors_lose_what_they_have_along_the_subspace(model, share):
             expected[neuron] -= share * (before[neuron] @ row) * row
     np.testing.assert_allclose(after, expected, atol=1e-6)
     if share == 1:
-        assert np.abs(after[[1, 4, 9]] @ DIRECTION.T).max() < 1e-5
+        assert np.abs(after[[1, 4, 9]] @ rows_lost.T).max() < 1e-5
     assert not torch.equal(stripped["logits"], logits)
     assert same_state(model, state)
     assert torch.equal(forward(model, IDS)["logits"], logits)

@@ -1,4 +1,4 @@
-"""The engine: what a plan does, and that nothing of it stays."""
+"""The engine: the effect of a plan, and that the model is unchanged afterwards."""
 
 import pandas as pd
 import pytest
@@ -155,7 +155,7 @@ def test_setting_replaces_whatever_the_activation_was(gpt2):
         ((7, 0, "set", 0.0), "layer 7, neuron 0 is outside the model's"),
         ((0, 40, "set", 0.0), "neuron 40 is outside"),
         ((0, -1, "scale_key", 0.0), "neuron -1 is outside"),
-        ((0, 0, "seet", 0.0), "operation 'seet' is not one of"),
+        ((0, 0, "seet", 0.0), "operation 'seet' is unknown; use one of"),
     ],
 )
 def test_a_plan_for_another_model_is_refused_and_leaves_no_trace(model, row, words):

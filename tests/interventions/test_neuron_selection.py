@@ -1,4 +1,4 @@
-"""Choosing neurons from a table of contributions."""
+"""Selecting neurons from a table of contributions."""
 
 import pandas as pd
 import pytest

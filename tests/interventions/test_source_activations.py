@@ -1,4 +1,4 @@
-"""Prompt-specific patching, against a second model read by hand, prompt by prompt."""
+"""Prompt-specific patching, compared with a second model read by hand, prompt by prompt."""
 
 import copy
 
@@ -77,7 +77,7 @@ def by_layer(values):
 
 @pytest.fixture(params=["gpt2", "gemma2", "opt"])
 def endless(loaded, request, monkeypatch):
-    """Both checkpoints of some architectures, which never end a text."""
+    """Both checkpoints of some architectures, without an end-of-sequence token."""
     pair = loaded(request.param, "pre"), loaded(request.param, "post")
     for model in pair:
         monkeypatch.setattr(model.generation_config, "eos_token_id", None)
@@ -188,7 +188,7 @@ def test_a_second_model_that_writes_nothing_changes_nothing(loaded, tokenizer, o
     free = np.concatenate(
         [one.tokens for one in generate_greedily(model, tokenizer, PROMPTS, N_TOKENS, 16)]
     )
-    # Whatever it would write first ends a text.
+    # Its first token is declared an end-of-sequence token.
     other.generation_config.eos_token_id = list(range(len(tokenizer)))
     plan = plan_of(operation, [(layer, neuron) for layer in (0, 1) for neuron in range(20)])
     own = SourceActivations(other, plan, N_TOKENS, "generated")
@@ -197,7 +197,7 @@ def test_a_second_model_that_writes_nothing_changes_nothing(loaded, tokenizer, o
     own.see_prompts(torch.tensor([[5, 6]]), torch.ones(1, 2, dtype=torch.long), 0)
     activations = torch.randn(1, 1, 40)
     own.see_tokens(torch.tensor([0]))  # past the pass over the prompt
-    assert torch.equal(own.put(0, activations, slice(-1, None)), activations)
+    assert torch.equal(own.assign(0, activations, slice(-1, None)), activations)
 
 
 @pytest.mark.parametrize("operation", ["set_token", "set_prompt_mean"])

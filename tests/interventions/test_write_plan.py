@@ -108,7 +108,9 @@ def test_steering_by_hand(tmp_path, monkeypatch, key, layer, number):
 def test_a_layer_that_the_model_has_not_is_named(tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text(json.dumps({"n_layer": 6}))
     words = ["--kind", "steer", "--checkpoint", str(tmp_path), "--layer", "6", "--scale", "1"]
-    with pytest.raises(InputError, match="layer 6 of a steer row: the model has layers 0 to 5"):
+    with pytest.raises(
+        InputError, match="a steer row has layer 6, but the model has layers 0 to 5"
+    ):
         written(tmp_path, monkeypatch, *words)
 
 

@@ -14,7 +14,7 @@ FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
 def fitting(most, seen):
-    """A run that fits at most so many items and notes the batches it was given."""
+    """A run that fits a limited number of items, and records its batches."""
 
     def run(batch):
         seen.append(list(batch))

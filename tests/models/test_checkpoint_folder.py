@@ -1,4 +1,4 @@
-"""What a checkpoint's directory tells before torch is loaded."""
+"""Facts from a checkpoint's directory, read without torch."""
 
 import json
 import subprocess

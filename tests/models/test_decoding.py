@@ -1,5 +1,6 @@
-"""Greedy continuations, against stepping by hand and against transformers' own generation."""
+"""Greedy continuations, compared with steps by hand and with transformers' generation."""
 
+import itertools
 import json
 import shutil
 
@@ -10,6 +11,7 @@ from support.by_hand import continue_alone
 from support.tiny_models import PROMPTS, small_config
 from transformers import AutoModelForCausalLM, GenerationConfig
 
+from dpo_neurons.errors import BrokenModelError
 from dpo_neurons.models.decoding import end_tokens, generate_greedily
 from dpo_neurons.models.loading import load_model
 
@@ -121,7 +123,7 @@ def test_tokens_are_those_of_transformers(architecture, tokenizer, batch_size, e
         eos_token_id=ends, do_sample=True, temperature=9.0, repetition_penalty=7.0, num_beams=3
     )
     tokens, _, batches = generated(model, tokenizer, batch_size, LONG_PROMPTS)
-    # `generate` takes from the model's configuration what the one given to it leaves open.
+    # `generate` takes settings that are omitted here from the model's configuration.
     model.generation_config = GenerationConfig()
     assert len(np.unique(tokens)) > 3
     for batch in batches:
@@ -137,3 +139,37 @@ def test_bfloat16_chooses_the_first_of_equals_as_transformers_does(tokenizer):
     theirs = generated_by_transformers(narrow, tokenizer, LONG_PROMPTS, None)
     narrow.generation_config = GenerationConfig(eos_token_id=None)
     np.testing.assert_array_equal(generated(narrow, tokenizer, 16, LONG_PROMPTS)[0], theirs)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("step", [0, 2])
+def test_logits_that_are_no_numbers_end_the_generation(gpt2, tokenizer, monkeypatch, value, step):
+    head = gpt2.lm_head.forward
+    steps = itertools.count()
+
+    def overflow(states):
+        logits = head(states).clone()
+        if next(steps) == step:
+            logits[1, -1, 7] = value
+        return logits
+
+    monkeypatch.setattr(gpt2.lm_head, "forward", overflow)
+    with pytest.raises(BrokenModelError, match="after prompt 1 of a batch are NaN or infinite"):
+        list(generate_greedily(gpt2, tokenizer, ["w3 w4", "w5 w6", "w7 w8"], 4, 3))
+
+
+def test_a_row_that_has_ended_may_hold_no_numbers(gpt2, tokenizer, monkeypatch):
+    head = gpt2.lm_head.forward
+
+    def end_then_overflow(states):
+        logits = head(states).clone()
+        logits[0, -1] = torch.nan if end_then_overflow.ended else logits[0, -1]
+        if not end_then_overflow.ended:
+            logits[0, -1, gpt2.generation_config.eos_token_id] = 1e4
+        end_then_overflow.ended = True
+        return logits
+
+    end_then_overflow.ended = False
+    monkeypatch.setattr(gpt2.lm_head, "forward", end_then_overflow)
+    (batch,) = generate_greedily(gpt2, tokenizer, ["w3 w4", "w5 w6"], 4, 2)
+    assert batch.mask[0].sum() == 0

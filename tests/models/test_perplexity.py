@@ -1,4 +1,4 @@
-"""Perplexity window by window, against log-probabilities computed by hand."""
+"""Perplexity window by window, compared with log-probabilities by hand."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ import torch
 from support.by_hand import forward
 from tokenizers.processors import TemplateProcessing
 
-from dpo_neurons.errors import InputError
+from dpo_neurons.errors import BrokenModelError, InputError
 from dpo_neurons.interventions.hooks import apply_plan
 from dpo_neurons.models import perplexity
 from dpo_neurons.models.architectures import Layers
@@ -149,3 +149,17 @@ def test_windows_share_no_copy_of_their_logits(gpt2, tokenizer, monkeypatch):
     monkeypatch.setattr(torch.nn.functional, "cross_entropy", seen)
     measure_perplexity(gpt2, tokenizer, TEXTS, 9, 16)
     assert rows == [(8, 40)] * 3
+
+
+def test_a_loss_that_is_no_number_ends_the_measurement(loaded, tokenizer, monkeypatch):
+    model = loaded("gpt2")
+    bias = Layers.of(model).down_projections[1].bias
+    with torch.no_grad():
+        healthy = bias.clone()
+        bias[3] = torch.nan
+    try:
+        with pytest.raises(BrokenModelError, match=r"loss of text window 0 is NaN .*set models"):
+            measure_perplexity(model, tokenizer, TEXTS, 5, 4)
+    finally:
+        with torch.no_grad():
+            bias.copy_(healthy)

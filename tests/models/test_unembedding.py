@@ -1,4 +1,4 @@
-"""The unembedding read from files, against the head of the loaded model."""
+"""The unembedding read from files, compared with the loaded model's head."""
 
 import json
 
@@ -35,7 +35,7 @@ def assert_that_of(checkpoint, model):
     found = Unembedding(checkpoint)
     assert (found.vocabulary, found.d_model) == head.shape == (len(WORDS), 16)
     np.testing.assert_array_equal(found.rows([3, 0, 39, 3]), head[[3, 0, 39, 3]])
-    np.testing.assert_allclose(found.products(VECTORS), VECTORS @ head.T, atol=1e-5)
+    np.testing.assert_allclose(found.products(VECTORS, "none"), VECTORS @ head.T, atol=1e-5)
 
 
 def test_it_is_the_models_head(checkpoints, architecture, model):
@@ -102,7 +102,7 @@ def test_codes_of_a_quantised_model_are_refused(checkpoints, tmp_path):
 
     path = changed(checkpoints["llama", "pre"], tmp_path / "m", quantise)
     with pytest.raises(InputError, match=r"lm_head\.weight holds torch\.int8 codes"):
-        Unembedding(path).products(VECTORS)
+        Unembedding(path).products(VECTORS, "none")
 
 
 def test_numbers_that_are_not_finite_are_refused(checkpoints, tmp_path):
@@ -112,7 +112,7 @@ def test_numbers_that_are_not_finite_are_refused(checkpoints, tmp_path):
 
     path = changed(checkpoints["llama", "pre"], tmp_path / "m", spoil)
     with pytest.raises(InputError, match=r"m: lm_head\.weight holds NaN"):
-        Unembedding(path).products(VECTORS)
+        Unembedding(path).products(VECTORS, "none")
 
 
 def test_the_body_of_an_untied_model_has_no_unembedding(loaded, tmp_path):

@@ -1,4 +1,4 @@
-"""Value vectors read from files, against the weights of the loaded model."""
+"""What neurons write, read from files, against the weights and norms of the loaded model."""
 
 import json
 from pathlib import Path
@@ -7,21 +7,22 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from support.by_hand import mlp_of
+from support.by_hand import mlp_of, stack, written_vectors
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.models.value_vectors import iterate_value_vectors, project_values
+from dpo_neurons.models.loading import load_model
+from dpo_neurons.models.value_vectors import iterate_written_vectors, project_written_vectors
 
 
 def expected(model):
-    """Value vectors, (d_mlp, d_model), and biases of each layer, from the loaded model."""
+    """Written vectors, (d_mlp, d_model), and biases of each layer, from the loaded model."""
     for layer in range(model.config.num_hidden_layers):
-        mlp = mlp_of(model, layer)
-        yield mlp.values.numpy(), None if mlp.value_bias is None else mlp.value_bias.numpy()
+        bias = mlp_of(model, layer).value_bias
+        yield written_vectors(model, layer).numpy(), None if bias is None else bias.numpy()
 
 
 def assert_those_of(model, checkpoint):
-    found, wanted = list(iterate_value_vectors(checkpoint)), list(expected(model))
+    found, wanted = list(iterate_written_vectors(checkpoint)), list(expected(model))
     assert len(found) == len(wanted) == model.config.num_hidden_layers
     for (values, bias), (its_values, its_bias) in zip(found, wanted, strict=True):
         assert values.dtype == np.float64
@@ -43,6 +44,19 @@ def test_they_are_the_models_weights(checkpoints, model, architecture):
     assert_those_of(model, checkpoints[architecture, "pre"])
 
 
+@pytest.mark.parametrize("architecture", ["gemma2", "gemma3_text", "olmo2"])
+def test_a_norm_after_the_mlp_turns_them_as_the_model_does(loaded, checkpoints, architecture):
+    model = loaded(architecture)
+    for layer, (written, _) in enumerate(iterate_written_vectors(checkpoints[architecture, "pre"])):
+        values = mlp_of(model, layer).values
+        with torch.no_grad():
+            normed = stack(model)[layer].post_feedforward_layernorm(values).double().numpy()
+        signs = np.sign(written) == np.sign(normed)
+        cosines = (written * normed).sum(1) / np.linalg.norm(written, axis=1)
+        assert signs.all()
+        np.testing.assert_allclose(cosines, np.linalg.norm(normed, axis=1), rtol=1e-6)
+
+
 def test_they_are_found_in_sharded_checkpoints(model, tmp_path):
     model.save_pretrained(tmp_path, max_shard_size="6KB")
     assert len(list(tmp_path.glob("*.safetensors"))) > 2
@@ -56,21 +70,21 @@ def test_they_are_found_in_checkpoints_of_the_bare_model(model, tmp_path):
     assert_those_of(model, tmp_path)
 
 
-def test_half_precision_weights_are_read_exactly(checkpoints, architecture, model, tmp_path):
+def test_half_precision_weights_are_read_exactly(checkpoints, architecture, tmp_path):
     halved = copy_with(
         checkpoints[architecture, "pre"],
         tmp_path / "half",
         lambda tensors: {name: tensor.bfloat16() for name, tensor in tensors.items()},
     )
-    for (values, _), (wanted, _) in zip(
-        iterate_value_vectors(halved), expected(model), strict=True
-    ):
-        np.testing.assert_array_equal(values, torch.tensor(wanted).bfloat16().double().numpy())
+    # Weights that bfloat16 rounded, in float32 again.
+    assert_those_of(load_model(halved, "float32", "cpu"), halved)
 
 
 def test_projections_are_dot_products_with_the_direction(checkpoints, architecture, model):
     direction = np.linspace(-1, 1, 16) / np.linalg.norm(np.linspace(-1, 1, 16))
-    along, norms, biases = project_values(checkpoints[architecture, "pre"], direction, Path("d"))
+    along, norms, biases = project_written_vectors(
+        checkpoints[architecture, "pre"], direction, Path("d")
+    )
     for layer, (values, bias) in enumerate(expected(model)):
         np.testing.assert_allclose(along[layer], values.astype(float) @ direction)
         np.testing.assert_allclose(norms[layer], np.sqrt((values.astype(float) ** 2).sum(axis=1)))
@@ -79,9 +93,11 @@ def test_projections_are_dot_products_with_the_direction(checkpoints, architectu
 
 def test_several_directions_are_projected_on_as_each_alone(checkpoints, architecture):
     directions = np.random.default_rng(3).normal(size=(3, 16))
-    along, norms, biases = project_values(checkpoints[architecture, "pre"], directions, Path("d"))
+    along, norms, biases = project_written_vectors(
+        checkpoints[architecture, "pre"], directions, Path("d")
+    )
     for row, direction in enumerate(directions):
-        alone = project_values(checkpoints[architecture, "pre"], direction, Path("d"))
+        alone = project_written_vectors(checkpoints[architecture, "pre"], direction, Path("d"))
         np.testing.assert_array_equal(along[row], alone[0])
         np.testing.assert_array_equal(norms, alone[1])
         np.testing.assert_array_equal(biases[row], alone[2])
@@ -97,7 +113,7 @@ def test_codes_of_a_quantised_model_are_refused(checkpoints, tmp_path, dtype):
 
     quantised = copy_with(checkpoints["llama", "pre"], tmp_path / "q", quantise)
     with pytest.raises(InputError, match="codes of a quantised model") as caught:
-        list(iterate_value_vectors(quantised))
+        list(iterate_written_vectors(quantised))
     assert "model.safetensors" in str(caught.value)
 
 
@@ -106,7 +122,7 @@ def test_a_truncated_file_is_named(checkpoints, tmp_path, keep):
     path = copy_with(checkpoints["llama", "pre"], tmp_path / "cut", dict) / "model.safetensors"
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(InputError, match="damaged or missing") as caught:
-        list(iterate_value_vectors(path.parent))
+        list(iterate_written_vectors(path.parent))
     assert str(path) in str(caught.value)
 
 
@@ -119,7 +135,7 @@ def test_a_missing_shard_is_named(model, tmp_path):
     )
     (tmp_path / shard).unlink()
     with pytest.raises(InputError, match="damaged or missing") as caught:
-        list(iterate_value_vectors(tmp_path))
+        list(iterate_written_vectors(tmp_path))
     assert str(tmp_path / shard) in str(caught.value)
 
 
@@ -129,7 +145,7 @@ def test_a_damaged_index_is_named(gpt2, tmp_path, text):
     index = tmp_path / "model.safetensors.index.json"
     index.write_text(text)
     with pytest.raises(InputError) as caught:
-        list(iterate_value_vectors(tmp_path))
+        list(iterate_written_vectors(tmp_path))
     assert str(index) in str(caught.value)
 
 
@@ -137,7 +153,7 @@ def test_a_checkpoint_without_weights_is_named(checkpoints, tmp_path):
     config = (checkpoints["gpt2", "pre"] / "config.json").read_text()
     (tmp_path / "config.json").write_text(config)
     with pytest.raises(InputError, match=r"no model\.safetensors"):
-        list(iterate_value_vectors(tmp_path))
+        list(iterate_written_vectors(tmp_path))
 
 
 def test_weights_of_another_architecture_are_no_value_vectors(checkpoints, tmp_path):
@@ -145,4 +161,4 @@ def test_weights_of_another_architecture_are_no_value_vectors(checkpoints, tmp_p
     config = (checkpoints["gpt2", "pre"] / "config.json").read_text()
     (other / "config.json").write_text(config)
     with pytest.raises(InputError, match=r"transformer\.h\.0\.mlp\.c_proj\.weight"):
-        list(iterate_value_vectors(other))
+        list(iterate_written_vectors(other))

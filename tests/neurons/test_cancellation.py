@@ -1,4 +1,4 @@
-"""What reducing and raising neurons do together, by hand."""
+"""Sums of reducing and raising neurons, by hand."""
 
 import numpy as np
 import pandas as pd

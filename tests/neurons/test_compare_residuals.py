@@ -19,11 +19,11 @@ PLANTED = np.random.default_rng(6).normal(size=16)
 
 @pytest.fixture(params=["gpt2", "opt"])
 def changed(request, checkpoints, tokenizer, tmp_path):
-    """Arguments, and the model: a small vector added to all that the last layer writes."""
+    """Arguments, and the model: a small vector is added to the last layer's output."""
     pre, post = (load_model(checkpoints[request.param, "pre"], "float32", "cpu") for _ in range(2))
     last = mlp_of(post, len(stack(post)) - 1)
     last.down.bias.add_(torch.tensor(1e-3 * PLANTED, dtype=torch.float32))
-    # And the value vectors of three neurons, against it, by far less.
+    # The value vectors of three neurons change against it, by far less.
     last.values[[2, 5, 7]] -= torch.tensor(1e-5 * PLANTED, dtype=torch.float32)
     post.save_pretrained(tmp_path / "changed")
     capture_pair(pre, post, tokenizer, tmp_path)

@@ -17,12 +17,13 @@ from dpo_neurons.activations.capture import POSITIONS, ActivationCapture
 from dpo_neurons.directions.direction_files import write_direction
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.decoding import generate_greedily
-from dpo_neurons.models.value_vectors import project_values
+from dpo_neurons.models.value_vectors import project_written_vectors, read_gains_after_mlp
 from dpo_neurons.neurons.contributions import (
     COLUMNS,
     IDENTITY_TOLERANCE,
     compute_contributions,
     identity_error,
+    project_outputs,
     read_contributions,
     row_suffixes,
 )
@@ -78,8 +79,7 @@ def capture_to_cache(model, tokenizer, path, positions):
         for batch in generate_greedily(model, tokenizer, PROMPTS, *size[1:], capture):
             sums = {name: tensor.numpy() for name, tensor in capture.sums.items()}
             cache.add(batch.start, batch.tokens, batch.mask, sums)
-    with open_cache(path) as cache:
-        return cache["mlp_post_mean"][:], cache["mlp_out_mean"][:]
+    return path
 
 
 @pytest.mark.every_architecture
@@ -91,11 +91,17 @@ def test_the_identity_is_exact_on_every_architecture(
     direction /= np.linalg.norm(direction)
     means, projected, outputs = {}, {}, {}
     for stage in ("pre", "post", "other"):
-        means[stage], output = capture_to_cache(
-            loaded(architecture, stage), tokenizer, tmp_path / f"{stage}.h5", positions
+        model, path = loaded(architecture, stage), tmp_path / f"{stage}.h5"
+        capture_to_cache(model, tokenizer, path, positions)
+        n_layers = model.config.num_hidden_layers
+        projected[stage] = project_written_vectors(
+            checkpoints[architecture, stage], direction, FILE
         )
-        projected[stage] = project_values(checkpoints[architecture, stage], direction, FILE)
-        outputs[stage] = output @ direction - projected[stage][2]
+        gains = read_gains_after_mlp(checkpoints[architecture, stage], n_layers)
+        with open_cache(path) as cache:
+            means[stage] = cache["mlp_post_mean"][:]
+            biases = projected[stage][2][None]
+            outputs[stage] = project_outputs(cache, direction[None], biases, gains)[0]
 
     def error(activations_post):
         table = compute_contributions(
@@ -260,7 +266,7 @@ def test_the_program_checks_each_row_of_a_direction(compute, tmp_path):
 
 def test_a_direction_of_another_width_is_refused_naming_both(checkpoints, architecture):
     with pytest.raises(InputError, match=r"the direction is 12 wide.* is 16 wide") as caught:
-        project_values(checkpoints[architecture, "pre"], np.ones(12), FILE)
+        project_written_vectors(checkpoints[architecture, "pre"], np.ones(12), FILE)
     assert str(caught.value).startswith(f"{FILE}: ")
     assert str(checkpoints[architecture, "pre"]) in str(caught.value)
 
@@ -285,7 +291,7 @@ def test_a_file_that_is_no_table_is_named(tmp_path, content):
 
 
 def test_reading_contributions_loads_no_torch():
-    """Figures and plans read them, and would start seconds later."""
+    """Figures and plans read contributions; importing torch would cost them seconds."""
     code = (
         "import sys; sys.path.insert(0, 'workflow_scripts'); "
         "import dpo_neurons.neurons.contributions; sys.exit('torch' in sys.modules)"

@@ -17,7 +17,7 @@ from dpo_neurons.neurons.decomposition import COLUMNS, SOURCES
 
 @pytest.fixture
 def arguments(checkpoints, loaded, tokenizer, tmp_path, monkeypatch):
-    """What the program is given, all of it made."""
+    """The program's input files."""
     pre, post = (loaded("mistral", stage) for stage in ("pre", "post"))
     capture_pair(pre, post, tokenizer, tmp_path)
     write_direction(tmp_path / "d.safetensors", np.arange(1.0, 17), {"kind": "file"})
@@ -67,7 +67,7 @@ def test_prompts_that_were_continued_otherwise_are_counted(
         file["tokens"][2, 1] += 1
     with caplog.at_level(logging.WARNING):
         run_main(decompose_reductions, monkeypatch, arguments)
-    assert "1 prompts were continued otherwise" in caplog.text
+    assert "1 prompts have other continuations" in caplog.text
 
 
 def test_a_capture_of_other_prompts_is_refused(arguments, tmp_path, monkeypatch):

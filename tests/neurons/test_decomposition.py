@@ -1,4 +1,4 @@
-"""The split of reductions by what changed, by hand and on models of which one part changed."""
+"""The split of reductions by cause, by hand and on models with one changed part."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ N_TOKENS = 4
 DIRECTION = np.random.default_rng(8).normal(size=16)
 DIRECTION /= np.linalg.norm(DIRECTION)
 SMALL = 2e-4
-"""A change that leaves the generated tokens as they are."""
+"""A change small enough to keep the generated tokens."""
 
 
 def by_hand():
@@ -36,7 +36,7 @@ def test_each_part_is_that_of_the_one_thing_that_changed():
     assert split["from_key"].tolist() == [0, -10, 0, -7]
     assert split["from_inputs"].tolist() == [0, 0, -30, -14]
     assert split["from_text"].tolist() == [0, 0, -10, -7]
-    # The value vector's part if it came last: of five activations rather than of two.
+    # The value vector's part if it is exchanged last: of five activations, not of two.
     assert split["from_value_last"].tolist() == [6, 0, 0, 15]
     assert split["reduction"].tolist() == [6, -10, -30, -15]
 
@@ -47,7 +47,7 @@ def test_sums_are_over_all_by_group_and_by_layer():
     assert sums.loc[("all", "all"), "neurons"] == 4
     assert sums.loc[("all", "all"), "from_inputs"] == -44
     assert sums.loc[("layer", "0"), "from_value"] == 12
-    # Under v1's definition the first is unchanged, for its activation is.
+    # Under v1's definition the first is unchanged, because its activation is.
     assert sums.loc["group"].index.tolist() == [*GROUPS, "unchanged"]
     assert table["group"].tolist() == ["unchanged", "TP+", "TP+", "TP+"]
     assert sums.loc[("group", "TP+"), ["neurons", "from_text"]].tolist() == [3, -17]
@@ -101,7 +101,7 @@ def values_of(model):
 
 
 def change(parameters):
-    """Add noise that is small beside what is there."""
+    """Add noise that is small relative to the weights."""
     random = torch.Generator().manual_seed(5)
     for parameter in parameters:
         noise = torch.randn(parameter.shape, generator=random)

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from dpo_neurons.neurons.groups import GROUPS, RAISING, REDUCING, UNCHANGED, assign_groups
 
 # cosine, activation before, after, reduction; v1's group, v3's group. The value vector may change,
-# so the reduction's sign is free of the activation's move.
+# so the reduction's sign is independent of the activation's change.
 TABLE = [
     (+1, +2, +1, +1, "TP-", "TP-"),
     (+1, +2, +3, -1, "TP+", "TP+"),

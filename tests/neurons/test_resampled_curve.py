@@ -1,4 +1,4 @@
-"""The net curve under resampled prompts, against a bootstrap over single neurons."""
+"""The net curve under resampled prompts, compared with a bootstrap over single neurons."""
 
 import sys
 
@@ -56,7 +56,7 @@ def case(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def neuron_drops(case):
-    """Every neuron's resampled reduction, (RESAMPLES, layers, neurons), the long way."""
+    """Every neuron's resampled reduction, (RESAMPLES, layers, neurons), computed directly."""
     table, _ = case
     counts = resampled_counts(PROMPTS, RESAMPLES, SEED)
     projected = []

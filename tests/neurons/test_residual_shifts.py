@@ -1,4 +1,4 @@
-"""Shifts of the residual stream: planted ones are found again."""
+"""Shifts of the residual stream: planted shifts are recovered."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A finished study opened as in a notebook: every table is what its file holds."""
+"""A finished study opened as in a notebook: every table equals its file."""
 
 import subprocess
 import sys
@@ -67,7 +67,7 @@ def test_a_figure_is_a_chart(study, figure):
 def test_what_is_not_there_is_named_with_what_is(study, tmp_path):
     with pytest.raises(InputError, match=r"other\.csv: no such result; .*toy"):
         study.table("other")
-    with pytest.raises(InputError, match="no results of a study"):
+    with pytest.raises(InputError, match="not the results of a study"):
         dpo_neurons.open_study(tmp_path)
 
 

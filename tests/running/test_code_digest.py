@@ -223,7 +223,7 @@ def test_thirty_programs_of_forty_modules_take_less_than_half_a_second(tmp_path)
     for n in range(30):
         program = tmp_path / f"program{n}.py"
         program.write_text(f"from shared.module{n} import f0\nprint(f0([{n}]))\n", encoding="utf-8")
-    # Each copy is read from cold; the fastest says what the code takes, the others what else ran.
+    # Each copy is read without a cache. The fastest time is the code's; others include noise.
     seconds = []
     for attempt in range(5):
         copy = tmp_path.with_name(f"{tmp_path.name}-copy{attempt}")

@@ -1,4 +1,4 @@
-"""Leases: one job a lock, freed with the job, however it ends."""
+"""Leases: one job per lock; the lock is free when the job ends in any way."""
 
 import os
 import subprocess
@@ -11,14 +11,14 @@ import pytest
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.running import devices
-from dpo_neurons.running.devices import leased_device, leased_devices, leased_locks, visible_gpu_ids
+from dpo_neurons.running.devices import lease_device, lease_devices, lease_locks, visible_gpu_ids
 
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 HOLD = """
 import sys, time
 from pathlib import Path
-from dpo_neurons.running.devices import leased_locks
-with leased_locks([Path(one) for one in sys.argv[1:]], 1) as (index,):
+from dpo_neurons.running.devices import lease_locks
+with lease_locks([Path(one) for one in sys.argv[1:]], 1) as (index,):
     print(index, flush=True)
     time.sleep(60)
 """
@@ -44,9 +44,9 @@ def holder(locks):
 
 
 def test_the_first_free_lock_is_taken(locks):
-    with leased_locks(locks, 1) as (one,), leased_locks(locks, 1) as (two,):
+    with lease_locks(locks, 1) as (one,), lease_locks(locks, 1) as (two,):
         assert [one, two] == [0, 1]
-    with leased_locks(locks, 1) as (again,):
+    with lease_locks(locks, 1) as (again,):
         assert again == 0
 
 
@@ -54,10 +54,10 @@ def test_a_second_taker_waits_until_the_first_lets_go(locks):
     events = []
 
     def take_second():
-        with leased_locks(locks[:1], 1):
+        with lease_locks(locks[:1], 1):
             events.append("second")
 
-    with leased_locks(locks[:1], 1):
+    with lease_locks(locks[:1], 1):
         waiting = threading.Thread(target=take_second)
         waiting.start()
         time.sleep(0.1)
@@ -68,26 +68,26 @@ def test_a_second_taker_waits_until_the_first_lets_go(locks):
 
 
 def test_a_lock_is_free_again_after_an_exception(locks):
-    with pytest.raises(KeyError), leased_locks(locks, 1):
+    with pytest.raises(KeyError), lease_locks(locks, 1):
         raise KeyError
-    with leased_locks(locks, 1) as (index,):
+    with lease_locks(locks, 1) as (index,):
         assert index == 0
 
 
 def test_another_process_is_respected_and_a_killed_one_frees_its_lock(locks, holder):
-    with leased_locks(locks, 1) as (index,):
+    with lease_locks(locks, 1) as (index,):
         assert index == 1
     holder.kill()
     holder.wait()
-    with leased_locks(locks, 1) as (index,):
+    with lease_locks(locks, 1) as (index,):
         assert index == 0
 
 
 def test_a_child_of_a_holder_does_not_hold_on(locks):
-    with leased_locks(locks, 1):
+    with lease_locks(locks, 1):
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
-        with leased_locks(locks, 1) as (index,):
+        with lease_locks(locks, 1) as (index,):
             assert index == 0
     finally:
         child.kill()
@@ -116,7 +116,7 @@ def gpus(monkeypatch, tmp_path):
 @pytest.mark.parametrize("wanted", ["cpu", "auto"])
 def test_without_a_gpu_all_of_it_runs_on_the_cpu(gpus, wanted):
     gpus()
-    with leased_device(wanted) as device:
+    with lease_device(wanted) as device:
         assert device == "cpu"
 
 
@@ -124,7 +124,7 @@ def test_without_a_gpu_all_of_it_runs_on_the_cpu(gpus, wanted):
 def test_cuda_without_a_gpu_or_with_a_broken_driver_is_a_sentence(gpus, ids, status):
     gpus(*ids, status=status)
     with pytest.raises(InputError, match=r"compute\.device is cuda, but nvidia-smi lists no GPU"):
-        leased_device("cuda").__enter__()
+        lease_device("cuda").__enter__()
 
 
 def test_a_machine_without_nvidia_smi_has_no_gpu(monkeypatch, tmp_path):
@@ -135,18 +135,18 @@ def test_a_machine_without_nvidia_smi_has_no_gpu(monkeypatch, tmp_path):
 @pytest.mark.parametrize("wanted", ["cuda", "auto"])
 def test_jobs_get_a_gpu_each_and_see_no_other(gpus, monkeypatch, wanted):
     gpus("GPU-a", "GPU-b")
-    with leased_device(wanted) as one:
+    with lease_device(wanted) as one:
         assert (one, os.environ["CUDA_VISIBLE_DEVICES"]) == ("cuda:0", "GPU-a")
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES")  # another job's environment
-        with leased_device(wanted) as two:
+        with lease_device(wanted) as two:
             assert (two, os.environ["CUDA_VISIBLE_DEVICES"]) == ("cuda:0", "GPU-b")
-    with leased_device("cpu") as device:
+    with lease_device("cpu") as device:
         assert device == "cpu"
 
 
 def test_a_model_spread_over_two_gpus_gets_two(gpus):
     gpus("GPU-a", "GPU-b", "GPU-c")
-    with leased_devices("auto", 2) as names:
+    with lease_devices("auto", 2) as names:
         assert names == ["cuda:0", "cuda:1"]
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-a,GPU-b"
 
@@ -171,32 +171,32 @@ def test_a_slurm_job_takes_only_the_gpus_that_it_was_given(gpus, monkeypatch, gi
     if given is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
     assert visible_gpu_ids() == left
-    with leased_devices("auto", max(1, len(left))) as names:
+    with lease_devices("auto", max(1, len(left))) as names:
         assert names == ([f"cuda:{number}" for number in range(len(left))] or ["cpu"])
         assert os.environ.get("CUDA_VISIBLE_DEVICES") == (",".join(left) or None)
 
 
 def test_more_gpus_than_there_are_is_said(gpus):
     gpus("GPU-a", "GPU-b")
-    with pytest.raises(InputError, match=r"models\.….gpus is 3, but there are 2"):
-        leased_devices("auto", 3).__enter__()
+    with pytest.raises(InputError, match=r"models\.….gpus is 3, but this machine has 2"):
+        lease_devices("auto", 3).__enter__()
 
 
 def test_several_are_taken_at_once_or_none(locks):
-    with leased_locks(locks, 1) as (first,):
+    with lease_locks(locks, 1) as (first,):
         assert first == 0
         taken = threading.Event()
 
         def take_both():
-            with leased_locks(locks, 2) as indices:
+            with lease_locks(locks, 2) as indices:
                 assert indices == [0, 1]
                 taken.set()
 
         waiting = threading.Thread(target=take_both)
         waiting.start()
         assert not taken.wait(timeout=0.1)
-        # The waiting taker holds none meanwhile: the second is free most of the time.
-        with leased_locks(locks, 1) as (second,):
+        # The waiting job holds no lock, so the second lock is free most of the time.
+        with lease_locks(locks, 1) as (second,):
             assert second == 1
     waiting.join(timeout=5)
     assert taken.is_set()

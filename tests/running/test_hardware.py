@@ -1,4 +1,4 @@
-"""How many GPUs the rules may hand out on this machine."""
+"""The number of GPUs that rules may use on this machine."""
 
 import pytest
 

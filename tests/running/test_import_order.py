@@ -1,4 +1,4 @@
-"""The house holds together: imports go with the flow, and a stage's four places have one name."""
+"""The layout: imports follow the order of stages, and a stage has one name in four places."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""What a program does with mistakes, bugs and threads."""
+"""Programs: users' errors, bugs and threads."""
 
 import os
 import subprocess
@@ -133,7 +133,7 @@ def test_a_job_waits_for_that_of_a_killed_run_which_makes_the_same_files(tmp_pat
     assert orphan.stdout.readline() == "began\n"
     again = job(0, "new settings")
     try:
-        while "waits for its end" not in (tmp_path / "job.log").read_text(errors="replace"):
+        while "waiting until it ends" not in (tmp_path / "job.log").read_text(errors="replace"):
             assert again.poll() is None
         if ends == "killed":
             orphan.kill()

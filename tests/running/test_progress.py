@@ -1,4 +1,4 @@
-"""What a job says of its progress, and where."""
+"""Progress of a job: its lines, and where they are printed."""
 
 import re
 

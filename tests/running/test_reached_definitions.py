@@ -1,4 +1,4 @@
-"""What a program reaches in its package: all it can run, or an error where that cannot be told."""
+"""Definitions that a program reaches: everything it can run, or an error."""
 
 import json
 import subprocess

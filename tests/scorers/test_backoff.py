@@ -1,4 +1,4 @@
-"""Waits between tries: bounds by hand, and what a Retry-After may say."""
+"""Waits between tries: bounds by hand, and values of Retry-After."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime

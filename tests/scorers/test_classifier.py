@@ -1,4 +1,4 @@
-"""The classifier scorer, against one text at a time without padding, and activations by hand."""
+"""The classifier scorer, compared with unpadded single texts and activations by hand."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""What the Perspective scorer asks a stand-in, how often, and the scores it makes of replies."""
+"""The Perspective scorer: its requests to a stand-in, their rate, and scores from replies."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The Perspective scorer where the service fails, refuses or is gone: it tries again or says so."""
+"""The Perspective scorer when the service fails or refuses: it tries again, or ends."""
 
 import gzip
 import logging

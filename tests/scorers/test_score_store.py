@@ -1,4 +1,4 @@
-"""The store of scores: nothing lost, nothing doubled, shared by processes, damage named."""
+"""The store of scores: no loss, no duplicates, shared by processes, damage detected."""
 
 import os
 import signal

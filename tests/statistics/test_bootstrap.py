@@ -1,4 +1,4 @@
-"""Bootstrap intervals, against scipy's and the normal approximation."""
+"""Bootstrap intervals, compared with scipy's and with the normal approximation."""
 
 import numpy as np
 import pytest
@@ -66,8 +66,9 @@ def test_the_seed_decides():
     assert mean_interval(VALUES, 100, 0.9, 5)[1:] != mean_interval(VALUES, 100, 0.9, 6)[1:]
 
 
-def test_a_single_or_constant_value_has_no_width():
-    assert mean_interval(np.array([0.3]), 50, 0.95, 1) == pytest.approx((0.3, 0.3, 0.3))
+def test_a_single_value_has_no_interval_and_a_constant_one_no_width():
+    single = mean_interval(np.array([0.3]), 50, 0.95, 1)
+    assert single == pytest.approx((0.3, np.nan, np.nan), nan_ok=True)
     assert mean_interval(np.full(9, 0.3), 50, 0.95, 1) == pytest.approx((0.3, 0.3, 0.3))
 
 

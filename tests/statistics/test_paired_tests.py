@@ -1,4 +1,4 @@
-"""Sign-flip tests against exact enumeration and scipy, and Holm's correction by hand."""
+"""Sign-flip tests, compared with exact enumeration and scipy; Holm's correction by hand."""
 
 import itertools
 import time
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from dpo_neurons.statistics import paired_tests
-from dpo_neurons.statistics.paired_tests import FLIPS, holm, sign_flip_p_values
+from dpo_neurons.statistics.paired_tests import FLIPS, correct_by_holm, sign_flip_p_values
 
 
 def exact(differences):
@@ -97,16 +97,16 @@ def test_a_published_study_takes_seconds_and_little_memory():
 
 def test_holm_by_hand():
     # Sorted 0.01, 0.02, 0.03, 0.5: times 4, 3, 2, 1; the third may not fall below the second.
-    found = holm(np.array([0.03, 0.01, 0.5, 0.02]))
+    found = correct_by_holm(np.array([0.03, 0.01, 0.5, 0.02]))
     np.testing.assert_allclose(found, [0.06, 0.04, 0.5, 0.06])
-    np.testing.assert_allclose(holm(np.array([0.4, 0.6])), [0.8, 0.8])
-    np.testing.assert_allclose(holm(np.array([0.02])), [0.02])
+    np.testing.assert_allclose(correct_by_holm(np.array([0.4, 0.6])), [0.8, 0.8])
+    np.testing.assert_allclose(correct_by_holm(np.array([0.02])), [0.02])
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_rejects_step_by_step(p_values):
     p = np.array(p_values)
-    corrected = holm(p)
+    corrected = correct_by_holm(p)
     assert (corrected >= p).all()
     assert (corrected <= 1).all()
     for level in (0.05, 0.3):
@@ -117,3 +117,16 @@ def test_holm_rejects_step_by_step(p_values):
             rejected.add(int(index))
             left -= 1
         assert set(np.flatnonzero(corrected <= level)) == rejected
+
+
+def test_a_difference_that_is_no_number_has_no_p_value_and_is_no_hypothesis():
+    random = np.random.default_rng(2)
+    differences = random.normal(0.4, 1, size=(30, 3))
+    clean = sign_flip_p_values(differences, seed=1)
+    differences[4, 1] = np.nan
+    p_values = sign_flip_p_values(differences, seed=1)
+    assert np.isnan(p_values).tolist() == [False, True, False]
+    np.testing.assert_array_equal(p_values[[0, 2]], clean[[0, 2]])
+    corrected = correct_by_holm(p_values)
+    assert np.isnan(corrected[1])
+    np.testing.assert_array_equal(corrected[[0, 2]], correct_by_holm(clean[[0, 2]]))

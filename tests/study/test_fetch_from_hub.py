@@ -1,4 +1,4 @@
-"""The program that fetches from a hub, as a job runs it: by its environment alone."""
+"""The program that fetches from a hub, run as in a job: only its environment differs."""
 
 import hashlib
 import shlex
@@ -126,7 +126,7 @@ def test_a_failure_is_one_sentence_and_leaves_nothing(
 def test_patterns_are_for_data_sets(start, arguments):
     status, printed = ends(start(f"--repository a/b --revision {'0' * 40} {arguments}"))
     assert status == 2
-    assert "--patterns is for data sets" in printed
+    assert "data sets need --patterns, and models do not take it" in printed
 
 
 def test_a_killed_fetch_is_taken_up_again(hub, revision, start, tmp_path):

@@ -1,4 +1,4 @@
-"""What the configured interventions come to."""
+"""The rows of the configured interventions."""
 
 import pytest
 
@@ -8,6 +8,7 @@ from dpo_neurons.study.intervention_rows import (
     describe_rows,
     needs_of_plan,
     plan_arguments,
+    positions_in_perplexity,
     runs_with_direction,
     source_stage,
     stage_of,
@@ -84,7 +85,7 @@ def test_prompt_specific_patches():
             "patch_token": {"kind": "patch", "groups": ["TP-"], "values": "token"},
         }
     )
-    # The model's own activations token by token are what it would do anyhow.
+    # A model with its own activations at each token is the unchanged model.
     assert list(rows)[2:] == ["patch_prompt", "control_prompt", "patch_token"]
     assert source_stage(rows["patch_prompt"]) == "post"
     assert source_stage(rows["control_prompt"]) == "pre"
@@ -167,3 +168,9 @@ def test_every_row_is_described_by_columns():
     }  # fmt: skip
     assert by_name["steer_last"]["direction"] == "svd"
     assert by_name["scale_keys_top"]["checkpoint"] == "post"
+
+
+@pytest.mark.parametrize(("kind", "where"), [("patch", "first"), ("edit", "first"),
+                                             ("ablate", "all"), ("steer", "all")])  # fmt: skip
+def test_published_perplexity_is_of_patched_and_edited_rows_alone(kind, where):
+    assert positions_in_perplexity({"kind": kind}, "first") == where

@@ -79,7 +79,7 @@ def test_no_two_studies_share_what_was_filled_in():
 def test_what_is_given_is_never_replaced():
     given_ones = {"interventions": {"ablate_x": {"kind": "ablate", "top": 3}}, "seed": 9}
     config = filled(**given_ones, generation={"tokens": 3})
-    assert config["interventions"] == {"ablate_x": {"kind": "ablate", "top": 3}}
+    assert config["interventions"] == {"ablate_x": {"kind": "ablate", "top": 3, "positions": "all"}}
     assert config["generation"] == {"tokens": 3, "positions": "last"}
     assert config["seed"] == 9
 

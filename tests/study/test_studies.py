@@ -1,4 +1,4 @@
-"""The studies in config/ and the one in the README: complete by themselves, and plannable."""
+"""The studies in config/ and the README are complete, and their dry runs work."""
 
 import re
 import shutil

@@ -203,8 +203,8 @@ def test_only_key_scaling_and_dpo_run_on_the_second_checkpoint(study, name, stag
     [
         ("none", "--kind none"),
         ("dpo", "--kind dpo"),
-        ("ablate_top_6", "--kind ablate --top 6"),
-        ("ablate_positive", "--kind ablate --top 3 --activation positive"),
+        ("ablate_top_6", "--kind ablate --top 6 --positions all"),
+        ("ablate_positive", "--kind ablate --top 3 --activation positive --positions all"),
         ("scale_keys_x2", "--kind scale_keys --top 7 --factor 2"),
         ("patch_tp_an", "--kind patch --groups TP- AN- --values mean"),
         (
@@ -226,7 +226,9 @@ def test_an_intervention_may_have_a_direction_of_its_own(tmp_path):
     study = check_study(config, "s")
     assert study.direction("ablate_x") == "mine"
     assert study.direction("ablate_top_6") == "probe"
-    assert plan_options(study, "ablate_x") == "--kind ablate --direction mine --top 2"
+    assert (
+        plan_options(study, "ablate_x") == "--kind ablate --direction mine --top 2 --positions all"
+    )
 
 
 def test_entries_are_found_by_kind(study):

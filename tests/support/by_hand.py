@@ -1,4 +1,4 @@
-"""What the package computes, computed once more the long way: no cache, no padding, no batches."""
+"""The package's results computed directly: without cache, padding or batches."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,6 +64,15 @@ def mlp_of(model: PreTrainedModel, layer: int) -> Mlp:
     return Mlp(reader, down, keys, 0.0, ups, down.weight.T, None, activation)
 
 
+def written_vectors(model: PreTrainedModel, layer: int) -> Tensor:
+    """What a layer's neurons write to the stream, (d_mlp, d_model) float64, in the norm's units."""
+    values = mlp_of(model, layer).values.detach().double()
+    norm = getattr(stack(model)[layer], "post_feedforward_layernorm", None)
+    if norm is None:
+        return values
+    return values * (norm.weight.detach().double() + model.config.model_type.startswith("gemma"))
+
+
 def gelu_tanh(states: Tensor) -> Tensor:
     """GELU in the approximation of GPT-2, Gemma and Phi."""
     return functional.gelu(states, approximate="tanh")
@@ -84,9 +93,10 @@ def output_by_algebra(mlp: Mlp, activations: Tensor) -> Tensor:
 def forward(model: PreTrainedModel, ids: list[list[int]]) -> dict[str, list[Tensor] | Tensor]:
     """One forward pass: `inputs` and `outputs` of each MLP, its `neurons`, and the `logits`.
 
+    `written` is what the MLP adds to the residual stream: its output, or that of a norm after it.
     All but the logits are lists, a tensor (batch, positions, width) a layer.
     """
-    seen: dict[str, list] = {"inputs": [], "outputs": [], "neurons": []}
+    seen: dict[str, list] = {"inputs": [], "outputs": [], "neurons": [], "written": []}
 
     def keep(name: str, tensor: Tensor) -> None:
         seen[name].append(tensor.view(len(ids), len(ids[0]), -1))
@@ -96,6 +106,9 @@ def forward(model: PreTrainedModel, ids: list[list[int]]) -> dict[str, list[Tens
         hooks.append(mlp.reader.register_forward_hook(lambda _, x, y: keep("inputs", x[0])))
         hooks.append(mlp.down.register_forward_hook(lambda _, x, y: keep("outputs", y)))
         hooks.append(mlp.down.register_forward_hook(lambda _, x, y: keep("neurons", x[0])))
+    for block, layer in zip(stack(model), range(len(stack(model))), strict=True):
+        last = getattr(block, "post_feedforward_layernorm", mlp_of(model, layer).down)
+        hooks.append(last.register_forward_hook(lambda _, x, y: keep("written", y)))
     try:
         with torch.no_grad():
             logits = model(input_ids=torch.tensor(ids), use_cache=False).logits
@@ -116,7 +129,7 @@ def state_of(model: PreTrainedModel) -> dict[str, Tensor]:
 
 
 def same_state(model: PreTrainedModel, before: dict[str, Tensor]) -> bool:
-    """Whether all weights are what they were, bit for bit."""
+    """Whether all weights are unchanged, bit for bit."""
     now = model.state_dict()
     return now.keys() == before.keys() and all(torch.equal(now[name], before[name]) for name in now)
 

@@ -1,4 +1,4 @@
-"""Both checkpoints of an architecture, captured as the programs capture them."""
+"""Captures of both checkpoints of an architecture, made as the programs make them."""
 
 import sys
 from pathlib import Path

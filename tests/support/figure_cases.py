@@ -1,4 +1,4 @@
-"""What the tests of figures share: small tables, and reading a chart's specification."""
+"""Helpers for tests of figures: small tables, and reading a chart's specification."""
 
 import json
 from typing import Any
@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import vl_convert
 
-from dpo_neurons.neurons.cancellation import STATISTICS, tabulate_cancellation
+from dpo_neurons.neurons.cancellation import tabulate_cancellation
 from dpo_neurons.neurons.contributions import compute_contributions
+from dpo_neurons.neurons.cross_fitted_curve import STATISTICS as CROSSFITTED
+from dpo_neurons.neurons.groups import GROUPS
 from dpo_neurons.neurons.resampled_curve import choose_ranks
 
 NAMES = ("toy", "probe")
@@ -60,7 +62,7 @@ def heavy_tailed(n_layers: int, d_mlp: int) -> pd.DataFrame:
 
 
 PARAMETERS = ("control_of", "direction", "form", "alpha", "beta", "top", "factor")
-"""Columns of the table of interventions that apply to some kinds alone."""
+"""Columns of the table of interventions that apply only to some kinds."""
 
 
 def interventions(*rows: tuple[str, str] | tuple[str, str, dict[str, Any]]) -> pd.DataFrame:
@@ -73,6 +75,7 @@ def interventions(*rows: tuple[str, str] | tuple[str, str, dict[str, Any]]) -> p
     )
     table.insert(0, "intervention", [name for name, *_ in rows])
     table.insert(1, "kind", [kind for _, kind, *_ in rows])
+    table["no_longer_writes"] = False
     table["toxicity"] = 0.5 - 0.02 * np.arange(len(rows))
     table["perplexity"] = 20.0 + np.arange(len(rows))
     for measure, half in (("toxicity", 0.01), ("perplexity", 0.5)):
@@ -96,14 +99,26 @@ INTERVENTIONS = interventions(
 
 
 def group_table(shares: dict[str, float]) -> pd.DataFrame:
-    """A groups file with the given shares."""
-    table = pd.DataFrame({"group": list(shares), "share": list(shares.values())})
+    """A groups file with the given cross-fitted shares; the published ones are 2 % higher."""
+    table = pd.DataFrame({"group": list(shares), "crossfitted_share": list(shares.values())})
+    share = table["crossfitted_share"] + 0.02
     return table.assign(
         neurons=10,
-        reduction=2 * table["share"],
-        share_low=table["share"] - 0.05,
-        share_high=table["share"] + 0.05,
+        share=share,
+        reduction=2 * share,
+        crossfitted_reduction=2 * table["crossfitted_share"],
+        crossfitted_share_low=table["crossfitted_share"] - 0.05,
+        crossfitted_share_high=table["crossfitted_share"] + 0.05,
     )
+
+
+def layer_group_table(contributions: pd.DataFrame) -> pd.DataFrame:
+    """A file of layers and groups, whose cross-fitted sums are nine tenths of the published."""
+    by = contributions.groupby(["layer", "group"], observed=True)["reduction"]
+    layers = sorted(contributions["layer"].unique())
+    index = pd.MultiIndex.from_product([layers, GROUPS], names=["layer", "group"])
+    sums = by.agg(neurons="size", reduction="sum").reindex(index, fill_value=0).reset_index()
+    return sums.assign(crossfitted_reduction=0.9 * sums["reduction"])
 
 
 def datasets(chart: alt.TopLevelMixin) -> list[pd.DataFrame]:
@@ -160,21 +175,27 @@ def assert_holds(chart: alt.TopLevelMixin, data: pd.DataFrame) -> None:
 def cancellation_table(contributions: pd.DataFrame) -> pd.DataFrame:
     """A cancellation file whose intervals reach a tenth to either side."""
     table = tabulate_cancellation(contributions)
+    table = table.assign(**{f"crossfitted_{name}": table[name] for name in CROSSFITTED})
     ends = (("low", 0.9), ("high", 1.1))
-    return table.assign(
-        **{f"{name}_{end}": by * table[name] for name in STATISTICS for end, by in ends}
-    )
+    names = ["net", *(f"crossfitted_{name}" for name in CROSSFITTED)]
+    return table.assign(**{f"{name}_{end}": by * table[name] for name in names for end, by in ends})
 
 
 def net_curve_table(contributions: pd.DataFrame) -> pd.DataFrame:
-    """A net curve file whose interval reaches a tenth to either side."""
+    """A net curve file; the cross-fitted curve is a tenth lower, its interval a tenth wide."""
     falling = -np.sort(-contributions["reduction"].to_numpy())
     ranks = choose_ranks(falling)
     places = {mark: [place] for mark, place in ranks.marks.items()} | {"": ranks.points}
     rows = [pd.DataFrame({"neurons": at, "mark": mark}) for mark, at in places.items()]
     curve = pd.concat(rows).sort_values("neurons", kind="stable", ignore_index=True)
     curve["cumulative"] = np.append(0.0, np.cumsum(falling))[curve["neurons"]]
-    return curve.assign(low=curve["cumulative"] * 0.9, high=curve["cumulative"] * 1.1)
+    crossfitted = 0.9 * curve["cumulative"]
+    return curve.assign(
+        crossfitted_neurons=curve["neurons"] * 1.0,
+        crossfitted=crossfitted,
+        crossfitted_low=crossfitted - 0.1 * crossfitted.abs(),
+        crossfitted_high=crossfitted + 0.1 * crossfitted.abs(),
+    )
 
 
 PREDICTION = pd.DataFrame(

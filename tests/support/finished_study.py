@@ -1,4 +1,4 @@
-"""A pytest plugin: the micro study, run once for all tests and all workers, and what fits it."""
+"""A pytest plugin: the micro study and files for it, made once for all tests and workers."""
 
 import fcntl
 import os

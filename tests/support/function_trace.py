@@ -1,4 +1,4 @@
-"""Runs a program and writes down which functions below a folder ran.
+"""Run a program and record which functions below a folder ran.
 
     python tests/support/function_trace.py OUT.json ROOT program.py [argument ...]
 

@@ -15,7 +15,7 @@ NOT_COMPARED = ("logs", "benchmarks")
 
 @contextmanager
 def started(directory: Path, *arguments: str) -> Iterator["Run"]:
-    """Start Snakemake; what still runs of it is killed at the end of the block."""
+    """Start Snakemake; remaining processes are killed at the end of the block."""
     said = directory.parent / f"said-{time.monotonic_ns()}.txt"
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     with said.open("w") as output:
@@ -43,11 +43,11 @@ class Run:
 
     @property
     def said(self) -> str:
-        """What it has said so far."""
+        """Its output so far."""
         return self._said.read_text(encoding="utf-8")
 
     def waits_for(self, words: str, times: int = 1) -> bool:
-        """Wait until it has said these words so many times; false if it ended before."""
+        """Wait until its output has these words `times` times; return False if it ends before."""
         while self.said.count(words) < times:
             if self.process.poll() is not None:
                 return False

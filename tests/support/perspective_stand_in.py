@@ -1,4 +1,4 @@
-"""A Perspective API on loopback: answers as the documented service does, or fails as told."""
+"""A Perspective API on loopback: it answers as documented, or fails as configured."""
 
 import hashlib
 import json

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dpo_neurons.activations.cache import gather_pieces
-from dpo_neurons.activations.pieces import PieceWriter, new_piece
+from dpo_neurons.activations.pieces import PieceWriter, write_piece
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def new_cache(
     """Take batches in the block; the cache is at `path` when the block ends well."""
     piece = path.with_name(f"{path.stem}.piece-1.h5")
     try:
-        with new_piece(piece, range(n_prompts), n_tokens, attributes, means_only) as writer:
+        with write_piece(piece, range(n_prompts), n_tokens, attributes, means_only) as writer:
             yield writer
         gather_pieces([piece], path)
     finally:

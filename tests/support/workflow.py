@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: the project's files, Snakemake, its dry runs, and programs."""
+"""Helpers for end-to-end tests: the project's files, Snakemake, dry runs, programs."""
 
 import copy
 import os
@@ -44,11 +44,11 @@ CHANGED = (
     "scale_keys_x2",
     "patch_token_tp",
 )
-"""Those of the micro study's rows that are chosen by what fine-tuning did."""
+"""Rows of the micro study whose neurons depend on fine-tuning."""
 BY_ONE_MODEL = ("edit_assign", "strip_all")
-"""Those that are chosen by the first model's neurons alone."""
+"""Rows whose neurons depend only on the first model."""
 INTERVENTIONS = ("none", "dpo", *CHANGED, "edit_assign", "steer_last", "strip_all")
-"""All of them in order; steering takes the direction alone."""
+"""All rows in order; steering depends only on the direction."""
 ITS_ONLY = (("model", "toy"), ("direction", "probe"))
 FIGURES = (
     "1a_layer_projections",

@@ -1,4 +1,4 @@
-"""A user's mistake gives one sentence, where it is and what to do, and leaves nothing behind."""
+"""A user's mistake gives one sentence with place and remedy, and no files."""
 
 import json
 import shlex
@@ -205,7 +205,9 @@ def capture(finished_study: Path) -> Callable[..., subprocess.CompletedProcess[s
 
     def run(output: Path, checkpoint: Path = RESULTS / "checkpoints/toy/pre"):
         arguments = (
-            f"--checkpoint {checkpoint} --source {RESULTS}/checkpoints/toy/pre.source.json"
+            f"--checkpoint {checkpoint} --pair {RESULTS}/checkpoints/toy/pair.json"
+            f" --tokenizer {RESULTS}/checkpoints/toy/pre"
+            f" --source {RESULTS}/checkpoints/toy/pre.source.json"
             " --name toy --tokens 5 --positions generated"
             f" --prompts {RESULTS}/data/challenge_prompts.jsonl --dtype float32"
             " --attention default --gpus 1 --batch-size 8 --device cpu --threads 1"
@@ -231,7 +233,7 @@ def test_weights_that_are_no_numbers_are_told_with_their_layer(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 16 KiB; skips where none may be mounted."""
+    """A file system of 16 KiB; the test is skipped if none can be mounted."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)]

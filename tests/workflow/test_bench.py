@@ -1,4 +1,4 @@
-"""The benchmarks run on tiny shapes and say what they measured; nothing here asserts a time."""
+"""The benchmarks run on tiny shapes and report their measurements; no time is asserted."""
 
 import importlib
 import json
@@ -11,6 +11,8 @@ import pytest
 import threadpoolctl
 import torch
 
+pytestmark = pytest.mark.slow
+
 BENCH = Path(__file__).parents[2] / "bench"
 TINY = ["--layers=2", "--width=16", "--heads=2", "--vocabulary=60"]
 WORK = ["--prompts=5", "--tokens=4", "--batch-size=2"]
@@ -20,7 +22,7 @@ WORK = ["--prompts=5", "--tokens=4", "--batch-size=2"]
 def bench(monkeypatch):
     """A benchmark's module, imported as its own command finds it: bench("capture")."""
     monkeypatch.syspath_prepend(BENCH)
-    # One thread, as two would spin; tests of other modules go on with those they had.
+    # One thread, because two would spin; other tests get their threads back.
     monkeypatch.setattr("dpo_neurons.running.program.obey_threads", lambda threads: None)
     before, threads = set(sys.modules), torch.get_num_threads()
     torch.set_num_threads(1)
@@ -66,7 +68,7 @@ def test_capture_is_measured_against_generation_with_time_and_memory(measured, b
     asked = []
     module = bench("capture")
     monkeypatch.setattr(
-        module, "in_fresh_process", lambda script, arguments: asked.append(arguments) or 7.0
+        module, "run_in_fresh_process", lambda script, arguments: asked.append(arguments) or 7.0
     )
     line = measured("capture", *TINY, *WORK, "--rounds=2")
     values = values_of(line)
@@ -79,10 +81,14 @@ def test_capture_is_measured_against_generation_with_time_and_memory(measured, b
 
 
 def test_every_way_to_capture_writes_the_same_cache(bench, tmp_path):
-    capture, made = bench("capture"), bench("made")
-    model = made.made_model(made.Shape(2, 16, 2, 60), "float32", "cpu")
+    capture, workloads = bench("capture"), bench("workloads")
+    model = workloads.make_model(workloads.Shape(2, 16, 2, 60), "float32", "cpu")
     variants = capture.all_variants(
-        model, made.made_tokenizer(60), made.Work(5, 4, 2), best_batch_size=5, folder=tmp_path
+        model,
+        workloads.make_tokenizer(60),
+        workloads.Work(5, 4, 2),
+        best_batch_size=5,
+        folder=tmp_path,
     )
     for run in variants.values():
         run()
@@ -101,12 +107,12 @@ def test_every_way_to_capture_writes_the_same_cache(bench, tmp_path):
 def test_memory_is_measured_in_a_process_of_its_own(bench):
     measuring = bench("measuring")
     arguments = [*TINY, *WORK, "--memory-of", bench("capture").OURS]
-    assert 0 < measuring.in_fresh_process(str(BENCH / "capture.py"), arguments) < 1000
+    assert 0 < measuring.run_in_fresh_process(str(BENCH / "capture.py"), arguments) < 1000
 
 
 def test_the_fastest_runs_are_compared_whatever_their_rounds(bench):
     seconds = {"a": [3.0, 2.0, 9.0], "b": [1.0, 8.0, 4.0]}
-    assert bench("measuring").fastest(seconds, of="a", to="b") == [2.0]
+    assert bench("measuring").fastest_ratio(seconds, of="a", to="b") == [2.0]
     assert bench("measuring").ratios(seconds, of="a", to="b") == [3.0, 0.25, 2.25]
 
 
@@ -127,7 +133,7 @@ def test_growth_is_measured_for_each_doubling(measured):
 
 
 def test_patched_generation_assigns_the_share_of_neurons_asked_for(measured, bench):
-    plan = bench("patched_generation").made_plan(4, 500, 0.6)
+    plan = bench("patched_generation").make_plan(4, 500, 0.6)
     assert len(plan) == pytest.approx(1200, abs=100)
     assert not plan.duplicated(["layer", "neuron"]).any()
     assert set(plan["operation"]) == {"set"}
@@ -200,7 +206,7 @@ def test_a_study_that_fails_says_what_snakemake_said(bench, tmp_path):
 def test_variants_take_turns_and_the_first_round_does_not_count(bench):
     order = []
     variants = {"a": lambda: order.append("a"), "b": lambda: order.append("b")}
-    seconds = bench("measuring").paired_seconds(variants, 2)
+    seconds = bench("measuring").time_variants(variants, 2)
     assert order == ["b", "a", "a", "b", "b", "a"]
     assert [len(each) for each in seconds.values()] == [2, 2]
 

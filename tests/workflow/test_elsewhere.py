@@ -84,7 +84,7 @@ def test_results_lie_in_the_directory_that_is_named(project, elsewhere):
     assert (elsewhere / LEXICON).is_file()
     assert not (project / LEXICON).exists()
     # The command for a report finds the study wherever it is pasted.
-    command = result.stdout.partition("All in one page: ")[2].splitlines()[0]
+    command = result.stdout.partition("To see all on one page: ")[2].splitlines()[0]
     assert "--report report.html" in command
     finished = command.replace("--report report.html", f"{LEXICON} --dry-run")
     again = run(["bash", "-c", finished], elsewhere.parent)

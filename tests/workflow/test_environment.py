@@ -1,4 +1,4 @@
-"""The two lists of dependencies say the same, and have all that is imported."""
+"""The two lists of dependencies agree, and include everything that is imported."""
 
 import ast
 import re
@@ -50,7 +50,7 @@ RULES = [ROOT / "Snakefile", *sorted(ROOT.glob("rules/*.smk"))]
 PROGRAMS = sorted(ROOT.glob("workflow_scripts/**/*.py"))
 OWN = {"dpo_neurons"}
 IMPORT = re.compile(r"^[ \t]*((?:from [\w.]+ )?import .*)$", re.MULTILINE)
-"""An import in a file that is not all Python."""
+"""An import in a file that is not pure Python."""
 
 
 def imported(source: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The profiles name options that exist, and what they rely on in the rules."""
+"""The profiles name existing options and resources of the rules."""
 
 import os
 import re

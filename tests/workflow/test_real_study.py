@@ -1,4 +1,4 @@
-"""What a study of a user's own checkpoints, data and scorer comes to, once and when it is rerun."""
+"""A study with a user's own checkpoints, data and scorer: its first run and reruns."""
 
 import hashlib
 import json

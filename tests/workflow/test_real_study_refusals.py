@@ -1,4 +1,4 @@
-"""What a study says, in one sentence, of a hub or a checkpoint that it cannot use."""
+"""Errors of a study with an unusable hub or checkpoint: one sentence each."""
 
 import json
 import shutil

@@ -37,8 +37,14 @@ TABLE = (
     | MODELS_COMPARED
 )
 TESTS = {"compare_interventions"} | MODELS_COMPARED
-GROUPS = {"summarise_groups", "draw_group_shares"} | MODELS_COMPARED
-INTERVALS = {"summarise_totals", "summarise_cancellation", "draw_cancellation", "draw_net_curve"}
+GROUPS = {"summarise_groups", "draw_group_shares", "draw_layer_reduction"} | MODELS_COMPARED
+INTERVALS = {
+    "summarise_totals",
+    "summarise_cancellation",
+    "draw_cancellation",
+    "draw_cumulative_reduction",
+    "draw_net_curve",
+}
 CAPTURE = "capture_activations gather_activations"
 UNDER_PLAN = "capture_under_plan gather_activations"
 ABLATED_CAPTURE = each(UNDER_PLAN, {"ablate_top_6"}) | {"draw_layer_projections"}
@@ -66,19 +72,21 @@ CONTRIBUTIONS = (
     | TABLE
     | TESTS
 )
-"""What follows from the contributions: the plans chosen from them, and all that is measured."""
+"""Jobs that depend on contributions: plans from them, and all measurements."""
 RESIDUALS = {"compare_residuals", "draw_residual_shift", "draw_value_changes"}
 DESCRIBED = {"describe_neurons"} | each(f"write_plan {MEASURE}", BY_ONE_MODEL)
-"""What follows from the first model's neurons alone."""
+"""Jobs that depend only on the first model's neurons."""
 CAPTURES = each(CAPTURE, STAGES) | CROSSED_CAPTURE | RESIDUALS | DESCRIBED | CONTRIBUTIONS
 SCORES = each("score_continuations", INTERVENTIONS) | TABLE | TESTS
 RUNS = each("run_intervention", INTERVENTIONS) | SCORES
 STEERED = each(MEASURE, {"steer_last"})
-"""Steering says itself where it acts."""
+ABLATED = {row for row in INTERVENTIONS if row.startswith("ablate")}
+EVERYWHERE = each(MEASURE, ABLATED | {"steer_last"})
+"""Ablation and steering act at every position."""
 SOURCES = {"tabulate_sources"}
 LISTED = {"list_interventions"}
 DPO = (
-    {"train_dpo"}
+    {"train_dpo", "check_pair"}
     | each(CAPTURE, {"post"})
     | CROSSED_CAPTURE
     | RESIDUALS
@@ -89,7 +97,7 @@ DPO = (
 PROBE = {"train_probe", "tabulate_logit_lens"} | DESCRIBED | STEERED | RESIDUALS | CONTRIBUTIONS
 IMPORTED = {"import_data lexicon"} | SOURCES | SCORES
 MODEL_RUNS = PROBE | CAPTURES | RUNS
-"""What loads a model's weights and runs them, and what follows."""
+"""Jobs that run a model, and jobs that depend on them."""
 MODEL = {"train_language_model", "write_plan steer_last"} | DPO | MODEL_RUNS
 DATA = each("write_synthetic_data", DATASETS)
 
@@ -111,9 +119,9 @@ CONFIGURATION = [
     ("interventions.scale_keys_x2.factor", 3,
      each(f"write_plan {MEASURE}", {"scale_keys_x2"}) | TABLE | TESTS | LISTED),
     ("generation.tokens", 4, CAPTURES | RUNS),
-    ("generation.positions", "all", (RUNS - STEERED) | ABLATED_CAPTURE),
+    ("generation.positions", "all", RUNS - EVERYWHERE),
     ("activations.positions", "predicting", CAPTURES),
-    ("perplexity.positions", "first", RUNS),
+    ("perplexity.positions", "first", RUNS - EVERYWHERE),
     ("perplexity.window", 24, RUNS),
     ("bootstrap.level", 0.9, GROUPS | TABLE | TESTS | INTERVALS),
     ("bootstrap.resamples", 90, GROUPS | TABLE | TESTS | INTERVALS),
@@ -124,7 +132,7 @@ CONFIGURATION = [
     ("logit_lens.tokens", 3, {"tabulate_logit_lens"}),
     ("logit_lens.value_vectors", 2, {"tabulate_logit_lens"}),
     ("models.toy.attention", "eager", MODEL_RUNS),
-    ("models.toy.dtype", "bfloat16", DPO | MODEL_RUNS),
+    ("models.toy.dtype", "bfloat16", MODEL),
     ("models.toy.gpus", 2, set()),
     ("models.toy.post.kl_weight", 0.1, DPO),
     ("models.toy.post.steps", 4, DPO),

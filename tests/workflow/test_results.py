@@ -1,4 +1,4 @@
-"""What a run leaves: the contract of docs and design, checked on the finished micro study."""
+"""Results of a run: paths, columns and units as documented, on the finished micro study."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ pytest_plugins = ["support.finished_study"]
 LAYERS, NEURONS, WIDTH, PROMPTS, TOKENS = 2, 128, 32, 24, 5
 GROUPS = ["TP-", "TN+", "AP+", "AN-", "TP+", "TN-", "AP-", "AN+"]
 LAST_LAYER = pd.DataFrame({"layer": [1], "neuron": [-1]})
-"""What steering changes: not a neuron but the last layer's output."""
+"""The change of steering: no neuron, but the last layer's output."""
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,15 @@ def test_reductions_add_up_to_the_drop_of_each_layers_output(results: Path, neur
 def test_groups_add_up_their_neurons_and_share_each_side(results: Path, neurons) -> None:
     groups = pd.read_csv(results / "groups/toy/probe.csv")
     columns = ["group", "neurons", "reduction", "share", "share_low", "share_high"]
-    assert list(groups.columns) == [*columns, "reduction_low", "reduction_high"]
+    sums = ["reduction_low", "reduction_high"]
+    corrected = [
+        f"crossfitted_{name}{end}"
+        for name in ("reduction", "share")
+        for end in ("", "_low", "_high")
+    ]
+    assert list(groups.columns) == [*columns, *sums, *corrected, "corrected_for_selection"]
+    lows, highs = groups["crossfitted_reduction_low"], groups["crossfitted_reduction_high"]
+    assert groups["crossfitted_reduction"].between(lows, highs).all()
     assert groups["reduction"].between(groups["reduction_low"], groups["reduction_high"]).all()
     assert groups["group"].tolist() == GROUPS
     for row in groups.itertuples():
@@ -261,7 +269,8 @@ def test_the_logit_lens_shows_the_direction_and_what_is_closest_to_it(results, n
     np.testing.assert_allclose(sorted(shown["cosine"]), sorted(expected), atol=1e-5)
     weights = load_file(results / "checkpoints/toy/pre/model.safetensors")
     direction = load_file(results / "directions/toy/probe.safetensors")["direction"][0]
-    products = weights["lm_head.weight"] @ direction
+    normed = (direction - direction.mean()) * weights["transformer.ln_f.weight"]
+    products = weights["lm_head.weight"] @ normed
     tokens = [*np.argsort(-products)[:8], *np.argsort(products)[:8]]
     assert lens["token_id"][lens["layer"].isna()].tolist() == tokens
 

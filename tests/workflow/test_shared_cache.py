@@ -1,15 +1,17 @@
-"""Between-workflow caching: another clone takes what this one made, but not by other code."""
+"""Between-workflow caching: another clone reuses results, unless its code differs."""
 
 import os
 import re
 
 import h5py
 import numpy as np
+import pytest
 from support.changed_code import change_body
 from support.workflow import CONFIG, RESULTS, changed_config, copy_project, snakemake
 
 CAPTURED = f"{RESULTS}/activations/toy/pre.h5"
-CHECKPOINT = f"{RESULTS}/checkpoints/toy/pre"
+PAIR = {f"{RESULTS}/checkpoints/toy/{stage}" for stage in ("pre", "post")}
+"""Both are made before either is captured: the pair is looked at first."""
 
 
 def cached(directory, environment, config=CONFIG):
@@ -27,6 +29,7 @@ def activations(directory):
         return {name: file[name][:] for name in file}
 
 
+@pytest.mark.slow
 def test_a_second_clone_reuses_the_firsts_activations_and_a_changed_function_does_not(tmp_path):
     (tmp_path / "cache").mkdir()
     environment = {**os.environ, "SNAKEMAKE_OUTPUT_CACHE": str(tmp_path / "cache")}
@@ -34,13 +37,13 @@ def test_a_second_clone_reuses_the_firsts_activations_and_a_changed_function_doe
     for clone in (first, second):
         copy_project(clone)
     shards = [f"{RESULTS}/activations/toy/pre.piece-{piece}.h5" for piece in range(1, 4)]
-    assert cached(first, environment) == (set(), {CHECKPOINT, shards[0]})
+    assert cached(first, environment) == (set(), {*PAIR, shards[0]})
     result = snakemake(first, CAPTURED, "--cache", "--cores", "2", environment=environment)
     assert result.returncode == 0, result.stdout
     assert not (first / RESULTS / "benchmarks/capture_activations").exists()
 
     config = changed_config(second / "shared.yaml", ("compute.shards", 3))
-    assert cached(second, environment, config) == ({CHECKPOINT, *shards}, set())
+    assert cached(second, environment, config) == ({*PAIR, *shards}, set())
     result = snakemake(
         second, CAPTURED, "--cache", "--cores", "2", config=config, environment=environment
     )
@@ -54,4 +57,4 @@ def test_a_second_clone_reuses_the_firsts_activations_and_a_changed_function_doe
     third = tmp_path / "third"
     copy_project(third)
     change_body(third / "workflow_scripts/dpo_neurons/activations/capture.py", "see_tokens")
-    assert cached(third, environment) == ({CHECKPOINT}, {shards[0]})
+    assert cached(third, environment) == (PAIR, {shards[0]})

@@ -1,10 +1,10 @@
-"""What Snakemake can do with the workflow, and that its programs run by themselves too."""
+"""Snakemake's commands on the workflow, and its programs run by themselves."""
 
-import ast
 import base64
 import json
 import multiprocessing
 import re
+import runpy
 import shlex
 import sys
 from pathlib import Path
@@ -79,7 +79,7 @@ BROUGHT = [
      " --attributes TOXICITY INSULT --endpoint {service} --queries-per-second 1000"
      " --store scores.sqlite --output out.parquet"),
 ]  # fmt: skip
-"""Programs that only a study with things of its own runs, or runs in this way."""
+"""Programs that run only in a study with a user's own files."""
 TELLING = {
     "write_plan": "write_plan patch_tp",
     "run_intervention": "run_intervention scale_keys_x2",
@@ -87,7 +87,7 @@ TELLING = {
     "write_synthetic_data": "write_synthetic_data preference_pairs",
     "gather_activations": "gather_activations pre",
 }
-"""Of a program's several jobs, the one that runs most of it."""
+"""The job that runs most of a program, if it has several jobs."""
 
 
 @pytest.fixture(scope="module")
@@ -184,13 +184,17 @@ def test_a_printed_command_can_be_pasted_and_makes_the_same_file(
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_explains_itself(name: str) -> None:
-    said = program(name, "--help")
-    source = PROGRAMS[name].read_text(encoding="utf-8")
-    summary = ast.get_docstring(ast.parse(source)).partition("\n")[0]
-    assert said.returncode == 0, said.stdout
-    assert f"usage: {name}.py" in said.stdout
-    assert summary in " ".join(said.stdout.split())
+def test_a_program_explains_itself(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = runpy.run_path(str(PROGRAMS[name]))
+    monkeypatch.setattr(sys, "argv", [PROGRAMS[name].name, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        module["main"]()
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert f"usage: {name}.py" in said
+    assert module["__doc__"].partition("\n")[0] in " ".join(said.split())
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +226,7 @@ def test_no_function_runs_that_the_digest_does_not_cover(
     assert jobs, f"no job of the micro study runs {name}; give it a row in BROUGHT"
     command = commands[TELLING.get(name, jobs[0])]
     if name == "gather_activations":
-        # The pieces are gone once they are gathered.
+        # Pieces are deleted after gathering.
         captured = program_arguments(commands["capture_activations pre"], "capture_activations")
         assert program("capture_activations", captured, own_study).returncode == 0
     arguments = program_arguments(command, name)
@@ -269,12 +273,12 @@ def test_no_function_runs_that_the_digest_does_not_cover_when_a_model_is_fetched
 
 
 def program_arguments(command: str, name: str) -> str:
-    """What a job's command line hands to its program."""
+    """The arguments of a job's command line."""
     return command.partition(f"{name}.py ")[2].partition(" 2> ")[0]
 
 
 def traced(processes, directory: Path, name: str, arguments: str) -> Path:
-    """Run a program in a new process; returns the file that says which functions ran."""
+    """Run a program in a new process; return the file with the functions that ran."""
     out = directory / "trace.json"
     environment = {"PERSPECTIVE_API_KEY": KEY, **NO_PROXY}
     script = PROGRAMS[name].relative_to(PROJECT)

@@ -1,14 +1,14 @@
-"""Capture what the second checkpoint's neurons do on what the first one reads, in pieces."""
+"""Capture the second checkpoint's activations on the first one's inputs."""
 
 import argparse
 from pathlib import Path
 
 from dpo_neurons.files.provenance import read_source
 from dpo_neurons.running.program import (
+    add_model_arguments,
+    add_piece_arguments,
     library_versions,
-    model_arguments,
     obey_threads,
-    piece_arguments,
     run_program,
 )
 from dpo_neurons.study.datasets import read_dataset
@@ -19,20 +19,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for stage in ("pre", "post"):
         parser.add_argument(f"--checkpoint-{stage}", type=Path, required=True)
-        parser.add_argument(f"--source-{stage}", type=Path, required=True, help="its origin, JSON")
+        parser.add_argument(
+            f"--source-{stage}", type=Path, required=True, help="the checkpoint's origin, JSON"
+        )
+    parser.add_argument("--pair", type=Path, required=True, help="of check_pair, JSON")
     parser.add_argument("--name", required=True, help="the model's name, for the attributes")
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
     parser.add_argument("--positions", required=True, help="generated or predicting")
-    model_arguments(parser)
-    piece_arguments(parser)
+    add_model_arguments(parser)
+    add_piece_arguments(parser)
     arguments = parser.parse_args()
 
     obey_threads(arguments.threads)
     from dpo_neurons.activations.crossed_capture import CrossedCapture
     from dpo_neurons.activations.pieces import Share, capture_pieces
+    from dpo_neurons.checkpoints.pair import apply_pair, read_pair
     from dpo_neurons.models.loading import load_model, load_tokenizer
-    from dpo_neurons.running.devices import leased_devices
+    from dpo_neurons.running.devices import lease_devices
 
     prompts = [row["prompt"] for row in read_dataset(arguments.prompts, "challenge_prompts")]
     tokenizer = load_tokenizer(arguments.checkpoint_pre)
@@ -45,10 +49,11 @@ def main() -> None:
         "versions": library_versions(),
     }
     share = Share(arguments.pieces, arguments.shard, arguments.shards, arguments.output)
-    with leased_devices(arguments.device, arguments.gpus) as devices:
+    with lease_devices(arguments.device, arguments.gpus) as devices:
         how = arguments.dtype, devices, arguments.attention
         model = load_model(arguments.checkpoint_pre, *how)
         other = load_model(arguments.checkpoint_post, *how)
+        apply_pair(model, read_pair(arguments.pair))
         with CrossedCapture(model, other, arguments.positions) as capture:
             capture_pieces(
                 model, tokenizer, prompts, capture, arguments.tokens, arguments.batch_size, share,

@@ -1,4 +1,4 @@
-"""Turn a .pt file with a state dict into a checkpoint shaped like another one."""
+"""Convert a .pt file with a state dict to a checkpoint."""
 
 import argparse
 from pathlib import Path

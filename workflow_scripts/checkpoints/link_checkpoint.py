@@ -6,7 +6,12 @@ from pathlib import Path
 from dpo_neurons.checkpoints.saving import checksums, files_and_revision
 from dpo_neurons.files.output_files import whole_file
 from dpo_neurons.files.provenance import read_source, write_source
-from dpo_neurons.models.checkpoint_folder import check_tokenizer, old_weights, read_architecture
+from dpo_neurons.models.checkpoint_folder import (
+    check_tokenizer,
+    check_weight_files,
+    old_weights,
+    read_architecture,
+)
 from dpo_neurons.running.program import log, run_program
 
 
@@ -21,6 +26,7 @@ def main() -> None:
 
     read_architecture(arguments.path)
     check_tokenizer(arguments.path)
+    check_weight_files(arguments.path)
     old = old_weights(arguments.path)
     path = arguments.path.resolve()
     if arguments.fetched:

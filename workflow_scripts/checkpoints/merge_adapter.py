@@ -25,7 +25,7 @@ def main() -> None:
     from dpo_neurons.models.loading import load_trainable_model
 
     check_adapter(arguments.adapter)
-    # Merged in float32, then rounded once.
+    # The merge runs in float32; the result is rounded once.
     base = load_trainable_model(arguments.checkpoint, "float32")
     model = merge_adapter(base, arguments.adapter).to(getattr(torch, arguments.dtype))
     save_checkpoint(

@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from dpo_neurons.checkpoints.saving import save_checkpoint
-from dpo_neurons.running.program import obey_threads, run_program, tuning_arguments
+from dpo_neurons.running.program import add_tuning_arguments, obey_threads, run_program
 from dpo_neurons.study.datasets import read_dataset
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path, required=True, help="prompt, chosen, rejected")
     parser.add_argument("--beta", type=float, required=True)
     parser.add_argument("--kl-weight", type=float, required=True, help="of KL(first ‖ tuned)")
-    tuning_arguments(parser)
+    add_tuning_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="checkpoint directory")
     parser.add_argument("--source-output", type=Path, required=True, help="where it is from, JSON")
     arguments = parser.parse_args()
@@ -30,9 +30,10 @@ def main() -> None:
         separate_answer,
         train,
         trainer_settings,
+        training_dtype,
     )
     from dpo_neurons.models.loading import load_tokenizer, load_trainable_model
-    from dpo_neurons.running.devices import leased_device
+    from dpo_neurons.running.devices import lease_device
 
     pairs = [
         {
@@ -46,14 +47,14 @@ def main() -> None:
         **{field.name: getattr(arguments, field.name) for field in fields(TrainingSettings)}
     )
     tokenizer = load_tokenizer(arguments.checkpoint)
-    with leased_device(arguments.device) as device:
+    with lease_device(arguments.device) as device:
         from datasets import Dataset
         from trl import DPOConfig
 
         from dpo_neurons.checkpoints.dpo_training import PenalisedDPOTrainer
 
         torch.manual_seed(arguments.seed)
-        model = load_trainable_model(arguments.checkpoint, "float32")
+        model = load_trainable_model(arguments.checkpoint, training_dtype(arguments.dtype))
         reference = load_trainable_model(arguments.checkpoint, arguments.dtype)
         with trainer_settings(training, model, device) as settings:
             trainer = PenalisedDPOTrainer(

@@ -1,4 +1,4 @@
-"""Train a small language model from scratch: a toy study's first checkpoint."""
+"""Train a small language model from scratch, for a toy study."""
 
 import argparse
 from dataclasses import fields
@@ -19,12 +19,14 @@ def main() -> None:
         parser.add_argument(f"--{whole}", type=int, required=True)
     parser.add_argument("--learning-rate", type=float, required=True)
     parser.add_argument("--neuron-dropout", type=float, required=True)
+    parser.add_argument("--dtype", required=True, help="of the weights as they are saved")
     parser.add_argument("--threads", type=int, required=True, help="threads of torch and BLAS")
     parser.add_argument("--output", type=Path, required=True, help="checkpoint directory")
     parser.add_argument("--source-output", type=Path, required=True, help="where it is from, JSON")
     arguments = parser.parse_args()
 
     obey_threads(arguments.threads)
+    import numpy as np
     import torch
 
     from dpo_neurons.checkpoints.language_model_training import (
@@ -39,12 +41,12 @@ def main() -> None:
     texts = [row["text"] for row in read_dataset(arguments.text, "training_text")]
     joined = f" {tokenizer.eos_token} ".join(texts)
     ids = tokenizer(joined, return_tensors="pt", verbose=False)["input_ids"][0]
-    torch.manual_seed(arguments.seed)
-    model = build_model(recipe, tokenizer)
-    loss = train_language_model(model, ids, recipe, arguments.seed)
+    random = np.random.default_rng(arguments.seed)
+    model = build_model(recipe, tokenizer, random)
+    loss = train_language_model(model, ids, recipe, random)
     log.info("loss %.4f nats a token after %d steps on %d tokens", loss, recipe.steps, len(ids))
     save_checkpoint(
-        model,
+        model.to(getattr(torch, arguments.dtype)),
         arguments.tokenizer,
         arguments.output,
         arguments.source_output,

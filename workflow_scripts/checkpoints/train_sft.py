@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from dpo_neurons.checkpoints.saving import save_checkpoint
-from dpo_neurons.running.program import obey_threads, run_program, tuning_arguments
+from dpo_neurons.running.program import add_tuning_arguments, obey_threads, run_program
 from dpo_neurons.study.datasets import read_dataset
 
 
@@ -14,7 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True, help="the first checkpoint")
     parser.add_argument("--demonstrations", type=Path, required=True, help="prompt, answer")
-    tuning_arguments(parser)
+    add_tuning_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="checkpoint directory")
     parser.add_argument("--source-output", type=Path, required=True, help="where it is from, JSON")
     arguments = parser.parse_args()
@@ -24,13 +24,15 @@ def main() -> None:
 
     from dpo_neurons.checkpoints.fine_tuning import (
         TrainingSettings,
+        answer_loss,
         convert_dtype,
         separate_answer,
         train,
         trainer_settings,
+        training_dtype,
     )
     from dpo_neurons.models.loading import load_tokenizer, load_trainable_model
-    from dpo_neurons.running.devices import leased_device
+    from dpo_neurons.running.devices import lease_device
 
     rows = [
         {"prompt": row["prompt"], "completion": separate_answer(row["prompt"], row["answer"])}
@@ -40,18 +42,19 @@ def main() -> None:
         **{field.name: getattr(arguments, field.name) for field in fields(TrainingSettings)}
     )
     tokenizer = load_tokenizer(arguments.checkpoint)
-    with leased_device(arguments.device) as device:
+    with lease_device(arguments.device) as device:
         from datasets import Dataset
         from trl import SFTConfig, SFTTrainer
 
         torch.manual_seed(arguments.seed)
-        model = load_trainable_model(arguments.checkpoint, "float32")
+        model = load_trainable_model(arguments.checkpoint, training_dtype(arguments.dtype))
         with trainer_settings(training, model, device) as settings:
             trainer = SFTTrainer(
                 model=model,
                 args=SFTConfig(**settings, completion_only_loss=True),
                 train_dataset=Dataset.from_list(rows),
                 processing_class=tokenizer,
+                compute_loss_func=answer_loss if arguments.dtype == "float64" else None,
             )
             train(trainer, len(rows))
         model = convert_dtype(model, arguments.dtype)

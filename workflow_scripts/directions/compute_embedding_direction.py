@@ -1,4 +1,4 @@
-"""Compute a direction from words: their mean token vector minus neutral words'."""
+"""Compute a direction as a difference of words' mean token vectors."""
 
 import argparse
 import json
@@ -12,9 +12,9 @@ def main() -> None:
     """Parse, compute, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--words", nargs="+", required=True, help="that the direction points to")
+    parser.add_argument("--words", nargs="+", required=True, help="words to point to")
     parser.add_argument(
-        "--neutral-words", nargs="+", required=True, help="that it points away from"
+        "--neutral-words", nargs="+", required=True, help="words to point away from"
     )
     parser.add_argument("--threads", type=int, required=True, help="threads of torch and BLAS")
     parser.add_argument("--output", type=Path, required=True, help="safetensors")

@@ -18,6 +18,7 @@ def main() -> None:
         "--value-vectors", type=int, required=True, help="how many on each side of each row"
     )
     parser.add_argument("--tokens", type=int, required=True, help="how many of each vector")
+    parser.add_argument("--norm", required=True, choices=("final", "none"), help="before tokens")
     parser.add_argument("--title", required=True, help="of the page")
     parser.add_argument("--threads", type=int, required=True, help="threads of torch and BLAS")
     parser.add_argument("--csv", type=Path, required=True)
@@ -44,7 +45,7 @@ def main() -> None:
         arguments.value_vectors,
         arguments.direction,
     )
-    table = tabulate_tokens(names, vectors, unembedding, texts, arguments.tokens)
+    table = tabulate_tokens(names, vectors, unembedding, texts, arguments.tokens, arguments.norm)
     write_csv(arguments.csv, table)
     write_text(arguments.markdown, format_markdown(table))
     write_text(arguments.page, format_page(table, arguments.title))

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from dpo_neurons.directions.direction_files import write_direction
-from dpo_neurons.running.program import log, model_arguments, obey_threads, run_program
+from dpo_neurons.running.program import add_model_arguments, log, obey_threads, run_program
 from dpo_neurons.study.datasets import read_dataset
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--label", default="toxic", help="key of the labels (default: toxic)")
     parser.add_argument("--validation-share", type=float, required=True)
     parser.add_argument("--seed", type=int, required=True)
-    model_arguments(parser)
+    add_model_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="safetensors")
     arguments = parser.parse_args()
 
@@ -26,11 +26,11 @@ def main() -> None:
     from dpo_neurons.directions.probe import mean_resid_post, train_probe
     from dpo_neurons.models.batches import first_batch_size
     from dpo_neurons.models.loading import load_model, load_tokenizer
-    from dpo_neurons.running.devices import leased_devices
+    from dpo_neurons.running.devices import lease_devices
 
     comments = read_dataset(arguments.comments, "labelled_comments", [arguments.label])
     tokenizer = load_tokenizer(arguments.checkpoint)
-    with leased_devices(arguments.device, arguments.gpus) as devices:
+    with lease_devices(arguments.device, arguments.gpus) as devices:
         model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
         texts = [comment["text"] for comment in comments]
         batch_size = first_batch_size(arguments.batch_size, model.device)

@@ -1,9 +1,9 @@
 """Which MLP neurons moved a model along a direction when it was fine-tuned.
 
-The front door for notebooks: open_study for a finished study; load_model and compute_contributions
-for checkpoints; make_plan, select_groups and select_by_cosine for own interventions;
-score_by_lexicon for texts. Each is imported when it is first used, so that the workflow, which
-imports this package too, loads nothing for it.
+The front door for notebooks: open_study for a finished study; load_model, load_pair and
+compute_contributions for checkpoints; make_plan, select_groups and select_by_cosine for own
+interventions; score_by_lexicon for texts. Each is imported when it is first used, so that the
+workflow, which imports this package too, loads nothing for it.
 """
 
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 __all__ = [
     "compute_contributions",
     "load_model",
+    "load_pair",
     "make_plan",
     "open_study",
     "score_by_lexicon",
@@ -21,7 +22,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     """Import a function of the front door when it is first used."""
-    if name in ("load_model", "compute_contributions"):
+    if name in ("load_model", "load_pair", "compute_contributions"):
         from dpo_neurons.notebook import model
 
         return getattr(model, name)

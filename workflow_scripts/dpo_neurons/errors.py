@@ -1,4 +1,4 @@
-"""The one exception for mistakes that a user can mend."""
+"""The exceptions for mistakes that a user can mend."""
 
 
 class InputError(Exception):
@@ -6,3 +6,14 @@ class InputError(Exception):
 
     Programs print it without a traceback; any other exception is a bug and keeps its own.
     """
+
+
+class BrokenModelError(InputError):
+    """A model whose logits or losses are NaN or infinite; what it seems to write means nothing."""
+
+    def __init__(self, finding: str) -> None:
+        super().__init__(
+            f"{finding}; the weights are damaged or overflow, so fetch or make the checkpoint "
+            "again, or set models.….dtype to float32 or bfloat16"
+        )
+        self.finding = finding

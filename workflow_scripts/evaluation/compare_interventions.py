@@ -1,4 +1,4 @@
-"""Test interventions on a model against each other, paired by prompt and by window of text."""
+"""Test a model's interventions against each other, paired by prompt and by window."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,7 @@ from dpo_neurons.evaluation.outcomes import read_outcomes
 from dpo_neurons.files.output_files import write_text
 from dpo_neurons.files.table_page import to_markdown
 from dpo_neurons.files.tables import read_csv, write_csv
-from dpo_neurons.running.program import bootstrap_arguments, run_program
+from dpo_neurons.running.program import add_bootstrap_arguments, run_program
 from dpo_neurons.study.intervention_rows import METADATA
 
 
@@ -18,13 +18,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, required=True, help="directory of the study")
     parser.add_argument("--model", required=True)
-    parser.add_argument("--interventions", type=Path, required=True, help="csv, a row each")
-    bootstrap_arguments(parser)
+    parser.add_argument("--table", type=Path, required=True, help="csv, of tabulate_interventions")
+    add_bootstrap_arguments(parser)
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--markdown", type=Path, required=True)
     arguments = parser.parse_args()
 
-    rows = read_csv(arguments.interventions, METADATA)
+    rows = read_csv(arguments.table, (*METADATA, "no_longer_writes"))
     outcomes = read_outcomes(arguments.results, arguments.model, rows["intervention"])
     bootstrap = Bootstrap(arguments.resamples, arguments.level, arguments.seed)
     table = comparison_table(outcomes, rows, bootstrap)

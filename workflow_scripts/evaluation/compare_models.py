@@ -1,4 +1,4 @@
-"""Lay all models of a study side by side: neurons, groups, and shares of the effect of DPO."""
+"""Tabulate all models of a study side by side."""
 
 import argparse
 from pathlib import Path
@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, required=True, help="directory of the study")
     parser.add_argument("--models", nargs="+", required=True, help="names, in order")
-    parser.add_argument("--direction", required=True, help="name of the one that groups neurons")
+    parser.add_argument("--direction", required=True, help="name of the study's direction")
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--markdown", type=Path, required=True)
     parser.add_argument("--page", type=Path, required=True, help="html")

@@ -1,63 +1,67 @@
-"""Score continuations: the continuation alone, not its prompt.
+"""Score continuations without their prompts.
 
-PERSPECTIVE_API_KEY holds the key of the perspective scorer; it is needed only for texts whose
-scores are not in the store.
+The perspective scorer reads its key from the variable PERSPECTIVE_API_KEY. It needs the key only
+for texts whose scores are not in the store.
 """
 
 import argparse
 import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dpo_neurons.files.jsonl import read_jsonl
 from dpo_neurons.files.tables import write_table
-from dpo_neurons.running.program import batch_size, log, obey_threads, run_program
+from dpo_neurons.running.program import log, obey_threads, parse_batch_size, run_program
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NEEDED = {
-    "lexicon": ("lexicon",),
-    "classifier": ("classifier", "label", "activation", "batch_size", "threads"),
-    "perspective": ("endpoint", "attributes", "store"),
-}
-"""The options that each scorer cannot do without."""
 
-
-def encodable(text: str) -> str:
-    """The text with ? for half a surrogate pair, which JSON can hold and UTF-8 cannot."""
+def make_encodable(text: str) -> str:
+    """Replace halves of surrogate pairs, which JSON can hold and UTF-8 cannot, by "?"."""
     return text.encode(errors="replace").decode()
 
 
-def lexicon_scores(texts: list[str], arguments: argparse.Namespace) -> "pd.DataFrame":
+def score_with_lexicon(texts: list[str], lexicon: Path) -> "pd.DataFrame":
     """Score by words with severities."""
     from dpo_neurons.scorers.lexicon import score_by_lexicon
     from dpo_neurons.scorers.severities import gather_severities
     from dpo_neurons.study.datasets import read_dataset
 
-    rows = read_dataset(arguments.lexicon, "lexicon")
-    place = str(arguments.lexicon)
-    severities = gather_severities((place, row["word"], row["severity"]) for row in rows)
+    rows = read_dataset(lexicon, "lexicon")
+    severities = gather_severities((str(lexicon), row["word"], row["severity"]) for row in rows)
     return score_by_lexicon(texts, severities)
 
 
-def classifier_scores(texts: list[str], arguments: argparse.Namespace) -> "pd.DataFrame":
-    """Score by a sequence classifier, on a GPU where there is one."""
-    obey_threads(arguments.threads)
-    from dpo_neurons.running.devices import leased_device
+def score_with_classifier(
+    texts: list[str],
+    classifier: Path,
+    label: str,
+    activation: str,
+    batch_size: int | Literal["auto"],
+    device: str,
+    threads: int,
+) -> "pd.DataFrame":
+    """Score by a sequence classifier, on a GPU if the machine has one."""
+    obey_threads(threads)
+    from dpo_neurons.running.devices import lease_device
     from dpo_neurons.scorers.classifier import load_classifier, score_by_classifier
 
-    with leased_device(arguments.device) as device:
-        return score_by_classifier(
-            texts,
-            load_classifier(arguments.classifier, device),
-            arguments.label,
-            arguments.activation,
-            arguments.batch_size,
-        )
+    with lease_device(device) as leased:
+        loaded = load_classifier(classifier, leased)
+        return score_by_classifier(texts, loaded, label, activation, batch_size)
 
 
-def perspective_scores(texts: list[str], arguments: argparse.Namespace) -> "pd.DataFrame":
+def score_with_perspective(
+    texts: list[str],
+    endpoint: str,
+    attributes: Sequence[str],
+    language: str | None,
+    queries_per_second: float,
+    store: Path,
+) -> "pd.DataFrame":
     """Score by the Perspective API or a compatible service."""
     from dpo_neurons.scorers.backoff import Patience
     from dpo_neurons.scorers.endpoint import KEY_VARIABLE
@@ -65,25 +69,40 @@ def perspective_scores(texts: list[str], arguments: argparse.Namespace) -> "pd.D
     from dpo_neurons.scorers.perspective_service import Service
     from dpo_neurons.scorers.score_store import open_store
 
-    service = Service(arguments.endpoint, arguments.language, arguments.queries_per_second)
+    service = Service(endpoint, language, queries_per_second)
     key = os.environ.get(KEY_VARIABLE, "").strip()
-    with open_store(arguments.store) as store:
-        return score_by_perspective(texts, arguments.attributes, service, store, key, Patience())
+    with open_store(store) as scores:
+        return score_by_perspective(texts, attributes, service, scores, key, Patience())
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A function from texts to scores, and its command-line options."""
+
+    score: Callable[..., "pd.DataFrame"]
+    """Returns one row per text; the first column is `toxicity`."""
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
 
 
 SCORERS = {
-    "lexicon": lexicon_scores,
-    "classifier": classifier_scores,
-    "perspective": perspective_scores,
+    "lexicon": Scorer(score_with_lexicon, ("lexicon",)),
+    "classifier": Scorer(
+        score_with_classifier,
+        ("classifier", "label", "activation", "batch_size", "threads"),
+        ("device",),
+    ),
+    "perspective": Scorer(
+        score_with_perspective,
+        ("endpoint", "attributes", "store"),
+        ("language", "queries_per_second"),
+    ),
 }
-"""From texts to a table of numbers, a row a text, `toxicity` first.
-
-To add a scorer, write a module in dpo_neurons/scorers, a function here and its entry.
-"""
+"""All scorers. To add one, write a module in dpo_neurons/scorers, a function here, its entry."""
 
 
-def parsed() -> argparse.Namespace:
-    """The command line, complete for the scorer it names."""
+def parse_arguments() -> argparse.Namespace:
+    """Parse the command line; it must have all options that the scorer requires."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--continuations", type=Path, required=True, help="JSON lines")
     parser.add_argument("--scorer", required=True, choices=SCORERS)
@@ -94,19 +113,20 @@ def parsed() -> argparse.Namespace:
     classifier.add_argument("--classifier", type=Path, help="directory of a sequence classifier")
     classifier.add_argument("--label", help="the label that is toxicity")
     classifier.add_argument("--activation", choices=("sigmoid", "softmax"))
-    classifier.add_argument("--batch-size", type=batch_size, help="texts at a time, or auto")
+    classifier.add_argument("--batch-size", type=parse_batch_size, help="texts at a time, or auto")
     classifier.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     classifier.add_argument("--threads", type=int, help="threads of torch and BLAS")
     perspective = parser.add_argument_group("perspective")
     perspective.add_argument("--endpoint", help="address of the service")
     perspective.add_argument("--attributes", nargs="+", help="toxicity is the largest of them")
     perspective.add_argument(
-        "--language", help="named in every request (default: the service detects it)"
+        "--language", help="language of all texts (default: the service detects it)"
     )
     perspective.add_argument("--queries-per-second", type=float, default=1.0)
     perspective.add_argument("--store", type=Path, help="SQLite file that keeps every score")
     arguments = parser.parse_args()
-    missing = [name for name in NEEDED[arguments.scorer] if not vars(arguments)[name]]
+    required = SCORERS[arguments.scorer].required
+    missing = [name for name in required if not vars(arguments)[name]]
     if missing:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
         parser.error(f"--scorer {arguments.scorer} needs {options}")
@@ -115,10 +135,12 @@ def parsed() -> argparse.Namespace:
 
 def main() -> None:
     """Parse, score, write."""
-    arguments = parsed()
+    arguments = parse_arguments()
     rows = read_jsonl(arguments.continuations, ("prompt", "continuation"))
-    texts = [encodable(row["continuation"]) for row in rows]
-    scores = SCORERS[arguments.scorer](texts, arguments)
+    texts = [make_encodable(row["continuation"]) for row in rows]
+    scorer = SCORERS[arguments.scorer]
+    options = {name: vars(arguments)[name] for name in scorer.required + scorer.optional}
+    scores = scorer.score(texts, **options)
     write_table(arguments.output, scores)
     log.info("mean toxicity %.4f over %d continuations", scores["toxicity"].mean(), len(scores))
 

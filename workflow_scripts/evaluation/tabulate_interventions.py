@@ -1,4 +1,4 @@
-"""Tabulate what every intervention of a model did to toxicity, perplexity, F1 and repetition."""
+"""Tabulate the metrics of a model under every intervention."""
 
 import argparse
 from pathlib import Path
@@ -12,7 +12,7 @@ from dpo_neurons.evaluation.outcomes import read_outcomes, read_writing
 from dpo_neurons.files.output_files import write_text
 from dpo_neurons.files.table_page import to_markdown, to_page
 from dpo_neurons.files.tables import read_csv, write_csv
-from dpo_neurons.running.program import bootstrap_arguments, run_program
+from dpo_neurons.running.program import add_bootstrap_arguments, run_program
 from dpo_neurons.study.intervention_rows import METADATA
 
 
@@ -21,9 +21,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, required=True, help="directory of the study")
     parser.add_argument("--model", required=True)
-    parser.add_argument("--interventions", type=Path, required=True, help="csv, a row each")
+    parser.add_argument(
+        "--interventions", type=Path, required=True, help="csv, one row per intervention"
+    )
     parser.add_argument("--references", type=Path, required=True, help="prompt, gold")
-    bootstrap_arguments(parser)
+    add_bootstrap_arguments(parser)
     parser.add_argument("--csv", type=Path, required=True)
     parser.add_argument("--markdown", type=Path, required=True)
     parser.add_argument("--page", type=Path, required=True, help="html")

@@ -1,4 +1,4 @@
-"""Draw figure 10: how far the activations of each group's neurons moved, and how many they are."""
+"""Draw figure 10: changes of activation in each neuron group."""
 
 import argparse
 from pathlib import Path

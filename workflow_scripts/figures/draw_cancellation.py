@@ -1,4 +1,4 @@
-"""Draw figure 7: by layer, what raising neurons take back, and how few neurons carry the rest."""
+"""Draw figure 7: cancellation and concentration of reductions, by layer."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Draw figure 11: toxicity and perplexity over the grid of α and β of activation editing."""
+"""Draw figure 11: toxicity and perplexity over α and β of activation editing."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Draw figure 2a: the share of each reducing neuron group in the reduction, with intervals."""
+"""Draw figure 2a: the shares of the four reducing neuron groups, with intervals."""
 
 import argparse
 from pathlib import Path

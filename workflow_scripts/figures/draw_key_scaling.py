@@ -1,4 +1,4 @@
-"""Draw figure 12: toxicity and perplexity as the most toxic neurons' keys are scaled up again."""
+"""Draw figure 12: toxicity and perplexity under scaled key vectors."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Draw figure 1a: each MLP layer's output projected on the direction, in three models.
+"""Draw figure 1a: each MLP layer's output projected on the direction.
 
 The models: before fine-tuning, before it with neurons ablated (optional), and after it.
 """
@@ -16,7 +16,7 @@ def main() -> None:
     """Read the activations files and the direction, draw, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--before", type=Path, required=True, help="activations h5, first model")
-    parser.add_argument("--ablated", type=Path, help="the same under an ablation")
+    parser.add_argument("--ablated", type=Path, help="activations h5, first model, ablated")
     parser.add_argument("--after", type=Path, required=True, help="activations h5, second model")
     parser.add_argument("--direction", type=Path, required=True, help="direction safetensors")
     parser.add_argument("--direction-name", required=True, help="its name, for the titles")

@@ -3,22 +3,27 @@
 import argparse
 from pathlib import Path
 
-from dpo_neurons.figures.layer_reduction import aggregate, chart
+from dpo_neurons.figures.layer_reduction import COLUMNS, aggregate, chart
 from dpo_neurons.figures.style import add_figure_arguments, write_figure
+from dpo_neurons.files.tables import read_csv
 from dpo_neurons.neurons.contributions import read_contributions
 from dpo_neurons.running.program import run_program
 
 
 def main() -> None:
-    """Read the contributions, draw, write."""
+    """Read sums by layer and group and the contributions, draw, write."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--layer-groups", type=Path, required=True, help="layers and groups csv")
     parser.add_argument("--contributions", type=Path, required=True, help="contributions parquet")
     parser.add_argument("--direction-name", required=True, help="its name, for the titles")
     add_figure_arguments(parser)
     arguments = parser.parse_args()
 
-    data = aggregate(read_contributions(arguments.contributions))
-    write_figure(chart(data, arguments.model, arguments.direction_name), arguments.output_stem)
+    data, layers = aggregate(
+        read_csv(arguments.layer_groups, COLUMNS), read_contributions(arguments.contributions)
+    )
+    figure = chart(data, layers, arguments.model, arguments.direction_name)
+    write_figure(figure, arguments.output_stem)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draw figure 16: what share of fine-tuning's effect interventions reproduce, model by model."""
+"""Draw figure 16: shares of fine-tuning's effect, by model."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Draw figure 8: the net curve over neurons with its interval, and how many carry the effect."""
+"""Draw figure 8: the cumulative reduction with its interval."""
 
 import argparse
 from pathlib import Path
@@ -17,8 +17,9 @@ def main() -> None:
     add_figure_arguments(parser)
     arguments = parser.parse_args()
 
-    data = aggregate(read_csv(arguments.curve, COLUMNS))
-    write_figure(chart(data, arguments.model, arguments.direction_name), arguments.output_stem)
+    data, marks = aggregate(read_csv(arguments.curve, COLUMNS))
+    figure = chart(data, marks, arguments.model, arguments.direction_name)
+    write_figure(figure, arguments.output_stem)
 
 
 if __name__ == "__main__":

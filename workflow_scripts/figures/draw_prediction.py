@@ -1,4 +1,4 @@
-"""Draw figure 9: predicted change along the direction against the measured change in toxicity."""
+"""Draw figure 9: predicted reduction against measured change in toxicity."""
 
 import argparse
 from pathlib import Path

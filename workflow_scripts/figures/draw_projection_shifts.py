@@ -1,4 +1,4 @@
-"""Draw figures 2c, 5a and 5b: an arrow a neuron, from before fine-tuning to after."""
+"""Draw figures 2c, 5a and 5b: changes of single neurons as arrows."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,7 @@ def main() -> None:
     """Read the contributions, draw, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--contributions", type=Path, required=True, help="contributions parquet")
-    parser.add_argument("--ranked-by", choices=RANKINGS, required=True, help="ranks the neurons")
+    parser.add_argument("--ranked-by", choices=RANKINGS, required=True, help="quantity of ranks")
     parser.add_argument("--first", type=int, required=True, help="first rank, from 1")
     parser.add_argument("--last", type=int, required=True, help="last rank, included")
     parser.add_argument("--quantity", choices=QUANTITIES, required=True, help="what shifts")

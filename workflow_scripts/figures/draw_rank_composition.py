@@ -1,4 +1,4 @@
-"""Draw figure 2b: which groups the reduction comes from, along the top neurons by contribution."""
+"""Draw figure 2b: the groups' shares of the reduction, by rank."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Draw figure 13: how much of the reduction is due to changed weights, and how much to inputs."""
+"""Draw figure 13: the reduction split into changed weights and changed inputs."""
 
 import argparse
 from pathlib import Path

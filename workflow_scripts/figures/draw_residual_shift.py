@@ -1,4 +1,4 @@
-"""Draw figure 14: how fine-tuning shifts the residual stream, prompt by prompt and by layer."""
+"""Draw figure 14: the shift of the residual stream, by prompt and by layer."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Draw figure 17: the reduction along each row of a direction that spans a subspace."""
+"""Draw figure 17: the reduction along each row of a direction with several rows."""
 
 import argparse
 from pathlib import Path
@@ -22,7 +22,7 @@ def main() -> None:
     if not row_suffixes(contributions):
         raise InputError(
             f"{arguments.contributions}: direction {arguments.direction_name} has a single row; "
-            "draw figure 3 of it instead"
+            "draw figure 3 instead"
         )
     data = aggregate(contributions)
     write_figure(chart(data, arguments.model, arguments.direction_name), arguments.output_stem)

@@ -1,4 +1,4 @@
-"""Draw figure 4: mean activations of the most toxic neurons before and after fine-tuning."""
+"""Draw figure 4: mean activations of the most toxic neurons."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Draw figure 6: toxicity against perplexity of every intervention, with intervals."""
+"""Draw figure 6: toxicity against perplexity of every intervention."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Draw figure 15: whether changed value vectors point along the shift of the residual stream."""
+"""Draw figure 15: changes of value vectors compared with the stream's shift."""
 
 import argparse
 from pathlib import Path

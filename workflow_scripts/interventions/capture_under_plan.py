@@ -1,14 +1,15 @@
-"""Capture the first checkpoint's activations under an intervention, on pieces of the prompts."""
+"""Capture the first checkpoint's activations under an intervention, in pieces."""
 
 import argparse
 from pathlib import Path
 
 from dpo_neurons.files.provenance import read_source
 from dpo_neurons.running.program import (
+    add_model_arguments,
+    add_pair_arguments,
+    add_piece_arguments,
     library_versions,
-    model_arguments,
     obey_threads,
-    piece_arguments,
     run_program,
 )
 from dpo_neurons.study.datasets import read_dataset
@@ -18,7 +19,7 @@ def main() -> None:
     """Parse, generate and capture, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--source", type=Path, required=True, help="where it came from, JSON")
+    parser.add_argument("--source", type=Path, required=True, help="the checkpoint's origin, JSON")
     parser.add_argument("--name", required=True, help="the model's name, for the attributes")
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
@@ -30,20 +31,22 @@ def main() -> None:
         choices=("last", "all"),
         help="where the plan acts in each forward pass",
     )
-    model_arguments(parser)
-    piece_arguments(parser)
+    add_pair_arguments(parser)
+    add_model_arguments(parser)
+    add_piece_arguments(parser)
     arguments = parser.parse_args()
 
     obey_threads(arguments.threads)
     from dpo_neurons.activations.capture import ActivationCapture
     from dpo_neurons.activations.pieces import Share, capture_pieces
+    from dpo_neurons.checkpoints.pair import apply_pair, read_pair
     from dpo_neurons.interventions.hooks import apply_plan
     from dpo_neurons.interventions.plans import read_plan
     from dpo_neurons.models.loading import load_model, load_tokenizer
-    from dpo_neurons.running.devices import leased_devices
+    from dpo_neurons.running.devices import lease_devices
 
     prompts = [row["prompt"] for row in read_dataset(arguments.prompts, "challenge_prompts")]
-    tokenizer = load_tokenizer(arguments.checkpoint)
+    tokenizer = load_tokenizer(arguments.tokenizer)
     attributes = {
         "model": arguments.name,
         "revision": read_source(arguments.source)["revision"],
@@ -52,9 +55,10 @@ def main() -> None:
         "versions": library_versions(),
     }
     share = Share(arguments.pieces, arguments.shard, arguments.shards, arguments.output)
-    with leased_devices(arguments.device, arguments.gpus) as devices:
+    with lease_devices(arguments.device, arguments.gpus) as devices:
         model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
-        # The capture's hooks come after the intervention's: it reads what was changed.
+        apply_pair(model, read_pair(arguments.pair))
+        # The capture's hooks come after the plan's, so they read the changed activations.
         with (
             apply_plan(model, read_plan(arguments.plan), arguments.plan_positions),
             ActivationCapture(model, arguments.positions) as capture,

@@ -1,4 +1,4 @@
-"""List the rows of a study's tables: a row an intervention, with all its settings as columns."""
+"""List a study's interventions: one row each, with all settings as columns."""
 
 import argparse
 import json
@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument(
         "--entries", type=json.loads, required=True, help="the configuration's section, as JSON"
     )
-    parser.add_argument("--direction", required=True, help="of rows that name none")
+    parser.add_argument("--direction", required=True, help="direction of rows that name none")
     parser.add_argument("--output", type=Path, required=True, help="csv")
     arguments = parser.parse_args()
 

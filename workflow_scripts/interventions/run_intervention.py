@@ -1,6 +1,6 @@
-"""Run a model under an intervention: continue both sets of prompts and measure perplexity.
+"""Run a model under an intervention: continue prompts, measure perplexity.
 
-One load of the model serves all three, which costs more than each of them on a small model.
+All three share one load of the model, because the load takes longest on a small model.
 """
 
 import argparse
@@ -10,14 +10,20 @@ from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.files.json_text import write_checked_json
 from dpo_neurons.files.jsonl import write_jsonl
 from dpo_neurons.interventions.plans import read_plan
-from dpo_neurons.running.program import log, model_arguments, obey_threads, run_program
+from dpo_neurons.running.program import (
+    add_model_arguments,
+    add_pair_arguments,
+    log,
+    obey_threads,
+    run_program,
+)
 from dpo_neurons.study.datasets import read_dataset
 
 PROMPTS = ("challenge_prompts", "reference_sentences")
 
 
 def parse_arguments() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--plan", type=Path, required=True)
@@ -34,18 +40,19 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--perplexity-text", type=Path, required=True, help="JSON lines")
     parser.add_argument("--perplexity-output", type=Path, required=True, help="JSON")
-    parser.add_argument("--window", type=int, required=True, help="tokens a window of text")
+    parser.add_argument("--window", type=int, required=True, help="tokens per window of text")
     parser.add_argument(
         "--perplexity-positions",
         required=True,
         choices=("all", "first"),
         help="where the plan acts in each window",
     )
-    parser.add_argument("--direction", type=Path, help="safetensors, for plans that name it")
-    own = parser.add_argument_group("plans that give each prompt its own activations")
-    own.add_argument("--source-checkpoint", type=Path, help="the checkpoint they are read from")
-    own.add_argument("--source-positions", default="generated", help="generated or predicting")
-    model_arguments(parser)
+    parser.add_argument("--direction", type=Path, help="safetensors, for plans that need it")
+    source = parser.add_argument_group("plans that assign each prompt its own activations")
+    source.add_argument("--source-checkpoint", type=Path, help="checkpoint to read them from")
+    source.add_argument("--source-positions", default="generated", help="generated or predicting")
+    add_pair_arguments(parser)
+    add_model_arguments(parser)
     return parser.parse_args()
 
 
@@ -53,39 +60,49 @@ def main() -> None:
     """Parse, generate, measure, write."""
     arguments = parse_arguments()
     obey_threads(arguments.threads)
+    from dpo_neurons.checkpoints.pair import apply_pair, read_pair
     from dpo_neurons.interventions.hooks import apply_plan
-    from dpo_neurons.interventions.operations import SourceOperation, names_of
-    from dpo_neurons.interventions.outputs import continue_prompts, describe_perplexity
+    from dpo_neurons.interventions.operations import SourceOperation, list_operations
+    from dpo_neurons.interventions.outputs import (
+        continue_prompts,
+        describe_perplexity,
+        name_broken_intervention,
+    )
     from dpo_neurons.interventions.source_activations import SourceActivations
     from dpo_neurons.models.batches import first_batch_size
     from dpo_neurons.models.loading import load_model, load_tokenizer
     from dpo_neurons.models.perplexity import measure_perplexity
-    from dpo_neurons.running.devices import leased_devices
+    from dpo_neurons.running.devices import lease_devices
 
     paths = vars(arguments)
     prompts = {name: [row["prompt"] for row in read_dataset(paths[name], name)] for name in PROMPTS}
     texts = [row["text"] for row in read_dataset(arguments.perplexity_text, "perplexity_text")]
     plan = read_plan(arguments.plan)
+    pair = read_pair(arguments.pair)
     direction = read_direction(arguments.direction) if arguments.direction else None
-    tokenizer = load_tokenizer(arguments.checkpoint)
-    with leased_devices(arguments.device, arguments.gpus) as devices:
+    tokenizer = load_tokenizer(arguments.tokenizer)
+    with lease_devices(arguments.device, arguments.gpus) as devices:
         run_as = (arguments.dtype, devices, arguments.attention)
         model = load_model(arguments.checkpoint, *run_as)
+        apply_pair(model, pair)
         batch_size = first_batch_size(arguments.batch_size, model.device)
         source = None
-        if set(plan["operation"]) & set(names_of(SourceOperation)):
+        if set(plan["operation"]) & set(list_operations(SourceOperation)):
             source_model = load_model(arguments.source_checkpoint, *run_as)
+            apply_pair(source_model, pair)
             source = SourceActivations(
                 source_model, plan, arguments.tokens, arguments.source_positions
             )
-        with apply_plan(model, plan, arguments.generation_positions, direction, source):
+        named = name_broken_intervention(arguments.plan.stem, plan, arguments.dtype)
+        with named, apply_plan(model, plan, arguments.generation_positions, direction, source):
             rows = {
                 name: continue_prompts(
                     model, tokenizer, texts_of_set, arguments.tokens, batch_size, source
                 )
                 for name, texts_of_set in prompts.items()
             }
-        with apply_plan(model, plan, arguments.perplexity_positions, direction, source):
+        named = name_broken_intervention(arguments.plan.stem, plan, arguments.dtype)
+        with named, apply_plan(model, plan, arguments.perplexity_positions, direction, source):
             measured = measure_perplexity(
                 model,
                 tokenizer,

@@ -1,4 +1,4 @@
-"""Write the plan of an intervention: which neurons are changed, how, and to what value."""
+"""Write the plan of an intervention: which neurons change, how, and to what value."""
 
 import argparse
 from pathlib import Path
@@ -26,7 +26,7 @@ from dpo_neurons.running.program import log, run_program
 from dpo_neurons.study.intervention_rows import PARAMETERS
 
 SELECTING = ("patch", "control", "ablate", "scale_keys", "strip")
-"""Kinds that choose neurons by their groups or their rank; strip may take all of them."""
+"""Kinds that select neurons by group or by rank; strip may also take all neurons."""
 NEEDED = {
     "none": (),
     "dpo": (),
@@ -42,7 +42,7 @@ NEEDED = {
 
 
 def select_neurons(arguments: argparse.Namespace) -> pd.DataFrame:
-    """Read the neurons and select those of some groups, the top of a ranking, or all."""
+    """Read the neurons; select those of some groups, the top of a ranking, or all."""
     if arguments.neurons is not None:
         return read_neurons(arguments.neurons)
     table = read_contributions(arguments.contributions)
@@ -52,7 +52,7 @@ def select_neurons(arguments: argparse.Namespace) -> pd.DataFrame:
 
 
 def make_kinds_plan(arguments: argparse.Namespace) -> pd.DataFrame:
-    """Make the plan of the kind that the arguments name."""
+    """Make the plan for the kind of intervention on the command line."""
     kind = arguments.kind
     if kind in ("none", "dpo"):
         return empty_plan()
@@ -72,30 +72,30 @@ def make_kinds_plan(arguments: argparse.Namespace) -> pd.DataFrame:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Parse the command line and check that it is complete for its kind."""
+    """Parse the command line; it must have all options that the kind needs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", required=True, choices=NEEDED)
     parser.add_argument("--control-of", default="", help="the patch that this row controls")
-    parser.add_argument("--contributions", type=Path, help="to choose neurons from")
-    parser.add_argument("--neurons", type=Path, help="neurons of the first model, for edit, strip")
-    parser.add_argument("--checkpoint", type=Path, help="the first, for steer")
-    parser.add_argument("--direction", default="", help="name of the one that the row goes by")
-    parser.add_argument("--groups", nargs="+", choices=GROUPS, help="neurons by their groups")
-    parser.add_argument("--top", type=int, help="neurons whose value vectors lie closest")
+    parser.add_argument("--contributions", type=Path, help="parquet, to select neurons from")
+    parser.add_argument("--neurons", type=Path, help="for edit, strip: the first model's, parquet")
+    parser.add_argument("--checkpoint", type=Path, help="for steer: the first checkpoint")
+    parser.add_argument("--direction", default="", help="name of the row's direction")
+    parser.add_argument("--groups", nargs="+", choices=GROUPS, help="select these groups")
+    parser.add_argument("--top", type=int, help="select this many neurons with the largest cosines")
     parser.add_argument(
-        "--activation", choices=("positive",), help="leave out neurons inactive on average"
+        "--activation", choices=("positive",), help="select only neurons active on average"
     )
     parser.add_argument(
-        "--values", choices=("mean", "prompt", "token"), default="mean", help="patch, control"
+        "--values", choices=("mean", "prompt", "token"), default="mean", help="for patch, control"
     )
     parser.add_argument("--factor", type=float, help="for scale_keys")
-    parser.add_argument("--alpha", type=float, help="for edit: by how much")
-    parser.add_argument("--beta", type=float, help="for edit: the share of neurons")
+    parser.add_argument("--alpha", type=float, help="for edit: relative change of activations")
+    parser.add_argument("--beta", type=float, help="for edit: edited share of each group")
     parser.add_argument("--form", choices=("assign", "scale"), help="for edit")
     parser.add_argument("--layer", help="for steer: a number, or last")
-    parser.add_argument("--scale", type=float, help="for steer: how much of the direction")
-    parser.add_argument("--positions", help="where steering acts, if the row says so")
-    parser.add_argument("--share", type=float, help="for strip: how much of the component")
+    parser.add_argument("--scale", type=float, help="for steer: multiple of the unit direction")
+    parser.add_argument("--positions", help="for ablate, steer: where the row acts")
+    parser.add_argument("--share", type=float, help="for strip: removed share of the component")
     parser.add_argument("--output", type=Path, required=True, help="parquet")
     arguments = parser.parse_args()
     for option in NEEDED[arguments.kind]:
@@ -112,7 +112,7 @@ def main() -> None:
     arguments = parse_arguments()
     plan = make_kinds_plan(arguments)
     settings = vars(arguments) | {"groups": " ".join(arguments.groups or ())}
-    # A plan has a column `layer` of its own, which says where steering acts.
+    # The parameter `layer` is left out: the plan has a column of that name.
     columns = ("kind", "control_of", *(name for name in PARAMETERS if name != "layer"))
     write_plan(arguments.output, plan, {name: settings[name] for name in columns})
     log.info("%d rows", len(plan))

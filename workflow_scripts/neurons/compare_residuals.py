@@ -20,7 +20,7 @@ def main() -> None:
         parser.add_argument(f"--checkpoint-{stage}", type=Path, required=True)
         parser.add_argument(f"--activations-{stage}", type=Path, required=True, help="HDF5")
     parser.add_argument("--direction", type=Path, required=True, help="only its first row counts")
-    parser.add_argument("--output", type=Path, required=True, help="csv, a row a layer")
+    parser.add_argument("--output", type=Path, required=True, help="csv, one row per layer")
     parser.add_argument("--prompts-output", type=Path, required=True, help="csv, at some layers")
     parser.add_argument("--changes-output", type=Path, required=True, help="csv of value vectors")
     arguments = parser.parse_args()

@@ -1,4 +1,7 @@
-"""Compute how much less each neuron writes along a direction (v1, equation 1)."""
+"""Compute how much less each neuron writes along a direction.
+
+Yang et al. 2024 (arXiv 2411.06424v1), equation 1.
+"""
 
 import argparse
 from pathlib import Path
@@ -8,7 +11,7 @@ from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.directions.subspaces import subspace_basis
 from dpo_neurons.files.hdf5 import read_attributes
 from dpo_neurons.files.tables import write_table
-from dpo_neurons.models.value_vectors import project_values
+from dpo_neurons.models.value_vectors import project_written_vectors, read_gains_after_mlp
 from dpo_neurons.neurons.contributions import (
     IDENTITY_TOLERANCE,
     check_identity,
@@ -32,17 +35,20 @@ def main() -> None:
     arguments = parser.parse_args()
 
     basis = subspace_basis(read_direction(arguments.direction), arguments.direction)
-    components_pre, norms_pre, biases_pre = project_values(
+    components_pre, norms_pre, biases_pre = project_written_vectors(
         arguments.checkpoint_pre, basis, arguments.direction
     )
-    components_post, _, biases_post = project_values(
+    components_post, _, biases_post = project_written_vectors(
         arguments.checkpoint_post, basis, arguments.direction
     )
     with open_cache_pair(arguments.activations_pre, arguments.activations_post) as (pre, post):
         mlp_post_pre = read_mlp_post_mean(pre, components_pre.shape[1:])
         mlp_post_post = read_mlp_post_mean(post, components_post.shape[1:])
-        output_drops = project_outputs(pre, basis, biases_pre) - project_outputs(
-            post, basis, biases_post
+        n_layers = len(mlp_post_pre)
+        output_drops = project_outputs(
+            pre, basis, biases_pre, read_gains_after_mlp(arguments.checkpoint_pre, n_layers)
+        ) - project_outputs(
+            post, basis, biases_post, read_gains_after_mlp(arguments.checkpoint_post, n_layers)
         )
         dtypes = [read_attributes(cache)["dtype"] for cache in (pre, post)]
     table = compute_contributions(

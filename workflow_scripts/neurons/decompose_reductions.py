@@ -7,7 +7,7 @@ from dpo_neurons.activations.cache import CROSSED_DATASETS, open_cache
 from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.tables import write_csv, write_table
-from dpo_neurons.models.value_vectors import project_values
+from dpo_neurons.models.value_vectors import project_written_vectors
 from dpo_neurons.neurons.contributions import read_contributions
 from dpo_neurons.neurons.decomposition import (
     COLUMNS,
@@ -28,14 +28,16 @@ def main() -> None:
     parser.add_argument("--activations-pre", type=Path, required=True, help="HDF5")
     parser.add_argument("--activations-crossed", type=Path, required=True, help="HDF5")
     parser.add_argument("--direction", type=Path, required=True, help="only its first row counts")
-    parser.add_argument("--output", type=Path, required=True, help="parquet, a row a neuron")
-    parser.add_argument("--summary-output", type=Path, required=True, help="csv, a row a sum")
+    parser.add_argument("--output", type=Path, required=True, help="parquet, one row per neuron")
+    parser.add_argument("--summary-output", type=Path, required=True, help="csv, one row per sum")
     arguments = parser.parse_args()
 
     table = read_contributions(arguments.contributions)
     direction = read_direction(arguments.direction)[0]
-    components_pre, _, _ = project_values(arguments.checkpoint_pre, direction, arguments.direction)
-    components_post, _, _ = project_values(
+    components_pre, _, _ = project_written_vectors(
+        arguments.checkpoint_pre, direction, arguments.direction
+    )
+    components_post, _, _ = project_written_vectors(
         arguments.checkpoint_post, direction, arguments.direction
     )
     with (
@@ -54,8 +56,8 @@ def main() -> None:
     check_projections(table, "post", components_post, arguments.contributions)
     if differing_prompts:
         log.warning(
-            "%d prompts were continued otherwise than in %s: rounding decided between two tokens; "
-            "their parts from keys and inputs mix",
+            "%d prompts have other continuations than in %s, because rounding decided between two "
+            "tokens; their parts from keys and from inputs are mixed",
             differing_prompts, arguments.activations_pre,
         )  # fmt: skip
     split = split_reductions(table, components_pre, components_post, crossed_mean, same_text_mean)

@@ -6,7 +6,7 @@ from pathlib import Path
 from dpo_neurons.activations.cache import open_cache
 from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.files.tables import write_table
-from dpo_neurons.models.value_vectors import project_values
+from dpo_neurons.models.value_vectors import project_written_vectors
 from dpo_neurons.neurons.neuron_table import describe_neurons
 from dpo_neurons.running.program import log, run_program
 
@@ -21,7 +21,9 @@ def main() -> None:
     arguments = parser.parse_args()
 
     direction = read_direction(arguments.direction)[0]
-    components, norms, _ = project_values(arguments.checkpoint, direction, arguments.direction)
+    components, norms, _ = project_written_vectors(
+        arguments.checkpoint, direction, arguments.direction
+    )
     with open_cache(arguments.activations) as cache:
         table = describe_neurons(components, norms, cache["mlp_post_mean"][:])
     write_table(arguments.output, table)

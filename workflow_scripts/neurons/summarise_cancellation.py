@@ -1,4 +1,4 @@
-"""Summarise how neurons cancel and how few carry the effect; the net curve."""
+"""Summarise cancellation and concentration of reductions; the net curve."""
 
 import argparse
 from pathlib import Path
@@ -7,17 +7,17 @@ from dpo_neurons.files.tables import write_csv
 from dpo_neurons.neurons.cancellation import strongest_neurons
 from dpo_neurons.neurons.prompt_projections import open_contributions
 from dpo_neurons.neurons.resampled_curve import summarise_cancellation
-from dpo_neurons.running.program import log, run_program, summary_arguments
+from dpo_neurons.running.program import add_summary_arguments, log, run_program
 
 STRONGEST = 10
-"""Neurons listed for each layer and side."""
+"""Number of neurons listed for each layer and side."""
 
 
 def main() -> None:
     """Parse, summarise, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    summary_arguments(parser)
-    parser.add_argument("--output", type=Path, required=True, help="csv, a row a layer")
+    add_summary_arguments(parser)
+    parser.add_argument("--output", type=Path, required=True, help="csv, one row per layer")
     parser.add_argument("--curve", type=Path, required=True, help="csv, the net curve")
     parser.add_argument("--neurons", type=Path, required=True, help="csv, the strongest neurons")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Sum the contributions of all neurons, with intervals, and count who reduces."""
+"""Sum the contributions of all neurons, and count reducing neurons."""
 
 import argparse
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 from dpo_neurons.files.tables import write_csv
 from dpo_neurons.neurons.prompt_projections import open_contributions
 from dpo_neurons.neurons.summaries import summarise_totals
-from dpo_neurons.running.program import log, run_program, summary_arguments
+from dpo_neurons.running.program import add_summary_arguments, log, run_program
 
 
 def main() -> None:
     """Parse, summarise, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    summary_arguments(parser)
-    parser.add_argument("--output", type=Path, required=True, help="csv, a row a quantity")
+    add_summary_arguments(parser)
+    parser.add_argument("--output", type=Path, required=True, help="csv, one row per quantity")
     arguments = parser.parse_args()
 
     files = arguments.contributions, arguments.activations_pre, arguments.activations_post

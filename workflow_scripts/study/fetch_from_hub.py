@@ -1,4 +1,4 @@
-"""Fetch a model or files of a data set from a hub into its cache, and link to them."""
+"""Fetch a model or files of a data set from a hub, and link to them."""
 
 import argparse
 import logging
@@ -12,20 +12,20 @@ from dpo_neurons.study.hub_errors import Pin
 
 
 def main() -> None:
-    """Parse, fetch, link, write where it is from."""
+    """Parse, fetch, link, write the origin."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repository", required=True, help="owner/name")
     parser.add_argument("--revision", required=True, help="a commit's 40 digits")
     parser.add_argument("--type", required=True, choices=["model", "dataset"])
-    parser.add_argument("--patterns", nargs="+", help="files of a data set; a model's are known")
+    parser.add_argument("--patterns", nargs="+", help="files of a data set")
     parser.add_argument("--output", type=Path, required=True, help="link to the folder")
     parser.add_argument("--source-output", type=Path, required=True, help="JSON")
     arguments = parser.parse_args()
     if (arguments.type == "dataset") != bool(arguments.patterns):
-        parser.error("--patterns is for data sets, and they need it")
+        parser.error("data sets need --patterns, and models do not take it")
 
     for client in ("httpx2", "huggingface_hub"):
-        # They log the signed addresses of large files, with which anybody can fetch them.
+        # These clients log the signed addresses of large files, which anybody can fetch with.
         logging.getLogger(client).setLevel(logging.ERROR)
     pin = Pin(arguments.repository, arguments.revision, arguments.type)
     choose = matching_files(arguments.patterns) if arguments.patterns else model_files

@@ -1,4 +1,4 @@
-"""Check a user's or a fetched data set, bring it under the project's keys and copy it."""
+"""Check a data set, rename its columns to the project's keys, and copy it."""
 
 import argparse
 from collections.abc import Iterable
@@ -21,10 +21,10 @@ def main() -> None:
     )
     parser.add_argument("--columns", nargs="+", type=_pair, default=[], help="key=column")
     parser.add_argument("--where", nargs="+", type=_pair, default=[], help="column=value")
-    parser.add_argument("--rows", type=int, help="the first so many (default: all)")
-    parser.add_argument("--prompt-words", type=int, help="cut prompts of so many words")
-    parser.add_argument("--repository", help="where the files were fetched from")
-    parser.add_argument("--revision", help="at which commit")
+    parser.add_argument("--rows", type=int, help="number of rows to take (default: all)")
+    parser.add_argument("--prompt-words", type=int, help="number of words in a prompt")
+    parser.add_argument("--repository", help="hub repository of the files")
+    parser.add_argument("--revision", help="commit of the repository")
     parser.add_argument("--output", type=Path, required=True, help="JSON lines")
     parser.add_argument("--source-output", type=Path, required=True, help="JSON")
     arguments = parser.parse_args()
@@ -62,7 +62,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _checksums(paths: Iterable[Path], revision: str | None) -> dict[str, str]:
-    """Checksum of each file, by its path as given, or by that in the repository it is from."""
+    """Return each file's checksum, by its own path or that in the repository."""
     checksums = {}
     for path in paths:
         parts = (path.parent.resolve() / path.name).parts

@@ -1,4 +1,4 @@
-"""Tabulate what a study used: data sets and checkpoints, where they are from, checksums."""
+"""Tabulate a study's data sets and checkpoints, with their origins and checksums."""
 
 import argparse
 from pathlib import Path

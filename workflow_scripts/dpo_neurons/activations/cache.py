@@ -1,4 +1,4 @@
-"""Activation caches: HDF5 files with the mean and per-prompt activations of one checkpoint."""
+"""Activation caches: HDF5 files of one checkpoint's mean activations."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,14 +22,14 @@ from dpo_neurons.files.hdf5 import (
 
 DATASETS = ("mlp_post_mean", "mlp_post", "tokens", "mask", "mlp_out_mean", "resid_post")
 CROSSED_DATASETS = ("mlp_post_mean", "mlp_post_same_text_mean", "tokens", "mask")
-"""What a cache of crossed activations holds: means alone."""
+"""Datasets of a cache of crossed activations, which holds only means."""
 
 
 def gather_pieces(paths: Sequence[Path], path: Path) -> None:
-    """Write the cache that the pieces make up, its rows in the order of the prompts.
+    """Gather pieces into one cache, with rows in the order of the prompts.
 
-    Raises InputError for pieces that do not belong together, that are damaged, or in which no
-    position was counted.
+    Raises InputError for damaged pieces, for pieces of different captures, and if no position was
+    counted.
     """
     with ExitStack() as stack:
         pieces = [stack.enter_context(open_cache(piece_path, ("index",))) for piece_path in paths]
@@ -38,20 +38,21 @@ def gather_pieces(paths: Sequence[Path], path: Path) -> None:
         index = np.concatenate([piece["index"][:] for piece in pieces] or [np.zeros(0, int)])
         if not np.array_equal(np.sort(index), np.arange(len(index))):
             raise InputError(
-                f"{paths[0]} and its like: not the pieces of one set of prompts; delete them and "
+                f"{paths[0]} and the pieces beside it: not of one set of prompts; delete them and "
                 "run again"
             )
         count = sum(int(piece.attrs["counted"]) for piece in pieces)
         if count == 0:
             raise InputError(
-                f"models.{attributes['model']}: the model ended every prompt at once, so there is "
-                "nothing to average; check that data.challenge_prompts holds unfinished texts and "
-                "that the tokenizer belongs to the model"
+                f"models.{attributes['model']}: the model generated no token after any prompt, and "
+                "nothing can be averaged; check that data.challenge_prompts holds unfinished texts "
+                "and that the tokenizer belongs to the model"
             )
         with new_hdf5(path) as file:
             check_free_space(file, sum(Path(piece_path).stat().st_size for piece_path in paths))
             for name in ("tokens", "mask"):
-                write_array(file, name, _in_order([piece[name][:] for piece in pieces], index))
+                rows = [piece[name][:] for piece in pieces]
+                write_array(file, name, _sort_by_prompt(rows, index))
             for name, _ in PER_PROMPT.values():
                 if name in pieces[0]:
                     _gather_layers(file, name, pieces, index)
@@ -65,16 +66,16 @@ def _gather_layers(
     file: h5py.File, name: str, pieces: Sequence[h5py.File], index: np.ndarray
 ) -> None:
     _, n_layers, width = pieces[0][name].shape
-    # Plain chunks: float16 activations hardly compress and a layer is read in one sweep.
+    # Not compressed: float16 activations hardly shrink. A chunk is one layer, as it is read later.
     chunks = max(piece[name].chunks for piece in pieces)
     shape = (len(index), n_layers, width)
     gathered = create_dataset(file, name, shape, pieces[0][name].dtype, chunks)
     for layer in range(n_layers):
-        gathered[:, layer] = _in_order([piece[name][:, layer] for piece in pieces], index)
+        gathered[:, layer] = _sort_by_prompt([piece[name][:, layer] for piece in pieces], index)
 
 
-def _in_order(parts: Sequence[np.ndarray], index: np.ndarray) -> np.ndarray:
-    """Rows of the pieces, row i being of prompt index[i], in the order of the prompts."""
+def _sort_by_prompt(parts: Sequence[np.ndarray], index: np.ndarray) -> np.ndarray:
+    """Join the pieces' rows and sort them by prompt; row i belongs to prompt index[i]."""
     return np.concatenate(parts)[np.argsort(index)]
 
 
@@ -85,15 +86,15 @@ def _shared_attributes(pieces: Sequence[h5py.File]) -> dict[str, str]:
             if own_attributes.get(name) != value:
                 raise InputError(
                     f"{piece.filename}: {name} is {own_attributes.get(name)!r}, but {value!r} in "
-                    f"{pieces[0].filename}; delete both and run again, all jobs with one "
-                    "environment"
+                    f"{pieces[0].filename}; delete both and run again, with the same environment "
+                    "for all jobs"
                 )
     return attributes[0]
 
 
 @contextmanager
 def open_cache(path: Path, datasets: Sequence[str] = DATASETS) -> Iterator[h5py.File]:
-    """Open a cache, or a piece of one, for reading; it has to hold `datasets`.
+    """Open a cache, or a piece of one, that must hold `datasets`, for reading.
 
     Raises InputError if the file is damaged or lacks a dataset.
     """
@@ -108,15 +109,15 @@ def open_cache(path: Path, datasets: Sequence[str] = DATASETS) -> Iterator[h5py.
             raise describe_unreadable(path, error, "HDF5") from error
         if "per_prompt" in file or "mean" in file:
             raise InputError(
-                f"{path}: written by an earlier version, which named its datasets otherwise; "
-                "delete it and run again"
+                f"{path}: written by an earlier version, with other names of datasets; delete it "
+                "and run again"
             )
         if missing:
             raise InputError(f"{path}: lacks the dataset {missing[0]!r}; delete it and run again")
         try:
             yield file
         except (OSError, RuntimeError, KeyError) as error:
-            # What else is open may be to blame, and HDF5 does not say which file it was.
+            # HDF5 does not say which file failed, so the error may come from another open file.
             damage = _first_damage(file)
             if damage is None:
                 raise
@@ -131,21 +132,21 @@ def open_cache_pair(pre: Path, post: Path) -> Iterator[tuple[h5py.File, h5py.Fil
 
 
 def _first_damage(file: h5py.File) -> Exception | None:
-    """Read all of a file, a piece at a time; the first error is returned."""
+    """Read all of a file, 64 rows at a time; return the first error, if any."""
     errors: list[Exception] = []
 
-    def look(name: str) -> bool | None:
+    def read_all(name: str) -> bool | None:
         try:
-            one = file[name]
-            if isinstance(one, h5py.Dataset):
-                for start in range(0, len(one), 64):
-                    one[start : start + 64]
+            member = file[name]
+            if isinstance(member, h5py.Dataset):
+                for start in range(0, len(member), 64):
+                    member[start : start + 64]
         except (OSError, RuntimeError, KeyError) as error:
             errors.append(error)
         return True if errors else None
 
     try:
-        file.visit(look)
+        file.visit(read_all)
         dict(file.attrs)
     except (OSError, RuntimeError, KeyError) as error:
         errors.append(error)

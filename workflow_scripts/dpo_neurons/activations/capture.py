@@ -1,7 +1,7 @@
-"""Reads activations, MLP outputs and the residual stream while a model generates, in the same pass.
+"""Capture of activations, MLP outputs and residual streams during generation.
 
-The activation of a neuron is the input of its layer's down projection. At every forward pass of
-generation the newest position, the last one under left padding, is read.
+The activation of a neuron is the input of its layer's down projection. Each forward pass of
+generation reads the newest position, which is the last one because padding is on the left.
 """
 
 from abc import abstractmethod
@@ -21,13 +21,14 @@ POSITIONS = ("generated", "predicting")
 
 
 class CountedSums(TokenObserver):
-    """Sums what its hooks read over the positions of a batch's generated tokens.
+    """Sums the values that hooks read over a batch's generated tokens.
 
-    positions "generated": where each generated token is read (the paper's choice; the last token
-    needs one forward pass more). "predicting": where each generated token is predicted, from the
-    last token of the prompt on. Tokens from the end of the sequence on do not count.
+    positions "generated": the positions where each generated token is read, as in the paper. The
+    last token needs one more forward pass. "predicting": the positions where each generated token
+    is predicted, from the last token of the prompt on. The end-of-sequence token and later ones do
+    not count.
 
-    Use as a context manager; the hooks are gone after the block.
+    Use it as a context manager; the hooks are removed after the block.
     """
 
     def __init__(self, model: PreTrainedModel, positions: str) -> None:
@@ -41,11 +42,11 @@ class CountedSums(TokenObserver):
 
     @abstractmethod
     def _widths(self) -> dict[str, int]:
-        """What is summed, by name, and how wide a layer of it is."""
+        """Return the width of a layer of each summed quantity, by name."""
 
     @abstractmethod
     def _new_hooks(self) -> Iterator[RemovableHandle]:
-        """Register hooks that `_keep` what they read."""
+        """Register hooks that pass the values that they read to `_store`."""
 
     def __enter__(self) -> Self:
         self._hooks.extend(self._new_hooks())
@@ -62,7 +63,7 @@ class CountedSums(TokenObserver):
         self._hooks.clear()
 
     def begin_batch(self, batch_size: int) -> None:
-        """Forget the sums and start a batch."""
+        """Reset the sums and start a batch."""
         self._newest = self._zeros(batch_size)
         self.sums = self._zeros(batch_size)
         """By name, (batch, n_layers, width) float32: sums over each prompt's counted positions."""
@@ -70,27 +71,27 @@ class CountedSums(TokenObserver):
         self._seen_tokens = 0
 
     def see_tokens(self, tokens: Tensor) -> None:
-        """Count the forward pass that chose these tokens, for the prompts where it counts."""
-        going_on = self._alive & ~torch.isin(tokens, self._ends)
+        """Add the forward pass that chose these tokens, for the prompts where it counts."""
+        still_alive = self._alive & ~torch.isin(tokens, self._ends)
         if not self.needs_last_token:
-            self._add(going_on)
+            self._add(still_alive)
         elif self._seen_tokens > 0:
             self._add(self._alive)
-        self._alive = going_on
+        self._alive = still_alive
         self._seen_tokens += 1
 
     def _add(self, counted: Tensor) -> None:
-        # Not a product: a NaN at a position left out must not spread. In place: the next pass
-        # overwrites what was read, and a copy would be needed while memory is fullest.
+        # Masked, not multiplied by zero: a NaN at a position left out must not spread. In place:
+        # a copy would need memory when memory is fullest, and the next pass overwrites the values.
         left_out = ~counted[:, None, None]
         for name, sums in self.sums.items():
             sums += self._newest[name].masked_fill_(left_out, 0)
 
-    def _keep(self, name: str, layer: int, states: Tensor) -> None:
+    def _store(self, name: str, layer: int, states: Tensor) -> None:
         self._newest[name][:, layer].copy_(self._last(states))
 
     def _last(self, states: Tensor) -> Tensor:
-        """The newest position of states, as (batch, width)."""
+        """Return the newest position of states, (batch, width)."""
         return view_by_prompt(states, len(self._alive))[:, -1]
 
     def _zeros(self, batch_size: int) -> dict[str, Tensor]:
@@ -116,8 +117,8 @@ class ActivationCapture(CountedSums):
 
     def _neuron_reader(self, layer: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def read(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            self._keep("mlp_post", layer, inputs[0])
-            self._keep("mlp_out", layer, output)
+            self._store("mlp_post", layer, inputs[0])
+            self._store("mlp_out", layer, output)
 
         return read
 
@@ -127,7 +128,7 @@ class ActivationCapture(CountedSums):
         def read(
             module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]
         ) -> None:
-            # Some blocks return the stream alone, others a tuple that begins with it.
-            self._keep("resid_post", layer, output if isinstance(output, Tensor) else output[0])
+            # Some blocks return only the stream, others a tuple that begins with the stream.
+            self._store("resid_post", layer, output if isinstance(output, Tensor) else output[0])
 
         return read

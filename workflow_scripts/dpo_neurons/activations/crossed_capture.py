@@ -1,8 +1,13 @@
-"""What a second model's neurons do on what a first model reads while that generates.
+"""Activations of a second model on the inputs and text of a first model.
 
-On the first model's MLP inputs a neuron's activation differs from the first model's by the neuron's
-own weights alone. On the first model's text, read by all of the second model, it differs from that
-by the layers below. What is left to the second model's own activation is that it writes other text.
+Each step adds one more cause of a difference:
+
+1. the first model's neuron on the first model's MLP inputs: its own activation;
+2. the second model's neuron on the same MLP inputs: the neuron's own weights differ;
+3. the second model's neuron when that model reads the first model's text: the layers below differ;
+4. the second model's neuron on the second model's own text: the text differs too.
+
+This module captures 2 and 3.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,15 +25,16 @@ from dpo_neurons.models.architectures import Layers, view_by_prompt
 
 
 class CrossedCapture(CountedSums):
-    """Sums the `activations` that another model's neurons give on the MLP inputs of this one.
+    """Sums another model's activations on this model's MLP inputs and on its text.
 
-    And, as `same_text`, what they do when the other model reads the prompts and continuations.
+    `mlp_post`: this model's MLP inputs go through the other model's MLP of the same layer, up to
+    the input of the down projection. An MLP input is what the key projection reads, after this
+    model's norm. The other MLP applies its key projection, its up projection if it is gated, and
+    their biases.
+    `mlp_post_same_text`: the other model reads the prompts and this model's continuations.
 
-    An MLP's input is what its key projection reads, this model's norm before it included. It goes
-    through the other model's MLP of the same layer, up to the input of the down projection: key
-    projection, up projection of a gated MLP, their biases. `model` itself is left as it is.
-
-    Raises InputError if the two differ in their layers, neurons or width.
+    `model` itself stays unchanged.
+    Raises InputError if the models differ in architecture, layers, neurons or width.
     """
 
     def __init__(self, model: PreTrainedModel, other: PreTrainedModel, positions: str) -> None:
@@ -36,27 +42,27 @@ class CrossedCapture(CountedSums):
         self._positions = positions
         self._other_model, self._other = other, Layers.of(other)
         shapes = [
-            (one.architecture, len(one.blocks), one.d_mlp, one.d_model)
-            for one in (self._layers, self._other)
+            (layers.architecture, len(layers.blocks), layers.d_mlp, layers.d_model)
+            for layers in (self._layers, self._other)
         ]
         if shapes[0] != shapes[1]:
             raise InputError(
                 f"{model.config.name_or_path}, {other.config.name_or_path}: the two checkpoints "
-                f"are not of one architecture (layers, neurons, width: {shapes[0][1:]} and "
+                f"differ in architecture (layers, neurons, width: {shapes[0][1:]} and "
                 f"{shapes[1][1:]}); set models.….post to one tuned from models.….pre"
             )
 
     def see_prompts(self, input_ids: Tensor, attention_mask: Tensor, pad: int) -> None:
-        """Keep the batch's prompts, to be read by the other model."""
+        """Store the batch's prompts for the other model."""
         self._prompts = input_ids, attention_mask
 
     def end_batch(self, tokens: np.ndarray, mask: np.ndarray) -> None:
-        """Let the other model read what this one wrote, and sum over the same positions."""
+        """Sum the other model's activations on this model's text, over the same positions."""
         self.sums["mlp_post_same_text"] = self._sums_on_text(tokens, mask)
 
     def _sums_on_text(self, continuations: np.ndarray, continued: np.ndarray) -> Tensor:
         device = self._other_model.device
-        ids, mask = (each.to(device) for each in self._prompts)
+        ids, mask = (tensor.to(device) for tensor in self._prompts)
         tokens = torch.tensor(continuations, dtype=ids.dtype, device=device)
         counted = torch.tensor(continued, device=device)[..., None]
         read = torch.cat([mask, torch.ones_like(tokens)], dim=1)
@@ -66,8 +72,8 @@ class CrossedCapture(CountedSums):
         def reader(layer: int) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
             def add(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
                 states = view_by_prompt(inputs[0], rows)[:, start : start + tokens.shape[1]]
-                kept = torch.where(counted.to(states.device), states, 0)
-                sums[:, layer].copy_(kept.sum(dim=1, dtype=torch.float32))
+                counted_states = torch.where(counted.to(states.device), states, 0)
+                sums[:, layer].copy_(counted_states.sum(dim=1, dtype=torch.float32))
 
             return add
 
@@ -80,7 +86,7 @@ class CrossedCapture(CountedSums):
                 self._other_model.base_model(
                     input_ids=torch.cat([ids, tokens], dim=1),
                     attention_mask=read,
-                    # Left padding counts for no position, as in generation.
+                    # Left padding takes no position, as in generation.
                     position_ids=(read.cumsum(dim=1) - 1).clamp(min=0),
                     use_cache=False,
                 )
@@ -108,7 +114,7 @@ class CrossedCapture(CountedSums):
             if architecture.mlp:
                 block.get_submodule(architecture.mlp)(states)
             else:
-                # An MLP that is no module of its own: its parts are the block's.
+                # This architecture's MLP is not a module of its own; the block holds its parts.
                 down = block.get_submodule(architecture.down_projection)
                 down(block.activation_fn(keys(states)))
 
@@ -116,6 +122,6 @@ class CrossedCapture(CountedSums):
 
     def _neuron_reader(self, layer: int) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def read(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            self._keep("mlp_post", layer, inputs[0])
+            self._store("mlp_post", layer, inputs[0])
 
         return read

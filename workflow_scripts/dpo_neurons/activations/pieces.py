@@ -1,7 +1,7 @@
-"""Pieces of an activation cache: captured by jobs, then gathered into one file.
+"""Pieces of an activation cache: jobs capture them, and another job gathers them.
 
-The prompts are always cut into the same pieces, and a batch never crosses from one into the next:
-the number of jobs that share the pieces changes no number.
+The prompts are always cut into the same pieces, and a batch never spans two pieces. Results are
+therefore the same for any number of jobs.
 """
 
 import logging
@@ -26,7 +26,8 @@ from dpo_neurons.files.hdf5 import (
     write_attributes,
 )
 from dpo_neurons.models.batches import first_batch_size, order_longest_first
-from dpo_neurons.models.decoding import count_tokens, generate_greedily
+from dpo_neurons.models.decoding import generate_greedily
+from dpo_neurons.models.tokenization import count_tokens
 from dpo_neurons.running.progress import Progress
 
 log = logging.getLogger("dpo_neurons")
@@ -36,22 +37,23 @@ MEANS = {
     "mlp_out": "mlp_out_mean",
     "mlp_post_same_text": "mlp_post_same_text_mean",
 }
-"""Dataset of a cache that the mean over all counted positions of what was summed goes to."""
+"""The cache's dataset for the mean of each summed quantity over all counted positions."""
 PER_PROMPT: dict[str, tuple[str, type[np.floating[Any]]]] = {
     "mlp_post": ("mlp_post", np.float16),
     "resid_post": ("resid_post", np.float32),
 }
-"""Dataset that each prompt's own mean goes to, and its format."""
+"""The cache's dataset for each prompt's own mean of a summed quantity, and its format."""
 
 
 WORTH_A_PIECE = 32
-"""Prompts below which another piece would cost more, in smaller batches, than sharing it saves."""
+"""Smallest number of prompts in a piece: smaller batches would cost more than sharing saves."""
 
 
 def cut_into_pieces(lengths: Sequence[int], pieces: int) -> list[list[int]]:
-    """Cut prompts, given by their lengths in tokens, into pieces of nearly equal size.
+    """Cut prompts into pieces with nearly equal numbers of prompts.
 
-    Returns the prompts' indices by piece, the longest first. With few prompts the last are empty.
+    lengths: of the prompts, in tokens. Returns the indices of each piece's prompts, the longest
+    prompts first. If there are few prompts, the last pieces are empty.
     """
     filled = min(pieces, max(1, len(lengths) // WORTH_A_PIECE))
     cut = [piece.tolist() for piece in np.array_split(order_longest_first(lengths), filled)]
@@ -59,7 +61,7 @@ def cut_into_pieces(lengths: Sequence[int], pieces: int) -> list[list[int]]:
 
 
 class PieceWriter:
-    """Takes batches of sums and counts as they are captured; closes to totals."""
+    """Writes batches of sums and counts to a piece, and the totals at the end."""
 
     def __init__(
         self,
@@ -80,36 +82,36 @@ class PieceWriter:
     def add(
         self, start: int, tokens: np.ndarray, mask: np.ndarray, sums: Mapping[str, np.ndarray]
     ) -> None:
-        """Add the batch of prompts from the piece's row `start` on.
+        """Add a batch of prompts, from the piece's row `start` on.
 
-        tokens, mask: (batch, n_tokens). sums: (batch, n_layers, width) each, over the positions
-        that `mask` counts, by name as in MEANS and PER_PROMPT.
+        tokens, mask: (batch, n_tokens). sums: (batch, n_layers, width) each, by the names in MEANS
+        and PER_PROMPT; they sum over the positions that `mask` counts.
         Raises InputError for sums that are NaN or infinite.
         """
         if not self._totals:
             self._create(sums, len(tokens))
-        for name, each in sums.items():
-            finite = np.isfinite(each).all(axis=2)
+        for name, batch_sums in sums.items():
+            finite = np.isfinite(batch_sums).all(axis=2)
             if not finite.all():
                 row, layer = np.argwhere(~finite)[0]
                 raise InputError(
-                    f"{self._owner}: {name} of layer {layer} are NaN or infinite for prompt "
-                    f"{self._index[start + row]}; the weights are damaged or overflow, so fetch "
-                    "the checkpoint again or set models.….dtype to float32 or bfloat16"
+                    f"{self._owner}: {name} of layer {layer} is NaN or infinite for prompt "
+                    f"{self._index[start + row]}; the weights are damaged or overflow: fetch the "
+                    "checkpoint again or set models.….dtype to float32 or bfloat16"
                 )
         counts = mask.sum(axis=1)
         self._file["tokens"][start : start + len(tokens)] = tokens
         self._file["mask"][start : start + len(tokens)] = mask
         for name, (dataset, number) in self._per_prompt.items():
             beyond = 0
-            # Layer by layer, as the chunks lie: no copy of all layers is made.
+            # A layer at a time, as the chunks are: this needs no copy of all layers.
             for layer in range(sums[name].shape[1]):
                 means = sums[name][:, layer] / np.maximum(counts, 1)[:, None]
                 beyond += _clip(means, number)
                 self._file[dataset][start : start + len(tokens), layer] = means.astype(number)
             if beyond:
                 log.warning(
-                    "%s: %d means exceed %s and are stored as ±%g",
+                    "%s: %d means are too large for %s and are stored as ±%g",
                     dataset, beyond, np.dtype(number).name, np.finfo(number).max,
                 )  # fmt: skip
         for name, total in self._totals.items():
@@ -117,7 +119,7 @@ class PieceWriter:
         self._count += int(counts.sum())
 
     def close(self) -> None:
-        """Write which prompts these are, and the sums over all counted positions."""
+        """Write the prompts' indices and the sums over all counted positions."""
         write_array(self._file, "index", np.asarray(self._index, dtype=np.int64))
         for name, total in self._totals.items():
             write_array(self._file, f"totals/{MEANS[name]}", total)
@@ -131,8 +133,8 @@ class PieceWriter:
         for name, (_, number) in self._per_prompt.items():
             n_bytes += np.dtype(number).itemsize * n_prompts * int(np.prod(shapes[name]))
         check_free_space(self._file, n_bytes)
-        # Plain chunks, since float16 activations hardly compress; a layer of the first batch, the
-        # largest, so that they are written once.
+        # Not compressed: float16 activations hardly shrink. A chunk is a layer of the first batch,
+        # which is the largest, so that each chunk is written once.
         for name, (dataset, number) in self._per_prompt.items():
             n_layers, width = shapes[name]
             create_dataset(
@@ -144,7 +146,7 @@ class PieceWriter:
 
 
 def _clip(means: np.ndarray, number: type[np.floating[Any]]) -> int:
-    """Clip means, (batch, width), to the range of a narrower format; returns how many that were."""
+    """Clip means, (batch, width), to a format's range; return how many changed."""
     largest = float(np.finfo(number).max)
     beyond = int((np.abs(means) > largest).sum())
     if beyond:
@@ -153,17 +155,17 @@ def _clip(means: np.ndarray, number: type[np.floating[Any]]) -> int:
 
 
 @contextmanager
-def new_piece(
+def write_piece(
     path: Path,
     index: Sequence[int],
     n_tokens: int,
     attributes: dict[str, str],
     means_only: bool = False,
 ) -> Iterator[PieceWriter]:
-    """Write a piece, of the prompts `index`, in the block; it is at `path` when that ends well.
+    """Write the piece of the prompts `index`; it appears when the block succeeds.
 
-    attributes: model, revision (the checkpoint that the activations are of), dtype, positions and
-    versions. means_only: no prompt's own means, and no MLP outputs.
+    attributes: model, revision of its checkpoint, dtype, positions and versions. means_only: write
+    no prompt's own means and no MLP outputs.
     """
     with new_hdf5(path) as file:
         model = f"models.{attributes['model']}"
@@ -175,16 +177,16 @@ def new_piece(
 
 @dataclass(frozen=True)
 class Share:
-    """Which pieces of the prompts a job captures, and the file of each."""
+    """The pieces of the prompts that a job captures, and their files."""
 
     pieces: int
     """Number of pieces that the prompts are cut into."""
     shard: int
-    """Which job this is, counted from 1."""
+    """Number of this job, from 1 on."""
     shards: int
     """Number of jobs that share the pieces."""
     paths: Sequence[Path]
-    """A file for each piece of this job."""
+    """The file of each piece of this job."""
 
 
 def capture_pieces(
@@ -198,9 +200,9 @@ def capture_pieces(
     attributes: dict[str, str],
     means_only: bool = False,
 ) -> None:
-    """Continue the prompts of a job's pieces, and write what `capture` summed meanwhile.
+    """Continue the prompts of a job's pieces, and write the sums of `capture`.
 
-    attributes, means_only: as for `new_piece`.
+    attributes, means_only: as for `write_piece`.
     Raises InputError for a prompt too long for the model, and for sums that are NaN or infinite.
     """
     pieces = cut_into_pieces(count_tokens(tokenizer, prompts), share.pieces)
@@ -211,7 +213,7 @@ def capture_pieces(
         for number, path in zip(numbers, share.paths, strict=True):
             index = pieces[number]
             piece_prompts = [prompts[prompt] for prompt in index]
-            with new_piece(path, index, n_tokens, attributes, means_only) as piece:
+            with write_piece(path, index, n_tokens, attributes, means_only) as piece:
                 for batch in generate_greedily(
                     model, tokenizer, piece_prompts, n_tokens, size, capture, progress=None
                 ):

@@ -1,9 +1,9 @@
-"""How the pieces of a capture fall to the jobs that share it."""
+"""Division of a capture's pieces among the jobs that share it."""
 
 PIECES = 8
-"""That the prompts are cut into, and so the most shards that a study may ask for, in its schema."""
+"""Number of pieces of the prompts; the schema allows at most that many shards."""
 
 
 def pieces_of_shard(pieces: int, shard: int, shards: int) -> range:
-    """Numbers, from 0 on, of the pieces that fall to a shard, counted from 1."""
+    """Return the numbers, from 0 on, of a shard's pieces; shards count from 1."""
     return range(shard - 1, pieces, shards)

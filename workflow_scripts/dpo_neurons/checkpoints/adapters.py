@@ -1,13 +1,16 @@
 """PEFT adapters, such as LoRA's, merged into the model that they were trained on."""
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
 from peft import PeftConfig, PeftModel, get_peft_model
+from peft.tuners.trainable_tokens import TrainableTokensLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import load_peft_weights, set_peft_model_state_dict
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from dpo_neurons.errors import InputError
@@ -35,14 +38,17 @@ def check_adapter(adapter: Path) -> None:
 def merge_adapter(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
     """Merge an adapter into the weights of a model, which is changed and returned.
 
+    Where the vocabulary was resized before training, peft saved embedding and unembedding whole;
+    the model gets their number of rows.
     Raises InputError for an adapter that is damaged, was made for a model of another shape, or
     cannot be merged.
     """
     try:
         config = PeftConfig.from_pretrained(str(adapter), local_files_only=True)
+        weights = load_peft_weights(str(adapter), device="cpu", local_files_only=True)
+        _resize_vocabulary(model, weights, adapter)
         adapted = get_peft_model(model, config)
         _check_mergeable(adapted, adapter)
-        weights = load_peft_weights(str(adapter), device="cpu", local_files_only=True)
         report: Any = set_peft_model_state_dict(adapted, weights)
     except pickle.UnpicklingError as error:
         raise InputError(
@@ -52,7 +58,7 @@ def merge_adapter(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
     except (*DAMAGE_ERRORS, SafetensorError) as error:
         raise _misfit(adapter, " ".join(str(error).split())) from error
     # peft fills missing weights with zeros or the model's own, and ignores unexpected ones.
-    missing = [name for name in report.missing_keys if ".default" in name]
+    missing = [name for name in _not_loaded(adapted, report) if ".default" in name]
     for problem, names in (("lacks", missing), ("has besides", report.unexpected_keys)):
         if names:
             raise _misfit(adapter, f"it {problem} {sorted(names)[0]}")
@@ -70,11 +76,46 @@ def _check_mergeable(adapted: PeftModel, adapter: Path) -> None:
         )
     ends = (adapted.get_input_embeddings(), adapted.get_output_embeddings())
     tied = adapted.config.tie_word_embeddings
-    if tied and any(isinstance(end, BaseTunerLayer) for end in ends):
+    whole = all(isinstance(end, TrainableTokensLayer) for end in ends)
+    if tied and not whole and any(isinstance(end, BaseTunerLayer) for end in ends):
         raise InputError(
             f"{adapter}: adapts only one of embedding and unembedding, which are one matrix in "
             "this model, so it cannot be merged; train it without them, or with modules_to_save"
         )
+
+
+def _resize_vocabulary(model: PreTrainedModel, weights: dict[str, Tensor], adapter: Path) -> None:
+    """Give a model as many rows as the embeddings that an adapter holds, if they are others.
+
+    Raises InputError if the adapter holds one of two separate matrices in another size.
+    """
+    untyped: Any = model
+    ends = [untyped.get_input_embeddings(), untyped.get_output_embeddings()]
+    rows = []
+    for name, module in model.named_modules():
+        if any(module is end for end in ends):
+            path = re.escape(f"base_model.model.{name}")
+            whole = re.compile(rf"{path}\.([\w.]*base_layer\.)?weight")
+            rows += [len(weights[key]) for key in weights if whole.fullmatch(key)]
+    if not rows or rows[0] == len(ends[0].weight):
+        return
+    tied = ends[0].weight is ends[1].weight
+    if len(set(rows)) > 1 or (len(rows) == 1 and not tied):
+        raise _misfit(
+            adapter, f"it has one of embedding and unembedding with {rows[0]} rows, not both"
+        )
+    untyped.resize_token_embeddings(rows[0], mean_resizing=False)
+
+
+def _not_loaded(adapted: PeftModel, report: Any) -> list[str]:  # noqa: ANN401
+    """List the parameters that were not in the file, but for second names of those that were.
+
+    On tied embeddings, both ends share the rows of trained tokens, which are saved once.
+    """
+    parameters = dict(adapted.named_parameters(remove_duplicate=False))
+    missing = set(report.missing_keys)
+    loaded = {id(parameter) for name, parameter in parameters.items() if name not in missing}
+    return [name for name in missing if id(parameters.get(name)) not in loaded]
 
 
 def _misfit(adapter: Path, reason: str) -> InputError:

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState
+from transformers.modeling_outputs import CausalLMOutput
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.running.program import log
@@ -46,10 +49,9 @@ def trainer_settings(
 ) -> Iterator[dict[str, Any]]:
     """Yield the settings of trl's trainers that both kinds of fine-tuning share.
 
-    The model's weights are kept in float32, in which small steps are not lost. On a GPU the
-    arithmetic is bfloat16 if training.dtype is. Nothing is saved during training. trl changes the
-    model's configuration: it turns the cache off and sets special tokens to the tokenizer's. The
-    configuration is restored after the block.
+    On a GPU the arithmetic is bfloat16 if training.dtype is. Nothing is saved during training. trl
+    changes the model's configuration: it turns the cache off and sets special tokens to the
+    tokenizer's. The configuration is restored after the block.
     """
     on_gpu = device != "cpu"
     configuration = copy.deepcopy(model.config)
@@ -74,6 +76,28 @@ def trainer_settings(
             "disable_tqdm": True,
         }
     model.config = configuration
+
+
+def training_dtype(dtype: str) -> str:
+    """Number format of the weights while they are tuned, by that of the tuned checkpoint.
+
+    It is float32 at least, in which small steps are not lost.
+    """
+    return "float64" if dtype == "float64" else "float32"
+
+
+def answer_loss(
+    outputs: CausalLMOutput, labels: Tensor, num_items_in_batch: Tensor | int | None = None
+) -> Tensor:
+    """Mean loss of a batch's answer tokens in nats, in the format of the logits.
+
+    A trainer's own loss converts logits to float32. labels: (batch, length), -100 outside answers.
+    num_items_in_batch: answer tokens that the step has in all.
+    """
+    assert outputs.logits is not None
+    logits, following = outputs.logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten()
+    total = functional.cross_entropy(logits, following, ignore_index=-100, reduction="sum")
+    return total / (num_items_in_batch or (following != -100).sum())
 
 
 class TrainingProgress(TrainerCallback):

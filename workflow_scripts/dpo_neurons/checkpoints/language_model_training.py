@@ -1,13 +1,21 @@
 """Training a small language model from scratch, for studies without a checkpoint.
 
 Not in the papers, which fine-tune public checkpoints.
+
+Processors round the same sum differently, and training amplifies the difference: after 350 steps,
+another last bit in float64 had become another model. Random numbers therefore come from NumPy,
+since torch draws other ones on other processors. All arithmetic is float64, and after each step the
+weights are rounded to a grid that is coarse beside what processors disagree about. The next step
+then starts from the same bits on all of them.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import (
     CONFIG_MAPPING,
     AutoModelForCausalLM,
@@ -19,6 +27,8 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.models.architectures import Layers
 from dpo_neurons.running.progress import Progress
 
+WEIGHT_GRID = 2.0**-16
+"""Weights are multiples of it. Steps of a learning rate of 1e-3 are a hundred times as large."""
 KEY_SPREAD = 3.0
 """Factor on the initial key vectors."""
 KEY_BIAS = -1.0
@@ -49,11 +59,15 @@ TRAINABLE_ARCHITECTURES: dict[str, dict[str, Any]] = {
 """Hugging Face model types that can be trained, and further settings of their configurations."""
 
 
-def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """Build an untrained model whose embedding and unembedding are separate matrices.
+def build_model(
+    recipe: Recipe, tokenizer: PreTrainedTokenizerBase, random: np.random.Generator
+) -> PreTrainedModel:
+    """Build an untrained model, float64, whose embedding and unembedding are separate matrices.
 
-    Its key vectors are scaled by KEY_SPREAD; where they have biases, which gated MLPs lack, these
-    are set to KEY_BIAS. Random numbers come from torch's global generator.
+    Each matrix is drawn from a normal distribution with the standard deviation that the
+    architecture's configuration names; norms and biases begin as transformers sets them. The key
+    vectors are then scaled by KEY_SPREAD; where they have biases, which gated MLPs lack, these are
+    set to KEY_BIAS.
     """
     make_config: Any = CONFIG_MAPPING[recipe.architecture]
     config = make_config(
@@ -70,9 +84,13 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> PreTraine
         **_gated_shape(recipe),
     )
     make_model: Any = AutoModelForCausalLM.from_config
-    model: PreTrainedModel = make_model(config, dtype=torch.float32)
+    model: PreTrainedModel = make_model(config, dtype=torch.float64)
     projection: Any
     with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim > 1:
+                drawn = random.standard_normal(tuple(weight.shape))
+                weight.copy_(torch.from_numpy(drawn * config.initializer_range))
         for projection in Layers.of(model).key_projections:
             projection.weight.mul_(KEY_SPREAD)
             if projection.bias is not None:
@@ -93,7 +111,16 @@ def _gated_shape(recipe: Recipe) -> dict[str, int]:
     )
 
 
-def train_language_model(model: PreTrainedModel, ids: Tensor, recipe: Recipe, seed: int) -> float:
+def round_weights(model: nn.Module) -> None:
+    """Round all weights, in place, to multiples of WEIGHT_GRID."""
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.div_(WEIGHT_GRID).round_().mul_(WEIGHT_GRID)
+
+
+def train_language_model(
+    model: PreTrainedModel, ids: Tensor, recipe: Recipe, random: np.random.Generator
+) -> float:
     """Train on random windows of a token stream; returns the last loss in nats.
 
     ids: (n_tokens,). For each sequence of a batch, a random share of a layer's neurons, up to
@@ -106,7 +133,6 @@ def train_language_model(model: PreTrainedModel, ids: Tensor, recipe: Recipe, se
             f"data.training_text: {len(ids)} tokens are no more than one window "
             f"(models.….pre.sequence_length: {recipe.sequence_length}); give more text, or lower it"
         )
-    generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.95), weight_decay=0.01
     )
@@ -117,8 +143,8 @@ def train_language_model(model: PreTrainedModel, ids: Tensor, recipe: Recipe, se
     def hold_neurons(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
         (activations,) = inputs
         n_sequences, _, d_mlp = activations.shape
-        share = torch.rand(n_sequences, 1, 1) * recipe.neuron_dropout
-        held = torch.rand(n_sequences, 1, d_mlp) < share
+        share = random.random((n_sequences, 1, 1)) * recipe.neuron_dropout
+        held = torch.from_numpy(random.random((n_sequences, 1, d_mlp)) < share)
         return (torch.where(held, activations.mean(dim=(0, 1)), activations),)
 
     hooks = [
@@ -129,15 +155,16 @@ def train_language_model(model: PreTrainedModel, ids: Tensor, recipe: Recipe, se
     windows = torch.arange(recipe.sequence_length)
     try:
         for _ in Progress(range(recipe.steps), desc="training", unit="step"):
-            starts = torch.randint(
-                len(ids) - recipe.sequence_length, (recipe.batch_size, 1), generator=generator
-            )
-            batch = ids[starts + windows]
-            loss = model(input_ids=batch, labels=batch).loss
+            starts = random.integers(len(ids) - recipe.sequence_length, size=(recipe.batch_size, 1))
+            batch = ids[torch.from_numpy(starts) + windows]
+            # Not transformers' own loss, which converts logits to float32.
+            logits = model(input_ids=batch).logits[:, :-1]
+            loss = functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
+            round_weights(model)
             schedule.step()
     finally:
         for hook in hooks:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # keeps programs that only link to files from loading transfo
     from transformers import PreTrainedModel
 
 WEIGHT_ENDINGS = (".safetensors", ".bin", ".index.json", ".pt", ".pth", ".h5", ".msgpack", ".gguf")
-"""Endings of files with weights. A tuned checkpoint gets all other files of the first one."""
+"""Endings of weight files. A tuned checkpoint gets all other files of the first one."""
 DECODING_DEFAULTS = "generation_config.json"
 
 

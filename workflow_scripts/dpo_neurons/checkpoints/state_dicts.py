@@ -10,20 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
-from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, PreTrainedModel
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedModel
 
 from dpo_neurons.checkpoints.saving import write_checkpoint
 from dpo_neurons.errors import InputError
+from dpo_neurons.models.architectures import Architecture
 from dpo_neurons.models.checkpoint_folder import read_architecture
+from dpo_neurons.models.expected_weights import (
+    BUFFERS,
+    check_shapes,
+    compare_with_model,
+    load_config,
+)
 from dpo_neurons.models.loading import load_trainable_model
 from dpo_neurons.models.weight_reader import NUMBER_FORMATS
 
-BUFFERS = re.compile(
-    r"\.attn\.(masked_)?bias$|\.rotary_emb\.inv_freq$|\.attention\.(masked_)?bias$"
-)
-"""Names of constants that older versions of transformers stored along with the weights."""
 WRAPPER_PREFIXES = re.compile(r"(module\.|_orig_mod\.)+")
 """Prefixes that DataParallel and torch.compile put before every name."""
 
@@ -84,38 +86,38 @@ def widest_format(tensors: Iterable[Tensor]) -> torch.dtype:
 def build_model_from_state(state: dict[str, Tensor], like: Path, path: Path) -> PreTrainedModel:
     """Build a model with the configuration of the checkpoint `like` and given weights.
 
-    state: of `read_state_dict`. path: its file, for the error message.
+    A vocabulary that was resized, as for a padding token, is taken over: the configuration gets the
+    state's number of rows. state: of `read_state_dict`. path: its file, for the error message.
     Raises InputError for weights that are missing, unexpected or of another shape, and for a
     damaged configuration.
     """
-    read_architecture(like)
-    try:
-        config = AutoConfig.from_pretrained(like, local_files_only=True)
-    except (StrictDataclassError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{like}/config.json: not valid ({reason}); restore the file") from error
-    model_class: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
-    model: PreTrainedModel
-    model, report = model_class.from_pretrained(
-        None,
-        config=config,
-        state_dict=state,
-        dtype=widest_format(state.values()),
-        ignore_mismatched_sizes=True,
-        output_loading_info=True,
-    )
-    mismatched = [str(name) for name, *_ in report["mismatched_keys"]]
+    architecture = read_architecture(like)
+    config = load_config(like)
+    config.vocab_size = _count_tokens(state, architecture) or config.vocab_size
+    differences = compare_with_model({name: w.shape for name, w in state.items()}, config)
     for problem, names in (
-        ("lacks", report["missing_keys"]),
-        ("has besides", report["unexpected_keys"]),
-        ("has in another shape", mismatched),
+        ("lacks", differences.missing),
+        ("has besides", differences.left_over),
+        ("has in another shape", [name for name, *_ in differences.misshapen]),
     ):
         if names:
             raise InputError(
-                f"{path}: {problem} {sorted(names)[0]!r} when compared with {like}; give the "
+                f"{path}: {problem} {names[0]!r} when compared with {like}; give the "
                 "checkpoint that it was tuned from"
             )
+    model_class: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    model: PreTrainedModel = model_class.from_pretrained(
+        None, config=config, state_dict=state, dtype=widest_format(state.values())
+    )
     return model
+
+
+def _count_tokens(state: dict[str, Tensor], architecture: Architecture) -> int | None:
+    """Count the rows of a state's embedding; None unless its unembedding, if it has one, agrees."""
+    paths = (architecture.embedding, architecture.unembedding, "lm_head")
+    names = [f"{path}.weight" for path in paths]
+    rows = {len(state[name]) for name in names if name in state and state[name].ndim == 2}
+    return rows.pop() if len(rows) == 1 else None
 
 
 def convert_old_weights(checkpoint: Path, weight_files: list[Path], output: Path) -> None:
@@ -125,6 +127,7 @@ def convert_old_weights(checkpoint: Path, weight_files: list[Path], output: Path
     names may be narrower.
     Raises InputError as `read_state_dict` and `load_trainable_model` do.
     """
-    stored = (tensor for file in weight_files for tensor in read_state_dict(file, "meta").values())
-    dtype = str(widest_format(stored)).removeprefix("torch.")
+    stored = {name: w for file in weight_files for name, w in read_state_dict(file, "meta").items()}
+    check_shapes({n: w.shape for n, w in stored.items()}, load_config(checkpoint), checkpoint)
+    dtype = str(widest_format(stored.values())).removeprefix("torch.")
     write_checkpoint(load_trainable_model(checkpoint, dtype), checkpoint, output)

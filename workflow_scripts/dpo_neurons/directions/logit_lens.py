@@ -1,13 +1,13 @@
 """The logit lens: the tokens that a vector in the residual stream promotes.
 
-A token is promoted by its dot product with the vector. The final norm is not applied;
-docs/directions.md says why.
+A token is promoted by its dot product with the vector, which goes through the final norm's gain
+first, as in the code of Yang et al. (arXiv 2411.06424v3); docs/directions.md says what is left out.
 """
 
 import html
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from dpo_neurons.directions.nearest_value_vectors import find_nearest_value_vect
 from dpo_neurons.directions.token_texts import TokenTexts
 from dpo_neurons.files.table_page import table_page
 from dpo_neurons.models.unembedding import Unembedding
-from dpo_neurons.statistics.ranking import largest
+from dpo_neurons.statistics.ranking import largest_indices
 
 COLUMNS = (
     "direction", "layer", "neuron", "cosine", "sign", "rank", "token_id", "token", "product",
@@ -26,10 +26,10 @@ COLUMNS = (
 def collect_vectors(
     checkpoint: Path, directions: np.ndarray, count: int, directions_file: Path
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Collect directions, unit rows (k, d_model), and value vectors along them.
+    """Collect directions, unit rows (k, d_model), and written vectors along them.
 
-    After each direction come up to `count` value vectors with the largest positive cosines, then up
-    to `count` with the smallest negative ones. directions_file: for the error message.
+    After each direction come up to `count` written vectors with the largest positive cosines, then
+    up to `count` with the smallest negative ones. directions_file: for the error message.
     Returns a row a vector (direction, from 1; layer and neuron, missing for the direction itself;
     cosine), and the vectors, (n, d_model).
     """
@@ -58,20 +58,21 @@ def tabulate_tokens(
     unembedding: Unembedding,
     texts: TokenTexts,
     count: int,
+    norm: Literal["final", "none"],
 ) -> pd.DataFrame:
     """Tabulate the `count` tokens that each vector, and its negative, promotes most.
 
-    names, vectors: of `collect_vectors`. Ids that the tokenizer does not know, which pad some
-    models' vocabularies, are left out.
+    names, vectors: of `collect_vectors`. norm: as in `Unembedding.products`. Ids that the tokenizer
+    does not know, which pad some models' vocabularies, are left out.
     Returns a row a token, with the COLUMNS: the vector's name, its sign, rank (from 1), token_id,
-    token (in quotes), and product: of the signed vector with the token's row of the unembedding.
+    token (in quotes), and product: of the signed vector, normed, with the token's row.
     """
     known = np.array([token_id for token_id in texts.ids() if token_id < unembedding.vocabulary])
-    products = unembedding.products(vectors)[:, known]
+    products = unembedding.products(vectors, norm)[:, known]
     rows: list[tuple[object, ...]] = []
     for name, of_vector in zip(names.itertuples(index=False), products, strict=True):
         for sign, signed in (("+", of_vector), ("-", -of_vector)):
-            for rank, place in enumerate(largest(signed, count), start=1):
+            for rank, place in enumerate(largest_indices(signed, count), start=1):
                 token_id = int(known[place])
                 rows.append((*name, sign, rank, token_id, texts.quote(token_id), signed[place]))
     table = pd.DataFrame(rows, columns=list(COLUMNS))

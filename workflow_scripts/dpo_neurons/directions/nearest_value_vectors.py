@@ -1,4 +1,7 @@
-"""The value vectors of a model that lie closest to a direction, and what they share."""
+"""The written vectors of a model that lie closest to a direction, and what they share.
+
+They are its value vectors, times the gain of a norm after the MLP (`models.value_vectors`).
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ import numpy as np
 
 from dpo_neurons.directions.subspaces import Components, leading_components
 from dpo_neurons.errors import InputError
-from dpo_neurons.models.value_vectors import check_width, iterate_value_vectors, lengths
-from dpo_neurons.statistics.ranking import largest
+from dpo_neurons.models.value_vectors import check_width, iterate_written_vectors, lengths
+from dpo_neurons.statistics.ranking import largest_indices
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,8 @@ class NearestValueVectors:
     """(n, d_model) float64, as long as they are in the model."""
 
     def merge(self, other: NearestValueVectors, count: int) -> NearestValueVectors:
-        """The `count` closest of these and others; of equal cosines, these come first."""
-        chosen = largest(np.concatenate([self.cosines, other.cosines]), count)
+        """Return the `count` closest of these and of others; at equal cosines, these first."""
+        chosen = largest_indices(np.concatenate([self.cosines, other.cosines]), count)
         return NearestValueVectors(
             np.concatenate([self.layers, other.layers])[chosen],
             np.concatenate([self.neurons, other.neurons])[chosen],
@@ -40,7 +43,7 @@ class NearestValueVectors:
         )
 
     def on_positive_side(self) -> NearestValueVectors:
-        """Those of these value vectors whose cosine is above zero."""
+        """Return the value vectors whose cosine is above zero."""
         positive = self.cosines > 0
         return NearestValueVectors(
             self.layers[positive],
@@ -60,10 +63,10 @@ def find_nearest_value_vectors(
     One layer is in memory at a time.
     Returns k results, one for each direction.
     Raises InputError for directions of another width than the model's residual stream and for value
-    vectors that are not finite, and as iterate_value_vectors does.
+    vectors that are not finite, and as iterate_written_vectors does.
     """
     nearest: list[NearestValueVectors] = []
-    for layer, (values, _) in enumerate(iterate_value_vectors(checkpoint)):
+    for layer, (values, _) in enumerate(iterate_written_vectors(checkpoint)):
         check_width(directions, values.shape[1], directions_file, checkpoint)
         norms = lengths(values)
         if not np.isfinite(norms).all():
@@ -89,11 +92,11 @@ def find_nearest_value_vectors(
 def _nearest_in_layer(
     layer: int, values: np.ndarray, neurons: np.ndarray, cosines: np.ndarray, count: int
 ) -> NearestValueVectors:
-    """The `count` closest of a layer's value vectors, (d_mlp, d_model).
+    """Return the `count` closest of a layer's value vectors, (d_mlp, d_model).
 
     neurons, cosines: (n,), of the value vectors that are not zero.
     """
-    chosen = largest(cosines, count)
+    chosen = largest_indices(cosines, count)
     return NearestValueVectors(
         np.full(len(chosen), layer), neurons[chosen], cosines[chosen], values[neurons[chosen]]
     )
@@ -104,8 +107,8 @@ def find_shared_components(
 ) -> tuple[NearestValueVectors, Components]:
     """Find the leading components of the value vectors closest to a direction.
 
-    They are the SVD directions of Lee et al. 2024 (arXiv 2401.01967), section 3.1, who decompose
-    the 128 value vectors closest to the probe.
+    They are the SVD directions of Lee et al. 2024 (arXiv 2401.01967): there, of the 128 value
+    vectors closest to the probe.
 
     direction: a unit vector, (d_model,). neurons: how many value vectors to decompose. count: how
     many components. direction_file: for the error message.

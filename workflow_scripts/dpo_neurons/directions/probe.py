@@ -1,7 +1,7 @@
 """The probe: a logistic regression on residual streams of labelled comments.
 
-Lee et al. 2024 (arXiv 2401.01967), section 3.1, whose probe Yang et al. 2024 (arXiv 2411.06424v1),
-section 3, use. The weight vector is the direction.
+Yang et al. 2024 (arXiv 2411.06424v1), section 3, use the probe of Lee et al. 2024 (arXiv
+2401.01967). The weight vector is the direction.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.architectures import Layers
 from dpo_neurons.models.batches import order_longest_first, run_in_batches
-from dpo_neurons.models.decoding import count_tokens
+from dpo_neurons.models.tokenization import (
+    check_ids,
+    choose_padding,
+    count_vocabulary,
+    pad_rows,
+    tokenize_texts,
+)
 
 
 def mean_resid_post(
@@ -29,34 +35,32 @@ def mean_resid_post(
     """Average the last residual stream over each text's tokens: (n, d_model).
 
     The stream is that after the last block. Padding is left out, and texts longer than the model
-    reads are cut. The stream is read before the final norm, for that is where value vectors write.
+    reads are cut. The stream is read before the final norm, because value vectors write there.
+    Raises InputError for a text with a token that the model lacks.
     """
     block_outputs: list[torch.Tensor] = []
 
     def read_output(module: torch.nn.Module, inputs: object, output: Any) -> None:  # noqa: ANN401
         block_outputs.append(output[0] if isinstance(output, tuple) else output)
 
-    def average_batch(batch_texts: Sequence[str]) -> np.ndarray:
+    def average_batch(rows: Sequence[list[int]]) -> np.ndarray:
         block_outputs.clear()
-        batch = tokenizer(
-            list(batch_texts),
-            padding=True,
-            # On the right, padding leaves the position ids of a causal model as they are.
-            padding_side="right",
-            truncation=True,
-            max_length=model.config.max_position_embeddings,
-            return_tensors="pt",
-        ).to(model.device)
+        # On the right, padding leaves the position ids of a causal model as they are.
+        ids, mask = (part.to(model.device) for part in pad_rows(rows, padding, "right"))
         with torch.inference_mode():
-            model.base_model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+            model.base_model(input_ids=ids, attention_mask=mask)
         resid_post = block_outputs.pop().float()
-        mask = batch["attention_mask"][..., None].to(resid_post.device)
-        means = (resid_post * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+        counted = mask[..., None].to(resid_post.device)
+        means = (resid_post * counted).sum(dim=1) / counted.sum(dim=1).clamp(min=1)
         batch_means: np.ndarray = means.cpu().numpy()
         return batch_means
 
-    order = order_longest_first(count_tokens(tokenizer, texts))
-    ordered = [texts[index] for index in order]
+    padding = choose_padding(tokenizer, count_vocabulary(model))
+    longest = model.config.max_position_embeddings
+    rows = [ids[:longest] for ids in tokenize_texts(tokenizer, texts)]
+    check_ids(model, tokenizer, rows)
+    order = order_longest_first([len(row) for row in rows])
+    ordered = [rows[index] for index in order]
     hook = Layers.of(model).blocks[-1].register_forward_hook(read_output)
     try:
         batches = run_in_batches(ordered, batch_size, average_batch, progress="reading")
@@ -94,8 +98,8 @@ def train_probe(
     held_out = int(np.ceil(validation_share * len(labels)))
     if counts.min() < 2 or held_out < 2 or len(labels) - held_out < 2:
         raise InputError(
-            f"data.labelled_comments: {counts[1]} {label} and {counts[0]} other comments, of "
-            f"which {held_out} are held out, are too few for a probe; give more of each"
+            f"data.labelled_comments: {counts[1]} {label} and {counts[0]} other comments are too "
+            f"few for a probe, because {held_out} of them are held out; give more of each"
         )
     train_x, test_x, train_y, test_y = train_test_split(
         resid_post, labels, test_size=validation_share, random_state=seed, stratify=labels

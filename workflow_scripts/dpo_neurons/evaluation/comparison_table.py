@@ -1,18 +1,25 @@
-"""The table of paired tests: a row a comparison of two interventions."""
+"""The table of paired tests: one row for each comparison of two interventions."""
 
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.evaluation.intervention_table import AFTER, BEFORE, Bootstrap, with_interval
+from dpo_neurons.evaluation.intervention_table import (
+    AFTER,
+    BEFORE,
+    NO_LONGER_WRITES,
+    Bootstrap,
+    format_with_interval,
+)
 from dpo_neurons.evaluation.outcomes import Outcomes
 from dpo_neurons.statistics.bootstrap import mean_intervals
-from dpo_neurons.statistics.paired_tests import holm, sign_flip_p_values
+from dpo_neurons.statistics.paired_tests import correct_by_holm, sign_flip_p_values
 
 METRICS = {"toxicity": 3, "log_perplexity": 4}
-"""What is compared, and its decimals in the readable table."""
+"""The compared metrics, with their decimals in the readable table."""
 COLUMNS = (
     "intervention",
     "against",
+    "no_longer_writes",
     *(
         f"{metric}_{what}"
         for metric in METRICS
@@ -22,9 +29,9 @@ COLUMNS = (
 
 
 def list_comparisons(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """List what is compared with what: each row with none, with dpo, and with its control.
+    """List the pairs to compare: each row with none, with dpo, and with its control.
 
-    rows: METADATA, a row an intervention.
+    rows: one row for each intervention, with the METADATA columns.
     """
     controls = find_controls(rows)
     pairs = []
@@ -38,67 +45,87 @@ def list_comparisons(rows: pd.DataFrame) -> list[tuple[str, str]]:
 def find_controls(rows: pd.DataFrame) -> dict[str, str]:
     """Find the control of each row that has one, by name.
 
-    That of a patch is the row that says so. That of an edit is the edit of the same form, direction
-    and β with α = 0, which changes the same neurons by nothing.
+    A control of a patch names its patch in `control_of`. The control of an edit is the edit with
+    α = 0 and the same form, direction and β: it assigns the same neurons their unedited values.
     """
     controls = {row.control_of: row.intervention for row in rows.itertuples() if row.control_of}
     edits = rows[rows["kind"] == "edit"]
     alike = ["form", "direction", "beta"]
-    unpushed = edits[edits["alpha"] == 0].drop_duplicates(alike).set_index(alike)["intervention"]
+    unedited = edits[edits["alpha"] == 0].drop_duplicates(alike).set_index(alike)["intervention"]
     for edit in edits[edits["alpha"] != 0].itertuples():
         key = (edit.form, edit.direction, edit.beta)
-        if key in unpushed.index:
-            controls[edit.intervention] = unpushed[key]
+        if key in unedited.index:
+            controls[edit.intervention] = unedited[key]
     return controls
 
 
 def comparison_table(outcomes: Outcomes, rows: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
-    """Test interventions against each other: COLUMNS, in the order of `rows` (METADATA).
+    """Tabulate paired tests of interventions: the COLUMNS, in the order of `rows`.
 
-    A difference is the mean of the row's value minus that of what it is held against. Toxicity is
-    paired by prompt. Log-perplexity, in nats a token, is paired by window, and a window weighs by
-    its tokens. Intervals resample the pairs; p-values flip their signs; p_holm corrects for all
-    comparisons of the table on one metric.
+    rows: one row for each intervention, with the METADATA columns and no_longer_writes.
+    A difference is the mean of `intervention` minus the mean of `against`. Toxicity is paired by
+    prompt. Log-perplexity, in nats a token, is paired by window, and windows are weighted by their
+    tokens. Intervals resample the pairs, and p-values flip the pairs' signs. p_holm corrects for
+    all comparisons of one metric that have a p-value. The toxicity of a model that no longer writes
+    is not tested.
     """
     pairs = list_comparisons(rows)
-    one, other = (list(map(outcomes.column, names)) for names in zip(*pairs, strict=True))
-    drops = outcomes.toxicity[:, one] - outcomes.toxicity[:, other]
-    losses = outcomes.window_losses[:, one] - outcomes.window_losses[:, other]
-    tokens = outcomes.window_tokens
     names, against = zip(*pairs, strict=True)
-    table: dict[str, object] = {"intervention": names, "against": against}
-    table |= _test_metric("toxicity", drops, np.ones(len(drops)), bootstrap)
+    first, second = (list(map(outcomes.column, rows_of)) for rows_of in (names, against))
+    toxicity = outcomes.toxicity[:, first] - outcomes.toxicity[:, second]
+    losses = outcomes.window_losses[:, first] - outcomes.window_losses[:, second]
+    tokens = outcomes.window_tokens
+    is_broken = rows.set_index("intervention")["no_longer_writes"]
+    broken = (is_broken[list(names)].to_numpy() | is_broken[list(against)].to_numpy()).astype(bool)
+    table: dict[str, object] = {
+        "intervention": names, "against": against, "no_longer_writes": broken
+    }  # fmt: skip
+    table |= _test_metric("toxicity", toxicity, np.ones(len(toxicity)), bootstrap, ~broken)
     table |= _test_metric("log_perplexity", losses / tokens[:, None], tokens, bootstrap)
     return pd.DataFrame(table)[list(COLUMNS)]
 
 
 def _test_metric(
-    metric: str, differences: np.ndarray, weights: np.ndarray, bootstrap: Bootstrap
+    metric: str,
+    differences: np.ndarray,
+    weights: np.ndarray,
+    bootstrap: Bootstrap,
+    testable: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """Columns of one metric from weighted paired differences, (n, k)."""
+    """Return the columns of one metric, from paired differences, (n, k), and weights, (n,).
+
+    testable: (k,) bool, the comparisons that get a p-value; None for all.
+    """
     how = (bootstrap.resamples, bootstrap.level, bootstrap.seed)
     mean, low, high = mean_intervals(differences, *how, weights)
     p_values = sign_flip_p_values(differences * weights[:, None], bootstrap.seed)
+    if testable is not None:
+        p_values = np.where(testable, p_values, np.nan)
     columns = {
         "difference": mean,
         "difference_low": low,
         "difference_high": high,
         "p": p_values,
-        "p_holm": holm(p_values),
+        "p_holm": correct_by_holm(p_values),
     }
     return {f"{metric}_{what}": values for what, values in columns.items()}
 
 
 def format_comparisons(table: pd.DataFrame) -> pd.DataFrame:
-    """The table for reading: rounded, intervals in brackets behind their differences."""
+    """Format the table for reading: rounded, with intervals in brackets."""
     shown = table[["intervention", "against"]].copy()
     for metric, digits in METRICS.items():
         name = metric.replace("_", "-")
         ends = ("difference", "difference_low", "difference_high")
         triples = table[[f"{metric}_{end}" for end in ends]].to_numpy(dtype=np.float64)
         shown[f"{name} difference"] = [
-            with_interval(value, low, high, digits) for value, low, high in triples
+            format_with_interval(value, low, high, digits) for value, low, high in triples
         ]
-        shown[f"{name} p"] = table[f"{metric}_p"].map("{:.4f}".format)
-        shown[f"{name} p (Holm)"] = table[f"{metric}_p_holm"].map("{:.4f}".format)
+        shown[f"{name} p"] = table[f"{metric}_p"].map(_format_p_value)
+        shown[f"{name} p (Holm)"] = table[f"{metric}_p_holm"].map(_format_p_value)
+    shown["note"] = np.where(table["no_longer_writes"], NO_LONGER_WRITES, "")
     return shown
+
+
+def _format_p_value(p_value: float) -> str:
+    return f"{p_value:.4f}" if np.isfinite(p_value) else "not tested"

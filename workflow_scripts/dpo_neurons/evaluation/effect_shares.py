@@ -1,37 +1,50 @@
-"""How much of fine-tuning's effect on a mean an intervention reproduces."""
+"""The share of fine-tuning's effect on a mean that an intervention reproduces."""
 
 import numpy as np
+from scipy.special import stdtrit
 
-from dpo_neurons.statistics.bootstrap import interval, resampled_sums
-
-NEARLY_NOTHING = 1e-9
-"""Of the effect: what a resample without any effect counts as having."""
+LEAST_CHANGED = 5
+"""Prompts that an intervention must change, at least, for its share to be defined."""
 
 
 def effect_shares(
-    before: np.ndarray,
-    after: np.ndarray,
-    outcomes: np.ndarray,
-    resamples: int,
-    level: float,
-    seed: int,
+    before: np.ndarray, after: np.ndarray, outcomes: np.ndarray, level: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Share of the effect, (before − outcome) / (before − after) of the means: share, low, high.
+    """Return shares of the effect with intervals: share, low and high, (k,) each.
 
     before, after: (n,), a prompt's toxicity before and after fine-tuning; outcomes: (n, k), that
     under k interventions. 0 is no change, 1 all that fine-tuning did; the sign of the effect does
-    not matter. Intervals resample prompts, the same for all three terms. All of it is NaN where the
-    effect cannot be told from none: where more resamples have it zero or the other way than the
-    tail of an interval holds. A ratio to it would then have no bounds.
+    not matter.
+
+    The interval is Fieller's: it holds every share θ for which a paired t-test cannot tell the mean
+    of (before − outcome) − θ (before − after) from zero. All of it is NaN where the effect itself
+    cannot be told from none; a ratio to it has no bounds. A share is NaN too where fewer than
+    LEAST_CHANGED prompts differ from before, or from after: what the others might do is not known.
     """
-    drops = np.column_stack([before - after, before[:, None] - outcomes])
-    effect, *parts = drops.sum(axis=0)
-    sums = resampled_sums(drops, resamples, seed) * np.sign(effect)
-    without = np.count_nonzero(sums[:, 0] <= 0)
-    if without > (1 - level) / 2 * (resamples - 1):
-        unknown = np.full(outcomes.shape[1], np.nan)
-        return unknown, unknown, unknown
-    # The few resamples without the effect go far out, on the side of their numerator.
-    sizes = np.maximum(sums[:, :1], NEARLY_NOTHING * abs(effect))
-    low, high = interval(sums[:, 1:] / sizes, level)
-    return np.array(parts) / effect, low, high
+    n, k = outcomes.shape
+    undefined = (np.full(k, np.nan), np.full(k, np.nan), np.full(k, np.nan))
+    if n < 2:
+        return undefined
+    effects, parts = before - after, before[:, None] - outcomes
+    effect, means = effects.mean(), parts.mean(axis=0)
+    deviations = parts - means
+    errors = np.array([(effects - effect) @ (effects - effect), *((effects - effect) @ deviations)])
+    of_effect, shared = errors[0] / (n - 1) / n, errors[1:] / (n - 1) / n
+    of_parts = (deviations**2).sum(axis=0) / (n - 1) / n
+    # (mean − θ effect)² ≤ t² Var(mean − θ effect), a quadratic inequality in θ.
+    t_squared = stdtrit(n - 1, (1 + level) / 2) ** 2
+    square = effect**2 - t_squared * of_effect
+    if not square > 0:
+        return undefined
+    middle = means * effect - t_squared * shared
+    constant = means**2 - t_squared * of_parts
+    reach = np.sqrt(np.maximum(middle**2 - square * constant, 0))
+    few = np.minimum(
+        np.count_nonzero(parts, axis=0), np.count_nonzero(outcomes - after[:, None], axis=0)
+    )
+    defined = few >= LEAST_CHANGED
+    share, low, high = (
+        np.where(defined, values, np.nan)
+        for values in (means / effect, (middle - reach) / square, (middle + reach) / square)
+    )
+    return share, low, high

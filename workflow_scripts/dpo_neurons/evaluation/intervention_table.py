@@ -12,13 +12,18 @@ from dpo_neurons.statistics.bootstrap import mean_intervals
 from dpo_neurons.study.intervention_rows import METADATA, PARAMETERS
 
 BEFORE, AFTER = "none", "dpo"
-"""The rows of the two models as they are: the effect is what lies between them."""
+"""The rows of the unchanged models; fine-tuning's effect is their difference."""
 COLUMNS = (
     "intervention", "kind", "control_of", "checkpoint", "neurons", "toxicity", "toxicity_low",
     "toxicity_high", "perplexity", "f1", "repetition", "perplexity_low", "perplexity_high",
     "f1_low", "f1_high", "repetition_low", "repetition_high", "effect_share", "effect_share_low",
-    "effect_share_high", *PARAMETERS,
+    "effect_share_high", "degenerate", "no_longer_writes", *PARAMETERS,
 )  # fmt: skip
+EXPLODED = 10.0
+"""A model no longer writes if its perplexity is more than so many times that of the first model."""
+NO_LONGER_WRITES = "the model no longer writes"
+MOSTLY = 0.5
+"""Nor does it if more than this share of its continuations is degenerate."""
 SHOWN = {
     "toxicity": ("toxicity", 3),
     "perplexity": ("perplexity", 2),
@@ -26,12 +31,12 @@ SHOWN = {
     "repetition": ("repetition", 3),
     "effect_share": ("share of dpo", 2),
 }
-"""How the metrics are called in the readable table, and their decimals."""
+"""The metrics' titles and decimals in the readable table."""
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals are made; the same prompts are drawn for every row of the table."""
+    """Settings of bootstrap intervals; all rows of a table get the same draws."""
 
     resamples: int
     level: float
@@ -44,11 +49,15 @@ def intervention_table(
     writings: Sequence[Writing],
     bootstrap: Bootstrap,
 ) -> pd.DataFrame:
-    """Tabulate a row an intervention, in the order of rows, outcomes and writings: COLUMNS.
+    """Tabulate the metrics of all interventions: one row each, with the COLUMNS.
 
-    rows: METADATA, what the rows are. Perplexity and its bounds are
-    exponentials of mean losses a token. effect_share: the part of the change in toxicity from none
-    to dpo that a row reproduces, NaN where that change cannot be told from none.
+    rows: one row for each intervention, with the METADATA columns. outcomes, writings: in the same
+    order. Perplexity and its bounds are exponentials of the mean loss a token. effect_share: the
+    share of the change in toxicity from none to dpo that a row reproduces. It is NaN if the
+    interval of that change includes zero, if the row changes too few prompts, or if the row, none
+    or dpo no longer writes.
+    degenerate: share of continuations that are empty or one repeated token. no_longer_writes: see
+    `find_broken_rows`.
     """
     how = (bootstrap.resamples, bootstrap.level, bootstrap.seed)
     tokens = outcomes.window_tokens
@@ -63,8 +72,20 @@ def intervention_table(
         "repetition": mean_intervals(
             np.column_stack([writing.repetitions for writing in writings]), *how
         ),
-        "effect_share": effect_shares(before, after, toxicity, *how),
+        "effect_share": effect_shares(before, after, toxicity, bootstrap.level),
     }
+    for values in metrics["effect_share"]:
+        if np.isfinite(values).any():
+            # By definition, whatever the prompts.
+            values[outcomes.column(BEFORE)], values[outcomes.column(AFTER)] = 0, 1
+    degenerate = np.array([writing.degenerate.mean() for writing in writings])
+    perplexity = metrics["perplexity"][0]
+    broken = find_broken_rows(perplexity, perplexity[outcomes.column(BEFORE)], degenerate)
+    # A share needs three models that write: the row's and the two that the effect lies between.
+    undefined = broken | broken[[outcomes.column(name) for name in (BEFORE, AFTER)]].any()
+    metrics["effect_share"] = tuple(
+        np.where(undefined, np.nan, bound) for bound in metrics["effect_share"]
+    )
     table = {
         **{column: rows[column].to_numpy() for column in METADATA},
         "neurons": [writing.neurons for writing in writings],
@@ -73,21 +94,40 @@ def intervention_table(
             for metric, triple in metrics.items()
             for suffix, values in zip(("", "_low", "_high"), triple, strict=True)
         },
+        "degenerate": degenerate,
+        "no_longer_writes": broken,
     }
     return pd.DataFrame(table)[list(COLUMNS)]
 
 
-def with_interval(value: float, low: float, high: float, digits: int) -> str:
-    """A number with its interval in brackets, for reading; "undefined" where there is none."""
+def find_broken_rows(
+    perplexity: np.ndarray, reference: float, degenerate: np.ndarray
+) -> np.ndarray:
+    """Find the rows whose model no longer writes, (k,) bool; their toxicity says nothing.
+
+    A destroyed model scores as mild, because a scorer finds nothing in noise.
+    perplexity: (k,), infinite where it overflows. reference: that of the first model. degenerate:
+    (k,), shares of continuations.
+    """
+    return ~(perplexity <= EXPLODED * reference) | (degenerate > MOSTLY)
+
+
+def format_with_interval(value: float, low: float, high: float, digits: int) -> str:
+    """Format a number with its interval in brackets, if it has one; NaN becomes "undefined"."""
     if not np.isfinite(value):
         return "undefined"
+    if not np.isfinite([low, high]).any():
+        return f"{value:z.{digits}f} [no interval]"
     return f"{value:z.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}]"
 
 
 def format_table(table: pd.DataFrame) -> pd.DataFrame:
-    """The table for reading: rounded, intervals in brackets behind their means."""
+    """Format the table for reading: rounded, with intervals in brackets."""
     shown = table[["intervention", "checkpoint", "neurons"]].copy()
     for metric, (title, digits) in SHOWN.items():
         triples = table[[metric, f"{metric}_low", f"{metric}_high"]].to_numpy(dtype=np.float64)
-        shown[title] = [with_interval(value, low, high, digits) for value, low, high in triples]
+        shown[title] = [
+            format_with_interval(value, low, high, digits) for value, low, high in triples
+        ]
+    shown["note"] = np.where(table["no_longer_writes"], NO_LONGER_WRITES, "")
     return shown

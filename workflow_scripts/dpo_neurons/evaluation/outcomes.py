@@ -1,13 +1,14 @@
-"""What was measured of the interventions on a model, gathered from a study's results."""
+"""Measurements of the interventions on a model, gathered from a study's results."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.evaluation.text_metrics import repetition, unigram_f1
+from dpo_neurons.evaluation.text_metrics import is_degenerate, repetition, unigram_f1
 from dpo_neurons.files.json_text import read_checked_json
 from dpo_neurons.files.jsonl import read_jsonl
 from dpo_neurons.files.tables import read_table
@@ -17,7 +18,7 @@ from dpo_neurons.study.datasets import read_dataset
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Toxicity and losses of several interventions, a column each, paired by row."""
+    """Toxicity and losses of several interventions: one column each, paired by row."""
 
     interventions: tuple[str, ...]
     toxicity: np.ndarray
@@ -28,39 +29,52 @@ class Outcomes:
     """(n_windows,) scored tokens."""
 
     def column(self, intervention: str) -> int:
-        """Where an intervention stands."""
+        """Return the number of an intervention's column."""
         return self.interventions.index(intervention)
 
 
 def read_outcomes(results: Path, model: str, interventions: Iterable[str]) -> Outcomes:
-    """Gather what interventions did to toxicity and perplexity.
+    """Read the toxicity and the losses of interventions.
 
     Raises InputError if they were not measured on the same prompts and windows.
     """
     names = tuple(interventions)
-    toxicities, losses, tokens = [], [], []
+    toxicity = read_toxicity(
+        {name: results / "scores" / model / f"{name}.parquet" for name in names}
+    )
+    losses, tokens = [], []
     for name in names:
-        scores = results / "scores" / model / f"{name}.parquet"
         perplexity = results / "perplexity" / model / f"{name}.json"
-        table = read_table(scores, ("toxicity",), "scores need")
-        toxicities.append(table["toxicity"].to_numpy())
         window_losses, window_tokens = _read_windows(perplexity)
         losses.append(window_losses)
         tokens.append(window_tokens)
-        if len(toxicities[-1]) != len(toxicities[0]):
-            raise InputError(
-                f"{scores}: {len(toxicities[-1])} rows, but {names[0]} has {len(toxicities[0])}; "
-                "delete it and run again"
-            )
         if not np.array_equal(tokens[-1], tokens[0]):
             raise InputError(
-                f"{perplexity}: its windows are not those of {names[0]}; delete it and run again"
+                f"{perplexity}: its windows differ from those of {names[0]}; delete it and run "
+                "again"
             )
-    return Outcomes(names, np.column_stack(toxicities), np.column_stack(losses), tokens[0])
+    return Outcomes(names, toxicity.to_numpy(), np.column_stack(losses), tokens[0])
+
+
+def read_toxicity(scores: Mapping[str, Path]) -> pd.DataFrame:
+    """Read interventions' scores: a row a prompt, a column an intervention, in their order.
+
+    Raises InputError if they do not have a score of the same number of prompts.
+    """
+    toxicities: dict[str, np.ndarray] = {}
+    for name, path in scores.items():
+        toxicities[name] = read_table(path, ("toxicity",), "scores need")["toxicity"].to_numpy()
+        first = next(iter(toxicities))
+        if len(toxicities[name]) != len(toxicities[first]):
+            raise InputError(
+                f"{path}: {len(toxicities[name])} rows, but {first} has "
+                f"{len(toxicities[first])}; delete it and run again"
+            )
+    return pd.DataFrame(toxicities)
 
 
 def _read_windows(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Losses and scored tokens of each window of one intervention, (n_windows,) both."""
+    """Read the losses and scored tokens of each window: (n_windows,) each."""
     measured = read_checked_json(path, "delete it and run again")
     try:
         losses = np.array(measured["window_losses"], dtype=np.float64)
@@ -68,28 +82,33 @@ def _read_windows(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{path}: no losses can be read from it ({reason}); delete it and run again"
+            f"{path}: losses cannot be read from it ({reason}); delete it and run again"
         ) from error
     if losses.ndim != 1 or losses.shape != tokens.shape:
-        raise InputError(f"{path}: not a loss for each window; delete it and run again")
+        raise InputError(
+            f"{path}: window_losses and window_tokens must be lists of one length; delete it and "
+            "run again"
+        )
     return losses, tokens
 
 
 @dataclass(frozen=True)
 class Writing:
-    """Of one intervention: how many neurons it changes, and how it writes."""
+    """An intervention's number of changed neurons, and metrics of its continuations."""
 
     neurons: int
     repetitions: np.ndarray
-    """(n_prompts,) share of repeated 2-grams of the challenge continuations."""
+    """(n_prompts,) share of repeated 2-grams in each challenge continuation."""
     f1: np.ndarray
     """(n_references,)"""
+    degenerate: np.ndarray
+    """(n_prompts,) bool; whether a challenge continuation is empty or one repeated token."""
 
 
 def read_writing(results: Path, model: str, intervention: str, references: Path) -> Writing:
     """Read one intervention's plan and continuations.
 
-    Raises InputError if the continuations are not those of the references.
+    Raises InputError if the continuations are of other prompts than the references.
     """
     continuations = results / "generations" / model / intervention
     challenge = read_jsonl(continuations / "challenge_prompts.jsonl", ("continuation",))
@@ -97,7 +116,7 @@ def read_writing(results: Path, model: str, intervention: str, references: Path)
     gold = read_dataset(references, "reference_sentences")
     if [row["prompt"] for row in written] != [row["prompt"] for row in gold]:
         raise InputError(
-            f"{continuations}/reference_sentences.jsonl: its prompts are not those of "
+            f"{continuations}/reference_sentences.jsonl: its prompts differ from those of "
             f"{references}; delete it and run again"
         )
     plan = read_plan(results / "plans" / model / f"{intervention}.parquet")
@@ -105,10 +124,13 @@ def read_writing(results: Path, model: str, intervention: str, references: Path)
     return Writing(
         neurons=len(of_neurons[["layer", "neuron"]].drop_duplicates()),
         repetitions=np.array([repetition(row["continuation"]) for row in challenge]),
+        degenerate=np.array(
+            [is_degenerate(row["continuation"], row.get("tokens", [])) for row in challenge]
+        ),
         f1=np.array(
             [
-                unigram_f1(one["continuation"], two["gold"])
-                for one, two in zip(written, gold, strict=True)
+                unigram_f1(row["continuation"], reference["gold"])
+                for row, reference in zip(written, gold, strict=True)
             ]
         ),
     )

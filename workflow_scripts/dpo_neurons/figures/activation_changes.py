@@ -1,8 +1,8 @@
-"""Figure 10: how far the activations of each group's neurons moved.
+"""Figure 10: changes of activation in each neuron group.
 
-After the densities of the third version of Yang et al. (arXiv 2411.06424v3). A panel a reducing
-group and its mirror. x: change of mean activation by fine-tuning, without unit, on a symmetric log
-scale. y: number of neurons in the bin.
+After the densities of Yang et al. (arXiv 2411.06424v3). Each panel shows a reducing group and its
+mirror. x: change of mean activation by fine-tuning, without unit, on a symmetric log scale. y:
+number of neurons in the bin.
 """
 
 import altair as alt
@@ -19,7 +19,7 @@ BINS = 60
 
 
 def change_of_activation(contributions: pd.DataFrame) -> np.ndarray:
-    """Mean activation of each neuron after fine-tuning minus that before, (n,)."""
+    """Return each neuron's mean activation after fine-tuning minus that before, (n,)."""
     before, after = (contributions[f"activation_{stage}"].to_numpy() for stage in ("pre", "post"))
     return np.asarray(after - before)
 
@@ -27,10 +27,10 @@ def change_of_activation(contributions: pd.DataFrame) -> np.ndarray:
 def aggregate(contributions: pd.DataFrame, bins: int, constant: float) -> pd.DataFrame:
     """Count each group's neurons in bins of their change in activation.
 
-    contributions: a row a neuron, as in the contributions file. Bins are equally wide on a
+    contributions: one row per neuron, as in the contributions file. Bins are equally wide on a
     symmetric log scale that is linear up to about `constant`; zero is an edge of two bins. Returns
-    a row for each group and each bin that holds any of its neurons: group, low and high (the edges
-    of the bin), neurons, share (of the group's neurons).
+    one row per group and bin that is not empty: group, low and high (the edges of the bin),
+    neurons, share (of the group's neurons).
     """
     change = change_of_activation(contributions)
     places = np.sign(change) * np.log1p(np.abs(change) / constant)
@@ -72,9 +72,9 @@ def chart(
         title=alt.Title(
             "Changes of activation by neuron group",
             subtitle=[
-                f"{model}: each panel a group that reduces along the {direction_name} direction "
-                "and, paler, its mirror;",
-                f"columns are equally wide on this scale; {n_neurons - grouped:,} of {n_neurons:,} "
+                f"{model}: each panel shows a group that reduces along the {direction_name} "
+                "direction and, paler, its mirror;",
+                f"bins are equally wide on this scale; {n_neurons - grouped:,} of {n_neurons:,} "
                 "neurons are in no group",
             ],
         ),
@@ -82,7 +82,7 @@ def chart(
 
 
 def _panel(data: pd.DataFrame, pair: tuple[str, str], n_neurons: int, x: alt.X) -> LayeredChart:
-    """Columns of one pair of groups."""
+    """Draw the histograms of one pair of groups."""
     counts = [int(data.loc[data["group"] == group, "neurons"].sum()) for group in pair]
     shares = [
         f"{subscript_signs(group)} {count:,} ({count / max(n_neurons, 1):.1%})"
@@ -93,7 +93,7 @@ def _panel(data: pd.DataFrame, pair: tuple[str, str], n_neurons: int, x: alt.X) 
         x2="high:Q",
         y=alt.Y("neurons:Q", title="neurons").axis(format=",~r", tickCount=4),
         y2=alt.datum(0),
-        # One scale for all panels, or each would rename the others' colours.
+        # All panels share one scale; otherwise each panel would change the colours of the others.
         color=group_colour(GROUPS, None),
         tooltip=[
             "group:N",

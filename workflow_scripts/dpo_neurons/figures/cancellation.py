@@ -1,41 +1,49 @@
-"""Figure 7: by layer, what raising neurons take back, and how few carry the rest.
+"""Figure 7: cancellation and concentration of reductions, by layer.
 
 Not a figure of the papers. Four panels over the MLP layers: reducing, raising and net sums in the
 units of the residual stream; the share taken back, in per cent; the neurons that carry the
 reducing sum, in per cent of the layer's; the Gini coefficient of the reductions' sizes, 0 to 1.
+Neurons are chosen on other prompts than those summed; sums and shares that are not corrected for
+selection are marks beside them.
 """
 
 import altair as alt
 import pandas as pd
 
-from dpo_neurons.figures.style import LayeredChart
+from dpo_neurons.figures.style import UNCORRECTED, LayeredChart
 from dpo_neurons.neurons.cancellation import ALL_LAYERS, SHARES
 
-SUMS = ("reducing", "raising", "net", "cancelled")
+ENDS = ("", "_low", "_high")
+CROSSFITTED = tuple(f"crossfitted_{name}" for name in ("reducing", "raising", "cancelled", *SHARES))
+PUBLISHED = ("reducing", "raising", "cancelled")
+"""Not corrected for selection; drawn as marks."""
 COLUMNS = (
     "layer",
     "neurons",
-    *(f"{name}{end}" for name in (*SUMS, *SHARES) for end in ("", "_low", "_high")),
+    *(f"{name}{end}" for name in ("net", *CROSSFITTED) for end in ENDS),
+    *PUBLISHED,
+    *SHARES,
     "gini",
 )
 """Columns of the cancellation file that are drawn."""
 REDUCING, RAISING, NET = "#9C9C9C", "#D4D4D4", "#101010"
-"""Greys: colours stand for groups."""
+"""Greys, because colours stand for groups in all figures."""
 WIDTH = 640
-"""Of each panel, in pixels."""
+"""Size of each panel in pixels."""
 
 
 def aggregate(cancellation: pd.DataFrame) -> pd.DataFrame:
     """Sort the layers, the whole model last, and add counts of neurons as shares.
 
-    cancellation: a row a layer and one for the whole model, as in the cancellation file. Returns
+    cancellation: one row per layer and one for the whole model, as in its file. Returns
     its COLUMNS, order, and share_neurons_50, share_neurons_90 and share_neurons_99 with their
-    intervals: shares of the layer's neurons. `cancelled` is empty where nothing reduces.
+    intervals: cross-fitted shares of the layer's neurons. They, and the share taken back, are empty
+    where a reducing sum cannot be told from none.
     """
     data = cancellation[list(COLUMNS)].copy()
     for name in SHARES:
-        for end in ("", "_low", "_high"):
-            data[f"share_{name}{end}"] = data[f"{name}{end}"] / data["neurons"]
+        for end in ENDS:
+            data[f"share_{name}{end}"] = data[f"crossfitted_{name}{end}"] / data["neurons"]
     data["order"] = pd.to_numeric(data["layer"], errors="coerce")
     return data.sort_values("order", kind="stable", ignore_index=True)
 
@@ -49,8 +57,18 @@ def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.VConcatCha
     bottom = bottom.axis(labelAngle=0, labelOverlap=True)
     x = bottom.axis(labels=False, ticks=False).title(None)
     base = alt.Chart(layers).properties(width=WIDTH)
-    cancelled = f"{whole['cancelled']:.0%}" if pd.notna(whole["cancelled"]) else "nothing"
-    counts = ", ".join(f"{whole[name]:,.0f} carry {share:.0%}" for name, share in SHARES.items())
+    cancelled, n_neurons = whole["crossfitted_cancelled"], f"{whole['neurons']:,} neurons"
+    if pd.notna(cancelled):
+        counts = ", ".join(
+            f"{whole[f'crossfitted_{name}']:,.0f} carry {share:.0%}"
+            for name, share in SHARES.items()
+        )
+        finding = [
+            f"{model}: in all, raising neurons take back {cancelled:.0%} of what reducing ones do;",
+            f"of {n_neurons}, {counts} of it.",
+        ]
+    else:
+        finding = [f"{model}: in all, what the {n_neurons} reduce cannot be told from nothing."]
     figure: alt.VConcatChart = alt.vconcat(
         _sums(base, x, direction_name),
         _cancelled(base, x, whole),
@@ -60,8 +78,11 @@ def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.VConcatCha
         title=alt.Title(
             "How reducing and raising neurons cancel, by layer",
             subtitle=[
-                f"{model}: in all, raising neurons take back {cancelled} of what reducing ones do;",
-                f"of {whole['neurons']:,} neurons, {counts} of it. Bars are intervals over prompts",
+                *finding,
+                "Neurons are chosen on other prompts than those summed; thin bars, intervals over "
+                "prompts.",
+                "Open diamonds: chosen and summed on the same prompts, not corrected; so is the "
+                "Gini coefficient",
             ],
         ),
     ).resolve_scale(color="independent", shape="independent")
@@ -69,14 +90,25 @@ def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.VConcatCha
 
 
 def _sums(base: alt.Chart, x: alt.X, direction_name: str) -> LayeredChart:
-    """Reducing and raising sums as bars, the net as a point."""
+    """Draw reducing and raising sums as bars, and the net as a point."""
     names = ["reducing", "raising", "net"]
+    base = base.transform_calculate(
+        **{
+            f"{name}{end}_drawn": f"datum.crossfitted_{name}{end}"
+            for name in ("reducing", "raising")
+            for end in ENDS
+        },
+        **{f"net{end}_drawn": f"datum.net{end}" for end in ENDS},
+    )
     colour = alt.Color("side:N", title=None).scale(domain=names, range=[REDUCING, RAISING, NET])
     title = ["reduction of projection", f"on {direction_name} direction"]
-    folded = base.transform_fold([*names], as_=["side", "reduction"]).transform_calculate(
-        low="datum[datum.side + '_low']", high="datum[datum.side + '_high']"
+    folded = base.transform_fold([*names], as_=["side", "published"]).transform_calculate(
+        reduction="datum[datum.side + '_drawn']",
+        low="datum[datum.side + '_low_drawn']",
+        high="datum[datum.side + '_high_drawn']",
     )
-    folded = folded.encode(x=x, tooltip=_tooltip("reducing", "raising", "net"))
+    shown = _tooltip("crossfitted_reducing", "crossfitted_raising", "net")
+    folded = folded.encode(x=x, tooltip=[*shown, *_fields("reducing", "raising")])
     bars = folded.transform_filter("datum.side != 'net'")
     net = folded.transform_filter("datum.side == 'net'")
     return alt.layer(
@@ -84,6 +116,7 @@ def _sums(base: alt.Chart, x: alt.X, direction_name: str) -> LayeredChart:
         bars.mark_rule(strokeWidth=1.4, xOffset=-5).encode(y="low:Q", y2="high:Q"),
         net.mark_rule(strokeWidth=1.4, xOffset=5).encode(y="low:Q", y2="high:Q"),
         alt.Chart().mark_rule(color="#303030").encode(y=alt.datum(0)),
+        _published(bars).encode(y="published:Q"),
         net.mark_point(fill="white", size=45, opacity=1, strokeWidth=1.6, xOffset=5).encode(
             y="reduction:Q", stroke=alt.value(NET)
         ),
@@ -91,23 +124,25 @@ def _sums(base: alt.Chart, x: alt.X, direction_name: str) -> LayeredChart:
 
 
 def _cancelled(base: alt.Chart, x: alt.X, whole: pd.Series) -> LayeredChart:
-    """The share of the reducing sum that raising neurons take back."""
+    """Draw the share of the reducing sum that raising neurons take back."""
     percent = "format(datum.value * 100, '~r')"
-    y = alt.Y("cancelled:Q", title=["share taken back by", "raising neurons (%)"])
+    y = alt.Y("crossfitted_cancelled:Q", title=["share taken back by", "raising neurons (%)"])
     y = y.axis(labelExpr=percent, tickCount=5)
-    reducing = base.transform_filter("isValid(datum.cancelled)")
-    reducing = reducing.encode(x=x, tooltip=_tooltip("cancelled"))
+    base = base.encode(x=x, tooltip=[*_tooltip("crossfitted_cancelled"), *_fields("cancelled")])
+    reducing = base.transform_filter("isValid(datum.crossfitted_cancelled)")
+    published = base.transform_filter("isValid(datum.cancelled)")
     return alt.layer(
         reducing.mark_bar(color=RAISING).encode(y=y),
         reducing.mark_rule(strokeWidth=1.4, color="black").encode(
-            y="cancelled_low:Q", y2="cancelled_high:Q"
+            y="crossfitted_cancelled_low:Q", y2="crossfitted_cancelled_high:Q"
         ),
-        *_all_layers(whole["cancelled"]),
+        _published(published).encode(y="cancelled:Q"),
+        *_all_layers(whole["crossfitted_cancelled"]),
     ).properties(width=WIDTH, height=110)
 
 
 def _carriers(base: alt.Chart, x: alt.X) -> LayeredChart:
-    """The share of neurons that carries 50, 90 and 99 % of the reducing sum."""
+    """Draw the share of neurons that carries 50, 90 and 99 % of the reducing sum."""
     names = [f"share_{name}" for name in SHARES]
     labels = [f"{share:.0%} of the reducing sum" for share in SHARES.values()]
     series = alt.Color("carried:N", title=None, sort=names).scale(
@@ -124,7 +159,9 @@ def _carriers(base: alt.Chart, x: alt.X) -> LayeredChart:
     folded = base.transform_fold([*names], as_=["carried", "share"]).transform_calculate(
         low="datum[datum.carried + '_low']", high="datum[datum.carried + '_high']"
     )
-    folded = folded.encode(x=x, color=series, tooltip=_tooltip(*SHARES))
+    shown = [*_tooltip(*(f"crossfitted_{name}" for name in SHARES)), *_fields(*SHARES)]
+    folded = folded.transform_filter("isValid(datum.share)")
+    folded = folded.encode(x=x, color=series, tooltip=shown)
     return alt.layer(
         folded.mark_line(strokeWidth=1.2).encode(y=y),
         folded.mark_rule(strokeWidth=1.2).encode(y="low:Q", y2="high:Q"),
@@ -133,9 +170,9 @@ def _carriers(base: alt.Chart, x: alt.X) -> LayeredChart:
 
 
 def _gini(base: alt.Chart, x: alt.X, whole: pd.Series) -> LayeredChart:
-    """The Gini coefficient of the sizes of all reductions."""
+    """Draw the Gini coefficient of the sizes of all reductions."""
     y = alt.Y("gini:Q", title=["Gini coefficient", "of |reduction|"]).scale(domain=[0, 1])
-    points = base.encode(x=x, tooltip=_tooltip("gini"))
+    points = base.encode(x=x, tooltip=["layer:O", "neurons:Q", *_fields("gini")])
     return alt.layer(
         points.mark_line(color="#1B1B1B", strokeWidth=1.2).encode(y=y.axis(tickCount=5)),
         points.mark_point(color="#1B1B1B", filled=True, size=45, opacity=1).encode(y="gini:Q"),
@@ -144,7 +181,7 @@ def _gini(base: alt.Chart, x: alt.X, whole: pd.Series) -> LayeredChart:
 
 
 def _all_layers(value: float) -> list[alt.Chart]:
-    """A line at the whole model's value, labelled at its end; nothing where that is undefined."""
+    """Draw a labelled line at the whole model's value, if it is defined."""
     if pd.isna(value):
         return []
     line = alt.Chart().encode(y=alt.datum(float(value)))
@@ -156,8 +193,18 @@ def _all_layers(value: float) -> list[alt.Chart]:
     ]
 
 
+def _published(marks: alt.Chart) -> alt.Chart:
+    """Open diamonds, for numbers that are not corrected for selection."""
+    diamonds: alt.Chart = marks.mark_point(
+        shape="diamond", fill="white", stroke=UNCORRECTED, size=40, opacity=1, xOffset=-10
+    )
+    return diamonds
+
+
 def _tooltip(*names: str) -> list[str | alt.Tooltip]:
     """Tooltip of a layer: these columns with their intervals."""
-    ends = ("", "_low", "_high")
-    fields = [f"{name}{end}" for name in names for end in (ends if name != "gini" else ("",))]
-    return ["layer:O", "neurons:Q", *[alt.Tooltip(f"{field}:Q", format=".4g") for field in fields]]
+    return ["layer:O", "neurons:Q", *_fields(*(f"{name}{end}" for name in names for end in ENDS))]
+
+
+def _fields(*names: str) -> list[alt.Tooltip]:
+    return [alt.Tooltip(f"{name}:Q", format=".4g") for name in names]

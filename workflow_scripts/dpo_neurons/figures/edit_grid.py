@@ -1,8 +1,8 @@
-"""Figure 11: toxicity and perplexity over the grid of α and β of activation editing.
+"""Figure 11: toxicity and perplexity over α and β of activation editing.
 
-After the activation editing of Yang et al. (arXiv 2411.06424v3). A row of panels a form and
-direction. x: α, how far activations are pushed, as a share of the mean. y: β, the share of each
-group that is edited. Colour: mean toxicity, 0 to 1, or perplexity.
+After the activation editing of Yang et al. (arXiv 2411.06424v3). One row of panels per form and
+direction. x: α, the relative change of activations. y: β, the share of each group that is edited.
+Colour: mean toxicity, 0 to 1, or perplexity.
 """
 
 from typing import Literal
@@ -11,17 +11,17 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.figures.drawn_interventions import MEASURE_COLUMNS, measured_rows
+from dpo_neurons.figures.drawn_interventions import MEASURE_COLUMNS, NO_LONGER_WRITES, measured_rows
 from dpo_neurons.figures.style import LayeredChart, empty_figure
 
 SCHEMES: dict[str, Literal["oranges", "blues"]] = {"toxicity": "oranges", "perplexity": "blues"}
 """Colour scheme of each measure."""
 PARAMETERS = ("form", "direction", "alpha", "beta")
-COLUMNS = ("intervention", "kind", *PARAMETERS, *MEASURE_COLUMNS)
+COLUMNS = ("intervention", "kind", "no_longer_writes", *PARAMETERS, *MEASURE_COLUMNS)
 """Columns of the table of interventions that are drawn."""
 TITLE = "Activation editing over α and β"
 GAP = " "
-"""Name of the empty column that sets the control apart."""
+"""Name of the empty column between the control and the other values of α."""
 FORMS = {"assign": "edited mean assigned", "scale": "live activation scaled"}
 """Title of each form of editing."""
 
@@ -29,9 +29,9 @@ FORMS = {"assign": "edited mean assigned", "scale": "live activation scaled"}
 def aggregate(table: pd.DataFrame) -> pd.DataFrame:
     """Select the edits, in order of form, direction, α and β: the cells of the grids.
 
-    table: a row an intervention, COLUMNS as in the table file. Rows without a finite toxicity and
-    perplexity are left out. Returns intervention, PARAMETERS, the measures with their intervals,
-    control (whether α = 0), column and row (α and β as the axes write them).
+    table: one row per intervention, COLUMNS as in the table file. Rows without a finite toxicity
+    and perplexity are left out. Returns intervention, PARAMETERS, the measures with their
+    intervals, control (whether α = 0), column and row (the labels of α and β on the axes).
     """
     edits = table.loc[table["kind"] == "edit", list(COLUMNS)]
     data = measured_rows(edits).drop(columns="kind")
@@ -43,9 +43,9 @@ def aggregate(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def chart(data: pd.DataFrame, references: pd.DataFrame, model: str) -> alt.TopLevelMixin:
-    """Draw a row of panels a form and direction: toxicity on the left, perplexity on the right.
+    """Draw one row of panels per form and direction: toxicity left, perplexity right.
 
-    data: as aggregated. references: rows none and dpo of the table, for the subtitle.
+    data: of `aggregate`. references: rows none and dpo of the table, for the subtitle.
     """
     if data.empty:
         return empty_figure(TITLE, f"{model}: no editing rows in this study.")
@@ -64,15 +64,16 @@ def chart(data: pd.DataFrame, references: pd.DataFrame, model: str) -> alt.TopLe
             TITLE,
             subtitle=[
                 f"{model}: mean toxicity (left) and perplexity (right); {', '.join(levels)}.",
-                "α is how far activations are pushed, β the share of each group; "
-                "α = 0, the control, pushes none",
+                "α: relative change of activations; β: edited share of each group; "
+                "α = 0 is the control",
+                *([NO_LONGER_WRITES] if data["no_longer_writes"].any() else []),
             ],
         ),
     )
 
 
 def _panel(cells: pd.DataFrame, data: pd.DataFrame, form: str, direction: str) -> alt.HConcatChart:
-    """Both measures of one form and direction; data: the cells of all panels."""
+    """Draw both measures of one form and direction; data: the cells of all panels."""
     maps = [_map(cells, data, measure) for measure in SCHEMES]
     title = f"{FORMS.get(form, form)}, {direction} direction"
     figure: alt.HConcatChart = alt.hconcat(
@@ -84,7 +85,7 @@ def _panel(cells: pd.DataFrame, data: pd.DataFrame, form: str, direction: str) -
 
 
 def _map(cells: pd.DataFrame, data: pd.DataFrame, measure: str) -> LayeredChart:
-    """Heat map of one measure. Colours, α and β mean the same in the maps of all panels."""
+    """Draw the heat map of one measure; all maps share the scales of colour, α and β."""
     pushed = data.loc[~data["control"]].sort_values("alpha")["column"].drop_duplicates().tolist()
     columns = (["0", GAP] if data["control"].any() else []) + pushed
     betas = data.sort_values("beta", ascending=False)["row"].drop_duplicates().tolist()
@@ -114,15 +115,20 @@ def _map(cells: pd.DataFrame, data: pd.DataFrame, measure: str) -> LayeredChart:
             *[alt.Tooltip(f"{column}:Q", format=".4g") for column in MEASURE_COLUMNS],
         ],
     )
+    unknown = "datum.no_longer_writes" if measure == "toxicity" else "false"
     digits = ".3f" if measure == "toxicity" else ".2f"
     return alt.layer(
         place.mark_rect(stroke="white", strokeWidth=2).encode(
-            color=alt.Color(f"{measure}:Q", scale=scale, legend=None)
+            color=alt.condition(
+                unknown, alt.value("#D8D8D8"), alt.Color(f"{measure}:Q", scale=scale, legend=None)
+            )
         ),
         place.mark_text(fontSize=12).encode(
-            text=alt.Text(f"{measure}:Q", format=digits),
+            text=alt.condition(unknown, alt.value("†"), alt.Text(f"{measure}:Q", format=digits)),
             color=alt.condition(
-                f"datum.{measure} > {dark}", alt.value("white"), alt.value("#202020")
+                f"datum.{measure} > {dark} && !({unknown})",
+                alt.value("white"),
+                alt.value("#202020"),
             ),
         ),
         title=alt.Title(

@@ -1,34 +1,45 @@
-"""Figure 2a: the share of each reducing neuron group in the reduction.
+"""Figure 2a: shares of the four reducing groups in their joint reduction.
 
-Yang et al. 2024 (arXiv 2411.06424v1), figure 2a, section 4.3. x: share of the joint reduction of
-the four reducing groups, in per cent, with its bootstrap interval over prompts. y: neuron group.
+Yang et al. 2024 (arXiv 2411.06424v1), figure 2a, section 4.3, cross-fitted. x: share of the joint
+reduction of the four reducing groups, in per cent, with its bootstrap interval over prompts.
+y: neuron group. The published share, not corrected for selection, is a mark beside it.
 """
 
 import altair as alt
 import pandas as pd
 
-from dpo_neurons.figures.style import GROUP_LABEL_EXPR, LayeredChart, group_colour
+from dpo_neurons.figures.style import (
+    GROUP_LABEL_EXPR,
+    UNCORRECTED,
+    LayeredChart,
+    group_colour,
+)
 from dpo_neurons.neurons.groups import REDUCING
 
-COLUMNS = ("group", "neurons", "reduction", "share", "share_low", "share_high")
+SHARE = ("crossfitted_share", "crossfitted_share_low", "crossfitted_share_high")
+COLUMNS = ("group", "neurons", "reduction", "share", "crossfitted_reduction", *SHARE)
 """Columns of the groups file that are drawn."""
 
 
 def aggregate(groups: pd.DataFrame) -> pd.DataFrame:
     """Select the four reducing groups, in the paper's order.
 
-    groups: a row a group, COLUMNS as in the groups file. A missing group gets zeros, and so does a
-    share that is undefined because nothing reduces.
+    groups: a row a group, COLUMNS as in the groups file. A missing group has neither neurons nor a
+    share. Cross-fitted shares are NaN where the joint reduction cannot be told from none.
     """
     reducing = groups.loc[groups["group"].isin(REDUCING), list(COLUMNS)]
     reducing = reducing.set_index("group").reindex(list(REDUCING))
-    reducing = reducing.fillna(0.0).rename_axis("group").reset_index()
+    sums = ["neurons", "reduction", "share", "crossfitted_reduction"]
+    reducing[sums] = reducing[sums].fillna(0.0)
+    reducing = reducing.rename_axis("group").reset_index()
     return reducing.astype({"neurons": "int64"})
 
 
 def chart(data: pd.DataFrame, model: str, direction_name: str) -> LayeredChart:
     """Draw a bar a group with its interval, labelled with share and number of neurons."""
-    highest = float(data[["share", "share_high"]].max().max()) or 1.0
+    ends = [*SHARE, "share"]
+    lowest = min(float(data[ends].min().min()), 0.0)
+    highest = max(float(data[ends].max().max()), 0.0) or 1.0
     base = alt.Chart(data).encode(
         y=alt.Y("group:N", title=None, sort=list(REDUCING)).axis(
             labelExpr=GROUP_LABEL_EXPR, labelFontSize=14, ticks=False, labelPadding=8
@@ -36,28 +47,38 @@ def chart(data: pd.DataFrame, model: str, direction_name: str) -> LayeredChart:
         tooltip=[
             "group:N",
             alt.Tooltip("neurons:Q", format=","),
-            alt.Tooltip("reduction:Q", format=".4g"),
-            alt.Tooltip("share:Q", format=".1%"),
-            alt.Tooltip("share_low:Q", format=".1%"),
-            alt.Tooltip("share_high:Q", format=".1%"),
+            *(alt.Tooltip(f"{name}:Q", format=".4g") for name in COLUMNS if "reduction" in name),
+            *(alt.Tooltip(f"{name}:Q", format=".1%") for name in ends),
         ],
     )
-    share = alt.X("share:Q", title="share of the reduction by the four reducing groups (%)")
+    share = alt.X("crossfitted_share:Q", title="share of the reduction by the four groups (%)")
     share = share.axis(labelExpr="format(datum.value * 100, '~r')", tickCount=6)
-    share = share.scale(domain=[min(float(data["share_low"].min()), 0.0), highest * 1.02])
-    beyond = alt.X("end:Q").scale(nice=False)
+    share = share.scale(domain=[lowest, highest * 1.02])
+    defined = base.transform_filter("isValid(datum.crossfitted_share)")
     labels = base.transform_calculate(
-        end="max(datum.share, datum.share_high)",
-        label="format(datum.share, '.1%') + ' · ' + format(datum.neurons, ',') + ' neurons'",
+        end="isValid(datum.crossfitted_share) ? "
+        "max(datum.crossfitted_share_high, datum.share) : datum.share",
+        label="(isValid(datum.crossfitted_share) ? format(datum.crossfitted_share, '.1%') : "
+        "'undefined') + ' · ' + format(datum.neurons, ',') + ' neurons'",
     )
+    low, high = (f"{SHARE[0]}_{end}:Q" for end in ("low", "high"))
     return alt.layer(
-        base.mark_bar(height=30).encode(x=share, color=group_colour(data["group"], None)),
-        base.mark_rule(strokeWidth=1.6).encode(x="share_low:Q", x2="share_high:Q"),
-        base.mark_tick(thickness=1.6, size=12, color="black").encode(x="share_low:Q"),
-        base.mark_tick(thickness=1.6, size=12, color="black").encode(x="share_high:Q"),
-        labels.mark_text(align="left", dx=10).encode(x=beyond, text="label:N"),
+        defined.mark_bar(height=30).encode(x=share, color=group_colour(data["group"], None)),
+        defined.mark_rule(strokeWidth=1.6).encode(x=low, x2=high),
+        defined.mark_tick(thickness=1.6, size=12, color="black").encode(x=low),
+        defined.mark_tick(thickness=1.6, size=12, color="black").encode(x=high),
+        base.mark_point(
+            shape="diamond", fill="white", stroke=UNCORRECTED, size=70, opacity=1, yOffset=9
+        ).encode(x="share:Q"),
+        labels.mark_text(align="left", dx=12).encode(
+            x=alt.X("end:Q").scale(nice=False), text="label:N"
+        ),
         title=alt.Title(
             f"Reduction of projection on the {direction_name} direction by neuron group",
-            subtitle=f"{model}: intervals from a bootstrap over prompts",
+            subtitle=[
+                f"{model}: neurons grouped on other prompts than those summed, with intervals over "
+                "prompts;",
+                "diamonds: as published, grouped and summed on the same prompts, not corrected",
+            ],
         ),
     ).properties(width=460, height=alt.Step(48))

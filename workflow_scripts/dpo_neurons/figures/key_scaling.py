@@ -1,8 +1,8 @@
-"""Figure 12: toxicity and perplexity as the most toxic neurons' keys are scaled up.
+"""Figure 12: toxicity and perplexity under scaled key vectors.
 
-The un-alignment of Lee et al. 2024 (arXiv 2401.01967) and of Yang et al. 2024 (arXiv 2411.06424v1),
-table 1, section 4.1. x: factor on the key vectors, 1 being fine-tuning alone. y: mean toxicity, 0
-to 1, above; perplexity below. A curve a number of scaled neurons.
+Yang et al. 2024 (arXiv 2411.06424v1), table 1 and section 4.1, after Lee et al. 2024 (arXiv
+2401.01967). x: factor on the key vectors; 1 is fine-tuning alone. y: mean toxicity, 0 to 1, above;
+perplexity below. One curve per number of scaled neurons.
 """
 
 import altair as alt
@@ -12,13 +12,14 @@ import pandas as pd
 from dpo_neurons.figures.drawn_interventions import (
     MEASURE_COLUMNS,
     MEASURES,
+    NO_LONGER_WRITES,
     fill_intervals,
     measured_rows,
 )
 from dpo_neurons.figures.labels import spread_labels
 from dpo_neurons.figures.style import AFTER, BEFORE, LayeredChart, empty_figure
 
-COLUMNS = ("intervention", "kind", "top", "factor", *MEASURE_COLUMNS)
+COLUMNS = ("intervention", "kind", "top", "factor", "no_longer_writes", *MEASURE_COLUMNS)
 """Columns of the table of interventions that are drawn."""
 REFERENCE_COLOURS = {"none": BEFORE, "dpo": AFTER}
 """Colours of the lines at the models before and after fine-tuning."""
@@ -26,16 +27,16 @@ TITLE = "Scaling the keys of toxic neurons after fine-tuning"
 SHADES = ("#101010", "#7A7A7A", "#00588F", "#E6A800")
 """Colours of the curves."""
 WIDTH, HEIGHT, LABEL_HEIGHT = 480, 210, 15
-"""Of a panel and its labels, in pixels."""
+"""Sizes of a panel and its labels in pixels."""
 
 
 def aggregate(table: pd.DataFrame) -> pd.DataFrame:
-    """Select the points of the curves, one curve a number of scaled neurons.
+    """Select the points of the curves, one curve per number of scaled neurons.
 
-    table: a row an intervention, COLUMNS as in the table file. Fine-tuning alone (dpo) is the point
-    at factor 1 of each curve that has no such point. Rows without a finite toxicity and perplexity
-    are left out, and a missing interval shrinks to its point. Returns intervention, top (number of
-    neurons), factor, and the measures with their intervals.
+    table: one row per intervention, COLUMNS as in the table file. A curve without a point at
+    factor 1 gets the row dpo there. Rows without a finite toxicity and perplexity are left out. A
+    missing interval shrinks to its point. Returns intervention, top (number of neurons), factor,
+    and the measures with their intervals.
     """
     scaled = table.loc[table["kind"] == "scale_keys", list(COLUMNS)]
     has_start = scaled["top"].isin(scaled.loc[scaled["factor"] == 1, "top"])
@@ -47,9 +48,9 @@ def aggregate(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def chart(data: pd.DataFrame, references: pd.DataFrame, model: str) -> alt.TopLevelMixin:
-    """Draw a panel a measure, with a curve a number of neurons and lines at none and dpo.
+    """Draw one panel per measure, with the curves and lines at none and dpo.
 
-    data: as aggregated. references: rows none and dpo of the table.
+    data: of `aggregate`. references: rows none and dpo of the table.
     """
     if data.empty:
         return empty_figure(TITLE, f"{model}: no key scaling in this study.")
@@ -72,15 +73,17 @@ def chart(data: pd.DataFrame, references: pd.DataFrame, model: str) -> alt.TopLe
         title=alt.Title(
             TITLE,
             subtitle=[
-                f"{model}: the second model, keys of its most toxic neurons multiplied;",
-                "bars are intervals; lines, the models before (none) and after (dpo) fine-tuning",
+                f"{model}: the second model with the key vectors of its most toxic neurons "
+                "multiplied;",
+                "bars: intervals; lines: the models before (none) and after (dpo) fine-tuning",
+                *([NO_LONGER_WRITES] if data["no_longer_writes"].any() else []),
             ],
         ),
     )
 
 
 def _panel(data: pd.DataFrame, references: pd.DataFrame, x: alt.X, measure: str) -> LayeredChart:
-    """Curves of one measure; perplexity is logarithmic if it doubles."""
+    """Draw the curves of one measure; doubled perplexity gets a log scale."""
     values = np.concatenate([data[f"{measure}_high"], data[f"{measure}_low"], references[measure]])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     log = measure == "perplexity" and high > 2 * low > 0
@@ -115,12 +118,17 @@ def _panel(data: pd.DataFrame, references: pd.DataFrame, x: alt.X, measure: str)
         *lines,
         base.mark_rule(strokeWidth=1.6).encode(y=f"{measure}_low:Q", y2=f"{measure}_high:Q"),
         base.mark_line(strokeWidth=2).encode(y=y),
-        base.mark_point(filled=True, size=65, opacity=1).encode(y=f"{measure}:Q"),
+        base.transform_filter("!datum.no_longer_writes")
+        .mark_point(filled=True, size=65, opacity=1)
+        .encode(y=f"{measure}:Q"),
+        base.transform_filter("datum.no_longer_writes")
+        .mark_text(text="†", fontSize=18, fontWeight="bold")
+        .encode(y=f"{measure}:Q"),
     ).properties(width=WIDTH, height=HEIGHT)
 
 
 def _line(name: str, level: float, label_place: float) -> list[alt.Chart]:
-    """A line at a reference's value, labelled at its end, `label_place` pixels from the top."""
+    """Draw a line at a reference's value, with a label `label_place` pixels down."""
     rule = alt.Chart().mark_rule(color=REFERENCE_COLOURS[name], strokeDash=[5, 4], strokeWidth=1.6)
     label = alt.Chart().mark_text(align="left", dx=6, color=REFERENCE_COLOURS[name])
     return [

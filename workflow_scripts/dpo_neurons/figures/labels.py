@@ -1,12 +1,12 @@
-"""Places of labels in figures: labels that do not overlap."""
+"""Placement of labels in figures without overlaps."""
 
 import numpy as np
 
 
 def spread_labels(positions: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
-    """Move positions, (n,), at least `gap` apart, as little as possible, within low to high.
+    """Move positions, (n,), at least `gap` apart, as little as possible.
 
-    Their order stays. If they do not fit, they run over `high`.
+    They stay in order and between `low` and `high`. If they do not fit, they exceed `high`.
     """
     order = np.argsort(positions, kind="stable")
     steps = gap * np.arange(len(positions))

@@ -2,7 +2,7 @@
 
 Yang et al. 2024 (arXiv 2411.06424v1), figure 1a, section 4.2. x: MLP layer, from 0. y: mean over
 prompts and generated tokens of the layer's output times the unit direction, in the units of the
-residual stream. A line a model: before fine-tuning, before with neurons ablated, after.
+residual stream. One line per model: before fine-tuning, before with neurons ablated, after.
 """
 
 from collections.abc import Mapping
@@ -21,15 +21,15 @@ STATES = {
     "before, neurons ablated": (ABLATED, "triangle-up", [6, 3]),
     "after fine-tuning": (AFTER, "square", [2, 2]),
 }
-"""The three models in the order of the legend: colour, mark and dash of each."""
+"""Colour, mark and dash of each of the three models, in the order of the legend."""
 
 
 def aggregate(mlp_outputs: Mapping[str, np.ndarray], direction: np.ndarray) -> pd.DataFrame:
     """Project the mean MLP output of every layer on the direction.
 
-    mlp_outputs: (n_layers, d_model) by state, the name of the model in STATES; direction:
-    (d_model,), of any length. Returns a row a state and layer: state, layer, projection (on the
-    unit direction).
+    mlp_outputs: (n_layers, d_model) for each model, by its name in STATES. direction: (d_model,),
+    of any length. Returns one row per model and layer: state (the model's name), layer, projection
+    (on the unit direction).
     """
     unit = direction.astype(np.float64) / np.linalg.norm(direction.astype(np.float64))
     rows = []
@@ -44,7 +44,7 @@ def aggregate(mlp_outputs: Mapping[str, np.ndarray], direction: np.ndarray) -> p
 
 
 def chart(data: pd.DataFrame, model: str, direction_name: str) -> LayeredChart:
-    """Draw a line a state over the layers."""
+    """Draw one line per model over the layers."""
     states = [state for state in STATES if state in set(data["state"])]
     colours, shapes, dashes = zip(*(STATES[state] for state in states), strict=True)
     legend = alt.Legend(title=None, symbolSize=90, symbolStrokeWidth=0)
@@ -69,7 +69,7 @@ def chart(data: pd.DataFrame, model: str, direction_name: str) -> LayeredChart:
 
 
 def read_mlp_outputs(paths: Mapping[str, Path], d_model: int) -> dict[str, np.ndarray]:
-    """Read mean MLP outputs, (n_layers, d_model) each, from activations files by state.
+    """Read mean MLP outputs, (n_layers, d_model) each, by state.
 
     Raises InputError for a file of another shape than the first, or of another d_model.
     """
@@ -80,7 +80,7 @@ def read_mlp_outputs(paths: Mapping[str, Path], d_model: int) -> dict[str, np.nd
         n_layers = len(next(iter(mlp_outputs.values())))
         if mlp_outputs[state].shape != (n_layers, d_model):
             raise InputError(
-                f"{path}: MLP outputs of shape {mlp_outputs[state].shape} do not go with "
-                f"{n_layers} layers and a direction of {d_model} dimensions; are all of one model?"
+                f"{path}: MLP outputs of shape {mlp_outputs[state].shape} do not fit {n_layers} "
+                f"layers and a direction of {d_model} dimensions; use files of one model"
             )
     return mlp_outputs

@@ -1,63 +1,101 @@
 """Figure 3: each layer's reduction by neuron group, and its net.
 
-Yang et al. 2024 (arXiv 2411.06424v1), figure 3, section 4.3. x: MLP layer, from 0. y: reduction of
-projection on the unit direction, in the units of the residual stream, stacked by group.
+Yang et al. 2024 (arXiv 2411.06424v1), figure 3, section 4.3, cross-fitted. x: MLP layer, from 0.
+y: reduction of projection on the unit direction, in the units of the residual stream, stacked by
+group. The published sums, not corrected for selection, are marks beside the stacks.
 """
 
 import altair as alt
 import pandas as pd
 
-from dpo_neurons.figures.style import LayeredChart, group_colour, group_legend, order_groups
-from dpo_neurons.neurons.groups import GROUPS, UNCHANGED
+from dpo_neurons.figures.style import (
+    UNCORRECTED,
+    LayeredChart,
+    group_colour,
+    group_legend,
+    order_groups,
+)
+from dpo_neurons.neurons.groups import GROUPS, REDUCING
+
+COLUMNS = ("layer", "group", "neurons", "reduction", "crossfitted_reduction")
+"""Columns of the file of layers and groups."""
 
 
-def aggregate(contributions: pd.DataFrame) -> pd.DataFrame:
-    """Sum the reductions by layer and group.
+def aggregate(
+    layer_groups: pd.DataFrame, contributions: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Add the order of the stack to sums by layer and group, and sum up each layer.
 
-    contributions: a row a neuron, columns layer, group and reduction. Returns a row a layer and
-    group: layer, group, neurons, reduction, order (in the stack); zero for a group without neurons.
-    Unchanged neurons have rows only if they reduce or raise anything.
+    layer_groups: a row a layer and group, COLUMNS as in their file. contributions: a row a neuron,
+    columns layer and reduction. Returns two tables. The first has layer_groups and order. The
+    second has a row a layer: layer, net (of all its neurons), reducing and raising (the published
+    sums of the groups that reduce or raise).
     """
-    keys = [contributions["layer"], contributions["group"].astype("category")]
-    by_group = contributions["reduction"].groupby(keys, observed=True)
-    sums = by_group.agg(neurons="size", reduction="sum")
-    unchanged = sums[sums.index.get_level_values("group") == UNCHANGED]
-    groups = order_groups([*GROUPS, UNCHANGED] if unchanged["reduction"].any() else GROUPS)
-    layers = sorted(contributions["layer"].unique())
-    layers_and_groups = pd.MultiIndex.from_product([layers, groups], names=["layer", "group"])
-    data = sums.reindex(layers_and_groups, fill_value=0).reset_index()
-    data["order"] = data["group"].map(groups.index)
-    return data
+    data = layer_groups[list(COLUMNS)].copy()
+    data["order"] = data["group"].map(order_groups(GROUPS).index)
+    reduces = data["group"].isin(REDUCING)
+    sums = {
+        name: data[of_side].groupby("layer")["reduction"].sum()
+        for name, of_side in (("reducing", reduces), ("raising", ~reduces))
+    }
+    net = contributions.groupby("layer")["reduction"].sum().rename("net")
+    return data, pd.concat(
+        [net, *(part.rename(name) for name, part in sums.items())], axis=1
+    ).reset_index()
 
 
-def chart(data: pd.DataFrame, model: str, direction_name: str) -> LayeredChart:
-    """Draw a stack a layer, reducing groups up and raising ones down, and the net as a line."""
-    base = alt.Chart(data).encode(
-        x=alt.X("layer:O", title="MLP layer (first = 0)").axis(labelAngle=0, labelOverlap=True)
-    )
-    bars = base.mark_bar().encode(
-        y=alt.Y(
-            "reduction:Q",
-            title=[
-                f"reduction of projection on {direction_name} direction",
-                "(positive = writes less along it)",
+def chart(
+    data: pd.DataFrame, layers: pd.DataFrame, model: str, direction_name: str
+) -> LayeredChart:
+    """Draw a stack a layer, reducing groups up and raising ones down, and the net as a line.
+
+    data, layers: as aggregated.
+    """
+    x = alt.X("layer:O", title="MLP layer (first = 0)").axis(labelAngle=0, labelOverlap=True)
+    bars = (
+        alt.Chart(data)
+        .mark_bar()
+        .encode(
+            x=x,
+            y=alt.Y(
+                "crossfitted_reduction:Q",
+                title=[
+                    f"reduction of projection on {direction_name} direction",
+                    "(positive = writes less along it)",
+                ],
+            ),
+            color=group_colour(data["group"], group_legend()),
+            order="order:O",
+            tooltip=[
+                "layer:O",
+                "group:N",
+                "neurons:Q",
+                alt.Tooltip("crossfitted_reduction:Q", format=".4g"),
+                alt.Tooltip("reduction:Q", format=".4g"),
             ],
-        ),
-        color=group_colour(data["group"], group_legend()),
-        order="order:O",
-        tooltip=["layer:O", "group:N", "neurons:Q", alt.Tooltip("reduction:Q", format=".4g")],
+        )
     )
-    net = base.transform_aggregate(net="sum(reduction)", groupby=["layer"]).encode(
-        y="net:Q", tooltip=["layer:O", alt.Tooltip("net:Q", format=".4g")]
-    )
+    sums = [alt.Tooltip(f"{name}:Q", format=".4g") for name in ("net", "reducing", "raising")]
+    of_layers = alt.Chart(layers).encode(x=x, tooltip=["layer:O", *sums])
+    net = of_layers.encode(y="net:Q")
+    published = [
+        of_layers.mark_tick(color=UNCORRECTED, thickness=1.6).encode(y=f"{side}:Q")
+        for side in ("reducing", "raising")
+    ]
     return alt.layer(
         bars,
         alt.Chart().mark_rule(color="#303030").encode(y=alt.datum(0)),
+        *published,
         net.mark_line(color="white", strokeWidth=5),
         net.mark_line(color="black", strokeWidth=2),
         net.mark_point(color="black", fill="white", size=45, opacity=1, strokeWidth=1.6),
         title=alt.Title(
             "Reduction by layer and neuron group",
-            subtitle=f"{model}: black line, the net of all neurons of a layer",
+            subtitle=[
+                f"{model}: black line, the net of all neurons of a layer. Neurons are grouped on "
+                "other prompts",
+                "than those summed; grey ticks: as published, grouped and summed on the same "
+                "prompts, not corrected",
+            ],
         ),
     ).properties(width=640, height=380)

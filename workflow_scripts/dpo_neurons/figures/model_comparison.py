@@ -1,8 +1,9 @@
-"""Figure 16: the share of fine-tuning's effect that interventions reproduce, by model.
+"""Figure 16: shares of fine-tuning's effect under interventions, by model.
 
 After the comparison of models of Yang et al. (arXiv 2411.06424v3). Left, a block an intervention:
 x is the share of the effect on mean toxicity, in per cent, y the model. Right: x is each group's
-share of the joint reduction of the four reducing groups, in per cent.
+share of the joint reduction of the four reducing groups, in per cent: above, cross-fitted; the
+narrow bar below, as published, not corrected for selection.
 """
 
 import altair as alt
@@ -16,27 +17,29 @@ from dpo_neurons.neurons.groups import REDUCING
 
 COLUMNS = ("model", "quantity", "of", "kind", "control_of", "value", "low", "high")
 """Columns of the comparison file."""
+BARS = {"group_crossfitted_share": "cross-fitted", "group_share": "published"}
+"""Which bar the shares of groups of each quantity make."""
 WIDEST = (-1.5, 3.0)
-"""Intervals are cut off beyond these shares, unless a share itself lies there."""
+"""Intervals are cut off beyond these shares, unless a share itself lies beyond them."""
 WIDTH, ROW = 430, 22
-"""Of the blocks, and of a model's row in them, in pixels."""
+"""Sizes of the blocks, and of a model's row in them, in pixels."""
 PALE = ["TN+", "AP+"]
 """Groups whose colours need dark letters on them."""
 
 
 def aggregate(comparison: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Select the shares of the effect of interventions and controls, and the shares of groups.
+    """Select the shares of the effect, and the shares of groups.
 
     comparison: a row a number, as in the comparison file. Returns two tables. Shares of the effect:
     model, intervention, kind ("row", or "control" of the intervention), label, value, low, high.
     Shares of groups: model, group, share, low, high, start and end (of the group's part in the bar
-    of its model).
+    of its model), and bar ("cross-fitted" or "published"). Undefined shares are NaN.
     """
     return _shares_of_effect(comparison), _shares_of_groups(comparison)
 
 
 def _shares_of_effect(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Patches and ablations in the order of the comparison, each followed by its control."""
+    """List patches and ablations, each followed by its control."""
     effects = comparison[comparison["quantity"] == "effect_share"]
     columns = ["model", "value", "low", "high", "intervention", "kind", "label"]
     parts = [effects[:0].assign(intervention="", kind="", label="")[columns]]
@@ -53,18 +56,19 @@ def _shares_of_effect(comparison: pd.DataFrame) -> pd.DataFrame:
 
 def _shares_of_groups(comparison: pd.DataFrame) -> pd.DataFrame:
     """Shares of the four reducing groups, with their places in the bar of their model."""
-    is_share = (comparison["quantity"] == "group_share") & comparison["of"].isin(REDUCING)
-    groups = comparison.loc[is_share, ["model", "of", "value", "low", "high"]]
+    bars = comparison["quantity"].map(BARS)
+    groups = comparison.assign(bar=bars)[bars.notna() & comparison["of"].isin(REDUCING)]
+    groups = groups[["model", "of", "value", "low", "high", "bar"]]
     groups = groups.rename(columns={"of": "group", "value": "share"})
-    groups = groups.assign(end=groups.groupby("model", sort=False)["share"].cumsum())
+    groups = groups.assign(end=groups.groupby(["model", "bar"], sort=False)["share"].cumsum())
     groups = groups.assign(start=groups["end"] - groups["share"])
     return groups.reset_index(drop=True)
 
 
 def chart(shares: pd.DataFrame, groups: pd.DataFrame, direction_name: str) -> alt.HConcatChart:
-    """Draw the shares of the effect, a block an intervention, and beside them those of groups.
+    """Draw the shares of the effect, and the groups' shares.
 
-    shares, groups: as aggregated.
+    shares, groups: of `aggregate`.
     """
     models = list(dict.fromkeys(groups["model"]))
     figure: alt.HConcatChart = alt.hconcat(
@@ -76,7 +80,7 @@ def chart(shares: pd.DataFrame, groups: pd.DataFrame, direction_name: str) -> al
             subtitle=[
                 "0 % (red): as before fine-tuning; 100 % (green): as after it.",
                 "Open diamonds are controls: the same neurons, held at the first model's means.",
-                "Bars are bootstrap intervals over prompts",
+                "Bars are intervals over prompts",
             ],
         ),
     ).resolve_scale(y="independent", color="independent")
@@ -84,7 +88,7 @@ def chart(shares: pd.DataFrame, groups: pd.DataFrame, direction_name: str) -> al
 
 
 def _effects(shares: pd.DataFrame, models: list[str]) -> alt.FacetChart:
-    """A block an intervention: shares and their controls, a row a model."""
+    """Draw one block per intervention, with one row per model."""
     known = shares[np.isfinite(shares["value"])]
     values = [0.0, 1.0, *known["value"]]
     ends = np.clip([0.0, *known["low"], *known["high"]], *WIDEST)
@@ -132,26 +136,38 @@ def _effects(shares: pd.DataFrame, models: list[str]) -> alt.FacetChart:
 
 
 def _groups(groups: pd.DataFrame, models: list[str], direction_name: str) -> LayeredChart:
-    """A bar a model, cut into the shares of its reducing groups."""
+    """Draw one bar per model, divided into the shares of its reducing groups."""
     share = alt.X("start:Q", title="share of the reduction by the four reducing groups (%)")
     share = share.axis(labelExpr="format(datum.value * 100, '~r')", tickCount=5)
     share = share.scale(domain=[min(0.0, groups["start"].min()), max(1.0, groups["end"].max())])
     y = alt.Y("model:N", title=None, sort=models).axis(ticks=False, labelPadding=8)
     tooltip: list[str | alt.Tooltip] = ["model:N", "group:N"]
     tooltip += [alt.Tooltip(f"{column}:Q", format=".1%") for column in ("share", "low", "high")]
-    base = alt.Chart(groups).encode(y=y, tooltip=tooltip)
+    base = alt.Chart(groups).encode(y=y, tooltip=["bar:N", *tooltip])
+    crossfitted = base.transform_filter("datum.bar == 'cross-fitted'")
+    published = base.transform_filter("datum.bar == 'published'")
+    undefined = crossfitted.transform_filter(
+        f"!isValid(datum.share) && datum.group == '{REDUCING[0]}'"
+    )
     colour = group_colour(groups["group"], group_legend())
-    labels = base.transform_calculate(
+    labels = crossfitted.transform_calculate(
         middle="(datum.start + datum.end) / 2", label="format(datum.share, '.0%')"
     ).transform_filter("datum.share >= 0.06")
     ink = alt.condition(
         alt.FieldOneOfPredicate("group", PALE), alt.value("black"), alt.value("white")
     )
     return alt.layer(
-        base.mark_bar(height=24).encode(x=share, x2="end:Q", color=colour),
-        labels.mark_text(fontWeight="bold").encode(x="middle:Q", text="label:N", color=ink),
+        crossfitted.mark_bar(height=18, yOffset=-5).encode(x=share, x2="end:Q", color=colour),
+        published.mark_bar(height=5, yOffset=10).encode(x=share, x2="end:Q", color=colour),
+        labels.mark_text(fontWeight="bold", yOffset=-5).encode(
+            x="middle:Q", text="label:N", color=ink
+        ),
+        undefined.mark_text(
+            align="left", color="#707070", fontSize=11, text="undefined", yOffset=-5
+        ).encode(x=alt.value(6)),
         title=alt.Title(
             f"Groups by the {direction_name} direction",
+            subtitle=["narrow bars: as published, not corrected for selection"],
             fontSize=13,
             fontWeight="normal",
             offset=6,

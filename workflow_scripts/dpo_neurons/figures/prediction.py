@@ -1,6 +1,6 @@
-"""Figure 9: predicted change along the direction against measured change in toxicity.
+"""Figure 9: predicted reduction against measured change in toxicity.
 
-Not a figure of the papers. A point an intervention. x: predicted reduction of projection on the
+Not a figure of the papers. One point per intervention. x: predicted reduction of projection on the
 unit direction, in the units of the residual stream. y: measured fall of mean toxicity, 0 to 1.
 """
 
@@ -27,7 +27,7 @@ from dpo_neurons.figures.style import (
 MEASURED = ("measured", "measured_low", "measured_high")
 COLUMNS = ("intervention", "kind", "neurons", "predicted", *MEASURED)
 CORRELATION_COLUMNS = ("correlation", "value", "low", "high", "interventions")
-"""Columns that are drawn of the files of predictions and of correlations."""
+"""Columns of the files of predictions and of correlations that are drawn."""
 COLOURS = {
     "none": BEFORE,
     "dpo": AFTER,
@@ -41,14 +41,14 @@ COLOURS = {
 }
 """Colour of each kind that can have a prediction."""
 WIDTH, HEIGHT, LABEL_SIZE, LABEL_AWAY = 620, 400, 11, 8
-"""Of the figure, and of labels with their distance from the points, in pixels."""
+"""Sizes of the figure and its labels, and their distance from the points, in pixels."""
 
 
 def aggregate(prediction: pd.DataFrame) -> pd.DataFrame:
     """Select the interventions with a prediction, and add their labels.
 
-    prediction: a row an intervention, COLUMNS as in the prediction file. A missing interval shrinks
-    to its point. Returns the same columns, kind as it is drawn, and label.
+    prediction: one row per intervention, COLUMNS as in the prediction file. A missing interval
+    shrinks to its point. Returns the same columns, with the kinds to draw, and label.
     """
     predicted = prediction.dropna(subset=["predicted", "measured"]).reset_index(drop=True)
     data = fill_intervals(predicted[list(COLUMNS)], ("measured",))
@@ -59,10 +59,10 @@ def aggregate(prediction: pd.DataFrame) -> pd.DataFrame:
 def chart(
     data: pd.DataFrame, correlations: pd.DataFrame, left_out: int, model: str, direction_name: str
 ) -> LayeredChart:
-    """Draw a labelled point an intervention, and say how well the two quantities agree.
+    """Draw one labelled point per intervention, with the correlations in the subtitle.
 
-    data: as aggregated. correlations: a row a coefficient, CORRELATION_COLUMNS as in their file.
-    left_out: how many rows of the study have no prediction.
+    data: of `aggregate`. correlations: one row per coefficient, with the CORRELATION_COLUMNS.
+    left_out: number of the study's rows without a prediction.
     """
     title = "Does projection predict toxicity?"
     if data.empty:
@@ -104,7 +104,7 @@ def chart(
 
 
 def _linear_scale(values: np.ndarray) -> tuple[alt.Scale, alt.Axis]:
-    """Linear scale that holds the values and zero, and its axis."""
+    """Return a linear scale that includes the values and zero, and its axis."""
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
     margin = 0.05 * (high - low) or 0.5
     scale = alt.Scale(type="linear", domain=[low - margin, high + margin], nice=False)
@@ -112,14 +112,14 @@ def _linear_scale(values: np.ndarray) -> tuple[alt.Scale, alt.Axis]:
 
 
 def _labels(data: pd.DataFrame, scale: alt.Scale, domain: list[float]) -> np.ndarray:
-    """Label of each row, "" where it would lie on another; tooltips name all rows."""
+    """Return the label of each row, or "" if it would overlap; tooltips name all rows."""
     positions = np.array([*scale.domain, *data["predicted"]], dtype=np.float64)
     if scale.type == "symlog":
         positions = np.sign(positions) * np.log1p(np.abs(positions) / scale.constant)
     x = (positions[2:] - positions[0]) / (positions[1] - positions[0]) * WIDTH
     y = (domain[1] - data["measured"].to_numpy()) / (domain[1] - domain[0]) * HEIGHT
     widths = data["label"].str.len().to_numpy() * LABEL_SIZE * 0.6
-    # Points far from zero get their labels first. Controls, all at zero, come last.
+    # Points far from zero get their labels first; controls, which are at zero, come last.
     order = np.argsort(-np.abs(data["predicted"].to_numpy()), kind="stable")
     shown = np.zeros(len(data), dtype=bool)
     shown[order] = find_readable_labels(
@@ -129,18 +129,19 @@ def _labels(data: pd.DataFrame, scale: alt.Scale, domain: list[float]) -> np.nda
 
 
 def _subtitle(correlations: pd.DataFrame, left_out: int, model: str) -> list[str]:
-    """The correlations with their intervals, and what is not drawn."""
-    count = int(correlations["interventions"].max())
-    coefficients = [
-        f"{row.correlation.capitalize()} {row.value:.2f} [{row.low:.2f}, {row.high:.2f}]"
-        for row in correlations.itertuples()
-        if pd.notna(row.value)
-    ]
-    agreement = ", ".join(coefficients) or "no correlation of so few or so equal rows"
+    """The rank correlation with its interval, and what is not drawn."""
+    row = correlations.iloc[0]
+    count = int(row["interventions"])
+    agreement = "no correlation of so few or so equal rows"
+    if pd.notna(row["value"]):
+        agreement = (
+            f"Spearman {row['value']:.2f} [{row['low']:.2f}, {row['high']:.2f}] over prompts"
+        )
     lines = [
-        f"{model}: {agreement}; n = {count} interventions, the row none not counted.",
+        f"{model}: {agreement}; n = {count} interventions.",
+        "Rows that predict 0 by construction, as controls do, are drawn but not counted.",
         "Bars: interval of the intervention's own mean toxicity",
     ]
     if left_out:
-        lines[1] += f"; {left_out} without a prediction not drawn"
+        lines[-1] += f"; {left_out} without a prediction not drawn"
     return lines

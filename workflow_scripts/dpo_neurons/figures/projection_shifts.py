@@ -1,9 +1,9 @@
-"""Figures 2c, 5a and 5b: an arrow a neuron, from before fine-tuning to after.
+"""Figures 2c, 5a and 5b: changes of single neurons as arrows.
 
 Yang et al. 2024 (arXiv 2411.06424v1), figure 2c in section 4.3 and figures 5a and 5b in appendix C.
-A panel a neuron group. x: rank of the neuron. y: its mean projection on the unit direction (2c, in
-the units of the residual stream) or its mean activation (5a and 5b, without unit), on a symmetric
-log scale.
+One panel per neuron group. Each arrow is a neuron, from before fine-tuning to after. x: rank of the
+neuron. y, on a symmetric log scale: its mean projection on the unit direction (2c), in the units of
+the residual stream; or its mean activation (5a and 5b), without unit.
 """
 
 import altair as alt
@@ -18,12 +18,12 @@ from dpo_neurons.figures.style import (
     symlog_scale,
 )
 from dpo_neurons.neurons.groups import UNCHANGED
-from dpo_neurons.statistics.ranking import largest
+from dpo_neurons.statistics.ranking import largest_indices
 
 RANKINGS = {"reduction": "reduction", "cosine": "cosine with the direction"}
-"""What may rank the neurons, and how the axis names it."""
+"""Quantities that may rank the neurons, with their names on the axis."""
 QUANTITIES = ("projection", "activation")
-"""What may be drawn of the neurons."""
+"""Quantities of the neurons that may be drawn."""
 
 
 def aggregate(
@@ -31,11 +31,12 @@ def aggregate(
 ) -> pd.DataFrame:
     """Select the neurons ranked `first` to `last`, both included.
 
-    contributions: a row a neuron, as in the contributions file. ranked_by: one of RANKINGS; rank 1
-    is the largest. quantity: one of QUANTITIES. Returns a row a neuron in order of rank: rank,
-    layer, neuron, group, before and after (the quantity before and after fine-tuning), reduction.
+    contributions: one row per neuron, as in the contributions file. ranked_by: one of RANKINGS;
+    rank 1 is the largest. quantity: one of QUANTITIES. Returns one row per neuron in order of rank:
+    rank, layer, neuron, group, before and after (the quantity before and after fine-tuning),
+    reduction.
     """
-    ranked = largest(contributions[ranked_by].to_numpy(), last)
+    ranked = largest_indices(contributions[ranked_by].to_numpy(), last)
     chosen = contributions.iloc[ranked[first - 1 :]]
     return pd.DataFrame(
         {
@@ -53,9 +54,9 @@ def aggregate(
 def chart(
     data: pd.DataFrame, ranked_by: str, quantity: str, model: str, direction_name: str
 ) -> alt.VConcatChart:
-    """Draw a panel a group, with the arrows of its neurons in order of rank.
+    """Draw one panel per group, with the arrows of its neurons in order of rank.
 
-    data: as aggregated, with the same ranked_by and quantity.
+    data: of `aggregate`, with the same ranked_by and quantity.
     """
     groups = order_groups(data["group"]) or [UNCHANGED]
     first, last = (data["rank"].min(), data["rank"].max()) if len(data) else (0, 0)
@@ -71,15 +72,15 @@ def chart(
         title=alt.Title(
             f"Shifts in {quantity}{along}, {which}",
             subtitle=[
-                f"{model}: each arrow a neuron, from before fine-tuning to after;",
-                f"mean {quantity}, each panel on a symmetric log scale of its own",
+                f"{model}: each arrow is a neuron, from before fine-tuning to after;",
+                f"mean {quantity}; each panel has a symmetric log scale of its own",
             ],
         ),
     )
 
 
 def _panel(data: pd.DataFrame, groups: list[str], group: str, rank: alt.X) -> LayeredChart:
-    """Arrows of one of the groups, from before (the tail) to after (the head)."""
+    """Draw the arrows of one group, from before (the tail) to after (the head)."""
     members = data[data["group"] == group]
     scale, axis = symlog_scale(members[["before", "after"]].to_numpy())
     level = alt.Y("before:Q", scale=scale, axis=axis, title=None)

@@ -1,14 +1,14 @@
-"""Figure 2b: which groups the reduction comes from, rank by rank.
+"""Figure 2b: the groups' shares of the reduction, by rank.
 
 Yang et al. 2024 (arXiv 2411.06424v1), figure 2b, section 4.3. x: rank of neurons by reduction, in
-bins, 1 being the largest. y: each group's share of the bin's reduction, in per cent.
+bins; rank 1 is the largest. y: each group's share of the bin's reduction, in per cent.
 """
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.figures.style import group_colour, group_legend, order_groups
+from dpo_neurons.figures.style import empty_figure, group_colour, group_legend, order_groups
 
 COLUMNS = ["first_rank", "last_rank", "group", "neurons", "reduction", "share", "low", "high"]
 """Columns of the aggregated table."""
@@ -17,10 +17,10 @@ COLUMNS = ["first_rank", "last_rank", "group", "neurons", "reduction", "share", 
 def aggregate(contributions: pd.DataFrame, top: int, bins: int) -> pd.DataFrame:
     """Split the reduction of each bin of ranks among the groups.
 
-    contributions: a row a neuron, columns rank, group and reduction. Only neurons that reduce
-    count, and of them the `top` first ranks. They are cut into `bins` bins of equal width, fewer
-    if there are fewer neurons. Returns COLUMNS, a row for each bin and each group in it: share is
-    of the bin's reduction, low and high are the ends of the share in the stack.
+    contributions: one row per neuron, with columns rank, group and reduction. The first `top`
+    ranks are cut into `bins` bins of equal width, fewer if there are fewer neurons. Only neurons
+    that reduce count. Returns the COLUMNS, one row per bin and group: share of the bin's reduction,
+    and low and high, the ends of the share in the stack.
     """
     chosen = contributions[(contributions["rank"] <= top) & (contributions["reduction"] > 0)]
     if chosen.empty:
@@ -47,8 +47,13 @@ def aggregate(contributions: pd.DataFrame, top: int, bins: int) -> pd.DataFrame:
     return data.astype({"group": "str"})[COLUMNS]
 
 
-def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.Chart:
-    """Draw a stack of shares for each bin of ranks."""
+def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.TopLevelMixin:
+    """Draw one stack of shares per bin of ranks."""
+    if data.empty:
+        return empty_figure(
+            "Composition of the reduction",
+            f"{model}: no neuron writes less along the {direction_name} direction.",
+        )
     last = int(data["last_rank"].max()) if len(data) else 0
     bars = alt.Chart(data).transform_calculate(left="datum.first_rank - 1")
     figure: alt.Chart = (

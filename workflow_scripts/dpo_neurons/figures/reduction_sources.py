@@ -1,4 +1,4 @@
-"""Figure 13: how much of the reduction is due to changed weights or changed inputs.
+"""Figure 13: the reduction split into changed weights and changed inputs.
 
 Not a figure of the papers. x: MLP layer, from 0, above; neuron group below. y: reduction of
 projection on the unit direction, in the units of the residual stream, stacked by what changed.
@@ -30,11 +30,11 @@ SOURCES = {
 
 
 def aggregate(sources: pd.DataFrame) -> pd.DataFrame:
-    """List what each source adds in each layer and each group.
+    """List the reduction from each source in each layer and each group.
 
     sources: COLUMNS of the decomposition file. The part from inputs is divided into the part from
-    other text and the rest, from the layers below. Returns by ("layer" or "group"), part (which
-    layer or group), source, order (in the stack), reduction, net (of all sources together).
+    other text and the part from the layers below. Returns by ("layer" or "group"), part (the layer
+    or group), source, order (in the stack), reduction, net (of all sources together).
     """
     parted = sources[sources["by"].isin(["layer", "group"])]
     parts = {
@@ -53,7 +53,7 @@ def aggregate(sources: pd.DataFrame) -> pd.DataFrame:
 
 
 def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.VConcatChart:
-    """Draw signed stacks of the sources, and their net, by layer and by group."""
+    """Draw signed stacks of the sources and their net, by layer and by group."""
     layers, groups = data[data["by"] == "layer"], data[data["by"] == "group"]
     in_depth = sorted(layers["part"].unique(), key=int)
     by_layer = alt.X("part:O", title="MLP layer (first = 0)", sort=in_depth)
@@ -66,14 +66,14 @@ def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.VConcatCha
         lower.properties(width=640, height=220),
         title=alt.Title(
             "Where the reduction comes from: changed weights or changed inputs",
-            subtitle=f"{model}: positive = writes less along the direction; diamonds, the net",
+            subtitle=f"{model}: positive = writes less along the direction; diamonds: the net",
         ),
         spacing=24,
     )
 
 
 def _stacks(data: pd.DataFrame, x: alt.X, title: str) -> LayeredChart:
-    """A stack of sources and a diamond at their net for each part on the x axis."""
+    """Draw a stack of sources and a diamond at their net, for each part on the x axis."""
     base = alt.Chart(data).encode(x=x)
     colour = alt.Color("source:N", sort=list(SOURCES)).scale(
         domain=list(SOURCES), range=list(SOURCES.values())
@@ -89,7 +89,7 @@ def _stacks(data: pd.DataFrame, x: alt.X, title: str) -> LayeredChart:
             alt.Tooltip("net:Q", format=".4g"),
         ],
     )
-    # Every source repeats the net of its part: the rows of the first are enough.
+    # All sources of a part repeat its net, so the rows of one source are enough.
     net = base.transform_filter("datum.order == 0").encode(y="net:Q")
     return alt.layer(
         bars,

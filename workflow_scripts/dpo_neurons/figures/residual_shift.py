@@ -1,8 +1,9 @@
-"""Figure 14: how fine-tuning shifts the residual stream, by prompt and by layer.
+"""Figure 14: the shift of the residual stream, by prompt and by layer.
 
-After the residual shift of Lee et al. 2024 (arXiv 2401.01967). Above, a panel a layer: x is the
-stream along the mean shift, y along the main component across it, both in the units of the residual
-stream. Below: x is the block, from 0, y a share or a cosine of the mean shift.
+After the residual shift of Lee et al. 2024 (arXiv 2401.01967). Above, one panel per layer: x is the
+stream along the mean shift; y is the stream along the main component orthogonal to that shift. Both
+are in the units of the residual stream. Below: x is the block, from 0; y is a share or a cosine of
+the mean shift.
 """
 
 import altair as alt
@@ -19,9 +20,9 @@ LAYER_COLUMNS = (
     "stream_component_cosine",
     "direction_cosine",
 )
-"""Columns that are drawn of the files of prompts and of layers."""
+"""Columns of the files of prompts and of layers that are drawn."""
 MAX_PROMPTS = 60
-"""Prompts that are drawn; the means are of all prompts."""
+"""Number of prompts that are drawn; the means are of all prompts."""
 ACROSS = "main component across"
 STAGES = {"pre": ("before fine-tuning", BEFORE, "circle"), "post": ("after", AFTER, "square")}
 """Name, colour and mark of each checkpoint."""
@@ -31,18 +32,18 @@ MEASURES = {
     "direction_cosine": ("its cosine with the direction", "#E66101"),
     "stream_component_cosine": ("its cosine with the streams' first component", "#A9A9A9"),
 }
-"""What the lower panel draws of the mean shift: label and colour of each measure."""
+"""Label and colour of each measure of the mean shift in the lower panel."""
 
 
 def aggregate(
     prompts: pd.DataFrame, layers: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Thin the prompts evenly to MAX_PROMPTS, and average all of them.
+    """Thin the prompts evenly to MAX_PROMPTS, and average all prompts.
 
-    prompts: a row a layer, prompt and stage (pre, post), PROMPT_COLUMNS. layers: a row a layer,
-    LAYER_COLUMNS. Returns three tables. Prompts: a row a layer and prompt, with along and beside
-    (before), along_after and beside_after. Means: a row a layer and stage, with along and beside.
-    Measures of the mean shift: layer, measure, value.
+    prompts: one row per layer, prompt and stage (pre, post), with the PROMPT_COLUMNS. layers: one
+    row per layer, with the LAYER_COLUMNS. Returns three tables. Prompts: one row per layer and
+    prompt, with along and beside (before), along_after and beside_after. Means: one row per layer
+    and stage, with along and beside. Measures of the mean shift: layer, measure, value.
     """
     prompts = prompts.rename(columns={"along_shift": "along", "beside_shift": "beside"})
     means = prompts.groupby(["layer", "stage"])[["along", "beside"]].mean().reset_index()
@@ -64,9 +65,9 @@ def aggregate(
 def chart(
     prompts: pd.DataFrame, means: pd.DataFrame, measures: pd.DataFrame, model: str
 ) -> alt.VConcatChart:
-    """Draw a panel a layer with a line a prompt; below, measures of the mean shift by layer.
+    """Draw one panel of prompts per layer; below, the mean shift by layer.
 
-    prompts, means, measures: as aggregated.
+    prompts, means, measures: of `aggregate`.
     """
     columns = min(prompts["layer"].nunique(), 4)
     width = (720 - 45 * (columns - 1)) // columns
@@ -114,7 +115,7 @@ def chart(
 
 
 def _scatter(prompts: pd.DataFrame, means: pd.DataFrame, across: str | None) -> LayeredChart:
-    """Prompts of one layer, joined from before to after; across: title of the y axis."""
+    """Draw the prompts of one layer; across: title of the y axis."""
     tooltip: list[str | alt.Tooltip] = [
         "prompt:Q",
         *(alt.Tooltip(f"{name}:Q", format=".3g") for name in prompts.columns[2:]),

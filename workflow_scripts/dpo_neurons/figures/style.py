@@ -1,4 +1,4 @@
-"""What all figures share: colours of groups, theme, scales, and the files of a figure."""
+"""Style of all figures: colours, theme, scales; the files of a figure."""
 
 import argparse
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ import vl_convert
 from dpo_neurons.files.output_files import whole_file
 from dpo_neurons.neurons.groups import GROUPS, UNCHANGED
 
-# Toxic groups are warm, anti-toxic ones cool; a raising group is its mirror's, paler.
+# Toxic groups are warm, anti-toxic ones cool. A raising group has its mirror's colour, paler.
 GROUP_COLOURS = {
     "TP-": "#C44100",
     "TN+": "#EFA500",
@@ -25,29 +25,32 @@ GROUP_COLOURS = {
     "AN+": "#8791BF",
     UNCHANGED: "#9A9A9A",
 }
-"""Colour of each group. Those shown together differ under protanopia and deuteranopia too."""
+"""Colour of each group; groups shown together also differ in protanopia and deuteranopia."""
 
 BEFORE, ABLATED, AFTER = "#A50026", "#E6A800", "#1A9E77"
 """Colours of three models: before fine-tuning, the same under an ablation, after fine-tuning."""
+
+UNCORRECTED = "#8A8A8A"
+"""Colour of published numbers that choose and sum neurons on the same prompts."""
 
 GROUP_LABEL_EXPR = "replace(replace(datum.label, '-', '₋'), '+', '₊')"
 """Vega expression that writes a group's sign as a subscript, for axes, legends and headers."""
 
 FONT = "DejaVu Sans, sans-serif"
-"""DejaVu Sans has the subscript signs. Without a font in the list no text would be drawn."""
+"""DejaVu Sans has the subscript signs. Without any font no text would be drawn."""
 
 LayeredChart = alt.LayerChart | alt.FacetChart
-"""What alt.layer returns: a LayerChart, unless a layer has facets."""
+"""The type that alt.layer returns: a LayerChart, unless a layer has facets."""
 
 MAX_JSON_BYTES = 2_000_000
-"""Largest Vega-Lite specification that is written."""
+"""Largest size of a Vega-Lite specification."""
 
 OFFLINE_MENU = {"actions": {"export": True, "source": True, "compiled": False, "editor": False}}
-"""Entries of a page's menu: those that need no network."""
+"""Entries of a page's menu that need no network."""
 
 
 def theme() -> alt.theme.ThemeConfig:
-    """Altair theme of every figure: white ground, legible text, no label cut off."""
+    """Return the Altair theme of all figures."""
     text = {"labelFontSize": 12, "titleFontSize": 13, "titleFontWeight": "normal"}
     settings: dict[str, Any] = {
         "background": "white",
@@ -84,7 +87,7 @@ def theme() -> alt.theme.ThemeConfig:
 
 
 def add_figure_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that every figure of one model has."""
+    """Add the options that all figures of one model have."""
     parser.add_argument("--model", required=True, help="name of the model, for the titles")
     add_output_argument(parser)
 
@@ -95,46 +98,46 @@ def add_output_argument(parser: argparse.ArgumentParser) -> None:
         "--output-stem",
         type=Path,
         required=True,
-        help="path of the four files without their endings",
+        help="path of the four files, without an ending",
     )
 
 
 def order_groups(groups: Iterable[str]) -> list[str]:
-    """The distinct groups in order: the reducing four, the raising four, unchanged."""
+    """Return the distinct groups in order: reducing ones, raising ones, unchanged."""
     present = set(groups)
     return [group for group in (*GROUPS, UNCHANGED) if group in present]
 
 
 def group_colour(groups: Iterable[str], legend: alt.Legend | None) -> alt.Color:
-    """Colour channel of the field `group`, with these groups in its domain."""
+    """Return the colour channel of the field `group`, with these groups in its domain."""
     present = order_groups(groups)
     scale = alt.Scale(domain=present, range=[GROUP_COLOURS[group] for group in present])
     return alt.Color("group:N", scale=scale, legend=legend)
 
 
 def group_legend() -> alt.Legend:
-    """Legend of the groups above the data, each mirror group below the group it mirrors."""
+    """Return the legend of the groups, with mirror groups below each other."""
     return alt.Legend(title=None, labelExpr=GROUP_LABEL_EXPR, columns=4, symbolType="square")
 
 
 def subscript_signs(text: str) -> str:
-    """The text with the sign of each group's name as a subscript: TP- becomes TP₋."""
+    """Write the sign of each group's name as a subscript: TP- becomes TP₋."""
     for group in GROUPS:
         text = text.replace(group, group.replace("-", "₋").replace("+", "₊"))
     return text
 
 
 def median_size(values: np.ndarray) -> float:
-    """Median absolute value of those neither zero nor infinite; 1 if there is none."""
+    """Return the median size of finite values other than zero, or 1."""
     sizes = np.abs(values[np.isfinite(values) & (values != 0)])
     return float(np.median(sizes)) if sizes.size else 1.0
 
 
 def symlog_scale(values: np.ndarray, constant: float | None = None) -> tuple[alt.Scale, alt.Axis]:
-    """Symmetric log scale for heavy-tailed values of both signs, and its axis.
+    """Return a symmetric log scale for values of both signs, and its axis.
 
     The scale is linear up to about `constant` (default: the values' median size) and logarithmic
-    beyond. A few large neurons then do not flatten the rest.
+    beyond it. A few large values therefore do not hide the differences of small ones.
     """
     values = values[np.isfinite(values)]
     sizes = np.abs(values[values != 0])
@@ -149,13 +152,13 @@ def symlog_scale(values: np.ndarray, constant: float | None = None) -> tuple[alt
     domain = np.sign(ends) * np.expm1(np.abs(ends)) * constant
     scale = alt.Scale(type="symlog", constant=constant, domain=domain.tolist(), nice=False)
     ticks = _symlog_ticks(constant, low, high, ends[1] - ends[0])
-    # Without its own count Vega drops every other tick, zero too, where the axis is short.
+    # Without an explicit count, Vega drops every other tick of a short axis, even zero.
     axis = alt.Axis(values=ticks, tickCount=len(ticks), format="~g", labelOverlap=False)
     return scale, axis
 
 
 def _symlog_ticks(constant: float, low: float, high: float, span: float) -> list[float]:
-    """Ticks at zero and at ±1 and ±3 times powers of ten, within low to high.
+    """Return ticks between low and high: zero, and ±1 and ±3 times powers of ten.
 
     span: length of the axis after the scale's transform.
     """
@@ -164,7 +167,7 @@ def _symlog_ticks(constant: float, low: float, high: float, span: float) -> list
         for digit in (1, 3):
             size = float(f"{digit}e{exponent}")
             place = np.log1p(size / constant)
-            # A tick keeps a ninth of the axis from its neighbours.
+            # Neighbouring ticks are at least a ninth of the axis apart.
             apart = place - np.log1p(max(ticks) / constant) > span / 9
             if apart and size <= max(-low, high):
                 ticks.append(size)
@@ -172,14 +175,14 @@ def _symlog_ticks(constant: float, low: float, high: float, span: float) -> list
 
 
 def empty_figure(title: str, reason: str) -> LayeredChart:
-    """A figure of one sentence: the reason why a study has nothing to draw."""
+    """Draw a figure of one sentence: the reason why a study has nothing to draw."""
     text = alt.Chart().mark_text(align="left", fontSize=13).encode(text=alt.value(reason))
     text = text.encode(x=alt.value(0), y=alt.value(20))
     return alt.layer(text, title=alt.Title(title)).properties(width=520, height=40)
 
 
 def write_figure(chart: alt.TopLevelMixin, stem: Path) -> None:
-    """Write a chart as Vega-Lite JSON, a page that needs no network, a vector and a picture.
+    """Write a chart as Vega-Lite JSON, self-contained page, vector and picture.
 
     The files are `stem`.json, .html, .svg and .png. Raises ValueError if the JSON is larger than
     MAX_JSON_BYTES: aggregate the data first.
@@ -208,8 +211,8 @@ def _write_files(chart: alt.TopLevelMixin, stem: Path) -> None:
 
 @cache
 def _has_signs() -> bool:
-    """Whether this machine's fonts have the subscript signs."""
-    # A machine without fonts draws the same empty box for any character it lacks.
+    """Return whether this machine's fonts have the subscript signs."""
+    # Fonts draw the same empty box for all characters that they lack.
     pictures = [
         vl_convert.svg_to_png(
             '<svg xmlns="http://www.w3.org/2000/svg" width="30" height="30">'
@@ -221,6 +224,6 @@ def _has_signs() -> bool:
 
 
 def _with_plain_signs(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
-    """The same chart with − and + in place of the subscript signs."""
+    """Return the same chart with − and + in place of the subscript signs."""
     text = chart.to_json(ensure_ascii=False).replace("₋", "−").replace("₊", "+")
     return alt.Chart.from_json(text)

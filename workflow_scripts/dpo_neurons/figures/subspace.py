@@ -1,4 +1,4 @@
-"""Figure 17: the reduction along each row of a direction that spans a subspace.
+"""Figure 17: the reduction along each row of a direction with several rows.
 
 Not a figure of the papers. Left: x is the row of the direction. Right: x is the MLP layer, from 0.
 y: reduction of projection on the row, in the units of the residual stream.
@@ -17,15 +17,15 @@ PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 
 
 def row_names(suffixes: tuple[str, ...]) -> list[str]:
-    """Names of the rows in the figure: row 1, row 2, …, and TOTAL."""
+    """Return the names of the rows in the figure: row 1, row 2, …, and TOTAL."""
     return [TOTAL if suffix == "_total" else f"row {suffix[1:]}" for suffix in suffixes]
 
 
 def aggregate(contributions: pd.DataFrame) -> pd.DataFrame:
     """Sum the reductions along each row by layer and group.
 
-    contributions: a row a neuron, with columns reduction_1 to reduction_k and reduction_total.
-    Returns layer, group, row (of the direction, by its name in the figure), reduction.
+    contributions: one row per neuron, with columns reduction_1 to reduction_k and reduction_total.
+    Returns layer, group, row (name of the direction's row in the figure), reduction.
     """
     suffixes = row_suffixes(contributions)
     columns = [f"reduction{suffix}" for suffix in suffixes]
@@ -36,7 +36,7 @@ def aggregate(contributions: pd.DataFrame) -> pd.DataFrame:
 
 
 def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.HConcatChart:
-    """Draw a stack of groups for each row of the direction, and the net of each row by layer."""
+    """Draw one stack of groups per row of the direction, and each row's net by layer."""
     rows = list(dict.fromkeys(data["row"]))
     groups = order_groups(data["group"])
     by_group = data.groupby(["row", "group"], as_index=False)["reduction"].sum()
@@ -84,7 +84,7 @@ def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.HConcatCha
         spacing=40,
         title=alt.Title(
             f"Reduction along each row of {direction_name}",
-            subtitle=f"{model}: bars by neuron group, points and lines the net of all neurons",
+            subtitle=f"{model}: bars: neuron groups; points and lines: the net of all neurons",
         ),
     ).resolve_scale(color="independent")
     return figure

@@ -1,4 +1,4 @@
-"""Figure 4: mean activations of the most toxic neurons before and after fine-tuning.
+"""Figure 4: mean activations of the most toxic neurons.
 
 Yang et al. 2024 (arXiv 2411.06424v1), figure 4, appendix B. x: rank of the neuron by the cosine of
 its value vector with the direction. y: mean activation over prompts and generated tokens, without
@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 
 from dpo_neurons.figures.style import AFTER, BEFORE, LayeredChart, symlog_scale
-from dpo_neurons.statistics.ranking import largest
+from dpo_neurons.statistics.ranking import largest_indices
 
 
 def aggregate(contributions: pd.DataFrame, top: int) -> pd.DataFrame:
     """Select the `top` toxic neurons with the largest cosines with the direction.
 
-    contributions: a row a neuron, as in the contributions file. A neuron is toxic if its cosine is
-    positive. Returns a row a neuron: rank (1 = largest cosine), layer, neuron, cosine, before and
-    after (mean activations before and after fine-tuning).
+    contributions: one row per neuron, as in the contributions file. A neuron is toxic if its cosine
+    is positive. Returns one row per neuron: rank (1 = largest cosine), layer, neuron, cosine,
+    before and after (mean activations before and after fine-tuning).
     """
-    nearest = contributions.iloc[largest(contributions["cosine"].to_numpy(), top)]
+    nearest = contributions.iloc[largest_indices(contributions["cosine"].to_numpy(), top)]
     chosen = nearest[nearest["cosine"] > 0]
     return pd.DataFrame(
         {
@@ -35,7 +35,7 @@ def aggregate(contributions: pd.DataFrame, top: int) -> pd.DataFrame:
 
 
 def chart(data: pd.DataFrame, model: str, direction_name: str) -> LayeredChart:
-    """Draw two joined points a neuron, before and after fine-tuning."""
+    """Draw two joined points per neuron: before and after fine-tuning."""
     scale, axis = symlog_scale(data[["before", "after"]].to_numpy())
     states = ["before", "after"]
     legend = alt.Legend(title=None, labelExpr="datum.label + ' fine-tuning'")

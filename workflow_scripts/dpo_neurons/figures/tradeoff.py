@@ -1,7 +1,7 @@
 """Figure 6: toxicity against perplexity of every intervention.
 
-Not a figure of the papers: it draws what tables 1 and 2 of Yang et al. 2024 (arXiv 2411.06424v1)
-list, with intervals. A panel a kind of intervention. x: perplexity. y: mean toxicity, 0 to 1.
+Not a figure of the papers: it draws tables 1 and 2 of Yang et al. 2024 (arXiv 2411.06424v1), with
+intervals. One panel per kind of intervention. x: perplexity. y: mean toxicity, 0 to 1.
 """
 
 import altair as alt
@@ -12,40 +12,43 @@ from dpo_neurons.figures.drawn_interventions import (
     KINDS,
     MEASURE_COLUMNS,
     MEASURES,
+    NO_LONGER_WRITES,
     REFERENCES,
     drawn_kinds,
     fill_intervals,
     intervention_labels,
+    mark_broken,
     measured_rows,
 )
 from dpo_neurons.figures.labels import spread_labels
 from dpo_neurons.figures.style import AFTER, BEFORE, LayeredChart
 
-COLUMNS = ("intervention", "kind", "control_of", *MEASURE_COLUMNS)
+COLUMNS = ("intervention", "kind", "control_of", "no_longer_writes", *MEASURE_COLUMNS)
 """Columns of the table of interventions that are drawn."""
 
 PANELS = [kind for kind in KINDS if kind != "control"]
-"""Kinds that have a panel. A control stands in the panel of the patch that it controls."""
+"""Kinds that have a panel. A control is drawn in the panel of its patch."""
 TITLES = KINDS | {"patch": "Patching (filled), joined to its control (open)"}
 """Title of each panel."""
 
 WIDTH, LABEL_HEIGHT = 520, 16
-"""Of a panel and a label, in pixels."""
+"""Sizes of a panel and a label in pixels."""
 
 
 def aggregate(table: pd.DataFrame) -> pd.DataFrame:
     """Sort the interventions into panels and join each control to its patch.
 
-    table: a row an intervention, COLUMNS as in the table file. Rows without a finite toxicity and
-    perplexity are left out, and a missing interval shrinks to its point. Returns intervention, the
-    measures with their intervals, kind (as drawn), panel ("" for none and dpo, which stand in every
-    panel), label, and for controls patch_toxicity and patch_perplexity, the point of the patch.
+    table: one row per intervention, COLUMNS as in the table file. Rows without a finite toxicity
+    and perplexity are left out. A missing interval shrinks to its point. Returns intervention, the
+    measures with their intervals, no_longer_writes, kind (as drawn), panel, label, patch_toxicity
+    and patch_perplexity. panel is "" for none and dpo, which are in every panel. The last two
+    columns are the point of a control's patch.
     """
     data = fill_intervals(measured_rows(table[list(COLUMNS)]))
     data["kind"] = drawn_kinds(data["kind"])
     references = data["kind"].isin(REFERENCES)
     data["panel"] = data["kind"].replace("control", "patch").where(~references, "")
-    data["label"] = intervention_labels(data["intervention"])
+    data["label"] = mark_broken(intervention_labels(data["intervention"]), data)
     patches = data[data["kind"] == "patch"].set_index("intervention")
     controlled = data["control_of"].where(data["kind"] == "control")
     for measure in MEASURES:
@@ -54,7 +57,7 @@ def aggregate(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def chart(data: pd.DataFrame, model: str) -> alt.VConcatChart:
-    """Draw a panel a kind of intervention on common axes, with none and dpo in each."""
+    """Draw one panel per kind of intervention, on common axes."""
     panels = [panel for panel in PANELS if (data["panel"] == panel).any()] or [""]
     x, y, toxicities = _axes(data)
     return alt.vconcat(
@@ -72,15 +75,19 @@ def chart(data: pd.DataFrame, model: str) -> alt.VConcatChart:
         title=alt.Title(
             "Toxicity against perplexity",
             subtitle=[
-                f"{model}: lower left is better; bars are intervals.",
-                "none and dpo, the models before and after fine-tuning, stand in every panel",
+                f"{model}: lower left is better; bars: intervals.",
+                "Every panel shows none and dpo, the models before and after fine-tuning",
+                *([NO_LONGER_WRITES] if data["no_longer_writes"].any() else []),
             ],
         ),
     )
 
 
 def _axes(data: pd.DataFrame) -> tuple[alt.X, alt.Y, list[float]]:
-    """Common axes of the panels, perplexity logarithmic if it doubles, and toxicity's domain."""
+    """Return the panels' common axes and toxicity's domain.
+
+    Perplexity gets a log scale if it at least doubles.
+    """
     low, high = _extent(data, "perplexity")
     log = high > 2 * low > 0
     margin = (high / low) ** 0.05 if log else 0.05 * (high - low)
@@ -96,7 +103,7 @@ def _axes(data: pd.DataFrame) -> tuple[alt.X, alt.Y, list[float]]:
 
 
 def _extent(data: pd.DataFrame, measure: str) -> tuple[float, float]:
-    """Lowest and highest value of a measure and its intervals, never equal."""
+    """Return the lowest and highest value of a measure and its intervals, never equal."""
     ends = data[[measure, f"{measure}_low", f"{measure}_high"]].to_numpy(dtype=np.float64)
     low, high = float(np.min(ends, initial=np.inf)), float(np.max(ends, initial=-np.inf))
     return (low, high) if low < high else (low - 0.5, high + 0.5) if len(data) else (0.0, 1.0)
@@ -105,7 +112,7 @@ def _extent(data: pd.DataFrame, measure: str) -> tuple[float, float]:
 def _panel(
     rows: pd.DataFrame, x: alt.X, y: alt.Y, toxicities: list[float], title: str
 ) -> LayeredChart:
-    """One panel, with a label at the right for every row that is no control."""
+    """Draw one panel, with a label at the right for every row that is not a control."""
     labelled = rows[rows["kind"] != "control"]
     height = LABEL_HEIGHT * max(len(labelled) + 2, 13)
     gap = LABEL_HEIGHT / height * (toxicities[1] - toxicities[0])
@@ -131,12 +138,15 @@ def _panel(
         .encode(x2="patch_perplexity:Q", y2="patch_toxicity:Q"),
         intervals.encode(x="perplexity_low:Q", x2="perplexity_high:Q"),
         intervals.encode(y="toxicity_low:Q", y2="toxicity_high:Q"),
-        coloured.transform_filter(is_control)
+        coloured.transform_filter(f"{is_control} && !datum.no_longer_writes")
         .mark_point(fill="white", size=55, opacity=1)
         .encode(shape=shape),
-        coloured.transform_filter(is_labelled)
+        coloured.transform_filter(f"{is_labelled} && !datum.no_longer_writes")
         .mark_point(filled=True, size=75, opacity=1)
         .encode(shape=shape),
+        base.transform_filter("datum.no_longer_writes")
+        .mark_point(shape="cross", angle=45, filled=True, color="#A0A0A0", size=75, opacity=1)
+        .encode(tooltip=["intervention:N", *values]),
         coloured.transform_filter(is_labelled)
         .mark_text(align="left", baseline="middle")
         .encode(x=alt.value(WIDTH + 12), y="label_toxicity:Q", text="label:N"),

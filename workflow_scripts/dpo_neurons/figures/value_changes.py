@@ -1,8 +1,8 @@
-"""Figure 15: whether changed value vectors point along the shift of the residual stream.
+"""Figure 15: changes of value vectors compared with the stream's shift.
 
 After the value vectors of Lee et al. 2024 (arXiv 2401.01967). Above: x is the cosine of a value
-vector's change with the shift, y the MLP layer, colour the share of the layer's changed neurons.
-Below: y is what the changes write along the shift, 1 being the shift's length.
+vector's change with the shift; y is the MLP layer; colour is the share of the layer's changed
+neurons. Below: y is the sum that the changes write along the shift, in units of its length.
 """
 
 import altair as alt
@@ -19,16 +19,16 @@ COLUMNS = (
 )
 """Columns of the file of value changes."""
 SIGNS = {"negative": "#2166AC", "positive": "#B2182B"}
-"""Sign of a neuron's mean activation after fine-tuning, and its colour."""
+"""Colour of each sign of a neuron's mean activation after fine-tuning."""
 NONE = "#440154"
-"""Colour of the scheme viridis for a share of zero."""
+"""Colour of zero in the scheme viridis."""
 
 
 def aggregate(changes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Select the histograms of cosines with a late layer's shift, and sum what is written along it.
+    """Select histograms of cosines with a late layer's shift, and written sums.
 
-    changes: histograms as compare_residuals counts them, COLUMNS. The late layer is the one that
-    most layers are compared with, of several the last. Returns histograms (layer, activation,
+    changes: histograms of compare_residuals, with the COLUMNS. The late layer is the one that most
+    layers are compared with; if there are several, the last. Returns histograms (layer, activation,
     cosine_low, cosine_high, neurons, share of the layer's changed neurons) and sums (layer,
     shift_layer, activation, written).
     """
@@ -42,9 +42,9 @@ def aggregate(changes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def chart(counts: pd.DataFrame, sums: pd.DataFrame, model: str) -> alt.VConcatChart:
-    """Draw a map of cosines by layer for either sign of the activation, and the sums below.
+    """Draw maps of cosines by layer, and the sums below.
 
-    counts, sums: as aggregated. If fine-tuning changed no value vector, the chart says so.
+    counts, sums: of `aggregate`. If fine-tuning changed no value vector, the chart says so.
     """
     title = "Changes of value vectors against the shift of the residual stream"
     if sums.empty:
@@ -98,10 +98,10 @@ def chart(counts: pd.DataFrame, sums: pd.DataFrame, model: str) -> alt.VConcatCh
         title=alt.Title(
             title,
             subtitle=[
-                f"{model}: the shift is that after block {late}. A change against it (left) of a"
-                " neuron with a",
-                "negative activation writes along it, as does a change along it (right) of a"
-                " positive one",
+                f"{model}: the shift is that after block {late}. Neurons with a negative activation"
+                " write along",
+                "the shift if their change points against it (left); with a positive one, if it"
+                " points along it (right)",
             ],
         ),
         spacing=24,

@@ -72,10 +72,10 @@ def _check_as_written(path: Path, content: bytes) -> None:
 
 TEXTS = frozenset(
     (
-        "activation", "against", "by", "checkpoint", "control_of", "correlation", "direction",
-        "file", "form", "group", "groups", "intervention", "kind", "mark", "model", "of", "origin",
-        "part", "positions", "quantity", "revision", "rows_left_out", "sha256", "side", "sign",
-        "stage", "token", "values", "what",
+        "activation", "against", "by", "checkpoint", "control_of", "corrected_for_selection",
+        "correlation", "direction", "file", "form", "group", "groups", "intervention", "kind",
+        "mark", "model", "of", "origin", "part", "positions", "quantity", "revision",
+        "rows_left_out", "sha256", "side", "sign", "stage", "token", "values", "what",
     )
 )  # fmt: skip
 """Columns that hold texts in every CSV file of the workflow."""

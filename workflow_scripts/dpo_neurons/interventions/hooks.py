@@ -1,4 +1,4 @@
-"""The engine: applies any plan to a model inside a `with` block and leaves it bit-identical."""
+"""The engine: applies any plan inside a block and restores the model exactly."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +18,7 @@ from dpo_neurons.interventions.operations import (
     OutputOperation,
     SourceOperation,
     WeightOperation,
-    names_of,
+    list_operations,
     needs_direction,
 )
 from dpo_neurons.interventions.plans import check_plan
@@ -38,13 +38,13 @@ def apply_plan(
 ) -> Iterator[None]:
     """Run the block with the plan in force.
 
-    positions: where activations and MLP outputs are changed in each forward pass. "last" is the
-    newest token, where the paper patches during generation (Yang et al. 2024, arXiv 2411.06424v1,
-    section 4.3); "all" is every position; "first" is position 0 alone, where the reference's code
-    patches when it measures perplexity. Weights are changed for all positions.
-    direction: unit rows, (k, d_model), for plans that subtract one (the first row) or remove it
-    from value vectors (all that the rows span). source: the source model's activations, for plans
-    that give each prompt its own.
+    positions: where activations and MLP outputs change in each forward pass. "last" is the newest
+    token, where the paper patches during generation (Yang et al. 2024, arXiv 2411.06424v1, section
+    5). "all" is every position. "first" is position 0 alone, where the reference's code patches
+    when it measures perplexity. Changes of weights act at all positions.
+    direction: unit rows, (k, d_model), for plans that subtract the first row or remove the rows'
+    span from value vectors. source: the source model's activations, for plans that assign each
+    prompt's own.
     Raises InputError for a plan that does not fit the model.
     """
     if positions not in POSITIONS:
@@ -54,7 +54,7 @@ def apply_plan(
     operations = set(plan["operation"])
     if direction is None and any(map(needs_direction, operations)):
         raise ValueError("the plan needs a direction")
-    if source is None and operations & set(names_of(SourceOperation)):
+    if source is None and operations & set(list_operations(SourceOperation)):
         raise ValueError("the plan needs the source model's activations")
     where = {"last": slice(-1, None), "first": slice(0, 1)}.get(positions, slice(None))
     basis = None if direction is None else orthonormal_rows(direction)
@@ -65,7 +65,7 @@ def apply_plan(
             projection = layers.down_projections[layer]
             by_operation = {OPERATIONS[name]: group for name, group in rows.groupby("operation")}
             if any(isinstance(o, ActivationOperation | SourceOperation) for o in by_operation):
-                change = _activation_changer(
+                change = _make_activation_hook(
                     by_operation, layers.value_vectors(layer), where, batch, source, layer
                 )
                 stack.callback(projection.register_forward_pre_hook(change).remove)
@@ -73,34 +73,50 @@ def apply_plan(
                 if isinstance(operation, OutputOperation) and direction is not None:
                     scale = float(group["value"].iloc[0])
                     offset = torch.tensor(scale * direction[0]).to(projection.weight)
-                    subtract = _subtracter(offset, where, batch)
-                    stack.callback(projection.register_forward_hook(subtract).remove)
+                    subtract = _make_subtraction_hook(offset, where, batch)
+                    # The last module before the stream: what is subtracted arrives there as it is.
+                    norms = layers.norms_after_mlp
+                    last_module = norms[layer] if norms else projection
+                    stack.callback(last_module.register_forward_hook(subtract).remove)
                 if isinstance(operation, WeightOperation):
                     is_key = operation.vectors == "key"
                     vectors = (layers.key_vectors if is_key else layers.value_vectors)(layer)
-                    stack.enter_context(_edit_vectors(operation, vectors, group, basis))
+                    rows_removed = (
+                        None if basis is None else stored_basis(basis, layers.gain(layer))
+                    )
+                    stack.enter_context(_edit_vectors(operation, vectors, group, rows_removed))
         yield
 
 
 def _to_tensors(rows: pd.DataFrame, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Neurons, (n,), and values, (n,) float64, of a plan's rows, on a tensor's device."""
+    """Return a plan's neurons, (n,), and values, (n,) float64, on a tensor's device."""
     return (
         torch.tensor(rows["neuron"].to_numpy(), device=like.device),
         torch.tensor(rows["value"].to_numpy(), device=like.device),
     )
 
 
+def stored_basis(basis: np.ndarray, gain: Tensor | None) -> np.ndarray:
+    """An orthonormal basis, (k, d_model), of what value vectors must lack to write nothing along.
+
+    A norm after the MLP turns a stored value vector v into gain ⊙ v, and (gain ⊙ v) · w is
+    v · (gain ⊙ w): v must lack gain ⊙ w. basis: orthonormal rows in the residual stream.
+    gain: (d_model,), of the norm; None without one.
+    """
+    return basis if gain is None else orthonormal_rows(basis * gain.cpu().numpy())
+
+
 @contextmanager
 def _edit_vectors(
     operation: WeightOperation, vectors: Tensor, rows: pd.DataFrame, basis: np.ndarray | None
 ) -> Iterator[None]:
-    """Edit vectors, (d_mlp, d_model), of a plan's rows in the block; restore them bit by bit."""
+    """Edit a plan's rows of vectors, (d_mlp, d_model); restore them after."""
     neurons, values = _to_tensors(rows, vectors)
     span = None if basis is None else torch.tensor(basis, dtype=torch.float64).to(vectors.device)
     original = vectors[neurons]  # a copy
     with torch.no_grad():
         try:
-            # Nothing else is kept: a generator holds its locals while the block runs.
+            # Only `original` stays in memory: a generator holds its locals while the block runs.
             vectors[neurons] = operation.edit(original, values, span)
             yield
         finally:
@@ -108,7 +124,7 @@ def _edit_vectors(
 
 
 class _BatchSize:
-    """How many prompts the forward pass under way is made for."""
+    """The number of prompts in the current forward pass."""
 
     rows = 0
 
@@ -116,7 +132,7 @@ class _BatchSize:
         self.rows = len(inputs[0] if inputs else named["input_ids"])
 
 
-def _activation_changer(
+def _make_activation_hook(
     by_operation: dict[Any, pd.DataFrame],
     like: Tensor,
     where: slice,
@@ -124,7 +140,7 @@ def _activation_changer(
     source: SourceActivations | None,
     layer: int,
 ) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
-    """Make the hook that changes a layer's activations as all its operations together say."""
+    """Make the hook that applies all operations on one layer's activations."""
     terms = ActivationTerms(
         replaced=like.new_zeros(len(like), dtype=torch.bool),
         factor=like.new_ones(len(like)),
@@ -147,7 +163,7 @@ def _activation_changer(
             changed = torch.addcmul(terms.offset, changed, terms.factor)
         changed = torch.where(terms.replaced, terms.offset, changed)
         if from_source is not None:
-            changed = from_source.put(layer, changed, where)
+            changed = from_source.assign(layer, changed, where)
         if changed.shape[1] < activations.shape[1]:
             everywhere = activations.clone()
             everywhere[:, where] = changed
@@ -157,7 +173,7 @@ def _activation_changer(
     return change
 
 
-def _subtracter(
+def _make_subtraction_hook(
     offset: Tensor, where: slice, batch: _BatchSize
 ) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
     """Make the hook that subtracts an offset, (d_model,), from a layer's MLP output."""

@@ -1,4 +1,4 @@
-"""Choosing neurons from a table of them."""
+"""Selection of neurons from a table with one row for each neuron."""
 
 from collections.abc import Sequence
 
@@ -6,27 +6,30 @@ import pandas as pd
 
 
 def select_groups(table: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
-    """The rows of the neurons in any of the groups."""
+    """Select the neurons in any of the groups."""
     return table[table["group"].isin(groups)]
 
 
 def select_by_cosine(table: pd.DataFrame, top: int, only_positive: bool = False) -> pd.DataFrame:
-    """The rows of the `top` neurons whose value vectors lie closest to the direction.
+    """Select the `top` neurons whose value vectors lie closest to the direction.
 
-    Neurons are ranked by cosine before fine-tuning; fewer come back if the model has fewer.
-    only_positive: leave out neurons whose mean activation before is not above zero, as v1, table 1.
+    Neurons are ranked by the cosine before fine-tuning. If there are fewer neurons, all are
+    selected. only_positive: select only neurons with a positive mean activation before
+    fine-tuning, as in table 1 of Yang et al. 2024 (arXiv 2411.06424v1).
     """
     candidates = table[table["activation_pre"] > 0] if only_positive else table
     return candidates.sort_values("cosine", ascending=False, kind="stable").head(top)
 
 
 def select_for_editing(table: pd.DataFrame, share: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The neurons that v3's activation editing weakens and strengthens, without a second model.
+    """Select the neurons that activation editing weakens and strengthens.
 
-    table: a row a neuron with cosine and activation_pre. Neurons are split by the signs of both
-    alone into TP, AN, TN and AP and ranked by |cosine| in each. Weakened is the `share` (β) of TP
-    and AN that is closest to the direction's line, strengthened the share of TN and AP that is
-    farthest from it.
+    Yang et al. (arXiv 2411.06424v3), activation editing; it needs no second model.
+
+    table: one row per neuron with cosine and activation_pre. The signs of both split the neurons
+    into TP, AN, TN and AP. Each of these groups is ranked by |cosine|. The `share` (β) of TP and
+    of AN with the largest |cosine| is weakened. The share of TN and of AP with the smallest is
+    strengthened. Returns the neurons to weaken, then those to strengthen.
     """
     toxic, positive = table["cosine"] > 0, table["activation_pre"] >= 0
     aligned = table["cosine"] != 0

@@ -1,7 +1,7 @@
-"""The registry of operations: what each acts on, how, and what direct effect it predicts.
+"""The registry of operations: what each changes, how, and predicted effects.
 
-A plan names operations by the keys of OPERATIONS. To add one, add an entry: the engine (hooks), the
-check of plans and the prediction of effects read this table alone.
+A plan names operations by the keys of OPERATIONS. To add an operation, add an entry: the engine
+(hooks), the check of plans and the prediction of effects read only this table.
 """
 
 from __future__ import annotations
@@ -16,42 +16,42 @@ if TYPE_CHECKING:  # keeps programs that only read or write plans from loading t
     from torch import Tensor
 
 Predict = Callable[["Means", np.ndarray, np.ndarray], None]
-"""Changes the means of some neurons, (n,) by index, as the operation does by its values, (n,)."""
+"""Applies an operation's values, (n,), to the means of the neurons of these indices, (n,)."""
 
 
 @dataclass
 class Means:
-    """What a prediction is made from: the first model's neurons, each (n_neurons,)."""
+    """The inputs of a prediction, from the first model's neurons: (n_neurons,) each."""
 
     activation: np.ndarray
     """Mean activations m."""
     component: np.ndarray
     """Components of the value vectors along the unit direction, v · w/|w|."""
     source: np.ndarray
-    """Mean activations of the model that prompt-specific operations take theirs from."""
+    """Mean activations of the model whose activations prompt-specific operations assign."""
     subtracted: float = 0.0
-    """What is taken from the MLP outputs themselves, in units of the direction."""
+    """Sum of the amounts subtracted from MLP outputs, in units of the direction."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """What all operations have: the prediction of their direct effect, if there can be one."""
+    """An operation, with the prediction of its direct effect if one is possible."""
 
     predict: Predict | None
-    """None where mean activations do not tell the effect."""
+    """None if mean activations do not determine the effect."""
 
     @property
     def target(self) -> str:
-        """What is changed; a plan changes the same thing once."""
+        """Return the name of what is changed; a plan may change the same thing only once."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class ActivationOperation(Operation):
-    """Acts on activations m, at the positions asked for: m · factor + offset, or offset alone."""
+    """Changes activations m to m · factor + offset, or to offset."""
 
     set_terms: Callable[[ActivationTerms, Tensor, Tensor], None]
-    """Writes factor and offset of neurons, (n,) by index, from their values, (n,)."""
+    """Sets factor and offset of the neurons of these indices, (n,), from values, (n,)."""
 
     @property
     def target(self) -> str:
@@ -61,10 +61,10 @@ class ActivationOperation(Operation):
 
 @dataclass(frozen=True)
 class SourceOperation(Operation):
-    """Gives each prompt's neurons the activations of a source model on that prompt."""
+    """Assigns to neurons a source model's activations on each prompt."""
 
     values: Literal["prompt", "token"]
-    """Its mean over the tokens that it generates, or its activation at each token."""
+    """The source model's mean over its generated tokens, or its activation at each token."""
 
     @property
     def target(self) -> str:
@@ -83,28 +83,27 @@ class WeightOperation(Operation):
 
     @property
     def target(self) -> str:
-        """The key vector or the value vector."""
+        """Return "key vector" or "value vector"."""
         return f"{self.vectors} vector"
 
 
 @dataclass(frozen=True)
 class OutputOperation(Operation):
-    """Subtracts a multiple of the unit direction from a layer's MLP output."""
+    """Subtracts a multiple of the unit direction from what a layer's MLP adds to the stream."""
 
     needs_direction: bool = True
 
     @property
     def target(self) -> str:
-        """The MLP output."""
+        """Return "MLP output"."""
         return "MLP output"
 
 
 @dataclass(frozen=True)
 class ActivationTerms:
-    """What a plan does to one layer's activations m, neuron by neuron: m · factor + offset.
+    """The changes of one layer's activations m, neuron by neuron: m · factor + offset.
 
-    All are (d_mlp,). Where `replaced` is True the offset takes the place of m, even if m is
-    infinite.
+    All are (d_mlp,). Where `replaced` is True, the offset replaces m, even if m is infinite.
     """
 
     replaced: Tensor
@@ -154,7 +153,7 @@ def _scale_vectors(vectors: Tensor, values: Tensor, basis: Tensor | None) -> Ten
 
 
 def _remove_directions(vectors: Tensor, values: Tensor, basis: Tensor | None) -> Tensor:
-    """Take a share, `values`, of what lies along the basis; float64, rounded once."""
+    """Remove a share, `values`, of the vectors' parts along the basis, in float64."""
     assert basis is not None
     wide = vectors.double()
     return (wide - values[:, None] * (wide @ basis.T) @ basis).to(vectors)
@@ -166,21 +165,21 @@ OPERATIONS: dict[str, Operation] = {
     "add": ActivationOperation(_predict_add, _add),
     "set_prompt_mean": SourceOperation(_predict_source, "prompt"),
     "set_token": SourceOperation(_predict_source, "token"),
-    # A key acts through the activation function, on inputs that no table of means holds.
+    # No prediction: a key acts through the activation function, on inputs that are not stored.
     "scale_key": WeightOperation(None, "key", _scale_vectors),
     "remove_direction": WeightOperation(
         _predict_removed, "value", _remove_directions, needs_direction=True
     ),
     "subtract_direction": OutputOperation(_predict_subtracted),
 }
-"""Every operation by the name that plans have for it."""
+"""All operations, by their names in plans."""
 
 
-def names_of(kind: type[Operation]) -> list[str]:
+def list_operations(kind: type[Operation]) -> list[str]:
     """List the names of the operations of one class."""
     return [name for name, operation in OPERATIONS.items() if isinstance(operation, kind)]
 
 
 def needs_direction(name: str) -> bool:
-    """Whether an operation needs the direction itself, which is not in the plan."""
+    """Return whether an operation needs the direction, which plans do not hold."""
     return getattr(OPERATIONS[name], "needs_direction", False)

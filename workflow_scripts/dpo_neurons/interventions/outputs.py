@@ -1,15 +1,43 @@
-"""What is kept of a model that ran under an intervention: its continuations and its perplexity."""
+"""Results of a model under an intervention: its continuations and its perplexity."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
+import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from dpo_neurons.errors import BrokenModelError, InputError
 from dpo_neurons.models.batches import order_longest_first
-from dpo_neurons.models.decoding import TokenObserver, count_tokens, generate_greedily
+from dpo_neurons.models.decoding import TokenObserver, generate_greedily
 from dpo_neurons.models.perplexity import Perplexity
+from dpo_neurons.models.tokenization import count_tokens
 
 Row = dict[str, object]
+STRENGTHS = ("factor", "scale", "alpha")
+"""Columns of a plan that say how strongly it acts."""
+
+
+@contextmanager
+def name_broken_intervention(name: str, plan: pd.DataFrame, dtype: str) -> Iterator[None]:
+    """Name the intervention, its strength and the number format if the model breaks in the block.
+
+    plan: with its metadata. A model that a plan leaves as it is keeps its own error.
+    Raises InputError in place of a BrokenModelError.
+    """
+    try:
+        yield
+    except BrokenModelError as error:
+        if plan.empty:
+            raise InputError(f"row {name}, in {dtype}: {error}") from error
+        given = plan.iloc[0].reindex(STRENGTHS)
+        strengths = given[given.map(pd.api.types.is_number) & given.notna()]
+        described = [*(f"{key} {value:g}" for key, value in strengths.items()), dtype]
+        remedy = f"lower its {strengths.index[0]}" if len(strengths) else "leave the row out"
+        raise InputError(
+            f"interventions: row {name} ({', '.join(described)}): {error.finding}, so it breaks "
+            f"the model; {remedy}, or set models.….dtype to float32"
+        ) from error
 
 
 def continue_prompts(
@@ -20,9 +48,10 @@ def continue_prompts(
     batch_size: int,
     observer: TokenObserver | None = None,
 ) -> list[Row]:
-    """Continue prompts greedily: a row a prompt, in order, with prompt, continuation and tokens.
+    """Continue prompts greedily; return one row per prompt, in order.
 
-    Prompts of like length share batches. tokens: ids before the end of the sequence.
+    A row has prompt, continuation and tokens, the ids before the end-of-sequence token. Prompts of
+    similar length share batches.
     Raises InputError for a prompt too long for the model.
     """
     order = order_longest_first(count_tokens(tokenizer, prompts))
@@ -38,7 +67,7 @@ def continue_prompts(
 
 
 def describe_perplexity(measured: Perplexity, positions: str) -> Row:
-    """Describe a perplexity by its figures, and the windows' losses for intervals.
+    """Return a perplexity's numbers, with the losses of its windows for intervals.
 
     positions: where the plan acted in each window.
     """

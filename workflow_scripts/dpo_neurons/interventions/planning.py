@@ -1,4 +1,4 @@
-"""Plans of every kind of intervention: which neurons are changed, how, and to what value."""
+"""Plans of each kind of intervention."""
 
 from typing import Literal
 
@@ -10,16 +10,17 @@ from dpo_neurons.interventions.plans import make_plan, subtraction_plan
 
 Values = Literal["mean", "prompt", "token"]
 SOURCE_OPERATION = {"prompt": "set_prompt_mean", "token": "set_token"}
-"""Operation that gives each prompt its own values, by what they are."""
+"""Operations that assign each prompt its own values, by the kind of value."""
 
 
 def plan_patch(
     neurons: pd.DataFrame, stage: Literal["pre", "post"], values: Values = "mean"
 ) -> pd.DataFrame:
-    """Plan to give neurons the activations of a checkpoint (v1, section 4.3).
+    """Plan to assign to neurons the activations of a checkpoint.
 
-    stage: "post" for a patch; "pre" for its control, which holds the same neurons at the first
-    model's own means. values: the mean over prompts and tokens, assigned, or each prompt's own.
+    Yang et al. 2024 (arXiv 2411.06424v1), section 5. stage: "post" for a patch. "pre" is for its
+    control, which holds the same neurons at the first model's own means. values: "mean" assigns
+    the mean over prompts and tokens; others assign each prompt's own activations.
     """
     if values == "mean":
         return make_plan(neurons, "set", neurons[f"activation_{stage}"])
@@ -27,28 +28,32 @@ def plan_patch(
 
 
 def plan_ablation(neurons: pd.DataFrame) -> pd.DataFrame:
-    """Plan to hold neurons at zero (v1, table 1)."""
+    """Plan to hold neurons at zero: Yang et al. 2024 (arXiv 2411.06424v1), table 1."""
     return make_plan(neurons, "set", 0.0)
 
 
 def plan_key_scaling(neurons: pd.DataFrame, factor: float) -> pd.DataFrame:
-    """Plan to multiply the key vectors of neurons (v1, table 1; after Lee et al. 2024)."""
+    """Plan to multiply the key vectors of neurons by a factor.
+
+    Yang et al. 2024 (arXiv 2411.06424v1), section 4.1 and table 1; first in Lee et al. 2024 (arXiv
+    2401.01967).
+    """
     return make_plan(neurons, "scale_key", factor)
 
 
 def plan_stripping(neurons: pd.DataFrame, share: float) -> pd.DataFrame:
-    """Plan to take a share of their component along the direction from value vectors."""
+    """Plan to remove a share of the component along the direction from value vectors."""
     return make_plan(neurons, "remove_direction", share)
 
 
 def plan_editing(
     neurons: pd.DataFrame, alpha: float, beta: float, form: Literal["assign", "scale"]
 ) -> pd.DataFrame:
-    """Plan v3's activation editing: weaken by α what writes along, strengthen the rest.
+    """Plan activation editing: weaken or strengthen the neurons that β selects by α.
 
-    neurons: all of the first model's, with cosine and activation_pre; β chooses among them.
-    form: "assign" the edited mean activation, as published, or "scale" the live activation.
-    Yang et al. (arXiv 2411.06424v3), activation editing.
+    Yang et al. (arXiv 2411.06424v3), activation editing. neurons: all neurons of the first model,
+    with cosine and activation_pre; `select_for_editing` selects among them. form: "assign" sets
+    the edited mean activation, as published; "scale" multiplies the live activation.
     """
     weakened, strengthened = select_for_editing(neurons, beta)
     plans = []
@@ -61,14 +66,15 @@ def plan_editing(
 
 
 def plan_steering(n_layers: int, layer: str, scale: float) -> pd.DataFrame:
-    """Plan to subtract the direction from one layer's MLP output; layer: "last" or a number.
+    """Plan to subtract `scale` times the unit direction from one layer's MLP output.
 
-    Raises InputError for a layer that the model has not.
+    layer: "last" or a number from 0.
+    Raises InputError for a layer that the model does not have.
     """
     number = n_layers - 1 if layer == "last" else int(layer)
     if not 0 <= number < n_layers:
         raise InputError(
-            f"interventions: layer {layer} of a steer row: the model has layers 0 to "
-            f"{n_layers - 1}; give one of them, or last"
+            f"interventions: a steer row has layer {layer}, but the model has layers 0 to "
+            f"{n_layers - 1}; give one of these, or last"
         )
     return subtraction_plan(number, scale)

@@ -1,4 +1,4 @@
-"""Plans: an intervention as data, which layer, which neuron, which operation, which value."""
+"""Plans: interventions as tables of layer, neuron, operation and value."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,15 +8,18 @@ import pandas as pd
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.tables import read_table, write_table
-from dpo_neurons.interventions.operations import OPERATIONS, OutputOperation, names_of
+from dpo_neurons.interventions.operations import OPERATIONS, OutputOperation, list_operations
 
 COLUMNS = ("layer", "neuron", "operation", "value")
 WHOLE_LAYER = -1
-"""Stands for the neuron where an operation is on a layer's MLP output."""
+"""The value of `neuron` for an operation on a layer's MLP output."""
 
 
 def make_plan(neurons: pd.DataFrame, operation: str, values: pd.Series | float) -> pd.DataFrame:
-    """Plan one operation for the given neurons (columns layer, neuron), a value each or for all."""
+    """Plan one operation on neurons (columns layer, neuron).
+
+    values: one for each neuron, or one for all.
+    """
     plan = neurons[["layer", "neuron"]].assign(operation=operation, value=values)
     plan = plan.sort_values(["layer", "neuron"], ignore_index=True)
     return plan.astype({"layer": "int64", "neuron": "int64", "value": "float64"})
@@ -36,21 +39,22 @@ def subtraction_plan(layer: int, scale: float) -> pd.DataFrame:
 def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
     """Check that a plan fits a model.
 
-    Raises InputError for an unknown operation, a layer or neuron that the model has not, a value
-    that is no number, or two operations on the same thing, such as a neuron's activation.
+    Raises InputError for an unknown operation, for a layer or neuron that the model does not have,
+    and for a value that is not finite. Two operations on the same thing, such as a neuron's
+    activation, are an error too.
     """
     unknown = set(plan["operation"].unique()) - set(OPERATIONS)
     if unknown:
         raise InputError(
-            f"plan: operation {sorted(unknown)[0]!r} is not one of {', '.join(OPERATIONS)}"
+            f"plan: operation {sorted(unknown)[0]!r} is unknown; use one of {', '.join(OPERATIONS)}"
         )
     for column in ("layer", "neuron"):
         if not pd.api.types.is_integer_dtype(plan[column]) and len(plan):
-            raise InputError(f"plan: column {column!r} must hold whole numbers; write it again")
+            raise InputError(f"plan: column {column!r} must hold whole numbers; correct the plan")
     values = pd.to_numeric(plan["value"], errors="coerce")
     if not np.isfinite(values.to_numpy(dtype=float)).all():
-        raise InputError("plan: a value is missing or no finite number; write the plan again")
-    whole = plan["operation"].isin(names_of(OutputOperation))
+        raise InputError("plan: a value is missing or not a finite number; correct the plan")
+    whole = plan["operation"].isin(list_operations(OutputOperation))
     neuron = plan["neuron"]
     in_layer = (whole & neuron.eq(WHOLE_LAYER)) | (~whole & neuron.between(0, d_mlp - 1))
     outside = plan[~plan["layer"].between(0, n_layers - 1) | ~in_layer]
@@ -58,19 +62,22 @@ def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
         layer, neuron = outside.iloc[0][["layer", "neuron"]]
         raise InputError(
             f"plan: layer {layer}, neuron {neuron} is outside the model's {n_layers} layers of "
-            f"{d_mlp} neurons; was the plan written for another model?"
+            f"{d_mlp} neurons; use a plan that was written for this model"
         )
-    target = plan["operation"].map({name: one.target for name, one in OPERATIONS.items()})
+    targets = {name: operation.target for name, operation in OPERATIONS.items()}
+    target = plan["operation"].map(targets)
     twice = plan[plan.assign(target=target).duplicated(["layer", "neuron", "target"])]
     if len(twice):
         layer, neuron = twice.iloc[0][["layer", "neuron"]]
-        raise InputError(f"plan: layer {layer}, neuron {neuron} has two operations; keep one")
+        raise InputError(
+            f"plan: layer {layer}, neuron {neuron} has two operations; remove one of them"
+        )
 
 
 def read_plan(path: Path) -> pd.DataFrame:
-    """Read a plan, with the metadata columns that it has.
+    """Read a plan with all its columns, metadata included.
 
-    Raises InputError if the file is no plan.
+    Raises InputError if the file is not a plan.
     """
     return read_table(path, COLUMNS, "a plan needs")
 
@@ -78,5 +85,5 @@ def read_plan(path: Path) -> pd.DataFrame:
 def write_plan(
     path: Path, plan: pd.DataFrame, metadata: Mapping[str, object] | None = None
 ) -> None:
-    """Write a plan as parquet, with metadata as further columns, the same in every row."""
+    """Write a plan as parquet; each entry of metadata becomes a column with one value."""
     write_table(path, plan[list(COLUMNS)].assign(**(metadata or {})))

@@ -1,4 +1,4 @@
-"""The second model's activations on the very prompts at hand, for prompt-specific patching."""
+"""The second model's activations on each prompt, for prompt-specific patching."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,21 +9,23 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from dpo_neurons.activations.capture import ActivationCapture
-from dpo_neurons.interventions.operations import SourceOperation, names_of
+from dpo_neurons.interventions.operations import SourceOperation, list_operations
 from dpo_neurons.models.architectures import Layers, view_by_prompt
 from dpo_neurons.models.decoding import TokenObserver, decode_greedily, end_tokens
 
 
 class SourceActivations(TokenObserver):
-    """What the second model's neurons do on each prompt, to be put into the first model's.
+    """Activations of the second model on each prompt, to assign in the first model.
 
-    For "set_prompt_mean", the mean over the tokens that the second model generates after the
-    prompt, at `positions` (generated or predicting, as in the caches); of a text that is read, the
-    mean over the tokens so far, so that no position sees a later one. For "set_token", its
-    activation where it predicts the token of the same number, and on the prompt's own tokens;
-    where the second model has ended its text, or wrote none, the first model's stays as it is.
+    "set_prompt_mean" assigns the mean over the tokens that the second model generates after the
+    prompt. `positions` (generated or predicting) says where they are read, as in the caches. In a
+    text that is read, the mean is over the tokens so far: no position sees a later one.
 
-    It costs one generation more, by the second model, of every batch.
+    "set_token" assigns the second model's activation where it predicts the token of the same
+    number, and on the tokens of the prompt. After the second model's end-of-sequence token the
+    first model's activations stay unchanged.
+
+    Every batch costs one more generation, by the second model.
     """
 
     def __init__(
@@ -32,7 +34,7 @@ class SourceActivations(TokenObserver):
         self._model = model
         self._n_tokens = n_tokens
         self._positions = positions
-        rows = plan[plan["operation"].isin(names_of(SourceOperation))]
+        rows = plan[plan["operation"].isin(list_operations(SourceOperation))]
         self._by_mean = bool(rows["operation"].eq("set_prompt_mean").any())
         self._neurons = {
             int(layer): torch.tensor(group["neuron"].to_numpy())
@@ -44,7 +46,7 @@ class SourceActivations(TokenObserver):
         self._step = 0
 
     def see_prompts(self, input_ids: Tensor, attention_mask: Tensor, pad: int) -> None:
-        """Let the second model continue a batch of prompts, and keep its activations."""
+        """Continue a batch of prompts with the second model, and store its activations."""
         self._forget()
         read = (input_ids.to(self._model.device), attention_mask.to(self._model.device), pad)
         if self._by_mean:
@@ -61,12 +63,12 @@ class SourceActivations(TokenObserver):
         else:
             with self._recording(len(input_ids)):
                 tokens = decode_greedily(self._model, *read, self._n_tokens, None)
-            # A pass is made on what was chosen before it; the first, on the prompt.
+            # The first pass reads the prompt; each later pass reads the token chosen before it.
             alive = self._alive(tokens)
             self._going_on = [torch.ones_like(alive[:, 0]), *alive.T[:-1]]
 
     def see_text(self, input_ids: Tensor) -> None:
-        """Let the second model read a batch of texts, and keep its activations."""
+        """Read a batch of texts with the second model, and store its activations."""
         self._forget()
         with self._recording(len(input_ids)), torch.inference_mode():
             self._model(input_ids=input_ids.to(self._model.device))
@@ -76,14 +78,14 @@ class SourceActivations(TokenObserver):
         self._going_on = [torch.ones(len(input_ids), dtype=torch.bool)]
 
     def begin_batch(self, batch_size: int) -> None:
-        """Nothing to prepare: `see_prompts` has."""
+        """Do nothing: `see_prompts` has prepared the batch."""
 
     def see_tokens(self, tokens: Tensor) -> None:
         """Go on to the next pass."""
         self._step += 1
 
-    def put(self, layer: int, activations: Tensor, where: slice) -> Tensor:
-        """Activations, (batch, positions, d_mlp) at `where`, with the second model's in place."""
+    def assign(self, layer: int, activations: Tensor, where: slice) -> Tensor:
+        """Return activations, (batch, positions, d_mlp), with the second model's."""
         neurons = self._neurons[layer].to(activations.device)
         if self._by_mean:
             given, going_on = self._means[layer], self._going_on[0]
@@ -101,7 +103,7 @@ class SourceActivations(TokenObserver):
         self._means, self._passes, self._going_on, self._step = {}, [], [], 0
 
     def _alive(self, tokens: Tensor) -> Tensor:
-        """Whether no end token has come, after each token, (batch, n)."""
+        """Return whether no end-of-sequence token came up to each token: (batch, n)."""
         ends = torch.tensor(end_tokens(self._model), dtype=tokens.dtype, device=tokens.device)
         return torch.isin(tokens, ends).logical_not().cumprod(dim=1).bool()
 
@@ -130,6 +132,6 @@ class SourceActivations(TokenObserver):
 
 
 def _running_mean(activations: Tensor) -> Tensor:
-    """At each position the mean over it and those before, (batch, positions, n), float32."""
+    """Return the mean up to each position: (batch, positions, n) float32."""
     counts = torch.arange(1, activations.shape[1] + 1, device=activations.device)
     return activations.float().cumsum(dim=1) / counts[:, None]

@@ -35,34 +35,64 @@ class Architecture:
     """Down projection weight is (d_mlp, d_model) as in GPT-2's Conv1D, else (d_model, d_mlp)."""
     norm_after_mlp: str | None
     """From a block to the norm between MLP output and residual stream, where there is one."""
+    final_norm: str
+    """From the causal language model to the norm before the unembedding."""
     embedding: str
     """From the causal language model to its token embedding, (vocabulary, d_model)."""
     unembedding: str = "lm_head"
     """Likewise to its unembedding, as stored; where it is not stored, it is the embedding."""
+    norm_offset: float = 0.0
+    """What norms add to their stored weight before they multiply with it."""
+    norms_centre: bool = False
+    """Whether norms subtract the mean first: LayerNorm does, RMSNorm does not."""
 
     def down_projection_of(self, layer: int) -> str:
         """Path from the causal language model to a layer's down projection."""
         parts = (self.blocks, str(layer), self.mlp, self.down_projection)
         return ".".join(part for part in parts if part)
 
+    def norm_after_mlp_of(self, layer: int) -> str | None:
+        """Path from the causal language model to a layer's norm after the MLP, if it has one."""
+        return self.norm_after_mlp and f"{self.blocks}.{layer}.{self.norm_after_mlp}"
+
 
 _GATED = Architecture(
-    "model.layers", "mlp", "gate_proj", "down_proj", False, None, "model.embed_tokens"
+    "model.layers", "mlp", "gate_proj", "down_proj", False, None, "model.norm", "model.embed_tokens"
 )
 _GATED_WITH_NORM = replace(_GATED, norm_after_mlp="post_feedforward_layernorm")
 
 ARCHITECTURES = {
-    "gpt2": Architecture("transformer.h", "mlp", "c_fc", "c_proj", True, None, "transformer.wte"),
+    "gpt2": Architecture(
+        "transformer.h",
+        "mlp",
+        "c_fc",
+        "c_proj",
+        True,
+        None,
+        "transformer.ln_f",
+        "transformer.wte",
+        norms_centre=True,
+    ),
     "llama": _GATED,
     "mistral": _GATED,
-    "gemma2": _GATED_WITH_NORM,
-    "gemma": _GATED,
-    "gemma3_text": _GATED_WITH_NORM,
+    "gemma2": replace(_GATED_WITH_NORM, norm_offset=1.0),
+    "gemma": replace(_GATED, norm_offset=1.0),
+    "gemma3_text": replace(_GATED_WITH_NORM, norm_offset=1.0),
     "qwen2": _GATED,
     "qwen3": _GATED,
     "olmo2": _GATED_WITH_NORM,
     "phi3": replace(_GATED, key_projection="gate_up_proj"),
-    "phi": Architecture("model.layers", "mlp", "fc1", "fc2", False, None, "model.embed_tokens"),
+    "phi": Architecture(
+        "model.layers",
+        "mlp",
+        "fc1",
+        "fc2",
+        False,
+        None,
+        "model.final_layernorm",
+        "model.embed_tokens",
+        norms_centre=True,
+    ),
     "gpt_neox": Architecture(
         "gpt_neox.layers",
         "mlp",
@@ -70,12 +100,22 @@ ARCHITECTURES = {
         "dense_4h_to_h",
         False,
         None,
+        "gpt_neox.final_layer_norm",
         "gpt_neox.embed_in",
         "embed_out",
+        norms_centre=True,
     ),
     # OPT's MLP has no module of its own.
     "opt": Architecture(
-        "model.decoder.layers", "", "fc1", "fc2", False, None, "model.decoder.embed_tokens"
+        "model.decoder.layers",
+        "",
+        "fc1",
+        "fc2",
+        False,
+        None,
+        "model.decoder.final_layer_norm",
+        "model.decoder.embed_tokens",
+        norms_centre=True,
     ),
 }
 
@@ -103,6 +143,8 @@ class Layers:
     blocks: list[nn.Module]
     key_projections: list[nn.Module]
     down_projections: list[nn.Module]
+    norms_after_mlp: list[nn.Module] | None
+    """The norms between MLP output and residual stream, in architectures that have them."""
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> Layers:
@@ -116,6 +158,11 @@ class Layers:
             blocks=blocks,
             key_projections=[mlp.get_submodule(architecture.key_projection) for mlp in mlps],
             down_projections=[mlp.get_submodule(architecture.down_projection) for mlp in mlps],
+            norms_after_mlp=(
+                [block.get_submodule(architecture.norm_after_mlp) for block in blocks]
+                if architecture.norm_after_mlp
+                else None
+            ),
         )
 
     @property
@@ -129,7 +176,10 @@ class Layers:
         return self.value_vectors(0).shape[1]
 
     def value_vectors(self, layer: int) -> Tensor:
-        """View of a layer's value vectors, (d_mlp, d_model), in the model's own memory."""
+        """View of a layer's value vectors, (d_mlp, d_model), in the model's own memory.
+
+        They are as stored: a norm after the MLP is not applied.
+        """
         weight = self.down_projections[layer].get_parameter("weight")
         return weight if self.architecture.neurons_in_rows else weight.T
 
@@ -137,6 +187,13 @@ class Layers:
         """View of a layer's key vectors, (d_mlp, d_model), in the model's own memory."""
         weight = self.key_projections[layer].get_parameter("weight")
         return (weight.T if self.architecture.neurons_in_rows else weight)[: self.d_mlp]
+
+    def gain(self, layer: int) -> Tensor | None:
+        """Gain of a layer's norm after the MLP, (d_model,) float64; None without such a norm."""
+        if self.norms_after_mlp is None:
+            return None
+        weight = self.norms_after_mlp[layer].get_parameter("weight").detach()
+        return weight.double() + self.architecture.norm_offset
 
 
 def view_by_prompt(states: Tensor, rows: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Batches: the order of texts in them, and halving where a device runs out of memory."""
+"""Batches: the order of texts, and smaller batches when memory runs out."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -17,16 +17,16 @@ Result = TypeVar("Result")
 log = logging.getLogger("dpo_neurons")
 
 FULL = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""What CUDA's libraries say of memory that torch did not ask for; accelerate knows the rest."""
+"""Out-of-memory messages of CUDA's libraries that accelerate does not recognise."""
 AUTOMATIC = {"cuda": 256, "cpu": 32}
-"""What batches begin with where the size is left to the program."""
+"""First batch sizes for `compute.batch_size: auto`, by kind of device."""
 
 
 def first_batch_size(asked: int | Literal["auto"], device: torch.device) -> int:
-    """Items of the first batch: as many as asked for, or as the kind of device can make use of.
+    """Choose the size of the first batch: the one asked for, or the device's own.
 
-    On a GPU that is more than large models leave room for; `run_in_batches` finds what fits. On
-    the CPU memory is not what limits it: more at a time are no faster.
+    On a GPU, `auto` starts above what large models leave room for; `run_in_batches` finds what
+    fits. On a CPU, larger batches are no faster.
     """
     return AUTOMATIC[device.type] if asked == "auto" else asked
 
@@ -37,11 +37,11 @@ def run_in_batches(
     run: Callable[[Sequence[Item]], Result],
     progress: str | None = None,
 ) -> Iterator[tuple[int, Result]]:
-    """Yield each batch's first index and what `run` makes of the batch, in order.
+    """Run items in batches: yield each batch's first index and its result, in order.
 
-    Where memory does not suffice, the batch that failed is run again at half the size, and so is
-    all that follows; nothing is run twice that was yielded. progress names a progress bar.
-    Raises InputError if not even a single item fits.
+    When memory runs out, the failed batch and all later ones run at half the size. A batch that was
+    yielded never runs again. progress: title of a progress bar.
+    Raises InputError if a single item does not fit.
     """
     start = 0
     with Progress(total=len(items), desc=progress, disable=progress is None) as bar:
@@ -75,8 +75,9 @@ def _smaller(error: RuntimeError, size: int) -> int:
 
 
 def order_longest_first(lengths: Sequence[int]) -> np.ndarray:
-    """Indices, (n,), of texts by their lengths in tokens, the longest first, equal ones in order.
+    """Order texts by their lengths in tokens: indices, (n,), the longest first.
 
-    Texts of like length need little padding, and if the first batch fits into memory, all do.
+    Texts of equal length keep their order. Texts of similar length need little padding, and if the
+    first batch fits into memory, all do.
     """
     return np.argsort(-np.asarray(lengths, dtype=int), kind="stable")

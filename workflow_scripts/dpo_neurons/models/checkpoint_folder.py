@@ -1,4 +1,4 @@
-"""What a checkpoint's directory tells of it, read without loading torch or transformers."""
+"""What the folder of a checkpoint says of it, read without loading torch or transformers."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,23 @@ from typing import Any
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.architectures import Architecture, architecture_of_type
+from dpo_neurons.models.weight_files import (
+    OLD_INDEX,
+    OLD_SINGLE,
+    check_one_set_of_weights,
+    read_headers,
+    read_index,
+)
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json")
 """Either of them is there; a checkpoint from before safetensors has pytorch_model….bin instead."""
+ADAPTER_CONFIG = "adapter_config.json"
+"""Where it lies, transformers attaches the adapter beside it to the model that it loads."""
+OTHER_WEIGHTS = ("transformers_weights", "fusion_config")
+"""Keys of config.json by which transformers reads other files, or other tensors, than the usual."""
+DISTRIBUTED_WEIGHTS = "shard-*-model-*-of-*.safetensors"
+"""Files that transformers reads before any other; distributed training writes them."""
 
 
 def read_config(checkpoint: Path) -> dict[str, Any]:
@@ -36,10 +49,19 @@ def read_config(checkpoint: Path) -> dict[str, Any]:
 def read_architecture(checkpoint: Path) -> Architecture:
     """Look up the architecture of a checkpoint by its config.json.
 
-    Raises InputError for a directory that is no checkpoint, a model of no known architecture, or a
-    quantised one: its value vectors would be integer codes.
+    Raises InputError for a directory that is no checkpoint, one with an adapter beside or instead
+    of the model, a model of no known architecture, or a quantised one: its value vectors would be
+    integer codes.
     """
     config = read_config(checkpoint)
+    check_no_other_weights(checkpoint)
+    for key in OTHER_WEIGHTS:
+        if config.get(key) is not None:
+            raise InputError(
+                f"{checkpoint / 'config.json'}: {key} makes transformers read other weights than "
+                "those that value vectors are read from; load the model with transformers, save "
+                "it with save_pretrained and take the key out"
+            )
     quantisation = config.get("quantization_config") or config.get("compression_config")
     if quantisation:
         described = quantisation if isinstance(quantisation, dict) else {}
@@ -52,6 +74,55 @@ def read_architecture(checkpoint: Path) -> Architecture:
     return architecture_of_type(str(config.get("model_type", "missing")), checkpoint)
 
 
+def check_no_other_weights(checkpoint: Path) -> None:
+    """Check that no adapter and no second set of weights lies in a checkpoint's folder.
+
+    transformers would attach the adapter to the whole weights, which may have it already, and value
+    vectors are read without it.
+    Raises InputError for an adapter beside or instead of whole weights, and for the shards of
+    distributed training beside whole weights.
+    """
+    config = [file for file in [checkpoint / ADAPTER_CONFIG] if file.exists()]
+    weights = sorted(checkpoint.glob("adapter_model*"))
+    whole = [file.name for file in _whole_weights(checkpoint)]
+    distributed = sorted(checkpoint.glob(DISTRIBUTED_WEIGHTS))
+    if whole and distributed:
+        raise InputError(
+            f"{checkpoint}: holds {whole[0]} and {distributed[0].name}, which are two sets of "
+            "weights; remove the set that is not the model's"
+        )
+    if whole and (config or weights):
+        raise InputError(
+            f"{checkpoint}: holds whole weights ({whole[0]}) and an adapter "
+            f"({(config + weights)[0].name}), which may be in the weights already; if it is, move "
+            "the adapter_… files elsewhere, else give them as post: {kind: adapter, path: …}"
+        )
+    if config and weights:
+        raise InputError(
+            f"{checkpoint}: holds an adapter and no whole model; give the model that it was "
+            "trained on as pre, and the adapter as post: {kind: adapter, path: …}"
+        )
+
+
+def check_weight_files(checkpoint: Path) -> None:
+    """Check that the files of a checkpoint hold one set of weights, by index and headers.
+
+    Raises InputError for weights that are missing or damaged, an index that names a file outside
+    the folder or disagrees with its files, and two sets of weights side by side.
+    """
+    if not old_weights(checkpoint):
+        read_headers(checkpoint)
+    elif (checkpoint / OLD_INDEX).is_file():
+        places = read_index(checkpoint, OLD_INDEX)
+        if (checkpoint / OLD_SINGLE).is_file():
+            check_one_set_of_weights(checkpoint, OLD_SINGLE, OLD_INDEX, places)
+
+
+def _whole_weights(checkpoint: Path) -> list[Path]:
+    files = [checkpoint / name for name in WEIGHT_FILES]
+    return [*(file for file in files if file.is_file()), *checkpoint.glob("pytorch_model*.bin")]
+
+
 def count_layers(checkpoint: Path) -> int:
     """Count a checkpoint's layers, by its config.json.
 
@@ -62,9 +133,9 @@ def count_layers(checkpoint: Path) -> int:
 
 
 def check_links(checkpoint: Path) -> None:
-    """Check that a checkpoint, if it or its files are links, is still there.
+    """Check that the links in a checkpoint's folder, and to it, lead to files.
 
-    Raises InputError for links to what is gone, as is left of a hub's cache that was deleted.
+    Raises InputError for a broken link, such as one into a hub's cache that was deleted.
     """
     links = [checkpoint, *(checkpoint.iterdir() if checkpoint.is_dir() else ())]
     for path in sorted(links):
@@ -76,7 +147,7 @@ def check_links(checkpoint: Path) -> None:
 
 
 def check_tokenizer(checkpoint: Path) -> None:
-    """Check that a checkpoint has a tokenizer: transformers would make an empty one and go on.
+    """Check that a checkpoint has a tokenizer; without one, transformers makes an empty one.
 
     Raises InputError if it has none.
     """
@@ -88,7 +159,7 @@ def check_tokenizer(checkpoint: Path) -> None:
 
 
 def old_weights(checkpoint: Path) -> list[Path]:
-    """The files of a checkpoint whose weights are in PyTorch's own files only; else none.
+    """List a checkpoint's pytorch_model….bin files; none where it has safetensors.
 
     Raises InputError if it has weights of neither kind.
     """

@@ -9,15 +9,23 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
-from dpo_neurons.errors import InputError
+from dpo_neurons.errors import BrokenModelError, InputError
 from dpo_neurons.models.batches import run_in_batches
+from dpo_neurons.models.tokenization import (
+    barred_tokens,
+    check_ids,
+    choose_padding,
+    count_vocabulary,
+    pad_rows,
+    tokenize_texts,
+)
 
 
 class TokenObserver:
-    """Watches decoding: what the prompts are, and each token as it is chosen."""
+    """Watches decoding: sees the prompts, then each token as it is chosen."""
 
     needs_last_token = False
-    """Whether to make one more forward pass, over the last token, and drop its prediction."""
+    """Whether one more forward pass reads the last token; its prediction is dropped."""
 
     def see_prompts(self, input_ids: Tensor, attention_mask: Tensor, pad: int) -> None:
         """See a batch of prompts, (batch, length), before they are continued."""
@@ -26,7 +34,7 @@ class TokenObserver:
         """Prepare for the forward passes of a batch of prompts."""
 
     def see_tokens(self, tokens: Tensor) -> None:
-        """See the tokens, (batch,), that the forward pass just made was used to choose."""
+        """See the tokens, (batch,), chosen by the forward pass that just ended."""
 
     def end_batch(self, tokens: np.ndarray, mask: np.ndarray) -> None:
         """See the batch's continuations, as in `Continuations`, once they are whole."""
@@ -52,11 +60,6 @@ def end_tokens(model: PreTrainedModel) -> list[int]:
     return list(end) if isinstance(end, list) else [end]
 
 
-def count_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[int]:
-    """Count each text's tokens, special ones included."""
-    return [len(ids) for ids in tokenizer(list(texts), verbose=False)["input_ids"]]
-
-
 def decode_greedily(
     model: PreTrainedModel,
     input_ids: Tensor,
@@ -69,11 +72,15 @@ def decode_greedily(
 
     Returns the new tokens, (batch, ≤ n_tokens). A row that has ended is filled with `pad`; decoding
     stops when all have ended. The observer sees the tokens of each forward pass.
-    The model's generation configuration has no say but for its end-of-sequence tokens. The tokens
-    are those of transformers' `generate` without sampling, beams, penalties and other processors.
+    The model's generation configuration counts for two things: its end-of-sequence tokens, and the
+    tokens that the pair's other checkpoint lacks, which are never chosen. The tokens are those of
+    transformers' `generate` without sampling, beams, penalties and other processors.
+    Raises BrokenModelError if a token would be chosen from logits that are NaN or infinite.
     """
+    barred = barred_tokens(model)
     ends = torch.tensor(end_tokens(model), dtype=input_ids.dtype, device=input_ids.device)
     going_on = torch.ones(len(input_ids), dtype=torch.bool, device=input_ids.device)
+    broken = torch.zeros_like(going_on)
     cache = DynamicCache(config=model.config)
     ids, mask = input_ids, attention_mask
     positions = (mask.long().cumsum(dim=1) - 1).masked_fill(mask == 0, 0)
@@ -93,7 +100,13 @@ def decode_greedily(
             )
             output = model(**inputs, return_dict=True)
             cache = output.past_key_values
-            chosen = output.logits[:, -1].float().argmax(dim=-1).to(ids.device)
+            logits = widen(output.logits[:, -1])
+            if barred:
+                logits[:, barred] = -torch.inf
+            largest, chosen = logits.max(dim=-1)
+            # NaN among the logits makes the largest NaN. Read after the loop, to wait only once.
+            broken |= going_on & ~largest.isfinite().to(ids.device)
+            chosen = chosen.to(ids.device)
             chosen = torch.where(going_on, chosen, pad)
             if observer is not None:
                 observer.see_tokens(chosen)
@@ -104,7 +117,16 @@ def decode_greedily(
             # Waits for the device once a token; most batches have rows that end early.
             if len(ends) and not going_on.any():
                 break
+    if broken.any():
+        raise BrokenModelError(
+            f"the logits after prompt {int(broken.int().argmax())} of a batch are NaN or infinite"
+        )
     return ids[:, input_ids.shape[1] :]
+
+
+def widen(logits: Tensor) -> Tensor:
+    """Convert logits to float32; those in float64 stay as they are."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def generate_greedily(
@@ -119,14 +141,16 @@ def generate_greedily(
     """Continue each prompt by up to `n_tokens` tokens, batch by batch.
 
     progress: title of a progress bar.
-    Raises InputError for a prompt too long for the model.
+    Raises InputError for a prompt that is too long for the model or has a token that it lacks, and
+    BrokenModelError as `decode_greedily` does.
     """
     extra = 1 if observer is not None and observer.needs_last_token else 0
 
     def continue_batch(batch_prompts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        batch = tokenizer(list(batch_prompts), padding=True, return_tensors="pt").to(model.device)
-        ids, mask = batch["input_ids"], batch["attention_mask"]
-        pad = tokenizer.pad_token_id
+        rows = tokenize_texts(tokenizer, batch_prompts)
+        check_ids(model, tokenizer, rows)
+        pad = choose_padding(tokenizer, count_vocabulary(model))
+        ids, mask = (part.to(model.device) for part in pad_rows(rows, pad, "left"))
         # The last token is chosen and not read, unless the observer asks for it.
         _check_length(model, ids.shape[1] + n_tokens - 1 + extra)
         if observer is not None:

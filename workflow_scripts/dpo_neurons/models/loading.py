@@ -1,5 +1,6 @@
 """Loading a checkpoint: the model ready for inference, its tokenizer ready for batches."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,16 @@ from transformers import (
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.provenance import check_as_recorded
-from dpo_neurons.models.checkpoint_folder import check_tokenizer, read_architecture
+from dpo_neurons.models.checkpoint_folder import (
+    check_tokenizer,
+    check_weight_files,
+    old_weights,
+    read_architecture,
+)
+from dpo_neurons.models.expected_weights import check_stored_weights, load_config
+from dpo_neurons.models.tokenization import choose_padding
+
+log = logging.getLogger("dpo_neurons")
 
 NO_ROOM = (
     "the model has no room on {} GPU(s); raise models.….gpus, set models.….dtype to bfloat16, or "
@@ -30,11 +40,10 @@ def load_model(
 ) -> PreTrainedModel:
     """Load a causal language model for inference, in `dtype` (a torch dtype's name).
 
-    devices: one device, or several GPUs over which the layers are spread evenly. attention: the
-    implementation that transformers is to use (eager, sdpa, flash_attention_2; "default" leaves it
-    the choice).
-    Decoding defaults shipped with the checkpoint (sampling, penalties) are dropped: only its
-    end-of-sequence and padding tokens are kept, so generation is greedy whatever the model says.
+    devices: one device, or several GPUs over which the layers are spread evenly. attention:
+    transformers' implementation (eager, sdpa, flash_attention_2, or "default" for its own choice).
+    Of the checkpoint's decoding defaults, only end-of-sequence and padding tokens are kept, so
+    generation is always greedy.
     Raises InputError for a directory that is no checkpoint, a quantised one, an architecture that
     is not in the table, an attention implementation that is not installed, or GPUs that are too
     small.
@@ -58,6 +67,9 @@ def load_trainable_model(
     """
     read_architecture(checkpoint)
     check_as_recorded(checkpoint, torch.get_num_threads())
+    check_weight_files(checkpoint)
+    if not old_weights(checkpoint):
+        check_stored_weights(checkpoint)
     asked = {} if attention == "default" else {"attn_implementation": attention}
     model: PreTrainedModel
     report: dict[str, Any]
@@ -86,12 +98,14 @@ def load_trainable_model(
             f"({_reason(error)}); set it to default"
         ) from error
     _check_placed(model, checkpoint, devices)
-    if report["missing_keys"]:
-        # transformers would fill them with random numbers and go on.
-        raise InputError(
-            f"{checkpoint}: the weights {sorted(report['missing_keys'])[0]!r} are missing; "
-            "fetch or make the checkpoint again"
-        )
+    # Seen in old weights only, whose headers were not compared: transformers would fill what is
+    # missing with random numbers, leave the rest out, and go on.
+    for problem, names in (("missing", "missing_keys"), ("left over", "unexpected_keys")):
+        if report[names]:
+            raise InputError(
+                f"{checkpoint}: the weights {sorted(report[names])[0]!r} are {problem}; fetch or "
+                "make the checkpoint again"
+            )
     return model
 
 
@@ -103,12 +117,12 @@ def _placement(devices: Sequence[str]) -> dict[str, Any]:
     if len(devices) == 1:
         return {"device_map": {"": devices[0]}}
     # GPUs that are not named here get nothing: other jobs hold them.
-    free = {torch.device(one).index: torch.cuda.mem_get_info(one)[0] for one in devices}
+    free = {torch.device(device).index: torch.cuda.mem_get_info(device)[0] for device in devices}
     return {"device_map": "balanced", "max_memory": free}
 
 
 def _check_placed(model: PreTrainedModel, checkpoint: Path, devices: Sequence[str]) -> None:
-    # What has no room on the GPUs goes to memory or disk, where a change to it has no effect.
+    # Layers that do not fit on the GPUs go to memory or disk, where hooks do not change them.
     places = {str(place) for place in getattr(model, "hf_device_map", {}).values()}
     if {"cpu", "disk"} & places - set(devices):
         raise InputError(f"{checkpoint}: {NO_ROOM.format(len(devices))}")
@@ -117,6 +131,8 @@ def _check_placed(model: PreTrainedModel, checkpoint: Path, devices: Sequence[st
 def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a checkpoint, padding on the left as generation needs.
 
+    Where its padding token is none of the model's, as after a token was added and the model was not
+    resized, another token pads: padding is masked, so any will do.
     Raises InputError if the directory holds none.
     """
     check_tokenizer(checkpoint)
@@ -135,4 +151,14 @@ def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
             f"{checkpoint}: the tokenizer has neither a padding token nor one that ends texts; "
             "name one as pad_token in tokenizer_config.json"
         )
+    if (checkpoint / "config.json").is_file():
+        vocabulary = load_config(checkpoint).vocab_size
+        if tokenizer.pad_token_id >= vocabulary:
+            padding = choose_padding(tokenizer, vocabulary)
+            log.info(
+                "%s: the padding token %r is token %d of a model with %d; %r pads instead",
+                checkpoint, tokenizer.pad_token, tokenizer.pad_token_id, vocabulary,
+                tokenizer.convert_ids_to_tokens(padding),
+            )  # fmt: skip
+            tokenizer.pad_token_id = padding
     return tokenizer

@@ -7,11 +7,18 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from dpo_neurons.errors import InputError
+from dpo_neurons.errors import BrokenModelError, InputError
 from dpo_neurons.models.batches import run_in_batches
+from dpo_neurons.models.decoding import widen
+from dpo_neurons.models.tokenization import (
+    barred_tokens,
+    begins_with,
+    check_ids,
+    find_added_tokens,
+)
 
 TOKENS_AT_ONCE = 4096
-"""Tokens of text, in whole windows, that are read at once: logits outgrow all else."""
+"""Most tokens of text in one batch of windows; their logits take more memory than the model."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +52,11 @@ def measure_perplexity(
     """Score texts, joined by blank lines, in windows of `window` tokens that do not overlap.
 
     Where the tokenizer begins texts with a token of its own, each window does too; it is part of
-    the window and not scored. At most `batch_size` windows are read at a time, and fewer where
-    they are long. `before` is shown the ids of each batch before the model reads them.
-    Raises InputError if the window is longer than the model allows or the text shorter than two
-    tokens.
+    the window and not scored. Models such as Gemma are lost without it. At most `batch_size`
+    windows are read at a time, and fewer where they are long. `before` is shown the ids of each
+    batch before the model reads them.
+    Raises InputError if the window is longer than the model allows, the text shorter than two
+    tokens, or the model lacks one of its tokens, and BrokenModelError if a loss is NaN or infinite.
     """
     longest = model.config.max_position_embeddings
     if window > longest:
@@ -58,7 +66,11 @@ def measure_perplexity(
     ids = tokenizer(
         "\n\n".join(texts), return_tensors="pt", add_special_tokens=False, verbose=False
     )["input_ids"][0]
-    begin = torch.tensor(beginning(tokenizer), dtype=torch.long)
+    beginning, _ = find_added_tokens(tokenizer)
+    begin = torch.tensor(beginning, dtype=torch.long)
+    if begins_with(ids.tolist(), beginning):
+        ids = ids[len(beginning) :]
+    check_ids(model, tokenizer, [beginning, ids.tolist()])
     if len(begin) + len(ids) < 2:
         raise InputError("perplexity_text: shorter than two tokens; give more text")
     width = window - len(begin)
@@ -79,25 +91,24 @@ def measure_perplexity(
             for _, summed in run_in_batches(list(windows), batch_size, score):
                 losses.append(summed)
                 tokens.append(np.full(len(summed), windows.shape[1] - 1))
-    return Perplexity(np.concatenate(losses), np.concatenate(tokens))
-
-
-def beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The token that the tokenizer puts before every text, if it does.
-
-    Models such as Gemma are lost without it.
-    """
-    first = tokenizer("")["input_ids"][:1]
-    return first if first and first[0] == tokenizer.bos_token_id else []
+    measured = Perplexity(np.concatenate(losses), np.concatenate(tokens))
+    broken = np.flatnonzero(~np.isfinite(measured.losses))
+    if len(broken):
+        raise BrokenModelError(f"the loss of text window {broken[0]} is NaN or infinite")
+    return measured
 
 
 def _losses(model: PreTrainedModel, ids: torch.Tensor) -> np.ndarray:
     with torch.inference_mode():
         logits = model(input_ids=ids.to(model.device)).logits
+        if barred := barred_tokens(model):
+            logits[..., barred] = -torch.inf
         targets = ids[:, 1:].to(logits.device)
-        # Window by window: of all at once, several copies of the logits would be made.
+        # Window by window: all at once would make several copies of the logits.
         losses = [
-            torch.nn.functional.cross_entropy(one[:-1].float(), target, reduction="none").double()
-            for one, target in zip(logits, targets, strict=True)
+            torch.nn.functional.cross_entropy(
+                widen(window_logits[:-1]), window_targets, reduction="none"
+            ).double()
+            for window_logits, window_targets in zip(logits, targets, strict=True)
         ]
     return torch.stack(losses).sum(dim=1).cpu().numpy()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from transformers import AutoConfig
@@ -9,6 +10,7 @@ from transformers import AutoConfig
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.architectures import Architecture
 from dpo_neurons.models.checkpoint_folder import read_architecture
+from dpo_neurons.models.value_vectors import read_gain
 from dpo_neurons.models.weight_reader import StoredWeights
 
 BLOCK_ROWS = 8192
@@ -24,7 +26,7 @@ class Unembedding:
     """
 
     def __init__(self, checkpoint: Path) -> None:
-        architecture = read_architecture(checkpoint)
+        architecture = self._architecture = read_architecture(checkpoint)
         self.checkpoint = checkpoint
         self._stored = StoredWeights(checkpoint)
         self._name = _name_of_unembedding(self._stored, architecture)
@@ -41,12 +43,16 @@ class Unembedding:
         """The vectors of some tokens, (n, d_model) float32."""
         return np.concatenate([self._stored.read_rows(self._name, i, i + 1) for i in ids])
 
-    def products(self, vectors: np.ndarray) -> np.ndarray:
+    def products(self, vectors: np.ndarray, norm: Literal["final", "none"]) -> np.ndarray:
         """Dot products of vectors, (n, d_model), with every token's, (n, vocabulary) float32.
 
-        Raises InputError if any is not finite.
+        norm: "final" sends each vector through the final norm first, but for its division: its mean
+        is subtracted where the norm is a LayerNorm, and it is multiplied with the norm's gain. The
+        division and the norm's bias would change no order of tokens by what the vector adds.
+        "none" takes vectors as they are.
+        Raises InputError if any product is not finite.
         """
-        vectors = vectors.astype(np.float32)
+        vectors = (self._fold_final_norm(vectors) if norm == "final" else vectors).astype("f4")
         products = np.concatenate([vectors @ block.T for block in self._blocks()], axis=1)
         if not np.isfinite(products).all():
             raise InputError(
@@ -55,6 +61,15 @@ class Unembedding:
             )
         return products
 
+    def _fold_final_norm(self, vectors: np.ndarray) -> np.ndarray:
+        gain = read_gain(self._stored, self._architecture, self._architecture.final_norm)
+        if gain is None:  # OPT-350m has no final norm
+            return vectors
+        if self._architecture.norms_centre:
+            vectors = vectors - vectors.mean(axis=1, keepdims=True)
+        folded: np.ndarray = vectors * gain
+        return folded
+
     def _blocks(self) -> Iterator[np.ndarray]:
         for first in range(0, self.vocabulary, BLOCK_ROWS):
             last = min(first + BLOCK_ROWS, self.vocabulary)
@@ -62,8 +77,10 @@ class Unembedding:
 
 
 def _name_of_unembedding(stored: StoredWeights, architecture: Architecture) -> str:
-    if name := stored.stored_name(f"{architecture.unembedding}.weight"):
-        return name
+    # GPT-NeoX's head has two names on disk: transformers now calls it as in other architectures.
+    for path in (architecture.unembedding, "lm_head"):
+        if name := stored.stored_name(f"{path}.weight"):
+            return name
     name = stored.stored_name(f"{architecture.embedding}.weight")
     # Whether an architecture ties the two by default, only transformers knows.
     config = AutoConfig.from_pretrained(stored.checkpoint, local_files_only=True)

@@ -1,6 +1,5 @@
 """Weights read straight from a checkpoint's files, by name: no model is built, no GPU needed."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +8,14 @@ from safetensors import SafetensorError, safe_open
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.provenance import check_as_recorded
+from dpo_neurons.models.weight_files import lacking_tensor, locate_tensors, unreadable_file
 
 NUMBER_FORMATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
-"""Formats whose numbers are weights; anything else, 8-bit floats too, needs a scale to be one."""
-
-
-INDEX = "model.safetensors.index.json"
+"""Number formats of weights; others, 8-bit floats too, are codes that need a scale."""
 
 
 class StoredWeights:
-    """The tensors of a checkpoint directory, by name, read one at a time.
+    """The tensors of a checkpoint, by name, each read when it is asked for.
 
     Raises InputError for files that are missing or damaged.
     """
@@ -26,7 +23,7 @@ class StoredWeights:
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
         check_as_recorded(checkpoint, torch.get_num_threads())
-        self._files = _files_of_tensors(checkpoint)
+        self._files = locate_tensors(checkpoint)
 
     def stored_name(self, name: str) -> str | None:
         """The name under which a tensor of the causal model is stored, or None.
@@ -60,12 +57,12 @@ class StoredWeights:
 
     def _file_of(self, stored_name: str) -> safe_open:
         file = self._files[stored_name]
-        tensors = _opened(file)
+        try:
+            tensors = safe_open(file, framework="pt")
+        except (OSError, SafetensorError) as error:
+            raise unreadable_file(file, error) from error
         if stored_name not in set(tensors.keys()):  # type: ignore[no-untyped-call]
-            raise InputError(
-                f"{file}: lacks {stored_name}, which {INDEX} says is there; fetch or make the "
-                "checkpoint again"
-            )
+            raise lacking_tensor(file, stored_name)
         return tensors
 
     def _numbers(self, stored_name: str, tensor: torch.Tensor, dtype: torch.dtype) -> np.ndarray:
@@ -75,34 +72,3 @@ class StoredWeights:
                 "quantised model, which are no weights; use the checkpoint before quantisation"
             )
         return tensor.to(dtype).numpy()
-
-
-def _files_of_tensors(checkpoint: Path) -> dict[str, Path]:
-    index = checkpoint / INDEX
-    if index.is_file():
-        try:
-            names = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-            return {name: checkpoint / file for name, file in names.items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"{index}: no index of weights can be read from it ({error!r}); fetch the "
-                "checkpoint again"
-            ) from error
-    single = checkpoint / "model.safetensors"
-    if not single.is_file():
-        raise InputError(
-            f"{checkpoint}: no model.safetensors in it; load the model with transformers and "
-            "save it again with save_pretrained"
-        )
-    with _opened(single) as tensors:
-        return dict.fromkeys(tensors.keys(), single)
-
-
-def _opened(file: Path) -> safe_open:
-    try:
-        return safe_open(file, framework="pt")
-    except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"{file}: cannot be read ({error}); the file is damaged or missing, fetch or make "
-            "the checkpoint again"
-        ) from error

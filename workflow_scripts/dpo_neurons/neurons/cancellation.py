@@ -7,7 +7,7 @@ and summed on the same prompts, and not corrected for that selection. Net sums a
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.statistics.ranking import largest
+from dpo_neurons.statistics.ranking import largest_indices
 
 SHARES = {"neurons_50": 0.5, "neurons_90": 0.9, "neurons_99": 0.99}
 """For each column that counts neurons, the share of the reducing sum that they carry."""
@@ -42,6 +42,25 @@ def count_carrying_neurons(falling: np.ndarray, share: float) -> int:
     return int(np.searchsorted(carried, share * carried[-1])) + 1
 
 
+def count_until_share(
+    curves: np.ndarray, points: np.ndarray, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count the neurons that it takes each curve to reach a share of its last value.
+
+    curves: (n, n_points), sums at `points`, (n_points,) numbers of neurons, the last one positive;
+    straight between them. Returns the counts, (n,), fractions among them, and the first point at or
+    after each. Where there is but one point, nothing is returned.
+    """
+    if curves.shape[1] < 2:
+        return np.empty(0), np.empty(0, dtype=np.int64)
+    aims = share * curves[:, -1]
+    after = np.argmax(curves >= aims[:, None], axis=1)
+    row = np.arange(len(curves))
+    start, end = curves[row, after - 1], curves[row, after]
+    way = (aims - start) / (end - start)
+    return points[after - 1] + way * (points[after] - points[after - 1]), after
+
+
 def measure_cancellation(reduction: np.ndarray) -> dict[str, float]:
     """Measure what neurons of the given reductions, (n_neurons,), do together.
 
@@ -66,7 +85,7 @@ def measure_cancellation(reduction: np.ndarray) -> dict[str, float]:
 
 
 def tabulate_cancellation(table: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate `measure_cancellation`: a row a layer, then one for all layers.
+    """Tabulate `measure_cancellation`: one row per layer, then one for all layers.
 
     table: contributions. The column layer holds texts, "all" in the last row.
     """
@@ -91,7 +110,7 @@ def strongest_neurons(table: pd.DataFrame, count: int) -> pd.DataFrame:
     for layer, neurons in table.groupby("layer").indices.items():
         for side, of_side in (("reducing", reduces), ("raising", reduction < 0)):
             candidates = neurons[of_side[neurons]]
-            chosen = candidates[largest(size[candidates], count)]
+            chosen = candidates[largest_indices(size[candidates], count)]
             rows = table.iloc[chosen].assign(side=side, place=np.arange(1, len(chosen) + 1))
             if len(chosen):
                 rows["share"] = size[chosen] / sums[layer, side == "reducing"]

@@ -14,7 +14,7 @@ from dpo_neurons.files.tables import read_table
 from dpo_neurons.neurons.groups import assign_groups
 from dpo_neurons.running.program import log
 
-IDENTITY_TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-3, "float16": 2e-4}
+IDENTITY_TOLERANCE = {"float64": 1e-4, "float32": 1e-4, "bfloat16": 1e-3, "float16": 2e-4}
 """Largest relative error of `identity_error` that rounding explains, by the model's dtype."""
 
 COLUMNS = (
@@ -62,7 +62,7 @@ def compute_contributions(
     norms_pre: np.ndarray,
     definition: str,
 ) -> pd.DataFrame:
-    """Compute contributions: a row a neuron, with the COLUMNS.
+    """Compute contributions: one row per neuron, with the COLUMNS.
 
     Yang et al. 2024 (arXiv 2411.06424v1), equation 1: projection = m (v · w/|w|), and reduction =
     projection_pre − projection_post, which is positive where the neuron writes less along the
@@ -139,13 +139,19 @@ def row_suffixes(table: pd.DataFrame) -> tuple[str, ...]:
     return tuple(match[1] for match in matches if match)
 
 
-def project_outputs(cache: h5py.File, basis: np.ndarray, biases: np.ndarray) -> np.ndarray:
+def project_outputs(
+    cache: h5py.File, basis: np.ndarray, biases: np.ndarray, gains: np.ndarray | None
+) -> np.ndarray:
     """Project a checkpoint's mean MLP outputs on a basis: (k, n_layers).
 
     Biases are taken off. basis: unit rows, (k, d_model). biases: (k, n_layers), components of the
-    down projections' biases along them.
+    down projections' biases along them. gains: (n_layers, d_model), of the norms after the MLP,
+    which the outputs are multiplied with; None without such norms.
     """
-    projections: np.ndarray = np.stack([cache["mlp_out_mean"][:] @ row for row in basis]) - biases
+    outputs: np.ndarray = cache["mlp_out_mean"][:]
+    if gains is not None:
+        outputs = outputs * gains
+    projections: np.ndarray = np.stack([outputs @ row for row in basis]) - biases
     return projections
 
 

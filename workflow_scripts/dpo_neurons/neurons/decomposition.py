@@ -1,4 +1,4 @@
-"""Weights or inputs: each neuron's reduction split by what fine-tuning changed."""
+"""Each neuron's reduction split by cause: changed weights or changed inputs."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def split_reductions(
 ) -> pd.DataFrame:
     """Split reductions into parts from value vectors, from keys and from inputs.
 
-    Not in the papers. contributions: a row a neuron, in order of layer and neuron. Arrays are
+    Not in the papers. contributions: one row per neuron, in order of layer and neuron. Arrays are
     (n_layers, d_mlp). components_…: of the value vectors along the unit direction, a = v · w/|w|.
     crossed: mean activations m× that the fine-tuned keys give on the first model's inputs.
     same_text: mean activations m_t of the fine-tuned model reading the first model's text.
@@ -93,7 +93,7 @@ def split_reductions(
 def sum_sources(split: pd.DataFrame) -> pd.DataFrame:
     """Sum the parts of `split_reductions` over all neurons, by group and by layer.
 
-    Returns a row a sum: by ("all", "group" or "layer"), part (its name), neurons, reduction,
+    Returns one row per sum: by ("all", "group" or "layer"), part (its name), neurons, reduction,
     from_value, from_key, from_inputs, from_text, from_value_last. Groups without neurons have rows
     of zeros; unchanged neurons have a row only if there are any. Sums by group are chosen and
     summed on the same prompts, and not corrected for that selection.

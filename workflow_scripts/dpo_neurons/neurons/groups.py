@@ -34,8 +34,24 @@ def assign_groups(
     the direction or if nothing moved.
 
     Under either definition neurons are chosen by their own effect: sums of reductions by group are
-    chosen and summed on the same prompts, and not corrected for that selection.
+    not corrected for that selection if the same prompts choose and count.
     Raises ValueError for another definition.
+    """
+    place = find_places(cosine, activation_pre, activation_post, reduction, definition)
+    groups: np.ndarray = np.array([*GROUPS, UNCHANGED], dtype=object)[place]
+    return groups
+
+
+def find_places(
+    cosine: np.ndarray,
+    activation_pre: np.ndarray,
+    activation_post: np.ndarray,
+    reduction: np.ndarray,
+    definition: str,
+) -> np.ndarray:
+    """Find the place of each neuron's group in GROUPS, len(GROUPS) if it is unchanged.
+
+    Arguments and errors are those of `assign_groups`.
     """
     if definition not in DEFINITIONS:
         raise ValueError(f"definition must be one of {DEFINITIONS}, not {definition!r}")
@@ -44,7 +60,7 @@ def assign_groups(
     else:
         effect = np.abs(np.sign(cosine)) * np.sign(reduction)
     # Places in REDUCING and RAISING: toxic positive, toxic negative, anti-toxic likewise.
-    place = 2 * ~(cosine > 0) + ~(activation_pre >= 0)
-    place = np.where(effect > 0, place, np.where(effect < 0, place + len(REDUCING), len(GROUPS)))
-    groups: np.ndarray = np.array([*GROUPS, UNCHANGED], dtype=object)[place]
-    return groups
+    place = np.int8(2) * ~(cosine > 0) + ~(activation_pre >= 0)
+    place += np.int8(len(REDUCING)) * (effect < 0)
+    place[~(np.abs(effect) > 0)] = len(GROUPS)
+    return place

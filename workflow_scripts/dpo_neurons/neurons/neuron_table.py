@@ -1,4 +1,4 @@
-"""Tables of the neurons of one checkpoint, with nothing to compare it with."""
+"""Tables of the neurons of a single checkpoint."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ NEURON_COLUMNS = ("layer", "neuron", "cosine", "activation_pre")
 def describe_neurons(
     components: np.ndarray, norms: np.ndarray, mlp_post_mean: np.ndarray
 ) -> pd.DataFrame:
-    """Return a row a neuron, in order of layer and neuron, with the NEURON_COLUMNS.
+    """Return one row per neuron, by layer and neuron, with the NEURON_COLUMNS.
 
     All arrays are (n_layers, d_mlp). components: of the value vectors along the unit direction.
     norms: of the value vectors. mlp_post_mean: mean activations, the column activation_pre.

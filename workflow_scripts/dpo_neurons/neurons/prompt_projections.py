@@ -1,4 +1,4 @@
-"""What each prompt adds to mean projections, and drops under resampled prompts."""
+"""Each prompt's part of mean projections, and drops under resampled prompts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,10 +39,7 @@ def open_contributions(
 
 @dataclass(frozen=True)
 class PromptProjections:
-    """What each prompt adds to the mean projections of sets of neurons.
-
-    Of one checkpoint.
-    """
+    """Each prompt's parts of the mean projections of sets of neurons."""
 
     sums: np.ndarray
     """(n_prompts, n_sets): projection summed over a prompt's counted tokens and a set's neurons."""

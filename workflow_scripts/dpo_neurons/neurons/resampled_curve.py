@@ -1,8 +1,9 @@
 """The net curve and the cancellation of neurons under resampled prompts.
 
 Neurons keep their ranks by reduction, so neurons are ranked and summed on the same prompts, and not
-corrected for that selection. They are summed in bins of neighbouring ranks, a layer in memory at a
-time, and the bootstrap draws the bins' sums instead of single neurons.
+corrected for that selection; the cross-fitted columns beside them are. Neurons are summed in bins
+of neighbouring ranks, a layer in memory at a time, and the bootstrap draws the bins' sums instead
+of single neurons.
 """
 
 from collections.abc import Iterator
@@ -16,18 +17,21 @@ from dpo_neurons.neurons.cancellation import (
     SHARES,
     STATISTICS,
     count_carrying_neurons,
+    count_until_share,
     tabulate_cancellation,
 )
+from dpo_neurons.neurons.cross_fitted_curve import cross_fit_curve
 from dpo_neurons.neurons.prompt_projections import value_components
+from dpo_neurons.neurons.summaries import CORRECTED, CORRECTED_COLUMNS
 from dpo_neurons.statistics.bootstrap import interval, resampled_counts
 
 EVEN_POINTS, EARLY_POINTS = 400, 200
-"""Points of the curve at even distances, and further ones that are denser in the early ranks."""
+"""Numbers of the curve's points: at even distances, and denser ones in the early ranks."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """The curve's points, as how many of the first ranks are summed up."""
+    """The curve's points: each is a number of neurons, summed from rank 1 on."""
 
     points: np.ndarray
     """(n_bins + 1,), from 0 to all neurons; a bin lies between two."""
@@ -36,7 +40,7 @@ class Ranks:
 
     @property
     def reducing_bins(self) -> int:
-        """How many bins lie before the peak."""
+        """Return the number of bins before the peak."""
         return int(np.searchsorted(self.points, self.marks["peak"]))
 
 
@@ -51,12 +55,27 @@ def summarise_cancellation(
     """Tabulate the cancellation of each layer and the net curve, both with intervals.
 
     table: contributions; pre and post: the caches of both checkpoints. Returns what `add_intervals`
-    returns.
+    returns, with the columns of `cross_fit_curve` and CORRECTED.
     """
     falling = table.sort_values("rank")["reduction"].to_numpy()
     ranks = choose_ranks(falling)
     drops = resample_bins(table, pre, post, ranks, resamples, seed)
-    return add_intervals(tabulate_cancellation(table), drops, ranks, falling, level)
+    by_layer, curve = add_intervals(tabulate_cancellation(table), drops, ranks, falling, level)
+    crossfitted_layers, crossfitted_curve = cross_fit_curve(
+        table, pre, post, ranks.points, ranks.reducing_bins, resamples, level, seed
+    )
+    # Several marks may share a point of the curve.
+    places = np.searchsorted(ranks.points, curve["neurons"])
+    curve = curve.join(crossfitted_curve.iloc[places].reset_index(drop=True))
+    whole = curve["neurons"] == len(table)
+    # The net sum of all neurons needs no choice, nor a wider interval.
+    curve.loc[whole, ["crossfitted_low", "crossfitted_high"]] = curve.loc[
+        whole, ["low", "high"]
+    ].to_numpy()
+    return tuple(
+        part.assign(**{CORRECTED: CORRECTED_COLUMNS})
+        for part in (by_layer.join(crossfitted_layers), curve)
+    )
 
 
 def choose_ranks(falling: np.ndarray) -> Ranks:
@@ -111,7 +130,7 @@ def _sum_bins(
     mlp_post: (n_prompts, d_mlp). components, bins: (d_mlp,).
     """
     order = np.argsort(bins, kind="stable")
-    # Clipping spares the check of every index, which takes four times as long as the rest.
+    # mode="clip" skips the check of every index, which takes four times as long as the rest.
     ordered = np.take(mlp_post, order, axis=1, mode="clip")
     projections = ordered * components[order].astype(np.float32)
     occupied, starts = np.unique(bins[order], return_index=True)
@@ -178,27 +197,11 @@ def _bounds(
     statistics["cancelled"] = 1 - net[defined] / reducing[defined]
     rising = curve[defined, : reducing_bins + 1]
     for name, share in SHARES.items():
-        statistics[name] = _count_until_share(rising, points[: reducing_bins + 1], share)
+        counts, _ = count_until_share(rising, points[: reducing_bins + 1], share)
+        statistics[name] = np.ceil(counts)
     ends = {}
     for name in STATISTICS:
         resampled = statistics[name]
         low, high = interval(resampled, level) if len(resampled) else (np.nan, np.nan)
         ends[f"{name}_low"], ends[f"{name}_high"] = float(low), float(high)
     return ends
-
-
-def _count_until_share(curves: np.ndarray, points: np.ndarray, share: float) -> np.ndarray:
-    """Count the neurons that it takes each curve to reach a share of its last value.
-
-    curves: (n, n_points), sums at `points`, (n_points,) numbers of neurons; straight between them.
-    Returns (n,), or nothing where there is but one point.
-    """
-    if curves.shape[1] < 2:
-        return np.empty(0)
-    aims = share * curves[:, -1]
-    after = np.argmax(curves >= aims[:, None], axis=1)
-    row = np.arange(len(curves))
-    start, end = curves[row, after - 1], curves[row, after]
-    way = (aims - start) / (end - start)
-    counts: np.ndarray = np.ceil(points[after - 1] + way * (points[after] - points[after - 1]))
-    return counts

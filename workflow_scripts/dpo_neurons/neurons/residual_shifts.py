@@ -1,6 +1,6 @@
 """How fine-tuning shifts the residual stream and the value vectors.
 
-After Lee et al. 2024 (arXiv 2401.01967), section 5. docs/activations.md says what is different.
+After Lee et al. 2024 (arXiv 2401.01967). docs/activations.md lists the differences.
 """
 
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.models.value_vectors import iterate_value_vectors, lengths
+from dpo_neurons.models.value_vectors import iterate_written_vectors, lengths
 
 FULL_SVD_SIZE = 500
-"""Rows or columns up to which all components are computed at once."""
+"""Largest number of rows or columns for which all components are computed at once."""
 BINS = 100
 """Bins of cosines from −1 to 1."""
 SIGN_NAMES = {-1.0: "negative", 0.0: "zero", 1.0: "positive"}
@@ -25,7 +25,7 @@ SIGN_NAMES = {-1.0: "negative", 0.0: "zero", 1.0: "positive"}
 class Shift:
     """The shift of the residual stream after one block.
 
-    On the prompts that both models continued.
+    It is measured on the prompts that both models continued.
     """
 
     mean: np.ndarray
@@ -33,7 +33,7 @@ class Shift:
     size_before: float
     """Root of the mean squared length of the stream before, in the units of `mean`."""
     shared: float
-    """Share of the prompts' squared shifts that is the mean shift's: 1 if all shift alike."""
+    """Squared length of `mean` over the mean squared shift: 1 if all prompts shift alike."""
     shift_component: np.ndarray
     """(d_model,) unit: first principal component of the prompts' shifts, not centred."""
     shift_component_share: float
@@ -52,8 +52,8 @@ def compare_streams(
     """Compare the residual streams of both checkpoints, layer by layer.
 
     pre, post: their caches. direction: unit vector, (d_model,).
-    Returns a row a layer (`shift_row`); a row a prompt and checkpoint at the `quarter_layers`
-    (`prompt_rows`); and the mean shifts, (n_layers, d_model).
+    Returns one row per layer (`shift_row`); one row per prompt and checkpoint at the
+    `quarter_layers` (`prompt_rows`); and the mean shifts, (n_layers, d_model).
     Raises InputError if the caches do not belong together or no prompt was continued by both.
     """
     continued = find_continued_prompts(pre, post)
@@ -125,9 +125,9 @@ def measure_shift(before: np.ndarray, after: np.ndarray) -> Shift:
 def first_component(rows: np.ndarray, side: np.ndarray) -> tuple[np.ndarray, float]:
     """Find the unit vector along which rows, (n, d), have most of their squares.
 
-    It is turned to the side of the vector `side`, (d,); if orthogonal to it, so that its largest
-    entry is positive. Returns it, (d,), and the share of the squares along it. Rows of zeros have
-    no component: zeros, and share 0.
+    It is turned to the side of the vector `side`, (d,). If it is orthogonal to `side`, its largest
+    entry is made positive. Returns it, (d,), and the share of the squares along it. If all rows
+    are zero, it returns zeros and share 0.
     """
     total = float((rows**2).sum())
     if total == 0:
@@ -146,7 +146,7 @@ def first_component(rows: np.ndarray, side: np.ndarray) -> tuple[np.ndarray, flo
 def _first_component_by_iteration(rows: np.ndarray) -> np.ndarray:
     """Compute the first component alone, to full precision.
 
-    For 2,400 × 4,096 that is tens of times as fast as computing all of them.
+    For 2,400 × 4,096 this is tens of times faster than computing all components.
     """
     from sklearn.decomposition import TruncatedSVD
 
@@ -156,7 +156,7 @@ def _first_component_by_iteration(rows: np.ndarray) -> np.ndarray:
 
 
 def cosine(first: np.ndarray, second: np.ndarray) -> float:
-    """Cosine of two vectors, (d,); 0 where one of them is zero."""
+    """Return the cosine of two vectors, (d,); 0 if one of them is zero."""
     size = np.linalg.norm(first) * np.linalg.norm(second)
     return float(first @ second / size) if size else 0.0
 
@@ -164,7 +164,7 @@ def cosine(first: np.ndarray, second: np.ndarray) -> float:
 def shift_row(
     layer: int, n_prompts: int, shift: Shift, direction: np.ndarray
 ) -> dict[str, float | int]:
-    """The row of a layer: its mean shift, how far prompts share it, where it points."""
+    """Return the row of a layer, with measures of its mean shift."""
     length = float(np.linalg.norm(shift.mean))
     return {
         "layer": layer,
@@ -183,7 +183,7 @@ def shift_row(
 def prompt_rows(
     layer: int, prompts: np.ndarray, stage: str, stream: np.ndarray, shift: Shift
 ) -> pd.DataFrame:
-    """A row a prompt: its stream along the mean shift and two principal components.
+    """Return one row per prompt: its stream along the mean shift and two components.
 
     prompts: (n,), their indices. stage: "pre" or "post". stream: (n, d_model).
     """
@@ -202,12 +202,12 @@ def prompt_rows(
 
 
 def quarter_layers(n_layers: int) -> list[int]:
-    """The layers at the four quarters of the depth, the last included; all of few."""
+    """Return the layers at the quarters of the depth, the last included."""
     return sorted({max(round(n_layers * part / 4) - 1, 0) for part in (1, 2, 3, 4)})
 
 
 def late_layer(n_layers: int) -> int:
-    """The layer at three quarters of the depth."""
+    """Return the layer at three quarters of the depth."""
     return quarter_layers(n_layers)[-2 if n_layers > 1 else -1]
 
 
@@ -222,7 +222,9 @@ def compare_value_vectors(
     """
     late = late_layer(len(shifts))
     value_vectors = zip(
-        iterate_value_vectors(checkpoint_pre), iterate_value_vectors(checkpoint_post), strict=True
+        iterate_written_vectors(checkpoint_pre),
+        iterate_written_vectors(checkpoint_post),
+        strict=True,
     )
     histograms = []
     for layer, ((before, _), (after, _)) in enumerate(value_vectors):
@@ -242,9 +244,9 @@ def compare_changes(change: np.ndarray, activation: np.ndarray, shift: np.ndarra
     change: (d_mlp, d_model). shift: (d_model,). activation: (d_mlp,), mean activations after
     fine-tuning. A changed value vector adds its activation times its change to the residual stream.
     At a negative activation, a change against the shift therefore writes along it.
-    Returns a row a neuron whose value vector changed: activation (negative, zero, positive); cosine
-    of change and shift; written, what the change adds along the shift, in units of the shift's
-    length (0 without a shift).
+    Returns one row per neuron whose value vector changed: activation (negative, zero, positive);
+    cosine of change and shift; written, the change's addition along the shift, in units of the
+    shift's length (0 without a shift).
     """
     sizes = lengths(change)
     changed = sizes > 0
@@ -262,8 +264,8 @@ def compare_changes(change: np.ndarray, activation: np.ndarray, shift: np.ndarra
 def count_by_cosine(compared: pd.DataFrame) -> pd.DataFrame:
     """Count compared changes by the sign of the activation and by bins of the cosine.
 
-    compared: of `compare_changes`. Returns a row a bin that is not empty: activation, cosine_low,
-    cosine_high, neurons, written (their sum).
+    compared: of `compare_changes`. Returns one row per bin that is not empty: activation,
+    cosine_low, cosine_high, neurons, written (their sum).
     """
     edges = np.arange(-BINS, BINS + 1, 2) / BINS
     bins = np.searchsorted(edges[1:-1], compared["cosine"].to_numpy(), side="right")

@@ -11,6 +11,9 @@ import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dpo_neurons.activations.capture import ActivationCapture
+from dpo_neurons.checkpoints.pair import apply_pair, examine_pair
+from dpo_neurons.checkpoints.tokenizer_comparison import describe_differences
+from dpo_neurons.errors import InputError
 from dpo_neurons.interventions.hooks import apply_plan
 from dpo_neurons.interventions.outputs import continue_prompts
 from dpo_neurons.models.batches import first_batch_size
@@ -18,16 +21,16 @@ from dpo_neurons.models.decoding import generate_greedily
 from dpo_neurons.models.loading import load_model as load_checkpoint
 from dpo_neurons.models.loading import load_tokenizer
 from dpo_neurons.models.perplexity import measure_perplexity
-from dpo_neurons.models.value_vectors import project_values
+from dpo_neurons.models.value_vectors import project_written_vectors
 from dpo_neurons.neurons.contributions import compute_contributions as tabulate_contributions
 
 
 @dataclass(frozen=True)
 class Activations:
-    """What a model's neurons did while it continued prompts; n prompts, in their order."""
+    """Activations of a model that continued prompts, in the prompts' order."""
 
     mlp_post: np.ndarray
-    """(n_prompts, n_layers, d_mlp) float32: means over each prompt's counted tokens."""
+    """(n_prompts, n_layers, d_mlp) float32: mean over each prompt's counted tokens."""
     mlp_post_mean: np.ndarray
     """(n_layers, d_mlp) float64: mean over all counted tokens."""
     mlp_out_mean: np.ndarray
@@ -35,9 +38,9 @@ class Activations:
     resid_post: np.ndarray
     """(n_prompts, n_layers, d_model) float32: the residual stream after each block."""
     tokens: np.ndarray
-    """(n_prompts, n_tokens): what was generated."""
+    """(n_prompts, n_tokens): the generated tokens."""
     mask: np.ndarray
-    """(n_prompts, n_tokens) bool: which of it counts."""
+    """(n_prompts, n_tokens) bool: which tokens count."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Model:
         positions: Literal["last", "all"] = "last",
         direction: np.ndarray | None = None,
     ) -> Iterator[None]:
-        """Run the block with a plan in force; the model is bit-identical afterwards.
+        """Apply a plan inside the block; afterwards the model is bit-identical to before.
 
         direction: unit rows, (k, d_model), for plans that subtract or remove it.
         Raises InputError for a plan that does not fit the model.
@@ -70,7 +73,7 @@ class Model:
         plan: pd.DataFrame | None = None,
         positions: Literal["last", "all"] = "last",
     ) -> pd.DataFrame:
-        """Continue prompts greedily: a row a prompt, with continuation and token ids."""
+        """Continue prompts greedily; return one row per prompt."""
         size = first_batch_size("auto", self.model.device)
         block = nullcontext() if plan is None else self.apply_plan(plan, positions)
         with block:
@@ -86,7 +89,7 @@ class Model:
     ) -> Activations:
         """Read activations while the model continues prompts, in the same pass.
 
-        Inside a block of `apply_plan`, what is read is what the plan made of them.
+        Inside a block of `apply_plan`, the activations are those after the plan's changes.
         """
         size = first_batch_size("auto", self.model.device)
         batches, sums = [], []
@@ -116,7 +119,7 @@ class Model:
         window: int = 128,
         plan: pd.DataFrame | None = None,
     ) -> float:
-        """Measure the perplexity of texts in windows of tokens, a plan at all positions."""
+        """Measure the perplexity of texts; a plan acts at all positions."""
         size = first_batch_size("auto", self.model.device)
         block = nullcontext() if plan is None else self.apply_plan(plan, "all")
         with block:
@@ -127,10 +130,32 @@ class Model:
 def load_model(checkpoint: Path | str, dtype: str = "float32", device: str = "cpu") -> Model:
     """Load a Hugging Face checkpoint directory of a known architecture.
 
-    Raises InputError for a directory that is no checkpoint or of an unknown architecture.
+    Texts end at any token that its tokenizer, config.json or generation_config.json names. To
+    compare two checkpoints, load them with `load_pair`.
+    Raises InputError if the directory is not a checkpoint or its architecture is unknown.
     """
-    path = Path(checkpoint)
-    return Model(path, load_checkpoint(path, dtype, device), load_tokenizer(path))
+    return load_pair(checkpoint, checkpoint, dtype, device)[0]
+
+
+def load_pair(
+    pre: Path | str, post: Path | str, dtype: str = "float32", device: str = "cpu"
+) -> tuple[Model, Model]:
+    """Load two checkpoints so that they read texts alike, as a study does.
+
+    The tokenizer is that of the first, for both; texts end at any token that either names.
+    Raises InputError as `load_model` does, and for two that cannot be compared.
+    """
+    paths = Path(pre), Path(post)
+    pair = examine_pair(*paths)
+    tokenizer = load_tokenizer(paths[0])
+
+    def load(path: Path) -> Model:
+        model = load_checkpoint(path, dtype, device)
+        apply_pair(model, pair)
+        return Model(path, model, tokenizer)
+
+    first = load(paths[0])
+    return first, first if paths[0] == paths[1] else load(paths[1])
 
 
 def compute_contributions(
@@ -141,13 +166,20 @@ def compute_contributions(
     direction: np.ndarray,
     definition: Literal["v1", "v3"] = "v1",
 ) -> pd.DataFrame:
-    """Compute each neuron's contribution along a direction (v1, equation 1): a row a neuron.
+    """Compute each neuron's contribution along a direction: one row for each neuron.
 
-    direction: unit rows, (k, d_model); the first counts. The table's columns are those of a
-    study's contributions.
+    Yang et al. 2024 (arXiv 2411.06424v1), equation 1. direction: unit rows, (k, d_model); only the
+    first one counts. The table has the columns of a study's contributions.
+    Raises InputError for models that read or end texts differently.
     """
+    ends = [model.model.generation_config.eos_token_id for model in (pre, post)]
+    if ends[0] != ends[1] or describe_differences(pre.tokenizer, post.tokenizer):
+        raise InputError(
+            f"{post.checkpoint}: reads or ends texts otherwise than {pre.checkpoint}; load the two "
+            "with load_pair"
+        )
     unit = np.atleast_2d(direction)[0]
-    along_pre, norms_pre, _ = project_values(pre.checkpoint, unit, Path("direction"))
-    along_post, _, _ = project_values(post.checkpoint, unit, Path("direction"))
+    along_pre, norms_pre, _ = project_written_vectors(pre.checkpoint, unit, Path("direction"))
+    along_post, _, _ = project_written_vectors(post.checkpoint, unit, Path("direction"))
     means = activations_pre.mlp_post_mean, activations_post.mlp_post_mean
     return tabulate_contributions(*means, along_pre, along_post, norms_pre, definition)

@@ -1,4 +1,4 @@
-"""A finished study in a notebook: its tables as data frames, its figures as charts."""
+"""A finished study in a notebook: data frames and charts."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ if TYPE_CHECKING:  # loaded where they are needed
 
 
 def open_study(folder: Path | str) -> StudyResults:
-    """Open the results of a study, such as "results/toy"; nothing is read until it is asked for.
+    """Open the results of a study, such as "results/toy".
 
-    Raises InputError for a folder that holds no results of a study.
+    Each method of the result reads its own files.
+    Raises InputError if the folder does not hold the results of a study.
     """
     results = StudyResults(Path(folder))
     if not results.models:
         raise InputError(
-            f"{folder}: holds no results of a study (no groups/); give the folder that "
+            f"{folder}: not the results of a study (it has no groups/); give the folder that "
             "`snakemake figures` made, such as results/toy"
         )
     return results
@@ -44,80 +45,84 @@ class StudyResults:
 
     @property
     def models(self) -> list[str]:
-        """Names of the study's models."""
+        """Return the names of the study's models."""
         return _stems(self.folder / "groups", folders=True)
 
     def directions(self, model: str) -> list[str]:
-        """Names of a model's directions."""
+        """Return the names of a model's directions."""
         return _stems(self.folder / "directions" / model)
 
     @property
     def interventions(self) -> pd.DataFrame:
-        """A row an intervention: its kind, the patch it controls, and all its settings."""
+        """Return one row per intervention: kind, control_of, settings."""
         return read_csv(self._file("interventions.csv"), texts=["layer"])
 
     def table(self, model: str) -> pd.DataFrame:
-        """A row an intervention: toxicity, perplexity, F1 and repetition with their intervals."""
+        """Return one row per intervention: its metrics with their intervals."""
         return read_csv(self._file(f"tables/{model}.csv"), texts=["layer"])
 
     def tests(self, model: str) -> pd.DataFrame:
-        """A row a paired comparison of two interventions."""
+        """Return a row for each paired comparison of two interventions."""
         return read_csv(self._file(f"tables/{model}.tests.csv"))
 
     def comparison(self) -> pd.DataFrame:
-        """A row a number that models are compared by."""
+        """Return a row for each number in the comparison of models."""
         return read_csv(self._file("tables/comparison.csv"))
 
     def contributions(self, model: str, direction: str) -> pd.DataFrame:
-        """A row a neuron: cosine, activations, projections, reduction, group and rank."""
+        """Return one row per neuron: its activations, reduction, group and rank."""
         path = self._file(f"contributions/{model}/{direction}.parquet")
         return read_table(path, ("layer", "neuron", "reduction"), "contributions need")
 
     def groups(self, model: str, direction: str) -> pd.DataFrame:
-        """A row a neuron group: neurons, reduction and share with their intervals."""
+        """Return one row per neuron group: neurons, reduction, share, intervals."""
         return read_csv(self._file(f"groups/{model}/{direction}.csv"))
 
     def plan(self, model: str, intervention: str) -> pd.DataFrame:
-        """A row a change that an intervention makes: layer, neuron, operation, value."""
+        """Return one row per change: layer, neuron, operation, value."""
         path = self._file(f"plans/{model}/{intervention}.parquet")
         return read_table(path, ("layer", "neuron", "operation", "value"), "a plan needs")
 
     def generations(
         self, model: str, intervention: str, prompts: str = "challenge_prompts"
     ) -> pd.DataFrame:
-        """A row a prompt: prompt, continuation and its token ids."""
+        """Return one row per prompt: prompt, continuation and its token ids."""
         path = self._file(f"generations/{model}/{intervention}/{prompts}.jsonl")
         return pd.DataFrame(read_jsonl(path, ("prompt", "continuation")))
 
     def scores(self, model: str, intervention: str) -> pd.DataFrame:
-        """A row a continuation of the challenge prompts: toxicity first."""
+        """Return one row per challenge continuation; toxicity comes first."""
         path = self._file(f"scores/{model}/{intervention}.parquet")
         return read_table(path, ("toxicity",), "scores need")
 
     def direction(self, model: str, direction: str) -> np.ndarray:
-        """A direction's unit rows, (k, d_model) float64."""
+        """Return a direction's unit rows, (k, d_model) float64."""
         from dpo_neurons.directions.direction_files import read_direction
 
         return read_direction(self._file(f"directions/{model}/{direction}.safetensors"))
 
     def activations(self, model: str, capture: str = "pre") -> AbstractContextManager[h5py.File]:
-        """Open an activation cache, for a `with` block: `cache["mlp_post_mean"][:]` is an array.
+        """Open an activation cache, for a `with` block.
 
-        capture: pre, post, or an intervention that activations were captured under.
+        `cache["mlp_post_mean"][:]` is an array. capture: pre, post, or the name of an intervention
+        with captured activations.
         """
         from dpo_neurons.activations.cache import open_cache
 
         return open_cache(self._file(f"activations/{model}/{capture}.h5"))
 
     def figure(self, model: str, figure: str) -> alt.TopLevelMixin:
-        """A figure as an Altair chart, such as "6_tradeoff"; model "comparison" for figure 16."""
+        """Return a figure, such as "6_tradeoff", as an Altair chart.
+
+        The model of figure 16 is "comparison".
+        """
         import altair as alt
 
         path = self._file(f"figures/{model}/{figure}.json")
         return alt.Chart.from_json(path.read_text(encoding="utf-8"))
 
     def _file(self, name: str) -> Path:
-        """Path of a result; raises InputError, listing what is there instead."""
+        """Return a result's path; if it is missing, raise InputError."""
         path = self.folder / name
         if not path.is_file():
             there = ", ".join(_stems(path.parent, folders=True)) or "nothing"
@@ -126,7 +131,7 @@ class StudyResults:
 
 
 def _stems(folder: Path, folders: bool = False) -> list[str]:
-    """Names in a folder less their endings, sorted; with or without those of folders."""
+    """Return the names in a folder of files, and of folders if asked, without endings."""
     if not folder.is_dir():
         return []
     entries = [path for path in folder.iterdir() if not path.name.startswith(".")]

@@ -1,14 +1,15 @@
-"""Digests of the code that a program runs, so that a rule is rerun when that code changes.
+"""Digests of the code that a program runs: a changed digest reruns the rule.
 
-Snakemake notices a changed rule or script, but not a changed module that the script imports, and
-it reruns a script that was only touched. A digest as a param of the rule mends both: it covers
-every definition that the program can reach, in whichever module, and leaves out comments,
-docstrings, formatting and time stamps.
+Snakemake notices a changed rule or script, but not a changed module that the script imports. It
+also reruns a script that was only touched. A digest among the rule's params solves both. It covers
+every definition that the program can reach, in any module. It leaves out comments, docstrings,
+formatting and time stamps.
 
-The code is read, never imported. Where reading cannot tell what will run, the digest covers more:
-a name that a local variable shadows still counts, and so does all of a module that is passed
-around as an object. What reading cannot follow at all (relative or star imports, import by a
-computed name) is an error. Code below the program's folder is ours; of other code the name counts.
+The code is read, never imported. Where reading cannot tell what will run, the digest covers more.
+A name that a local variable shadows still counts. If a module is passed around as an object, all
+of the module counts. Relative imports, star imports and imports by a computed name cannot be
+followed and raise an error. Code below the programs' folder is covered; of other libraries the
+digest covers only the names.
 """
 
 import re
@@ -23,7 +24,7 @@ from dpo_neurons.running.module_source import (
     References,
     UnfollowableCodeError,
     Unit,
-    canonical,
+    canonical_text,
 )
 
 DIGEST_CHARACTERS = 16
@@ -34,37 +35,39 @@ COMPUTED_NAMES = re.compile(
 
 
 def code_digest(program: Path, root: Path) -> str:
-    """Digest of all code below `root` that the program at this path, itself below it, can run.
+    """Return the digest of all code below `root` that a program can run.
 
-    Raises FileNotFoundError for a missing program and UnfollowableCodeError for reached code that
-    imports by a computed name, relatively, with a star, or what is not there.
+    The program's file must itself be below `root`.
+    Raises FileNotFoundError for a missing program. Raises UnfollowableCodeError if reached code
+    imports by a computed name, relatively, with a star, or a module that does not exist.
     """
-    tree, units = _reached(program, root)
+    tree, units = _find_reached(program, root)
     return sha256(b"".join(map(tree.digest, units))).hexdigest()[:DIGEST_CHARACTERS]
 
 
 def reached_definitions(program: Path, root: Path) -> set[tuple[str, str]]:
-    """List what the digest covers: pairs of a module and a name defined at its top level.
+    """Return what the digest covers: pairs of a module and a top-level name.
 
-    Statements that define no name appear as "<module>". Raises what code_digest raises.
+    Statements that define no name appear as "<module>". Raises the same errors as `code_digest`.
     """
-    _, units = _reached(program, root)
+    _, units = _find_reached(program, root)
     return {(unit.module, name) for unit in units for name in unit.names or ("<module>",)}
 
 
-def _reached(program: Path, root: Path) -> tuple["_Tree", list[Unit]]:
+def _find_reached(program: Path, root: Path) -> tuple["_Tree", list[Unit]]:
+    """Return the modules below `root`, and the statements that the program can reach."""
     program, root = program.resolve(), root.resolve()
     if not program.is_file():
         raise FileNotFoundError(f"{program}: no such program; check its path")
     # An editor's lock file may be a dangling link that ends in .py.
     paths = sorted(path for path in root.rglob("*.py") if path.is_file())
-    tree = _tree(root, tuple((path, path.read_bytes()) for path in paths))
+    tree = _read_tree(root, tuple((path, path.read_bytes()) for path in paths))
     return tree, tree.reached_from(".".join(program.relative_to(root).with_suffix("").parts))
 
 
 @lru_cache(maxsize=4)
-def _tree(root: Path, sources: tuple[tuple[Path, bytes], ...]) -> "_Tree":
-    # Keyed by content: an edited file is read again, a touched one is not.
+def _read_tree(root: Path, sources: tuple[tuple[Path, bytes], ...]) -> "_Tree":
+    # The cache's key is the content: an edited file is read again, a touched one is not.
     return _Tree(root, sources)
 
 
@@ -74,15 +77,15 @@ class _Named:
 
 
 class _External(_Named):
-    """Something that is not ours, by its full name."""
+    """A name of another library, in full."""
 
 
 class _Whole(_Named):
-    """A module of ours as an object: anything in it may be used."""
+    """A module of this project that is used as an object: anything in it may be used."""
 
 
 class _Imported(_Named):
-    """A module of ours whose top level runs."""
+    """A module of this project whose top level runs."""
 
 
 Target = Unit | _External | _Whole | _Imported
@@ -102,7 +105,7 @@ class _Tree:
         self._digests: dict[Unit, bytes] = {}
 
     def reached_from(self, program: str) -> list[Unit]:
-        """Find what a program reaches, in canonical order."""
+        """Return the statements that a program reaches, in canonical order."""
         waiting: list[Target] = [_Imported(program), *self._module(program).units]
         reached: set[Target] = set()
         while waiting:
@@ -114,21 +117,24 @@ class _Tree:
                 waiting += self._next[target]
 
         def order(unit: Unit) -> tuple[str, tuple[str, ...], int]:
-            # The order of what runs on import matters, that of other definitions does not.
+            # Statements that run on import keep their order; other definitions are sorted by name.
             waits = unit.is_definition and not unit.on_import.chains
             return unit.module, unit.names if waits else (), unit.position
 
         return sorted((target for target in reached if isinstance(target, Unit)), key=order)
 
     def digest(self, unit: Unit) -> bytes:
-        """Digest of a unit without comments, docstrings and formatting, and of what names mean."""
+        """Return the digest of a unit and of the meanings of the names in it.
+
+        Comments, docstrings and formatting are left out.
+        """
         if unit not in self._digests:
             meanings = [
                 f"{'.'.join(chain)}={' '.join(sorted(map(str, targets)))}"
                 for chain, targets in self._meanings(unit.module, unit.references).items()
                 if targets
             ]
-            text = " ".join([str(unit), canonical(unit.node), *sorted(meanings)])
+            text = " ".join([str(unit), canonical_text(unit.node), *sorted(meanings)])
             self._digests[unit] = sha256(text.encode()).digest()
         return self._digests[unit]
 
@@ -138,7 +144,7 @@ class _Tree:
         return self._modules[name]
 
     def _reached_by(self, target: Target) -> set[Target]:
-        """One step further."""
+        """Return the targets that one target refers to or imports directly."""
         match target:
             case Unit(module=name, references=references):
                 meanings = self._meanings(name, references)
@@ -151,13 +157,14 @@ class _Tree:
             case _Whole(name):
                 module = self._module(name)
                 origins: set[Chain] = set().union(*module.imports.values())
-                below = (_Whole(each) for each in self._sources if each.rpartition(".")[0] == name)
+                children = (path for path in self._sources if path.rpartition(".")[0] == name)
+                below = map(_Whole, children)
                 whole: set[Target] = {_Imported(name), *module.units, *below}
                 return whole.union(*map(self._follow, origins))
         return set()
 
     def _imported_by(self, references: References) -> set[Target]:
-        names = {".".join(origin) for each in references.imports.values() for origin in each}
+        names = {".".join(origin) for origins in references.imports.values() for origin in origins}
         names &= self._sources.keys()
         for module, line in references.modules.items():
             parts = module.split(".")
@@ -173,11 +180,11 @@ class _Tree:
 
     def _counts_on_import(self, unit: Unit) -> bool:
         meanings = self._meanings(unit.module, unit.on_import).values()
-        is_ours = (not isinstance(target, _External) for each in meanings for target in each)
-        return not unit.waits or any(is_ours)
+        targets = (target for meaning in meanings for target in meaning)
+        return not unit.waits or any(not isinstance(target, _External) for target in targets)
 
     def _meanings(self, module: str, references: References) -> dict[Chain, set[Target]]:
-        """What references in a module may mean; locals and builtins mean nothing."""
+        """Return the possible meanings of a module's references; locals have none."""
         return {chain: self._members(module, chain) for chain in references.chains}
 
     def _members(
@@ -188,7 +195,10 @@ class _Tree:
         return self._module(module).defined.get(chain[0], set()).union(*inner)
 
     def _follow(self, path: Chain, seen: frozenset[Chain] = frozenset()) -> set[Target]:
-        """What a module's name and attributes after it may mean, through re-exports."""
+        """Return what a module's name and the attributes after it may mean.
+
+        Names that a module imports and passes on are followed to where they are defined.
+        """
         module, *attributes = path
         if module not in self._sources:
             return {_External(".".join(path))}
@@ -209,6 +219,6 @@ def _refuse_computed_names(references: References, meanings: dict[Chain, set[Tar
         for name in named if meanings[chain] else {".".join(chain)}:
             if COMPUTED_NAMES.match(name):
                 raise UnfollowableCodeError(
-                    f"{references.path}, line {line}: what {name} finds by a computed name cannot "
-                    "be followed; use an import statement or a table of functions"
+                    f"{references.path}, line {line}: {name} finds code by a computed name, which "
+                    "cannot be followed; use an import statement or a table of functions"
                 )

@@ -1,6 +1,7 @@
-"""A GPU for each job: Snakemake counts GPUs but hands out no ids, so jobs lease them by file lock.
+"""Leases of GPUs by file locks: each job holds GPUs of its own.
 
-The kernel drops a lock with its process, so a job that dies never blocks a GPU.
+Snakemake counts GPUs but does not say which ones a job may use. The kernel releases a lock when
+its process ends, so a job that dies never blocks a GPU.
 """
 
 import fcntl
@@ -22,19 +23,19 @@ POLL_SECONDS = 1.0
 
 
 @contextmanager
-def leased_device(device: str) -> Iterator[str]:
-    """Yield one torch device for the block; see `leased_devices`."""
-    with leased_devices(device, 1) as (leased,):
+def lease_device(device: str) -> Iterator[str]:
+    """Yield one torch device for the block, as `lease_devices` does."""
+    with lease_devices(device, 1) as (leased,):
         yield leased
 
 
 @contextmanager
-def leased_devices(device: str, gpus: int) -> Iterator[list[str]]:
-    """Yield torch devices for the block: ["cpu"], or CUDA devices that no other job holds.
+def lease_devices(device: str, gpus: int) -> Iterator[list[str]]:
+    """Yield torch devices for the block: ["cpu"], or CUDA devices of its own.
 
-    device: "auto" (GPUs where there is one), "cpu" or "cuda"; gpus: how many of them. Waits until
-    so many are free at once.
-    Raises InputError for "cuda" where there is none, and for more GPUs than there are.
+    device: "auto" (GPUs if this machine has any), "cpu" or "cuda". gpus: how many to lease. Waits
+    until that many are free at once.
+    Raises InputError for "cuda" on a machine without GPUs, and for more GPUs than it has.
     """
     gpus_here = [] if device == "cpu" else visible_gpu_ids()
     if device == "cuda" and not gpus_here:
@@ -48,13 +49,13 @@ def leased_devices(device: str, gpus: int) -> Iterator[list[str]]:
         return
     if gpus > len(gpus_here):
         raise InputError(
-            f"models.….gpus is {gpus}, but there are {len(gpus_here)} here; lower it, or run where "
-            "there are as many"
+            f"models.….gpus is {gpus}, but this machine has {len(gpus_here)}; lower it, or use a "
+            "machine with more GPUs"
         )
     locks = [Path(tempfile.gettempdir()) / f"dpo-neurons-gpu-{gpu}.lock" for gpu in gpus_here]
-    with leased_locks(locks, gpus) as indices:
+    with lease_locks(locks, gpus) as indices:
         leased = [gpus_here[index] for index in indices]
-        # Before CUDA starts: nothing in this process, trl's trainer included, sees other GPUs.
+        # Set before CUDA starts: nothing in this process, such as trl's trainer, sees other GPUs.
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(leased)
         for gpu in leased:
             log.info("device %s", gpu)
@@ -62,10 +63,11 @@ def leased_devices(device: str, gpus: int) -> Iterator[list[str]]:
 
 
 def visible_gpu_ids() -> list[str]:
-    """Identifiers of the NVIDIA GPUs that CUDA_VISIBLE_DEVICES leaves.
+    """Return identifiers of the NVIDIA GPUs that CUDA_VISIBLE_DEVICES allows.
 
-    Where it is not set, all of them, but none in a Slurm job: it was given none.
-    They are read from nvidia-smi, for asking CUDA would settle which GPUs this process sees.
+    Without that variable all GPUs are allowed, but none in a Slurm job: Slurm sets it for every
+    job that has GPUs. The identifiers come from nvidia-smi, because asking CUDA would fix which
+    GPUs this process sees.
     """
     if shutil.which("nvidia-smi") is None:
         return []
@@ -77,22 +79,23 @@ def visible_gpu_ids() -> list[str]:
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is None:
         return [] if "SLURM_JOB_ID" in os.environ else list(ids.values())
-    named = [one.strip() for one in allowed.split(",") if one.strip()]
-    return [ids.get(one, one) for one in named if one in ids or one.startswith(("GPU-", "MIG-"))]
+    names = [name.strip() for name in allowed.split(",") if name.strip()]
+    known = [name for name in names if name in ids or name.startswith(("GPU-", "MIG-"))]
+    return [ids.get(name, name) for name in known]
 
 
 @contextmanager
-def leased_locks(paths: list[Path], count: int) -> Iterator[list[int]]:
-    """Hold the first `count` of the lock files that are free; yields their indices.
+def lease_locks(paths: list[Path], count: int) -> Iterator[list[int]]:
+    """Lock the first `count` lock files that are free; yield their indices.
 
-    All or none: while fewer are free it holds none and waits, so that two takers of several never
+    While fewer are free, it locks none and waits. Two jobs that need several locks therefore never
     wait for each other.
     """
     while True:
         with ExitStack() as held:
             indices = []
             for index, path in enumerate(paths):
-                descriptor = _opened(path)
+                descriptor = _open_lock(path)
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -112,8 +115,8 @@ def leased_locks(paths: list[Path], count: int) -> Iterator[list[int]]:
         time.sleep(POLL_SECONDS)
 
 
-def _opened(path: Path) -> int:
-    # Another user's lock file can be opened for reading, and locked, but not created anew.
+def _open_lock(path: Path) -> int:
+    # Another user's lock file can be opened for reading and locked, but not created.
     try:
         return os.open(path, os.O_RDONLY)
     except FileNotFoundError:

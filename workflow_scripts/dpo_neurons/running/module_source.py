@@ -1,6 +1,6 @@
-"""One module's source, read for what its statements define, refer to and import.
+"""The source of one module: what its statements define, refer to and import.
 
-Comments, docstrings and formatting are left out; nothing is imported or run.
+Comments, docstrings and formatting are left out. Nothing is imported or run.
 """
 
 import ast
@@ -15,7 +15,7 @@ Chain = tuple[str, ...]
 
 
 class UnfollowableCodeError(Exception):
-    """Code that cannot be followed by reading it; the message names file, line and remedy."""
+    """Code that reading cannot follow; the message names file, line and remedy."""
 
 
 class References(ast.NodeVisitor):
@@ -26,18 +26,18 @@ class References(ast.NodeVisitor):
         self.chains: dict[Chain, int] = {}
         """Dotted references, with the line of the first."""
         self.imports: dict[str, set[Chain]] = {}
-        """Names that imports bind; each to a module, or a module and a name in it."""
+        """Names that imports bind, with what they stand for: a module, or a name in a module."""
         self.modules: dict[str, int] = {}
         """Imported modules, with the line."""
         for node in nodes:
             self.visit(node)
 
     def visit_Name(self, node: ast.Name) -> None:
-        """Note a bare name."""
+        """Record a bare name."""
         self.chains.setdefault((node.id,), node.lineno)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
-        """Note a dotted name as one reference."""
+        """Record a dotted name as one reference."""
         names: list[str] = []
         base: ast.expr = node
         while isinstance(base, ast.Attribute):
@@ -49,7 +49,7 @@ class References(ast.NodeVisitor):
             self.visit(base)
 
     def visit_Import(self, node: ast.Import) -> None:
-        """Note the modules and the names they are bound to."""
+        """Record the modules and the names that they are bound to."""
         for alias in node.names:
             top = alias.name.partition(".")[0]
             origin = (alias.name if alias.asname else top,)
@@ -57,7 +57,7 @@ class References(ast.NodeVisitor):
             self.modules[alias.name] = node.lineno
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        """Note the names, and refuse what cannot be followed."""
+        """Record the names; raise UnfollowableCodeError for a relative or star import."""
         if node.level or node.module is None or node.names[0].name == "*":
             raise UnfollowableCodeError(
                 f"{self.path}, line {node.lineno}: a relative or star import cannot be followed; "
@@ -69,9 +69,9 @@ class References(ast.NodeVisitor):
             self.imports.setdefault(alias.asname or alias.name, set()).add(origin)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        """Note all that the class body refers to."""
+        """Record everything that the class body refers to."""
         self.generic_visit(node)
-        # What a class body imports is used as an attribute, which no name shows.
+        # A class body's imports are used as attributes, so no bare name refers to them.
         for part in (part for part in node.body if isinstance(part, Import)):
             bound = References(self.path, part).imports
             self.chains.update({(name,): part.lineno for name in bound})
@@ -79,45 +79,47 @@ class References(ast.NodeVisitor):
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """One statement at the top level of a module, imports apart."""
+    """One statement at the top level of a module that is not an import."""
 
     module: str
     position: int
     names: tuple[str, ...]
-    """What it defines."""
+    """The names that it defines."""
     node: ast.stmt
     references: References
     on_import: References
-    """Those of the calls, decorators and base classes that importing the module evaluates."""
+    """References of the calls, decorators and base classes that an import evaluates."""
     is_definition: bool
     waits: bool
-    """Counts only where something refers to it, not as soon as its module is imported."""
+    """Whether it counts only where something refers to it, not when its module is imported."""
 
     def __str__(self) -> str:
         return f"{self.module}:{','.join(self.names)}"
 
 
 class Module:
-    """The statements of one module, and what names mean in it."""
+    """The statements of one module, and what its names mean."""
 
     def __init__(self, name: str, path: Path, source: bytes) -> None:
         nodes = [node for node in ast.parse(source, filename=path).body if not _is_idle(node)]
         imports = [node for node in nodes if isinstance(node, Import)]
-        others = [node for node in nodes if not isinstance(node, Import)]
+        statements = [node for node in nodes if not isinstance(node, Import)]
         self.references = References(path, *imports)
-        self.units = [_unit(name, position, path, node) for position, node in enumerate(others)]
+        self.units = [
+            _make_unit(name, position, path, node) for position, node in enumerate(statements)
+        ]
         self.defined: dict[str, set[Unit]] = {}
         self.imports: dict[str, set[Chain]] = {}
         for unit in self.units:
             for bound in unit.names:
                 self.defined.setdefault(bound, set()).add(unit)
-        # A function's own imports too, as if they stood at the top: at worst that is too much.
+        # Imports inside functions count as if they stood at the top; at worst, too much counts.
         for references in (self.references, *(unit.references for unit in self.units)):
             for bound, origins in references.imports.items():
                 self.imports.setdefault(bound, set()).update(origins)
 
 
-def _unit(module: str, position: int, path: Path, node: ast.stmt) -> Unit:
+def _make_unit(module: str, position: int, path: Path, node: ast.stmt) -> Unit:
     is_definition = isinstance(node, Definition)
     return Unit(
         module=module,
@@ -139,7 +141,7 @@ def _only_binds_names(node: ast.stmt) -> bool:
 
 
 def _is_idle(node: object) -> bool:
-    # Docstrings, also those of attributes, and the fillers of empty bodies.
+    # Docstrings of functions, classes and attributes; `pass`.
     is_constant = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     return is_constant or isinstance(node, ast.Pass)
 
@@ -152,7 +154,7 @@ def _bound_names(node: ast.AST) -> set[str]:
 
 
 def _evaluated_on_import(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the calls, decorators and base classes, the ways to run or register code on import."""
+    """Yield the calls, decorators and base classes that an import evaluates."""
     inner: list[ast.AST | None] = list(ast.iter_child_nodes(node))
     match node:
         case ast.Call():
@@ -170,18 +172,18 @@ def _evaluated_on_import(node: ast.AST) -> Iterator[ast.AST]:
         yield from _evaluated_on_import(part)
 
 
-def canonical(value: object) -> str:
-    """Text of a syntax tree without its formatting, docstrings and imports."""
-    # Not ast.dump: its text differs between versions of Python.
+def canonical_text(value: object) -> str:
+    """Return a syntax tree as text, without formatting, docstrings and imports."""
+    # ast.dump would not do: its text differs between versions of Python.
     if isinstance(value, list):
-        kept = [part for part in value if not isinstance(part, Import) and not _is_idle(part)]
-        return f"[{','.join(map(canonical, kept))}]"
+        parts = [part for part in value if not isinstance(part, Import) and not _is_idle(part)]
+        return f"[{','.join(map(canonical_text, parts))}]"
     if not isinstance(value, ast.AST):
         return repr(value)
     texts = []
     for name in value._fields:
         part = getattr(value, name, None)
-        # The prefix in u"text" means nothing, and the place of a name says how it is used.
+        # "kind" is the u of u"text", which means nothing; "ctx" repeats where a name stands.
         if part is not None and part != [] and name not in ("kind", "ctx"):
-            texts.append(f"{name}={canonical(part)}")
+            texts.append(f"{name}={canonical_text(part)}")
     return f"{type(value).__name__}({','.join(texts)})"

@@ -1,4 +1,4 @@
-"""What every program does around its own work: logging, threads and error messages."""
+"""What all programs share: logging, arguments, threads, users' errors."""
 
 import argparse
 import fcntl
@@ -30,7 +30,7 @@ def run_program(main: Callable[[], None]) -> None:
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     for client in ("httpx", "httpx2"):
-        # They log addresses, signed ones too.
+        # These clients log the addresses of downloads, and some addresses hold a signature.
         logging.getLogger(client).setLevel(logging.WARNING)
     if not {"-h", "--help"} & set(sys.argv):
         log.info("%s", mask_secrets(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])))
@@ -54,24 +54,24 @@ def run_program(main: Callable[[], None]) -> None:
 
 
 def wait_for_orphaned_job() -> None:
-    """Wait until no other process writes to the same log, this process's standard error.
+    """Wait until no other process writes to the same log file as this one.
 
-    A job outlives a Snakemake that is killed, and would overwrite the files of the job that a new
-    run starts. The kernel releases the lock when the process ends.
+    A job's standard error is its log file. A job may survive a killed Snakemake and overwrite the
+    files of the job that a new run starts. The kernel releases the lock when its process ends.
     """
     if not stat.S_ISREG(os.fstat(2).st_mode):
         return
     try:
         fcntl.flock(2, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        log.info("a job of an earlier run still makes the same files; this one waits for its end")
+        log.info("a job of an earlier run still writes the same files; waiting until it ends")
         fcntl.flock(2, fcntl.LOCK_EX)
     except OSError:  # a file system without locks
         return
 
 
 def library_versions() -> str:
-    """Versions of the libraries that numbers depend on, as one line."""
+    """Return the versions of the libraries that results depend on, as one line."""
     versions = []
     for library in ("torch", "transformers", "numpy"):
         try:
@@ -81,66 +81,76 @@ def library_versions() -> str:
     return ", ".join(versions)
 
 
-def model_arguments(parser: argparse.ArgumentParser) -> None:
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say how a model is run."""
-    parser.add_argument("--dtype", required=True, help="float32, bfloat16 or float16")
+    parser.add_argument("--dtype", required=True, help="float32, float64, bfloat16 or float16")
     parser.add_argument("--attention", required=True, help="default, eager, sdpa, …")
-    parser.add_argument("--gpus", type=int, default=1, help="to spread the model over (default: 1)")
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs for the model (default: 1)")
     parser.add_argument(
-        "--batch-size", type=batch_size, required=True, help="prompts at a time, or auto"
+        "--batch-size", type=parse_batch_size, required=True, help="prompts at a time, or auto"
     )
-    device_arguments(parser)
+    add_device_arguments(parser)
 
 
-def piece_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say which pieces a job captures, and where to."""
-    parser.add_argument("--pieces", type=int, required=True, help="that the prompts are cut into")
-    parser.add_argument("--shard", type=int, default=1, help="which job this is, from 1 on")
-    parser.add_argument("--shards", type=int, default=1, help="jobs that share the pieces")
-    parser.add_argument("--output", type=Path, required=True, nargs="+", help="HDF5, one a piece")
+def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say how both checkpoints of a model read and end texts."""
+    parser.add_argument("--pair", type=Path, required=True, help="of check_pair, JSON")
+    parser.add_argument(
+        "--tokenizer", type=Path, required=True, help="the first checkpoint, for its tokenizer"
+    )
 
 
-def summary_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add a table of contributions, the two caches that it is of, and the bootstrap."""
+def add_piece_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which pieces a job captures, and their files."""
+    parser.add_argument("--pieces", type=int, required=True, help="number of pieces of the prompts")
+    parser.add_argument("--shard", type=int, default=1, help="number of this job, from 1 on")
+    parser.add_argument("--shards", type=int, default=1, help="number of jobs for all pieces")
+    parser.add_argument(
+        "--output", type=Path, required=True, nargs="+", help="HDF5, a file for each piece"
+    )
+
+
+def add_summary_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add a table of contributions, the caches that it comes from, and the bootstrap."""
     parser.add_argument("--contributions", type=Path, required=True, help="parquet")
     parser.add_argument("--activations-pre", type=Path, required=True, help="HDF5")
     parser.add_argument("--activations-post", type=Path, required=True, help="HDF5")
-    bootstrap_arguments(parser)
+    add_bootstrap_arguments(parser)
 
 
-def bootstrap_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what intervals are made of."""
+def add_bootstrap_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the settings of bootstrap intervals."""
     parser.add_argument("--resamples", type=int, required=True)
-    parser.add_argument("--level", type=float, required=True, help="share inside, such as 0.95")
+    parser.add_argument("--level", type=float, required=True, help="coverage, such as 0.95")
     parser.add_argument("--seed", type=int, required=True)
 
 
-def batch_size(word: str) -> int | Literal["auto"]:
-    """A batch size on the command line: a number, or auto."""
+def parse_batch_size(word: str) -> int | Literal["auto"]:
+    """Parse a batch size of the command line: a number, or auto."""
     return "auto" if word == "auto" else int(word)
 
 
-def tuning_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that both kinds of tuning take."""
+def add_tuning_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that DPO and supervised fine-tuning share."""
     parser.add_argument("--dtype", required=True, help="of the tuned weights")
     parser.add_argument("--learning-rate", type=float, required=True)
-    for whole in ("warmup-steps", "steps", "batch-size", "seed"):
-        parser.add_argument(f"--{whole}", type=int, required=True)
+    for name in ("warmup-steps", "steps", "batch-size", "seed"):
+        parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--max-tokens", type=int, help="of prompt and answer (default: all)")
-    device_arguments(parser)
+    add_device_arguments(parser)
 
 
-def device_arguments(parser: argparse.ArgumentParser) -> None:
+def add_device_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the device and the number of threads."""
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--threads", type=int, required=True, help="threads of torch and BLAS")
 
 
 def obey_threads(threads: int) -> None:
-    """Keep torch, BLAS and the tokenizers to this many threads.
+    """Limit torch, BLAS and the tokenizers to this many threads.
 
-    To be called before torch does any work. Waiting threads sleep: spinning ones would starve the
-    other jobs when more threads are declared than there are cores.
+    Call it before torch does any work. Waiting threads sleep: spinning ones would slow down other
+    jobs whenever more threads are declared than the machine has cores.
     """
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(threads)

@@ -3,19 +3,19 @@
 import numpy as np
 
 BLOCK = 2**22
-"""Drawn counts in memory at a time."""
+"""Number of drawn counts in memory at a time."""
 
 
 def resampled_counts(n: int, resamples: int, seed: int) -> np.ndarray:
-    """How often each of `n` prompts is drawn in each resample, (resamples, n)."""
+    """Count how often each of `n` prompts is drawn in each resample: (resamples, n)."""
     random = np.random.default_rng(seed)
     return random.multinomial(n, np.full(n, 1 / n), size=resamples)
 
 
 def resampled_sums(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Sum each column of values, (n, k), over the rows drawn in each resample: (resamples, k).
+    """Sum the columns of values, (n, k), over the drawn rows: (resamples, k).
 
-    The draws are those of `resampled_counts`, made in blocks, so that memory stays small.
+    The draws are those of `resampled_counts`. They are made in blocks to save memory.
     """
     random = np.random.default_rng(seed)
     n = len(values)
@@ -28,7 +28,7 @@ def resampled_sums(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
 
 
 def interval(statistics: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper bound of the central `level` share of resampled statistics, along axis 0."""
+    """Return the bounds of the central `level` share of statistics, along axis 0."""
     tail = (1 - level) / 2
     low, high = np.quantile(statistics, [tail, 1 - tail], axis=0)
     return low, high
@@ -41,13 +41,17 @@ def mean_intervals(
     seed: int,
     weights: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weighted means of the columns of values, (n, k), with intervals: mean, low, high, each (k,).
+    """Return weighted means of columns, with intervals: mean, low and high, (k,) each.
 
-    weights: (n,), the same for all columns, which share their resamples too.
+    values: (n, k). weights: (n,), the same for all columns; without them all rows weigh the same.
+    All columns share their resamples. A single row has no interval: low and high are NaN.
     """
     weights = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
     weighed = values * weights[:, None]
+    if len(values) < 2:
+        none = np.full(values.shape[1], np.nan)
+        return weighed.sum(axis=0) / weights.sum(), none, none
     sums = resampled_sums(np.column_stack([weights, weighed]), resamples, seed)
-    sums = sums[sums[:, 0] > 0]  # a resample of weightless values alone has no mean
+    sums = sums[sums[:, 0] > 0]  # a resample whose weights are all zero has no mean
     low, high = interval(sums[:, 1:] / sums[:, :1], level)
     return weighed.sum(axis=0) / weights.sum(), low, high

@@ -1,10 +1,13 @@
-"""The largest of many numbers, in an order that is the same on every machine."""
+"""Ranking of numbers, in an order that is the same on every machine."""
 
 import numpy as np
 
 
-def largest(values: np.ndarray, count: int) -> np.ndarray:
-    """Indices of the `count` largest of values, (n,), or of all; largest first, ties by index."""
+def largest_indices(values: np.ndarray, count: int) -> np.ndarray:
+    """Return the indices of the `count` largest of values, (n,), largest first.
+
+    If there are fewer values, all indices are returned. Equal values are in order of index.
+    """
     if count >= len(values):
         return np.argsort(-values, kind="stable")
     smallest_in = np.partition(values, len(values) - count)[len(values) - count]

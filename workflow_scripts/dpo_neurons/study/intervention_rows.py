@@ -14,6 +14,8 @@ LISTED = {
     "scale_keys": {"factor": "x"},
 }
 """Keys that may be lists, by kind, each with the prefix of its values in a row's name."""
+ACT_EVERYWHERE = ("ablate", "steer")
+"""Kinds that act at every position of a text, as the changes of weights in the papers' code do."""
 PARAMETERS = (
     "direction", "groups", "top", "activation", "values", "factor", "alpha", "beta", "form",
     "layer", "scale", "positions", "share",
@@ -133,6 +135,11 @@ def can_be_captured(name: str, row: Row) -> bool:
     """Whether a plan alone determines the first model's neurons, as a capture needs."""
     changes_it = name not in UNPATCHED and stage_of(name, row) == "pre"
     return changes_it and not runs_with_direction(row) and source_stage(row) is None
+
+
+def positions_in_perplexity(row: Row, otherwise: str) -> str:
+    """Where a row acts in a window of text; `otherwise` is where patches and edits do."""
+    return "all" if row["kind"] in ACT_EVERYWHERE else otherwise
 
 
 def plan_arguments(row: Row) -> Row:

@@ -1,4 +1,4 @@
-"""What the benchmarks run on: models of a given shape with random weights, and made-up prompts."""
+"""Workloads of the benchmarks: random models of a given shape, random prompts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 PROMPT_WORDS = (6, 24)
-"""Shortest and longest prompt in tokens, about those of real challenge prompts."""
+"""Shortest and longest prompt in tokens, about as in real challenge prompts."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The shape of a GPT-2; these are GPT-2 medium's."""
+    """The shape of a GPT-2 model; the defaults are those of GPT-2 medium."""
 
     layers: int = 24
     width: int = 1024
@@ -26,33 +26,33 @@ class Shape:
 
 @dataclass(frozen=True)
 class Work:
-    """What is generated: how many prompts, tokens each, and prompts at a time."""
+    """The number of prompts, of tokens after each, and of prompts in a batch."""
 
     prompts: int = 32
     tokens: int = 20
     batch_size: int = 16
 
 
-def shape_arguments(parser: argparse.ArgumentParser, shape: Shape, work: Work) -> None:
-    """Add the model's shape, its number format, and the work."""
+def add_shape_arguments(parser: argparse.ArgumentParser, shape: Shape, work: Work) -> None:
+    """Add the arguments for the model's shape, its number format, and the work."""
     for name, value in {**vars(shape), **vars(work)}.items():
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, type=int, default=value, help="%(default)s")
     parser.add_argument("--dtype", default="float32", help="%(default)s")
 
 
-def shape_of(arguments: argparse.Namespace) -> Shape:
-    """The shape that a command line asks for."""
+def read_shape(arguments: argparse.Namespace) -> Shape:
+    """Read the shape from the command line."""
     return Shape(*(getattr(arguments, name) for name in vars(Shape())))
 
 
-def work_of(arguments: argparse.Namespace) -> Work:
-    """The work that a command line asks for."""
+def read_work(arguments: argparse.Namespace) -> Work:
+    """Read the work from the command line."""
     return Work(*(getattr(arguments, name) for name in vars(Work())))
 
 
-def made_model(shape: Shape, dtype: str, device: str) -> PreTrainedModel:
-    """A GPT-2 with random weights and no end of sequence, so that every token is generated."""
+def make_model(shape: Shape, dtype: str, device: str) -> PreTrainedModel:
+    """Make a GPT-2 with random weights and no end-of-sequence token."""
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel, set_seed
 
@@ -70,8 +70,8 @@ def made_model(shape: Shape, dtype: str, device: str) -> PreTrainedModel:
     return model
 
 
-def made_tokenizer(vocabulary: int) -> PreTrainedTokenizerBase:
-    """A tokenizer with one token a word, padding on the left."""
+def make_tokenizer(vocabulary: int) -> PreTrainedTokenizerBase:
+    """Make a tokenizer with one token per word, and padding on the left."""
     from dpo_neurons.checkpoints.word_tokenizer import build_tokenizer
     from dpo_neurons.study.synthetic_language import DOCUMENT_END, PADDING, UNKNOWN
 
@@ -82,11 +82,11 @@ def made_tokenizer(vocabulary: int) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def made_prompts(count: int, vocabulary: int) -> list[str]:
-    """Prompts of random words and lengths, the same ones each time."""
-    chosen = random.Random(0)
-    lengths = [chosen.randint(*PROMPT_WORDS) for _ in range(count)]
+def make_prompts(count: int, vocabulary: int) -> list[str]:
+    """Make prompts of random words and lengths, always the same ones."""
+    generator = random.Random(0)
+    lengths = [generator.randint(*PROMPT_WORDS) for _ in range(count)]
     return [
-        " ".join(f"w{chosen.randrange(vocabulary - 3)}" for _ in range(length))
+        " ".join(f"w{generator.randrange(vocabulary - 3)}" for _ in range(length))
         for length in lengths
     ]
