@@ -212,9 +212,7 @@ REFUSED = {("tied", "list"), ("tied", "by name"), ("tied", "whole"), ("untied", 
 def test_trained_tokens_and_resized_vocabularies_are_merged(
     base, tmp_path, program, kind, rows, request
 ):
-    ends = (
-        "tied" if .node.nodeid or "[tied-" in request.node.nodeid else "untied"
-    )
+    ends = "tied" if "[tied-" in request.node.nodeid else "untied"
     config = copy.deepcopy(TOKENS[kind])
     if rows != 40 and (ends, kind) in REFUSED:
         adapter_on_resized(base, tmp_path / "adapter", config, rows)
