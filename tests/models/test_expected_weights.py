@@ -16,7 +16,7 @@ from dpo_neurons.models.architectures import Layers
 from dpo_neurons.models.expected_weights import check_stored_weights
 from dpo_neurons.models.loading import load_model
 from dpo_neurons.models.unembedding import Unembedding
-from dpo_neurons.models.value_vectors import iterate_value_vectors
+from dpo_neurons.models.value_vectors import iterate_written_vectors
 
 DOWN = "model.layers.1.mlp.down_proj.weight"
 
@@ -146,7 +146,7 @@ def test_both_readers_see_the_same_tensors(stored):
     folder, model = stored
     loaded = load_model(folder, "float32", "cpu")
     layers = Layers.of(loaded)
-    ours = list(iterate_value_vectors(folder))
+    ours = list(iterate_written_vectors(folder))
     assert len(ours) == len(layers.blocks) == len(Layers.of(model).blocks)
     for layer, (values, bias) in enumerate(ours):
         theirs = layers.value_vectors(layer).double().numpy()

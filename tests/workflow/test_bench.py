@@ -146,7 +146,7 @@ def test_tables_of_neurons_are_timed_step_by_step(measured, bench, monkeypatch):
     shape = ["--layers=3", "--d-mlp=400", "--d-model=8", "--prompts=6", "--rounds=1"]
     values = values_of(measured("neuron_tables", *shape))
     counted = [each[0] for name, each in values.items() if name.startswith("counted: ")]
-    assert len(counted) == 13
+    assert len(counted) == 11
     assert values["in all, 1,200 neurons"][0] == pytest.approx(sum(counted), abs=1e-4)
     assert any(name.startswith("beside: figure 8") for name in values)
 

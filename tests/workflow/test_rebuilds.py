@@ -35,6 +35,7 @@ TABLE = (
     {"tabulate_interventions", "draw_tradeoff", "draw_edit_grid", "draw_key_scaling"}
     | PREDICTION
     | MODELS_COMPARED
+    | {"compare_interventions"}
 )
 TESTS = {"compare_interventions"} | MODELS_COMPARED
 GROUPS = {"summarise_groups", "draw_group_shares", "draw_layer_reduction"} | MODELS_COMPARED

@@ -96,7 +96,7 @@ def test_activations_have_the_datasets_and_attributes_of_the_contract(results, n
         "resid_post": ((PROMPTS, LAYERS, WIDTH), "float32"),
     }
     assert set(attributes) >= {"model", "revision", "dtype", "positions", "versions"}
-    assert (attributes["model"], attributes["dtype"]) == ("toy", "float32")
+    assert (attributes["model"], attributes["dtype"]) == ("toy", "float64")
     assert attributes["positions"] == "generated"
     source = results / f"checkpoints/toy/{'post' if name == 'post' else 'pre'}.source.json"
     assert attributes["revision"] == json.loads(source.read_text(encoding="utf-8"))["revision"]

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dpo_neurons.activations.capture import CountedSums
 from dpo_neurons.activations.shards import pieces_of_shard
-from dpo_neurons.errors import InputError
+from dpo_neurons.errors import BrokenModelError, InputError
 from dpo_neurons.files.hdf5 import (
     check_free_space,
     create_dataset,
@@ -214,9 +214,31 @@ def capture_pieces(
             index = pieces[number]
             piece_prompts = [prompts[prompt] for prompt in index]
             with write_piece(path, index, n_tokens, attributes, means_only) as piece:
-                for batch in generate_greedily(
+                batches = generate_greedily(
                     model, tokenizer, piece_prompts, n_tokens, size, capture, progress=None
-                ):
+                )
+                for batch in _name_broken_layer(batches, capture, attributes["model"]):
                     sums = {name: summed.cpu().numpy() for name, summed in capture.sums.items()}
                     piece.add(batch.start, batch.tokens, batch.mask, sums)
                     bar.update(len(batch.tokens))
+
+
+def _name_broken_layer(
+    batches: Iterator[Continuations], capture: CountedSums, name: str
+) -> Iterator[Continuations]:
+    """Yield batches; if the model breaks in one, name the first layer that did.
+
+    Raises InputError in place of a BrokenModelError.
+    """
+    try:
+        yield from batches
+    except BrokenModelError as error:
+        layers = [
+            int((~summed.isfinite().all(dim=2).all(dim=0)).int().argmax())
+            for summed in capture.sums.values()
+            if not summed.isfinite().all()
+        ]
+        where = f" from layer {min(layers)} on" if layers else ""
+        raise InputError(
+            f"models.{name}: activations are NaN or infinite{where}: {error}"
+        ) from error
