@@ -178,15 +178,12 @@ def plan_of_intervention(wildcards):
 
 
 def pair_files(wildcards):
-    """What was found of a model's pair, and the first checkpoint, whose tokenizer reads for both.
+    """Return what was found of a model's pair, and the checkpoint whose tokenizer reads for both.
 
-    A second checkpoint that is tuned here has all files of the first but its weights, so tuning it
-    otherwise changes nothing of what the pair says, and reruns nothing of the first one's.
+    The pair must not be `ancient`: Snakemake would then miss other reasons to rerun a job.
     """
-    folder = f"{RESULTS}/checkpoints/{wildcards.model}"
-    tuned_here = STUDY.checkpoint(f"{wildcards.model}/post")["kind"] in ("dpo", "sft")
-    pair = f"{folder}/pair.json"
-    return {"pair": ancient(pair) if tuned_here else pair, "tokenizer": ancient(f"{folder}/pre")}
+    checkpoints = f"{RESULTS}/checkpoints/{wildcards.model}"
+    return {"pair": f"{checkpoints}/pair.json", "tokenizer": ancient(f"{checkpoints}/pre")}
 
 
 def direction_to_decompose(wildcards):

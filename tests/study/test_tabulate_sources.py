@@ -84,6 +84,6 @@ def test_long_paths_are_not_cut_on_the_page_and_checksums_are():
 def test_a_damaged_source_is_named_and_nothing_is_written(tabulate, tmp_path):
     result = tabulate(SOURCES | {"data/lexicon": {"seed": 1}})
     assert result.returncode == 1
-    assert "lexicon.source.json: says no kind" in result.stdout
+    assert "lexicon.source.json: damaged" in result.stdout
     assert "Traceback" not in result.stdout
     assert not list(tmp_path.glob("sources*"))

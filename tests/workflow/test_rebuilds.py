@@ -86,15 +86,8 @@ EVERYWHERE = each(MEASURE, ABLATED | {"steer_last"})
 """Ablation and steering act at every position."""
 SOURCES = {"tabulate_sources"}
 LISTED = {"list_interventions"}
-DPO = (
-    {"train_dpo", "check_pair"}
-    | each(CAPTURE, {"post"})
-    | CROSSED_CAPTURE
-    | RESIDUALS
-    | SOURCES
-    | CONTRIBUTIONS
-    | each(MEASURE, {"dpo"})
-)
+DPO = {"train_dpo", "check_pair"} | SOURCES | CAPTURES | RUNS
+"""What is made from both checkpoints, which read texts alike; not what the first alone makes."""
 PROBE = {"train_probe", "tabulate_logit_lens"} | DESCRIBED | STEERED | RESIDUALS | CONTRIBUTIONS
 IMPORTED = {"import_data lexicon"} | SOURCES | SCORES
 MODEL_RUNS = PROBE | CAPTURES | RUNS
