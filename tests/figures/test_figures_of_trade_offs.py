@@ -43,7 +43,7 @@ def test_a_model_that_only_raises_is_drawn():
     undefined = table.filter(regex="^crossfitted_(cancelled|neurons)").columns
     table[undefined] = np.nan
     chart = cancellation.chart(cancellation.aggregate(table), *NAMES)
-    assert "in all, what the 2 neurons reduce cannot be told from nothing" in chart.to_json()
+    assert "the interval of what the 2 neurons reduce is not above zero" in chart.to_json()
     assert_drawn({"7": chart})
 
 

@@ -16,10 +16,10 @@ def effect_shares(
     under k interventions. 0 is no change, 1 all that fine-tuning did; the sign of the effect does
     not matter.
 
-    The interval is Fieller's: it holds every share θ for which a paired t-test cannot tell the mean
-    of (before − outcome) − θ (before − after) from zero. All of it is NaN where the effect itself
-    cannot be told from none; a ratio to it has no bounds. A share is NaN too where fewer than
-    LEAST_CHANGED prompts differ from before, or from after: what the others might do is not known.
+    The interval is Fieller's: it holds every share θ for which a paired t-test does not reject that
+    the mean of (before − outcome) − θ (before − after) is zero. All results are NaN if the test
+    does not reject an effect of zero, because the ratio then has no bounds. A share is also NaN if
+    fewer than LEAST_CHANGED prompts differ from before, or from after.
     """
     n, k = outcomes.shape
     undefined = (np.full(k, np.nan), np.full(k, np.nan), np.full(k, np.nan))

@@ -38,7 +38,7 @@ def aggregate(cancellation: pd.DataFrame) -> pd.DataFrame:
     cancellation: one row per layer and one for the whole model, as in its file. Returns
     its COLUMNS, order, and share_neurons_50, share_neurons_90 and share_neurons_99 with their
     intervals: cross-fitted shares of the layer's neurons. They, and the share taken back, are empty
-    where a reducing sum cannot be told from none.
+    unless the interval of a reducing sum lies above zero.
     """
     data = cancellation[list(COLUMNS)].copy()
     for name in SHARES:
@@ -68,7 +68,7 @@ def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.VConcatCha
             f"of {n_neurons}, {counts} of it.",
         ]
     else:
-        finding = [f"{model}: in all, what the {n_neurons} reduce cannot be told from nothing."]
+        finding = [f"{model}: the interval of what the {n_neurons} reduce is not above zero."]
     figure: alt.VConcatChart = alt.vconcat(
         _sums(base, x, direction_name),
         _cancelled(base, x, whole),

@@ -25,7 +25,7 @@ def aggregate(groups: pd.DataFrame) -> pd.DataFrame:
     """Select the four reducing groups, in the paper's order.
 
     groups: a row a group, COLUMNS as in the groups file. A missing group has neither neurons nor a
-    share. Cross-fitted shares are NaN where the joint reduction cannot be told from none.
+    share. Cross-fitted shares are NaN unless the interval of the joint reduction is above zero.
     """
     reducing = groups.loc[groups["group"].isin(REDUCING), list(COLUMNS)]
     reducing = reducing.set_index("group").reindex(list(REDUCING))

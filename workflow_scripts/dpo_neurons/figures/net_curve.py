@@ -32,7 +32,7 @@ def aggregate(curve: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     curve: a row a point, COLUMNS as in the net curve's file. Returns the curve, and a row a mark:
     mark, crossfitted_neurons, crossfitted and its interval. The marks of shares of the peak lack
-    where the peak cannot be told from none.
+    unless the peak's interval lies above zero.
     """
     data = curve[list(COLUMNS)].drop_duplicates("neurons").drop(columns="mark")
     marks = curve.loc[curve["mark"].isin(["peak", "net"]), list(COLUMNS[2:])]

@@ -63,7 +63,7 @@ class Curve:
     def describe(self, level: float) -> dict[str, float]:
         """The STATISTICS with the ends of their intervals, …_low and …_high.
 
-        All but the sums are NaN where the reducing sum cannot be told from none.
+        All but the sums are NaN unless the interval of the reducing sum lies above zero.
         """
         estimate, peak = self.fit.estimate, self.reducing_bins
         contrasts = np.zeros((len(estimate), 2))

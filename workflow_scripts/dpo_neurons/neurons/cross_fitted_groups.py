@@ -51,7 +51,7 @@ def cross_fit_groups(
     Groups are of Yang et al. 2024 (arXiv 2411.06424), the cross-fitting is not.
     Returns two tables with crossfitted_reduction and its ends, …_low and …_high. The first has a
     row a group in the order of GROUPS, and crossfitted_share with its ends: of the group's side,
-    NaN where the sum of that side cannot be told from none. The second has layer and group, a row
+    NaN unless the interval of the sum of that side lies above zero. The second has layer and group, a row
     a layer and group.
 
     table: contributions; pre and post: the caches of both checkpoints. definition: of the groups,

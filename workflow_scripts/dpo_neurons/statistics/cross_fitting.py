@@ -111,7 +111,7 @@ def share_intervals(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Shares of each set in the sum of all, with intervals: value, low, high, each (n_sets,).
 
-    All are NaN where the sum of all cannot be told from zero or less: where its interval holds it.
+    All are NaN unless the interval of the sum of all lies above zero.
     """
     n_sets = fit.values.shape[1]
     total, lowest, _ = sum_intervals(fit.combine(np.ones((n_sets, 1))), counts, level)
