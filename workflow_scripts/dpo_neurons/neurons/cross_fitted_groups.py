@@ -49,10 +49,10 @@ def cross_fit_groups(
     """Sum reductions over groups whose neurons were chosen on other prompts.
 
     Groups are of Yang et al. 2024 (arXiv 2411.06424), the cross-fitting is not.
-    Returns two tables with crossfitted_reduction and its ends, …_low and …_high. The first has a
-    row a group in the order of GROUPS, and crossfitted_share with its ends: of the group's side,
-    NaN unless the interval of the sum of that side lies above zero. The second has layer and group, a row
-    a layer and group.
+    Returns two tables with crossfitted_reduction and its ends, …_low and …_high. The first has one
+    row per group in the order of GROUPS, and crossfitted_share with its ends: of the group's side,
+    NaN unless the interval of the sum of that side lies above zero. The second has one row per
+    layer and group.
 
     table: contributions; pre and post: the caches of both checkpoints. definition: of the groups,
     "v1" or "v3". row: suffix of a subspace's columns, such as "_2"; groups go by the first row.
