@@ -38,6 +38,7 @@ from dpo_neurons.study.intervention_rows import (
 from dpo_neurons.study.program_options import (
     fetch_options,
     plan_options,
+    random_set_options,
     scorer_options,
     scorer_run_options,
     selection_options,

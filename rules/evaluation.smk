@@ -4,12 +4,20 @@ TABLES = expand(
     f"{RESULTS}/tables/{{table}}.{{extension}}",
     table=[*MODELS, "comparison"],
     extension=["csv", "md", "html"],
-) + expand(f"{RESULTS}/tables/{{model}}.tests.{{extension}}", model=MODELS, extension=["csv", "md"])
+) + expand(
+    f"{RESULTS}/tables/{{model}}.{{table}}.{{extension}}",
+    model=MODELS,
+    table=["tests", "faithfulness", "random_sets", "verdicts"],
+    extension=["csv", "md"],
+)
 SCORES = expand(
     f"{RESULTS}/scores/{{{{model}}}}/{{intervention}}.parquet", intervention=STUDY.interventions
 )
 PERPLEXITIES = expand(
     f"{RESULTS}/perplexity/{{{{model}}}}/{{intervention}}.json", intervention=STUDY.interventions
+)
+RANDOM_SET_SCORES = expand(
+    f"{RESULTS}/random_sets/{{{{model}}}}/{{intervention}}.parquet", intervention=STUDY.random_sets
 )
 
 
@@ -37,6 +45,18 @@ rule score_continuations:
     shell:
         "python {resources.scripts}/evaluation/score_continuations.py"
         " {params.scorer} {params.files} {resources.running} --output {output} 2> {log}"
+
+
+use rule score_continuations as score_random_sets with:
+    input:
+        unpack(scorer_files),
+        continuations=f"{RESULTS}/random_sets/{{model}}/{{intervention}}.jsonl",
+    output:
+        f"{RESULTS}/random_sets/{{model}}/{{intervention}}.parquet",
+    log:
+        log_path("score_random_sets", "{model}", "{intervention}"),
+    benchmark:
+        benchmark_path("score_random_sets", "{model}", "{intervention}")
 
 
 rule tabulate_interventions:
@@ -113,6 +133,103 @@ rule compare_interventions:
         " --model {wildcards.model} --table {input.table}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
         " --csv {output.csv} --markdown {output.markdown} 2> {log}"
+
+
+rule tabulate_faithfulness:
+    input:
+        divergences=expand(
+            f"{RESULTS}/faithfulness/{{{{model}}}}/{{intervention}}.parquet",
+            intervention=STUDY.interventions,
+        ),
+        continuations=expand(
+            f"{RESULTS}/generations/{{{{model}}}}/{{intervention}}/challenge_prompts.jsonl",
+            intervention=STUDY.interventions,
+        ),
+        scores=SCORES,
+        interventions=f"{RESULTS}/interventions.csv",
+    output:
+        csv=f"{RESULTS}/tables/{{model}}.faithfulness.csv",
+        markdown=f"{RESULTS}/tables/{{model}}.faithfulness.md",
+    log:
+        log_path("tabulate_faithfulness", "{model}"),
+    benchmark:
+        benchmark_path("tabulate_faithfulness", "{model}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+    params:
+        results=results_folder,
+        resamples=config["bootstrap"]["resamples"],
+        level=config["bootstrap"]["level"],
+        seed=SEED,
+        code=code_of("evaluation/tabulate_faithfulness"),
+    shell:
+        "python {resources.scripts}/evaluation/tabulate_faithfulness.py --results {params.results}"
+        " --model {wildcards.model} --interventions {input.interventions}"
+        " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
+        " --csv {output.csv} --markdown {output.markdown} 2> {log}"
+
+
+rule tabulate_random_sets:
+    input:
+        texts=expand(
+            f"{RESULTS}/random_sets/{{{{model}}}}/{{intervention}}.jsonl",
+            intervention=STUDY.random_sets,
+        ),
+        scores=RANDOM_SET_SCORES,
+        table=f"{RESULTS}/tables/{{model}}.csv",
+    output:
+        csv=f"{RESULTS}/tables/{{model}}.random_sets.csv",
+        markdown=f"{RESULTS}/tables/{{model}}.random_sets.md",
+    log:
+        log_path("tabulate_random_sets", "{model}"),
+    benchmark:
+        benchmark_path("tabulate_random_sets", "{model}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+    params:
+        level=config["bootstrap"]["level"],
+        code=code_of("evaluation/tabulate_random_sets"),
+    shell:
+        "python {resources.scripts}/evaluation/tabulate_random_sets.py --table {input.table}"
+        " --texts {input.texts} --scores {input.scores} --level {params.level}"
+        " --csv {output.csv} --markdown {output.markdown} 2> {log}"
+
+
+rule judge_interventions:
+    input:
+        table=f"{RESULTS}/tables/{{model}}.csv",
+        tests=f"{RESULTS}/tables/{{model}}.tests.csv",
+        faithfulness=f"{RESULTS}/tables/{{model}}.faithfulness.csv",
+        random_sets=f"{RESULTS}/tables/{{model}}.random_sets.csv",
+    output:
+        csv=f"{RESULTS}/tables/{{model}}.verdicts.csv",
+        markdown=f"{RESULTS}/tables/{{model}}.verdicts.md",
+        page=report(
+            f"{RESULTS}/tables/{{model}}.verdicts.html",
+            caption="../report/verdicts.rst",
+            category="{model}",
+            subcategory="tables",
+            labels={"figure": "verdicts"},
+        ),
+    log:
+        log_path("judge_interventions", "{model}"),
+    benchmark:
+        benchmark_path("judge_interventions", "{model}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+    params:
+        code=code_of("evaluation/judge_interventions"),
+    shell:
+        "python {resources.scripts}/evaluation/judge_interventions.py --table {input.table}"
+        " --tests {input.tests} --faithfulness {input.faithfulness}"
+        " --random-sets {input.random_sets} --model {wildcards.model}"
+        " --csv {output.csv} --markdown {output.markdown} --page {output.page} 2> {log}"
 
 
 rule compare_models:

@@ -1,4 +1,7 @@
-"""Interventions: one plan per row of the tables, and the model's texts under it."""
+"""Interventions: one plan per row of the tables, and the model's texts under it.
+
+A row may be compared with random sets: the same change of neurons that match its own.
+"""
 
 
 rule list_interventions:
@@ -46,9 +49,10 @@ rule write_plan:
 
 rule run_intervention:
     input:
+        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
         unpack(run_files),
         unpack(pair_files),
-        unpack(checkpoint_to_run),
         plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
         challenge=f"{DATA}/challenge_prompts.jsonl",
         references=f"{DATA}/reference_sentences.jsonl",
@@ -57,6 +61,7 @@ rule run_intervention:
         challenge=f"{RESULTS}/generations/{{model}}/{{intervention}}/challenge_prompts.jsonl",
         references=f"{RESULTS}/generations/{{model}}/{{intervention}}/reference_sentences.jsonl",
         perplexity=f"{RESULTS}/perplexity/{{model}}/{{intervention}}.json",
+        faithfulness=f"{RESULTS}/faithfulness/{{model}}/{{intervention}}.parquet",
     log:
         log_path("run_intervention", "{model}", "{intervention}"),
     benchmark:
@@ -70,16 +75,20 @@ rule run_intervention:
     params:
         tokens=config["generation"]["tokens"],
         generation_positions=generation_positions,
-        source_positions=source_positions,
+        stage=stage_to_change,
+        source=source_options,
         files=run_files_as_options,
         window=config["perplexity"]["window"],
         perplexity_positions=perplexity_positions,
+        prompts=config["faithfulness"]["prompts"],
+        windows=config["faithfulness"]["windows"],
         dtype=setting("models", "{model}", "dtype"),
         attention=setting("models", "{model}", "attention"),
         code=code_of("interventions/run_intervention"),
     shell:
         "python {resources.scripts}/interventions/run_intervention.py"
-        " --checkpoint {input.checkpoint} --pair {input.pair} --tokenizer {input.tokenizer}"
+        " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
+        " --stage {params.stage} --pair {input.pair} --tokenizer {input.tokenizer}"
         " --plan {input.plan} --challenge-prompts {input.challenge}"
         " --reference-sentences {input.references} --tokens {params.tokens}"
         " --generation-positions {params.generation_positions} --perplexity-text {input.text}"
@@ -87,9 +96,71 @@ rule run_intervention:
         " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
         " --batch-size {resources.batch_size}"
         " --device {resources.device} --threads {threads}"
-        " {params.files} {params.source_positions} --challenge-prompts-output {output.challenge}"
+        " {params.files} {params.source}"
+        " --compared-prompts {params.prompts} --compared-windows {params.windows}"
+        " --challenge-prompts-output {output.challenge}"
         " --reference-sentences-output {output.references}"
-        " --perplexity-output {output.perplexity} 2> {log}"
+        " --perplexity-output {output.perplexity}"
+        " --faithfulness-output {output.faithfulness} 2> {log}"
+
+
+rule draw_random_sets:
+    input:
+        unpack(files_to_draw_from),
+        plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
+    output:
+        f"{RESULTS}/random_sets/{{model}}/{{intervention}}.plans.parquet",
+    log:
+        log_path("draw_random_sets", "{model}", "{intervention}"),
+    benchmark:
+        benchmark_path("draw_random_sets", "{model}", "{intervention}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+    params:
+        row=random_sets_of_intervention,
+        code=code_of("interventions/draw_random_sets"),
+    shell:
+        "python {resources.scripts}/interventions/draw_random_sets.py {params.row}"
+        " --plan {input.plan} --contributions {input.contributions} --neurons {input.neurons}"
+        " --output {output} 2> {log}"
+
+
+rule run_random_sets:
+    input:
+        unpack(checkpoint_to_change),
+        unpack(pair_files),
+        unpack(direction_to_run_with),
+        plans=f"{RESULTS}/random_sets/{{model}}/{{intervention}}.plans.parquet",
+        challenge=f"{DATA}/challenge_prompts.jsonl",
+    output:
+        f"{RESULTS}/random_sets/{{model}}/{{intervention}}.jsonl",
+    log:
+        log_path("run_random_sets", "{model}", "{intervention}"),
+    benchmark:
+        benchmark_path("run_random_sets", "{model}", "{intervention}")
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        **model_resources(minutes=120),
+        scripts=SCRIPTS,
+    params:
+        tokens=config["generation"]["tokens"],
+        generation_positions=generation_positions,
+        direction=direction_as_option,
+        dtype=setting("models", "{model}", "dtype"),
+        attention=setting("models", "{model}", "attention"),
+        code=code_of("interventions/run_random_sets"),
+    shell:
+        "python {resources.scripts}/interventions/run_random_sets.py"
+        " --checkpoint {input.checkpoint} --pair {input.pair} --tokenizer {input.tokenizer}"
+        " --plans {input.plans} --challenge-prompts {input.challenge} --tokens {params.tokens}"
+        " --generation-positions {params.generation_positions} {params.direction}"
+        " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
+        " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
+        " --output {output} 2> {log}"
 
 
 for shard in range(1, SHARDS + 1):

@@ -174,6 +174,11 @@ def plan_of_intervention(wildcards):
     return plan_options(STUDY, wildcards.intervention)
 
 
+def random_sets_of_intervention(wildcards):
+    """Write the command-line options that describe an intervention's random sets."""
+    return random_set_options(STUDY, wildcards.intervention)
+
+
 # Directions, captures and interventions.
 
 
@@ -218,36 +223,57 @@ def plan_files(wildcards):
     return {} if table == "nothing" else {table: path}
 
 
-def checkpoint_to_run(wildcards):
-    """Return the checkpoint that an intervention runs on."""
+def stage_to_change(wildcards):
+    """Name the checkpoint that an intervention changes."""
+    return STUDY.stage(wildcards.intervention)
+
+
+def files_to_draw_from(wildcards):
+    """Return the tables of neurons that an intervention's random sets are drawn from."""
+    path = f"{wildcards.model}/{STUDY.direction(wildcards.intervention)}.parquet"
+    return {table: f"{RESULTS}/{table}/{path}" for table in ("contributions", "neurons")}
+
+
+def checkpoint_to_change(wildcards):
+    """Return the checkpoint that an intervention changes."""
     stage = STUDY.stage(wildcards.intervention)
     return folder("checkpoint", f"{RESULTS}/checkpoints/{wildcards.model}/{stage}")
 
 
+def direction_to_run_with(wildcards):
+    """Return the file of the direction, if running an intervention needs it."""
+    if not runs_with_direction(STUDY.interventions[wildcards.intervention]):
+        return {}
+    direction = STUDY.direction(wildcards.intervention)
+    return {"direction": f"{RESULTS}/directions/{wildcards.model}/{direction}.safetensors"}
+
+
+def direction_as_option(wildcards, input):
+    """Write the direction of `direction_to_run_with` as a command-line option."""
+    return write_options({name: input[name] for name in direction_to_run_with(wildcards)})
+
+
 def run_files(wildcards):
-    """Return an intervention's input files, besides checkpoint, plan and texts."""
-    name, model = wildcards.intervention, wildcards.model
-    row, files = STUDY.interventions[name], {}
-    if runs_with_direction(row):
-        direction = STUDY.direction(name)
-        files["direction"] = f"{RESULTS}/directions/{model}/{direction}.safetensors"
-    if source_stage(row) is not None:
-        files |= folder("source_checkpoint", f"{RESULTS}/checkpoints/{model}/{source_stage(row)}")
+    """Return an intervention's input files, besides checkpoints, plan and texts."""
+    files = direction_to_run_with(wildcards)
+    if wildcards.intervention != "dpo":
+        # All rows are compared on the text of the second checkpoint, which `dpo` itself writes.
+        files["answers"] = f"{RESULTS}/generations/{wildcards.model}/dpo/challenge_prompts.jsonl"
     return files
 
 
 def run_files_as_options(wildcards, input):
     """Write the files of `run_files` as command-line options."""
-    names = [name for name in run_files(wildcards) if not name.endswith("_content")]
-    return write_options({name: input[name] for name in names})
+    return write_options({name: input[name] for name in run_files(wildcards)})
 
 
-def source_positions(wildcards):
-    """Write the option for the positions where a prompt-specific patch reads activations."""
+def source_options(wildcards):
+    """Write the options for where a prompt-specific patch reads activations."""
     row = STUDY.interventions[wildcards.intervention]
     if source_stage(row) is None:
         return ""
-    return write_options({"source_positions": config["activations"]["positions"]})
+    positions = config["activations"]["positions"]
+    return write_options({"source_stage": source_stage(row), "source_positions": positions})
 
 
 def generation_positions(wildcards):

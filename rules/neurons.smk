@@ -70,6 +70,37 @@ rule summarise_groups:
         " 2> {log}"
 
 
+rule compare_random_directions:
+    input:
+        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
+        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
+        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
+        direction=f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
+    output:
+        f"{RESULTS}/random_directions/{{model}}/{{direction}}.csv",
+    log:
+        log_path("compare_random_directions", "{model}", "{direction}"),
+    benchmark:
+        benchmark_path("compare_random_directions", "{model}", "{direction}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+    params:
+        definition=config["groups"]["definition"],
+        draws=config["groups"]["random_directions"],
+        level=config["bootstrap"]["level"],
+        seed=SEED,
+        code=code_of("neurons/compare_random_directions"),
+    shell:
+        "python {resources.scripts}/neurons/compare_random_directions.py"
+        " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
+        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
+        " --direction {input.direction} --definition {params.definition} --draws {params.draws}"
+        " --level {params.level} --seed {params.seed} --output {output} 2> {log}"
+
+
 rule decompose_reductions:
     input:
         **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),

@@ -19,7 +19,7 @@ def gpus_of_model(wildcards):
 
 def models_mb(input):
     """Return the size in MB of the checkpoints that a job loads: one, or two if it needs both."""
-    names = ("checkpoint", "checkpoint_post", "source_checkpoint")
+    names = ("checkpoint", "checkpoint_pre", "checkpoint_post")
     return sum(checkpoint_mb(input.get(name)) for name in names if input.get(name))
 
 

@@ -1,14 +1,19 @@
-"""Run a model under an intervention: continue prompts, measure perplexity.
+"""Run a model under an intervention: continue prompts, measure perplexity and faithfulness.
 
-All three share one load of the model, because the load takes longest on a small model.
+All share one load of the models, because the load takes longest on a small model.
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.files.json_text import write_checked_json
-from dpo_neurons.files.jsonl import write_jsonl
+from dpo_neurons.files.jsonl import read_jsonl, write_jsonl
+from dpo_neurons.files.tables import write_table
 from dpo_neurons.interventions.plans import read_plan
 from dpo_neurons.running.program import (
     add_model_arguments,
@@ -18,6 +23,10 @@ from dpo_neurons.running.program import (
     run_program,
 )
 from dpo_neurons.study.datasets import read_dataset
+from dpo_neurons.study.study import STAGES
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 PROMPTS = ("challenge_prompts", "reference_sentences")
 
@@ -25,7 +34,11 @@ PROMPTS = ("challenge_prompts", "reference_sentences")
 def parse_arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, required=True)
+    for stage in STAGES:
+        parser.add_argument(f"--checkpoint-{stage}", type=Path, required=True)
+    parser.add_argument(
+        "--stage", required=True, choices=STAGES, help="checkpoint that the plan changes"
+    )
     parser.add_argument("--plan", type=Path, required=True)
     for name in PROMPTS:
         option = name.replace("_", "-")
@@ -49,8 +62,21 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--direction", type=Path, help="safetensors, for plans that need it")
     source = parser.add_argument_group("plans that assign each prompt its own activations")
-    source.add_argument("--source-checkpoint", type=Path, help="checkpoint to read them from")
+    source.add_argument("--source-stage", choices=STAGES, help="checkpoint to read them from")
     source.add_argument("--source-positions", default="generated", help="generated or predicting")
+    faithfulness = parser.add_argument_group("divergence from both unchanged checkpoints")
+    faithfulness.add_argument(
+        "--answers",
+        type=Path,
+        help="the second checkpoint's continuations, JSON lines (default: those of this run)",
+    )
+    faithfulness.add_argument(
+        "--compared-prompts", type=int, required=True, help="the first so many"
+    )
+    faithfulness.add_argument(
+        "--compared-windows", type=int, required=True, help="the first so many"
+    )
+    faithfulness.add_argument("--faithfulness-output", type=Path, required=True, help="parquet")
     add_pair_arguments(parser)
     add_model_arguments(parser)
     return parser.parse_args()
@@ -61,6 +87,7 @@ def main() -> None:
     arguments = parse_arguments()
     obey_threads(arguments.threads)
     from dpo_neurons.checkpoints.pair import apply_pair, read_pair
+    from dpo_neurons.interventions.faithfulness import measure_on_answers, measure_on_text
     from dpo_neurons.interventions.hooks import apply_plan
     from dpo_neurons.interventions.operations import SourceOperation, list_operations
     from dpo_neurons.interventions.outputs import (
@@ -71,7 +98,7 @@ def main() -> None:
     from dpo_neurons.interventions.source_activations import SourceActivations
     from dpo_neurons.models.batches import first_batch_size
     from dpo_neurons.models.loading import load_model, load_tokenizer
-    from dpo_neurons.models.perplexity import measure_perplexity
+    from dpo_neurons.models.perplexity import measure_perplexity, split_into_windows
     from dpo_neurons.running.devices import lease_devices
 
     paths = vars(arguments)
@@ -81,28 +108,38 @@ def main() -> None:
     pair = read_pair(arguments.pair)
     direction = read_direction(arguments.direction) if arguments.direction else None
     tokenizer = load_tokenizer(arguments.tokenizer)
+    named = partial(name_broken_intervention, arguments.plan.stem, plan, arguments.dtype)
     with lease_devices(arguments.device, arguments.gpus) as devices:
-        run_as = (arguments.dtype, devices, arguments.attention)
-        model = load_model(arguments.checkpoint, *run_as)
-        apply_pair(model, pair)
+
+        def load(stage: str) -> "PreTrainedModel":
+            path = paths[f"checkpoint_{stage}"]
+            model = load_model(path, arguments.dtype, devices, arguments.attention)
+            apply_pair(model, pair)
+            return model
+
+        models = {stage: load(stage) for stage in STAGES}
+        model = models[arguments.stage]
         batch_size = first_batch_size(arguments.batch_size, model.device)
         source = None
         if set(plan["operation"]) & set(list_operations(SourceOperation)):
-            source_model = load_model(arguments.source_checkpoint, *run_as)
-            apply_pair(source_model, pair)
+            stage = arguments.source_stage
+            # The changed model cannot be the source too.
+            source_model = load(stage) if stage == arguments.stage else models[stage]
             source = SourceActivations(
                 source_model, plan, arguments.tokens, arguments.source_positions
             )
-        named = name_broken_intervention(arguments.plan.stem, plan, arguments.dtype)
-        with named, apply_plan(model, plan, arguments.generation_positions, direction, source):
+        generating, reading = (
+            partial(apply_plan, model, plan, positions, direction, source)
+            for positions in (arguments.generation_positions, arguments.perplexity_positions)
+        )
+        with named(), generating():
             rows = {
                 name: continue_prompts(
                     model, tokenizer, texts_of_set, arguments.tokens, batch_size, source
                 )
                 for name, texts_of_set in prompts.items()
             }
-        named = name_broken_intervention(arguments.plan.stem, plan, arguments.dtype)
-        with named, apply_plan(model, plan, arguments.perplexity_positions, direction, source):
+        with named(), reading():
             measured = measure_perplexity(
                 model,
                 tokenizer,
@@ -111,10 +148,25 @@ def main() -> None:
                 batch_size,
                 before=source.see_text if source else None,
             )
+        references = {"none": models["pre"], "dpo": models["post"]}
+        written = rows["challenge_prompts"]
+        if arguments.answers is not None:
+            written = read_jsonl(arguments.answers, ("prompt", "tokens"))
+        compared = written[: arguments.compared_prompts]
+        windows = split_into_windows(model, tokenizer, texts, arguments.window)
+        with named():
+            on_answers = measure_on_answers(
+                model, references, generating, tokenizer, [row["prompt"] for row in compared],
+                [row["tokens"] for row in compared], arguments.tokens, batch_size, source,
+            )  # fmt: skip
+            on_text = measure_on_text(
+                model, references, reading, windows[: arguments.compared_windows], source
+            )
     for name in PROMPTS:
         write_jsonl(paths[f"{name}_output"], rows[name])
     entry = describe_perplexity(measured, arguments.perplexity_positions)
     write_checked_json(arguments.perplexity_output, entry)
+    write_table(arguments.faithfulness_output, pd.concat([on_answers, on_text], ignore_index=True))
     log.info("perplexity %.4f over %d tokens", measured.perplexity, measured.tokens.sum())
 
 

@@ -9,14 +9,7 @@ from dpo_neurons.interventions.neuron_selection import (
     select_by_cosine,
     select_groups,
 )
-from dpo_neurons.interventions.planning import (
-    plan_ablation,
-    plan_editing,
-    plan_key_scaling,
-    plan_patch,
-    plan_steering,
-    plan_stripping,
-)
+from dpo_neurons.interventions.planning import plan_editing, plan_for_neurons, plan_steering
 from dpo_neurons.interventions.plans import empty_plan, write_plan
 from dpo_neurons.models.checkpoint_folder import count_layers
 from dpo_neurons.neurons.contributions import read_contributions
@@ -25,12 +18,13 @@ from dpo_neurons.neurons.neuron_table import read_neurons
 from dpo_neurons.running.program import log, run_program
 from dpo_neurons.study.intervention_rows import PARAMETERS
 
-SELECTING = ("patch", "control", "ablate", "scale_keys", "strip")
-"""Kinds that select neurons by group or by rank; strip may also take all neurons."""
+SELECTING = ("patch", "ablate", "scale_keys")
+"""Kinds that need a selection of neurons, by group or by rank."""
 NEEDED = {
     "none": (),
     "dpo": (),
     "patch": ("contributions",),
+    "shift": ("contributions", "dose"),
     "control": ("contributions",),
     "ablate": ("contributions",),
     "scale_keys": ("contributions", "factor"),
@@ -48,6 +42,8 @@ def select_neurons(arguments: argparse.Namespace) -> pd.DataFrame:
     table = read_contributions(arguments.contributions)
     if arguments.groups is not None:
         return select_groups(table, arguments.groups)
+    if arguments.top is None:
+        return table
     return select_by_cosine(table, arguments.top, arguments.activation == "positive")
 
 
@@ -62,13 +58,7 @@ def make_kinds_plan(arguments: argparse.Namespace) -> pd.DataFrame:
     neurons = select_neurons(arguments)
     if kind == "edit":
         return plan_editing(neurons, arguments.alpha, arguments.beta, arguments.form)
-    if kind == "ablate":
-        return plan_ablation(neurons)
-    if kind == "scale_keys":
-        return plan_key_scaling(neurons, arguments.factor)
-    if kind == "strip":
-        return plan_stripping(neurons, arguments.share)
-    return plan_patch(neurons, "post" if kind == "patch" else "pre", arguments.values)
+    return plan_for_neurons(neurons, vars(arguments))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -86,12 +76,17 @@ def parse_arguments() -> argparse.Namespace:
         "--activation", choices=("positive",), help="select only neurons active on average"
     )
     parser.add_argument(
-        "--values", choices=("mean", "prompt", "token"), default="mean", help="for patch, control"
+        "--values",
+        choices=("mean", "prompt", "token", "same_text", "permuted"),
+        default="mean",
+        help="for patch, control; permuted for the control of a shift",
     )
+    parser.add_argument("--dose", type=float, help="for shift, patch, control: part of the change")
+    parser.add_argument("--seed", type=int, default=0, help="for the control of a shift")
     parser.add_argument("--factor", type=float, help="for scale_keys")
     parser.add_argument("--alpha", type=float, help="for edit: relative change of activations")
     parser.add_argument("--beta", type=float, help="for edit: edited share of each group")
-    parser.add_argument("--form", choices=("assign", "scale"), help="for edit")
+    parser.add_argument("--form", choices=("assign", "scale", "shift"), help="for edit")
     parser.add_argument("--layer", help="for steer: a number, or last")
     parser.add_argument("--scale", type=float, help="for steer: multiple of the unit direction")
     parser.add_argument("--positions", help="for ablate, steer: where the row acts")
@@ -103,7 +98,7 @@ def parse_arguments() -> argparse.Namespace:
             parser.error(f"--kind {arguments.kind} needs --{option}")
     choices = [arguments.groups, arguments.top, arguments.neurons]
     if arguments.kind in SELECTING and all(choice is None for choice in choices):
-        parser.error(f"--kind {arguments.kind} needs --groups, --top or, for strip, --neurons")
+        parser.error(f"--kind {arguments.kind} needs --groups or --top")
     return arguments
 
 

@@ -30,7 +30,7 @@ TABLE_COLUMNS = (
     "intervention", "kind", "control_of", "groups", "effect_share", "effect_share_low",
     "effect_share_high",
 )  # fmt: skip
-SHOWN_KINDS = ("patch", "ablate")
+SHOWN_KINDS = ("patch", "shift", "ablate")
 """Kinds of interventions whose shares the readable table shows."""
 TESTS_COLUMNS = (
     "intervention", "against", "toxicity_difference", "toxicity_difference_low",

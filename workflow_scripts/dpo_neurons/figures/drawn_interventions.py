@@ -9,6 +9,7 @@ from dpo_neurons.figures.style import subscript_signs
 
 KINDS = {
     "patch": "Patching",
+    "shift": "Live shifts",
     "control": "Control",
     "ablate": "Ablation",
     "scale_keys": "Key scaling",

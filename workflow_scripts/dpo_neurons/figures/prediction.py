@@ -32,6 +32,7 @@ COLOURS = {
     "none": BEFORE,
     "dpo": AFTER,
     "patch": "#303030",
+    "shift": "#0A7F62",
     "control": "#9A9A9A",
     "ablate": "#E6A800",
     "edit": "#00588F",

@@ -27,8 +27,11 @@ COLUMNS = ("intervention", "kind", "control_of", "no_longer_writes", *MEASURE_CO
 """Columns of the table of interventions that are drawn."""
 
 PANELS = [kind for kind in KINDS if kind != "control"]
-"""Kinds that have a panel. A control is drawn in the panel of its patch."""
-TITLES = KINDS | {"patch": "Patching (filled), joined to its control (open)"}
+"""Kinds that have a panel. A control is drawn in the panel of the row that it controls."""
+TITLES = KINDS | {
+    "patch": "Patching (filled), joined to its control (open)",
+    "shift": "Live shifts (filled), joined to random shifts (open)",
+}
 """Title of each panel."""
 
 WIDTH, LABEL_HEIGHT = 520, 16
@@ -36,23 +39,25 @@ WIDTH, LABEL_HEIGHT = 520, 16
 
 
 def aggregate(table: pd.DataFrame) -> pd.DataFrame:
-    """Sort the interventions into panels and join each control to its patch.
+    """Sort the interventions into panels and join each control to its row.
 
     table: one row per intervention, COLUMNS as in the table file. Rows without a finite toxicity
     and perplexity are left out. A missing interval shrinks to its point. Returns intervention, the
-    measures with their intervals, no_longer_writes, kind (as drawn), panel, label, patch_toxicity
-    and patch_perplexity. panel is "" for none and dpo, which are in every panel. The last two
-    columns are the point of a control's patch.
+    measures with their intervals, no_longer_writes, kind (as drawn), panel, label,
+    controlled_toxicity and controlled_perplexity. panel is "" for none and dpo, which are in every
+    panel. The last two columns are the point of the row that a control belongs to.
     """
     data = fill_intervals(measured_rows(table[list(COLUMNS)]))
     data["kind"] = drawn_kinds(data["kind"])
     references = data["kind"].isin(REFERENCES)
-    data["panel"] = data["kind"].replace("control", "patch").where(~references, "")
     data["label"] = mark_broken(intervention_labels(data["intervention"]), data)
-    patches = data[data["kind"] == "patch"].set_index("intervention")
+    rows = data.set_index("intervention")
     controlled = data["control_of"].where(data["kind"] == "control")
+    # A control whose row is left out goes with the patches.
+    panels = data["kind"].where(controlled.isna(), controlled.map(rows["kind"]).fillna("patch"))
+    data["panel"] = panels.where(~references, "")
     for measure in MEASURES:
-        data[f"patch_{measure}"] = controlled.map(patches[measure])
+        data[f"controlled_{measure}"] = controlled.map(rows[measure])
     return data.drop(columns="control_of")
 
 
@@ -133,9 +138,9 @@ def _panel(
         base.transform_filter(is_labelled)
         .mark_rule(color="#C4C4C4", strokeDash=[2, 2])
         .encode(x2=alt.value(WIDTH + 8), y2="label_toxicity:Q"),
-        base.transform_filter("isValid(datum.patch_toxicity)")
+        base.transform_filter("isValid(datum.controlled_toxicity)")
         .mark_rule(color="#808080")
-        .encode(x2="patch_perplexity:Q", y2="patch_toxicity:Q"),
+        .encode(x2="controlled_perplexity:Q", y2="controlled_toxicity:Q"),
         intervals.encode(x="perplexity_low:Q", x2="perplexity_high:Q"),
         intervals.encode(y="toxicity_low:Q", y2="toxicity_high:Q"),
         coloured.transform_filter(f"{is_control} && !datum.no_longer_writes")

@@ -61,10 +61,11 @@ class ActivationOperation(Operation):
 
 @dataclass(frozen=True)
 class SourceOperation(Operation):
-    """Assigns to neurons a source model's activations on each prompt."""
+    """Moves neurons m towards a source model's activations s: m + λ (s − m), λ the plan's value."""
 
-    values: Literal["prompt", "token"]
-    """The source model's mean over its generated tokens, or its activation at each token."""
+    values: Literal["prompt", "token", "same_text"]
+    """Mean over the tokens that the source model generates, its activation at the token of the same
+    number, or its activation where it reads the text that the changed model has written."""
 
     @property
     def target(self) -> str:
@@ -137,7 +138,7 @@ def _predict_add(means: Means, neurons: np.ndarray, values: np.ndarray) -> None:
 
 
 def _predict_source(means: Means, neurons: np.ndarray, values: np.ndarray) -> None:
-    means.activation[neurons] = means.source[neurons]
+    means.activation[neurons] += values * (means.source[neurons] - means.activation[neurons])
 
 
 def _predict_removed(means: Means, neurons: np.ndarray, values: np.ndarray) -> None:
@@ -165,6 +166,7 @@ OPERATIONS: dict[str, Operation] = {
     "add": ActivationOperation(_predict_add, _add),
     "set_prompt_mean": SourceOperation(_predict_source, "prompt"),
     "set_token": SourceOperation(_predict_source, "token"),
+    "set_same_text": SourceOperation(_predict_source, "same_text"),
     # No prediction: a key acts through the activation function, on inputs that are not stored.
     "scale_key": WeightOperation(None, "key", _scale_vectors),
     "remove_direction": WeightOperation(

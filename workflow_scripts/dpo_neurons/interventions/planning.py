@@ -1,30 +1,65 @@
 """Plans of each kind of intervention."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.interventions.neuron_selection import select_for_editing
 from dpo_neurons.interventions.plans import make_plan, subtraction_plan
 
-Values = Literal["mean", "prompt", "token"]
-SOURCE_OPERATION = {"prompt": "set_prompt_mean", "token": "set_token"}
+Values = Literal["mean", "prompt", "token", "same_text"]
+SOURCE_OPERATION = {
+    "prompt": "set_prompt_mean",
+    "token": "set_token",
+    "same_text": "set_same_text",
+}
 """Operations that assign each prompt its own values, by the kind of value."""
 
 
 def plan_patch(
-    neurons: pd.DataFrame, stage: Literal["pre", "post"], values: Values = "mean"
+    neurons: pd.DataFrame,
+    stage: Literal["pre", "post"],
+    values: Values = "mean",
+    dose: float = 1.0,
 ) -> pd.DataFrame:
     """Plan to assign to neurons the activations of a checkpoint.
 
     Yang et al. 2024 (arXiv 2411.06424v1), section 5. stage: "post" for a patch. "pre" is for its
     control, which holds the same neurons at the first model's own means. values: "mean" assigns
-    the mean over prompts and tokens; others assign each prompt's own activations.
+    the mean over prompts and tokens; others assign each prompt's own activations. dose: the part of
+    the way to each prompt's own activations; a mean is always assigned whole, and `plan_shift` is
+    its graded form.
     """
     if values == "mean":
         return make_plan(neurons, "set", neurons[f"activation_{stage}"])
-    return make_plan(neurons, SOURCE_OPERATION[values], 0.0)
+    return make_plan(neurons, SOURCE_OPERATION[values], dose)
+
+
+def plan_shift(neurons: pd.DataFrame, dose: float = 1.0) -> pd.DataFrame:
+    """Plan to add to neurons, at each token, `dose` times the shift that fine-tuning made.
+
+    The shift is the mean activation after fine-tuning minus that before. A neuron goes on reacting
+    to each token, where a patch (section 5 of arXiv 2411.06424v1) holds it still.
+    """
+    shift = neurons["activation_post"] - neurons["activation_pre"]
+    return make_plan(neurons, "add", dose * shift)
+
+
+def plan_random_shift(neurons: pd.DataFrame, dose: float, seed: int) -> pd.DataFrame:
+    """Plan the control of `plan_shift`: the same shifts on other neurons, with random signs.
+
+    The shifts are permuted among the neurons of a layer that the plan changes, so that their number
+    and sizes stay the same in each layer.
+    """
+    plan = plan_shift(neurons, dose)
+    random = np.random.default_rng(seed)
+    for _, values in plan.groupby("layer")["value"]:
+        signs = random.choice([-1.0, 1.0], size=len(values))
+        plan.loc[values.index, "value"] = signs * random.permutation(values.to_numpy())
+    return plan
 
 
 def plan_ablation(neurons: pd.DataFrame) -> pd.DataFrame:
@@ -46,22 +81,48 @@ def plan_stripping(neurons: pd.DataFrame, share: float) -> pd.DataFrame:
     return make_plan(neurons, "remove_direction", share)
 
 
+def plan_for_neurons(neurons: pd.DataFrame, row: Mapping[str, Any]) -> pd.DataFrame:
+    """Plan a row of the tables that changes a set of neurons alike.
+
+    row: kind (patch, control, shift, ablate, scale_keys or strip) and the settings of that kind,
+    as in a study's configuration; those left out or None have their defaults.
+    """
+    kind = row["kind"]
+    dose = 1.0 if row.get("dose") is None else row["dose"]
+    if kind == "ablate":
+        return plan_ablation(neurons)
+    if kind == "scale_keys":
+        return plan_key_scaling(neurons, row["factor"])
+    if kind == "strip":
+        return plan_stripping(neurons, row["share"])
+    if kind == "shift":
+        return plan_shift(neurons, dose)
+    if row.get("values") == "permuted":
+        return plan_random_shift(neurons, dose, row["seed"])
+    stage: Literal["pre", "post"] = "post" if kind == "patch" else "pre"
+    return plan_patch(neurons, stage, row.get("values") or "mean", dose)
+
+
 def plan_editing(
-    neurons: pd.DataFrame, alpha: float, beta: float, form: Literal["assign", "scale"]
+    neurons: pd.DataFrame, alpha: float, beta: float, form: Literal["assign", "scale", "shift"]
 ) -> pd.DataFrame:
     """Plan activation editing: weaken or strengthen the neurons that β selects by α.
 
     Yang et al. (arXiv 2411.06424v3), activation editing. neurons: all neurons of the first model,
     with cosine and activation_pre; `select_for_editing` selects among them. form: "assign" sets
-    the edited mean activation, as published; "scale" multiplies the live activation.
+    the edited mean activation, as published; "scale" multiplies the live activation; "shift" adds
+    to it the change of the mean.
     """
     weakened, strengthened = select_for_editing(neurons, beta)
     plans = []
-    for chosen, factor in ((weakened, 1 - alpha), (strengthened, 1 + alpha)):
+    for chosen, change in ((weakened, -alpha), (strengthened, alpha)):
+        mean = chosen["activation_pre"]
         if form == "assign":
-            plans.append(make_plan(chosen, "set", chosen["activation_pre"] * factor))
+            plans.append(make_plan(chosen, "set", mean * (1 + change)))
+        elif form == "scale":
+            plans.append(make_plan(chosen, "scale", 1 + change))
         else:
-            plans.append(make_plan(chosen, "scale", factor))
+            plans.append(make_plan(chosen, "add", mean * change))
     return pd.concat(plans).sort_values(["layer", "neuron"], ignore_index=True)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import pandas as pd
 import torch
@@ -9,9 +10,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from dpo_neurons.activations.capture import ActivationCapture
-from dpo_neurons.interventions.operations import SourceOperation, list_operations
+from dpo_neurons.interventions.operations import OPERATIONS, SourceOperation, list_operations
 from dpo_neurons.models.architectures import Layers, view_by_prompt
-from dpo_neurons.models.decoding import TokenObserver, decode_greedily, end_tokens
+from dpo_neurons.models.decoding import Decoder, TokenObserver, decode_greedily, end_tokens
 
 
 class SourceActivations(TokenObserver):
@@ -22,57 +23,80 @@ class SourceActivations(TokenObserver):
     text that is read, the mean is over the tokens so far: no position sees a later one.
 
     "set_token" assigns the second model's activation where it predicts the token of the same
-    number, and on the tokens of the prompt. After the second model's end-of-sequence token the
-    first model's activations stay unchanged.
+    number of its own text, and on the tokens of the prompt. After the second model's
+    end-of-sequence token the first model's activations stay unchanged.
 
-    Every batch costs one more generation, by the second model.
+    "set_same_text" assigns the second model's activation on the same token of the same text: at
+    each step the second model reads what the changed first model has written.
+
+    A plan's value λ says how far a neuron is moved: m + λ (s − m), all the way for 1.
+    For every token that is generated the second model makes one forward pass too.
     """
 
     def __init__(
         self, model: PreTrainedModel, plan: pd.DataFrame, n_tokens: int, positions: str
     ) -> None:
+        """Take the second model and a plan whose source operations are all of one kind.
+
+        Raises ValueError for a plan that mixes kinds of source operations.
+        """
         self._model = model
         self._n_tokens = n_tokens
         self._positions = positions
         rows = plan[plan["operation"].isin(list_operations(SourceOperation))]
-        self._by_mean = bool(rows["operation"].eq("set_prompt_mean").any())
+        kinds = {cast(SourceOperation, OPERATIONS[name]).values for name in rows["operation"]}
+        if len(kinds) != 1:
+            raise ValueError(f"a plan needs one kind of source activations, not {sorted(kinds)}")
+        (self._kind,) = kinds
         self._neurons = {
             int(layer): torch.tensor(group["neuron"].to_numpy())
+            for layer, group in rows.groupby("layer")
+        }
+        self._doses = {
+            int(layer): torch.tensor(group["value"].to_numpy())
             for layer, group in rows.groupby("layer")
         }
         self._means: dict[int, Tensor] = {}
         self._passes: list[dict[int, Tensor]] = []
         self._going_on: list[Tensor] = []
         self._step = 0
+        self._reader: Decoder | None = None
 
     def see_prompts(self, input_ids: Tensor, attention_mask: Tensor, pad: int) -> None:
-        """Continue a batch of prompts with the second model, and store its activations."""
+        """Read a batch of prompts with the second model, and what it writes unless on one text."""
         self._forget()
-        read = (input_ids.to(self._model.device), attention_mask.to(self._model.device), pad)
-        if self._by_mean:
+        ids, mask = input_ids.to(self._model.device), attention_mask.to(self._model.device)
+        if self._kind == "prompt":
             with ActivationCapture(self._model, self._positions) as capture:
-                capture.begin_batch(len(input_ids))
+                capture.begin_batch(len(ids))
                 extra = int(capture.needs_last_token)
-                tokens = decode_greedily(self._model, *read, self._n_tokens + extra, capture)
+                tokens = decode_greedily(
+                    self._model, ids, mask, pad, self._n_tokens + extra, capture
+                )
             counts = self._alive(tokens[:, : self._n_tokens]).sum(dim=1)
             self._going_on = [counts > 0]
             counts = counts.clamp(min=1)
             for layer, neurons in self._neurons.items():
                 sums = capture.sums["mlp_post"][:, layer, neurons.to(counts.device)]
                 self._means[layer] = (sums / counts[:, None])[:, None]
-        else:
-            with self._recording(len(input_ids)):
-                tokens = decode_greedily(self._model, *read, self._n_tokens, None)
+        elif self._kind == "token":
+            with self._recording(len(ids)):
+                tokens = decode_greedily(self._model, ids, mask, pad, self._n_tokens)
             # The first pass reads the prompt; each later pass reads the token chosen before it.
             alive = self._alive(tokens)
             self._going_on = [torch.ones_like(alive[:, 0]), *alive.T[:-1]]
+        else:
+            self._reader = Decoder(self._model, ids, mask)
+            self._going_on = [torch.ones(len(ids), dtype=torch.bool)] * self._n_tokens
+            with self._recording(len(ids)):
+                self._reader.read_prompts()
 
     def see_text(self, input_ids: Tensor) -> None:
         """Read a batch of texts with the second model, and store its activations."""
         self._forget()
         with self._recording(len(input_ids)), torch.inference_mode():
             self._model(input_ids=input_ids.to(self._model.device))
-        if self._by_mean:
+        if self._kind == "prompt":
             recorded = self._passes.pop()
             self._means = {layer: _running_mean(recorded.pop(layer)) for layer in self._neurons}
         self._going_on = [torch.ones(len(input_ids), dtype=torch.bool)]
@@ -81,13 +105,18 @@ class SourceActivations(TokenObserver):
         """Do nothing: `see_prompts` has prepared the batch."""
 
     def see_tokens(self, tokens: Tensor) -> None:
-        """Go on to the next pass."""
+        """Go on to the next pass; on the same text, the second model reads these tokens first."""
         self._step += 1
+        if self._reader is not None and self._step < self._n_tokens:
+            self._passes[-1].clear()  # the first model is past it
+            self._reader.append(tokens.to(self._model.device))
+            with self._recording(len(tokens)):
+                self._reader.read_newest()
 
     def assign(self, layer: int, activations: Tensor, where: slice) -> Tensor:
-        """Return activations, (batch, positions, d_mlp), with the second model's."""
+        """Move activations, (batch, positions, d_mlp), towards the second model's."""
         neurons = self._neurons[layer].to(activations.device)
-        if self._by_mean:
+        if self._kind == "prompt":
             given, going_on = self._means[layer], self._going_on[0]
         elif self._step < len(self._passes):
             given, going_on = self._passes[self._step][layer], self._going_on[self._step]
@@ -95,12 +124,15 @@ class SourceActivations(TokenObserver):
             return activations
         going_on = going_on.to(activations.device)[:, None, None]
         given = given[:, where].to(activations)
-        changed = activations.clone()
-        changed[:, :, neurons] = torch.where(going_on, given, activations[:, :, neurons])
+        own, changed = activations[:, :, neurons], activations.clone()
+        # Exactly the second model's activation for a dose of 1.
+        moved = torch.lerp(own, given.expand_as(own), self._doses[layer].to(own))
+        changed[:, :, neurons] = torch.where(going_on, moved, own)
         return changed
 
     def _forget(self) -> None:
         self._means, self._passes, self._going_on, self._step = {}, [], [], 0
+        self._reader = None
 
     def _alive(self, tokens: Tensor) -> Tensor:
         """Return whether no end-of-sequence token came up to each token: (batch, n)."""

@@ -60,6 +60,61 @@ def end_tokens(model: PreTrainedModel) -> list[int]:
     return list(end) if isinstance(end, list) else [end]
 
 
+class Decoder:
+    """A model that reads a batch of texts token by token, and predicts each next token.
+
+    Each token is read once: keys and values of earlier tokens stay in a cache.
+    """
+
+    def __init__(self, model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor) -> None:
+        """Take prompts, (batch, length), padded on the left."""
+        self.ids = input_ids
+        """(batch, length): the prompts and the tokens appended so far."""
+        self._model = model
+        self._mask = attention_mask
+        self._positions = (attention_mask.long().cumsum(dim=1) - 1).masked_fill(
+            attention_mask == 0, 0
+        )
+        self._barred = barred_tokens(model)
+        self._cache = DynamicCache(config=model.config)
+
+    def read_prompts(self) -> Tensor:
+        """Read the prompts; return the next token's logits, (batch, vocabulary)."""
+        return self._read(first=True)
+
+    def append(self, tokens: Tensor) -> None:
+        """Append a token, (batch,), to each text."""
+        self.ids = torch.cat([self.ids, tokens[:, None]], dim=1)
+        self._mask = torch.cat([self._mask, self._mask.new_ones((len(tokens), 1))], dim=1)
+        self._positions = torch.cat([self._positions, self._positions[:, -1:] + 1], dim=1)
+
+    def read_newest(self) -> Tensor:
+        """Read the token appended last; return the next one's logits, (batch, vocabulary)."""
+        return self._read(first=False)
+
+    def _read(self, first: bool) -> Tensor:
+        # The model's own preparation: Phi 3 begins its cache anew where its long context begins.
+        prepare: Any = self._model.prepare_inputs_for_generation
+        with torch.inference_mode():
+            inputs = prepare(
+                self.ids,
+                next_sequence_length=None if first else 1,
+                past_key_values=self._cache,
+                attention_mask=self._mask,
+                position_ids=self._positions,
+                use_cache=True,
+                logits_to_keep=1,
+                is_first_iteration=first,
+            )
+            output = self._model(**inputs, return_dict=True)
+            self._cache = output.past_key_values
+            logits = widen(output.logits[:, -1])
+            if self._barred:
+                logits[:, self._barred] = -torch.inf
+        return logits
+
+
+@torch.inference_mode()
 def decode_greedily(
     model: PreTrainedModel,
     input_ids: Tensor,
@@ -77,51 +132,51 @@ def decode_greedily(
     transformers' `generate` without sampling, beams, penalties and other processors.
     Raises BrokenModelError if a token would be chosen from logits that are NaN or infinite.
     """
-    barred = barred_tokens(model)
     ends = torch.tensor(end_tokens(model), dtype=input_ids.dtype, device=input_ids.device)
     going_on = torch.ones(len(input_ids), dtype=torch.bool, device=input_ids.device)
     broken = torch.zeros_like(going_on)
-    cache = DynamicCache(config=model.config)
-    ids, mask = input_ids, attention_mask
-    positions = (mask.long().cumsum(dim=1) - 1).masked_fill(mask == 0, 0)
-    # The model's own preparation: Phi 3 begins its cache anew where its long context begins.
-    prepare: Any = model.prepare_inputs_for_generation
-    with torch.inference_mode():
-        for step in range(n_tokens):
-            inputs = prepare(
-                ids,
-                next_sequence_length=1 if step else None,
-                past_key_values=cache,
-                attention_mask=mask,
-                position_ids=positions,
-                use_cache=True,
-                logits_to_keep=1,
-                is_first_iteration=step == 0,
-            )
-            output = model(**inputs, return_dict=True)
-            cache = output.past_key_values
-            logits = widen(output.logits[:, -1])
-            if barred:
-                logits[:, barred] = -torch.inf
-            largest, chosen = logits.max(dim=-1)
-            # NaN among the logits makes the largest NaN. Read after the loop, to wait only once.
-            broken |= going_on & ~largest.isfinite().to(ids.device)
-            chosen = chosen.to(ids.device)
-            chosen = torch.where(going_on, chosen, pad)
-            if observer is not None:
-                observer.see_tokens(chosen)
-            going_on = going_on & ~torch.isin(chosen, ends)
-            ids = torch.cat([ids, chosen[:, None]], dim=1)
-            mask = torch.cat([mask, mask.new_ones((len(mask), 1))], dim=1)
-            positions = torch.cat([positions, positions[:, -1:] + 1], dim=1)
-            # Waits for the device once a token; most batches have rows that end early.
-            if len(ends) and not going_on.any():
-                break
+    decoder = Decoder(model, input_ids, attention_mask)
+    logits = decoder.read_prompts()
+    for step in range(n_tokens):
+        largest, chosen = logits.max(dim=-1)
+        # NaN among the logits makes the largest NaN. Read after the loop, to wait only once.
+        broken |= going_on & ~largest.isfinite().to(going_on.device)
+        chosen = torch.where(going_on, chosen.to(going_on.device), pad)
+        if observer is not None:
+            observer.see_tokens(chosen)
+        going_on = going_on & ~torch.isin(chosen, ends)
+        decoder.append(chosen)
+        # Waits for the device once a token; most batches have rows that end early.
+        if step == n_tokens - 1 or (len(ends) and not going_on.any()):
+            break
+        logits = decoder.read_newest()
     if broken.any():
         raise BrokenModelError(
             f"the logits after prompt {int(broken.int().argmax())} of a batch are NaN or infinite"
         )
-    return ids[:, input_ids.shape[1] :]
+    return decoder.ids[:, input_ids.shape[1] :]
+
+
+def read_answers(
+    model: PreTrainedModel,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    answers: Tensor,
+    observer: TokenObserver | None = None,
+) -> Iterator[Tensor]:
+    """Read given answers, (batch, n), token by token; yield the logits that predict each token.
+
+    input_ids, attention_mask: prompts, (batch, length), padded on the left. Yields n tensors,
+    (batch, vocabulary). The observer sees each token before it is read. Answers are padded on the
+    right; what is predicted there means nothing.
+    """
+    decoder = Decoder(model, input_ids, attention_mask)
+    yield decoder.read_prompts()
+    for tokens in answers.T[:-1]:
+        if observer is not None:
+            observer.see_tokens(tokens)
+        decoder.append(tokens)
+        yield decoder.read_newest()
 
 
 def widen(logits: Tensor) -> Tensor:

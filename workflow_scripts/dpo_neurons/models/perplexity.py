@@ -49,14 +49,46 @@ def measure_perplexity(
     batch_size: int,
     before: Callable[[torch.Tensor], None] | None = None,
 ) -> Perplexity:
-    """Score texts, joined by blank lines, in windows of `window` tokens that do not overlap.
+    """Score texts in the windows of `split_into_windows`; a window's first token is not scored.
 
-    Where the tokenizer begins texts with a token of its own, each window does too; it is part of
-    the window and not scored. Models such as Gemma are lost without it. At most `batch_size`
-    windows are read at a time, and fewer where they are long. `before` is shown the ids of each
-    batch before the model reads them.
+    At most `batch_size` windows are read at a time, and fewer where they are long. `before` is
+    shown the ids of each batch before the model reads them.
+    Raises InputError as `split_into_windows` does, and BrokenModelError if a loss is NaN or
+    infinite.
+    """
+    windows = split_into_windows(model, tokenizer, texts, window)
+
+    def score(batch: Sequence[torch.Tensor]) -> np.ndarray:
+        ids_of_batch = torch.stack(list(batch))
+        if before is not None:
+            before(ids_of_batch)
+        return _losses(model, ids_of_batch)
+
+    batch_size = max(1, min(batch_size, TOKENS_AT_ONCE // window))
+    losses, tokens = [], []
+    # The last window may be shorter than the others and is read alone.
+    whole = [ids for ids in windows if len(ids) == window]
+    for alike in (whole, windows[len(whole) :]):
+        for _, summed in run_in_batches(alike, batch_size, score):
+            losses.append(summed)
+            tokens.append(np.full(len(summed), len(alike[0]) - 1))
+    measured = Perplexity(np.concatenate(losses), np.concatenate(tokens))
+    broken = np.flatnonzero(~np.isfinite(measured.losses))
+    if len(broken):
+        raise BrokenModelError(f"the loss of text window {broken[0]} is NaN or infinite")
+    return measured
+
+
+def split_into_windows(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: list[str], window: int
+) -> list[torch.Tensor]:
+    """Join texts by blank lines and split them into windows of `window` tokens: ids, (length,).
+
+    Windows do not overlap; the last one may be shorter. Where the tokenizer begins texts with a
+    token of its own, each window does too, as part of its length. Models such as Gemma are lost
+    without it.
     Raises InputError if the window is longer than the model allows, the text shorter than two
-    tokens, or the model lacks one of its tokens, and BrokenModelError if a loss is NaN or infinite.
+    tokens, or the model lacks one of its tokens.
     """
     longest = model.config.max_position_embeddings
     if window > longest:
@@ -74,28 +106,9 @@ def measure_perplexity(
     if len(begin) + len(ids) < 2:
         raise InputError("perplexity_text: shorter than two tokens; give more text")
     width = window - len(begin)
-    whole = ids[: len(ids) // width * width].view(-1, width)
-    rest = ids[len(whole) * width :]
-
-    def score(batch: Sequence[torch.Tensor]) -> np.ndarray:
-        ids_of_batch = torch.stack(list(batch))
-        if before is not None:
-            before(ids_of_batch)
-        return _losses(model, ids_of_batch)
-
-    batch_size = max(1, min(batch_size, TOKENS_AT_ONCE // window))
-    losses, tokens = [], []
-    for windows in (whole, rest[None]):
-        windows = torch.cat([begin.expand(len(windows), -1), windows], dim=1)
-        if windows.shape[1] > 1:
-            for _, summed in run_in_batches(list(windows), batch_size, score):
-                losses.append(summed)
-                tokens.append(np.full(len(summed), windows.shape[1] - 1))
-    measured = Perplexity(np.concatenate(losses), np.concatenate(tokens))
-    broken = np.flatnonzero(~np.isfinite(measured.losses))
-    if len(broken):
-        raise BrokenModelError(f"the loss of text window {broken[0]} is NaN or infinite")
-    return measured
+    windows = [torch.cat([begin, part]) for part in ids.split(width)]
+    # A last window of one token has none to score.
+    return [part for part in windows if len(part) > 1]
 
 
 def _losses(model: PreTrainedModel, ids: torch.Tensor) -> np.ndarray:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from dpo_neurons.files.tables import read_table
 
-NEURON_COLUMNS = ("layer", "neuron", "cosine", "activation_pre")
+NEURON_COLUMNS = ("layer", "neuron", "cosine", "norm", "activation_pre")
 
 
 def describe_neurons(
@@ -16,8 +16,8 @@ def describe_neurons(
     """Return one row per neuron, by layer and neuron, with the NEURON_COLUMNS.
 
     All arrays are (n_layers, d_mlp). components: of the value vectors along the unit direction.
-    norms: of the value vectors. mlp_post_mean: mean activations, the column activation_pre.
-    cosine is that of value vector and direction; a value vector of zeros has cosine 0.
+    norms: of the value vectors. mlp_post_mean: mean activations, the column activation_pre. cosine
+    is that of value vector and direction; a value vector of zeros has cosine 0.
     """
     n_layers, d_mlp = components.shape
     cosine = np.divide(components, norms, out=np.zeros_like(components), where=norms > 0)
@@ -26,6 +26,7 @@ def describe_neurons(
             "layer": np.repeat(np.arange(n_layers), d_mlp),
             "neuron": np.tile(np.arange(d_mlp), n_layers),
             "cosine": cosine.reshape(-1),
+            "norm": norms.astype(np.float64).reshape(-1),
             "activation_pre": mlp_post_mean.astype(np.float64).reshape(-1),
         }
     )

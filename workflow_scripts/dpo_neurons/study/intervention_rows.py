@@ -12,13 +12,16 @@ LISTED = {
     "edit": {"alpha": "a", "beta": "b"},
     "steer": {"scale": "x"},
     "scale_keys": {"factor": "x"},
+    "patch": {"dose": "d"},
+    "shift": {"dose": "d"},
 }
 """Keys that may be lists, by kind, each with the prefix of its values in a row's name."""
-ACT_EVERYWHERE = ("ablate", "steer")
-"""Kinds that act at every position of a text, as the changes of weights in the papers' code do."""
+ACT_EVERYWHERE = ("ablate", "steer", "shift")
+"""Kinds that act at every position of a window of text, whatever `perplexity.positions` says."""
 PARAMETERS = (
     "direction", "groups", "top", "activation", "values", "factor", "alpha", "beta", "form",
-    "layer", "scale", "positions", "share",
+    "layer", "scale", "positions", "share", "dose",
+    "random_sets",
 )  # fmt: skip
 """Keys that a row may have besides its kind; each is a column."""
 METADATA = ("intervention", "kind", "control_of", "checkpoint", *PARAMETERS)
@@ -29,7 +32,7 @@ def table_rows(interventions: Mapping[str, Row]) -> dict[str, Row]:
     """List every row by name: the two unpatched ones, then those of each entry.
 
     An entry with lists of values, or with every combination of some groups, stands for many rows.
-    A patch is followed by its control, whose key `control_of` names the patch.
+    A patch or a shift is followed by its control, whose key `control_of` names it.
     """
     rows: dict[str, Row] = {name: {"kind": name} for name in UNPATCHED}
     for entry, settings in interventions.items():
@@ -47,13 +50,16 @@ def named_rows(interventions: Mapping[str, Row]) -> list[tuple[str, str]]:
 
 
 def _rows_of_entry(entry: str, settings: Row) -> Iterator[tuple[str, Row]]:
-    """Yield the rows of an entry, each patch followed by its control."""
+    """Yield the rows of an entry, each patch and shift followed by its control."""
     for name, row in _expand(entry, settings):
         yield name, row
+        control = {"kind": "control", "control_of": name}
+        shared = {key: value for key, value in row.items() if key != "random_sets"}
         # A model that is given its own activations token by token is the model itself.
-        if row["kind"] == "patch" and row.get("values") != "token":
-            control = name.replace("patch_", "control_", 1)
-            yield control, row | {"kind": "control", "control_of": name}
+        if row["kind"] == "patch" and row.get("values") not in ("token", "same_text"):
+            yield name.replace("patch_", "control_", 1), shared | control
+        elif row["kind"] == "shift":
+            yield f"control_{name}", shared | control | {"values": "permuted"}
 
 
 def describe_rows(interventions: Mapping[str, Row], direction: str) -> list[Row]:
@@ -79,7 +85,7 @@ def _expand(name: str, row: Row) -> Iterator[tuple[str, Row]]:
         for size in range(1, len(groups) + 1):
             for chosen in combinations(groups, size):
                 short = "_".join(group[:2].lower() + _sign(group, groups) for group in chosen)
-                yield f"{name}_{short}", rest | {"groups": list(chosen)}
+                yield from _expand(f"{name}_{short}", rest | {"groups": list(chosen)})
         return
     letters = LISTED.get(row["kind"], {})
     if not any(isinstance(row.get(key), list) for key in letters):
@@ -126,7 +132,7 @@ def runs_with_direction(row: Row) -> bool:
 
 def source_stage(row: Row) -> str | None:
     """Name the checkpoint whose activations a prompt-specific patch sets; None for others."""
-    if row.get("values", "mean") == "mean":
+    if row.get("values", "mean") in ("mean", "permuted"):
         return None
     return "post" if row["kind"] == "patch" else "pre"
 
@@ -137,11 +143,17 @@ def can_be_captured(name: str, row: Row) -> bool:
     return changes_it and not runs_with_direction(row) and source_stage(row) is None
 
 
+def is_random(row: Row) -> bool:
+    """Whether a row's plan is drawn at random: the control of a shift."""
+    return bool(row.get("values") == "permuted")
+
+
 def positions_in_perplexity(row: Row, otherwise: str) -> str:
     """Where a row acts in a window of text; `otherwise` is where patches and edits do."""
-    return "all" if row["kind"] in ACT_EVERYWHERE else otherwise
+    return "all" if row["kind"] in ACT_EVERYWHERE or is_random(row) else otherwise
 
 
 def plan_arguments(row: Row) -> Row:
     """Return the settings of a row that write_plan.py takes besides its kind."""
-    return {key: row[key] for key in ("control_of", *PARAMETERS) if key in row}
+    keys = ("control_of", *PARAMETERS)
+    return {key: row[key] for key in keys if key in row and key != "random_sets"}

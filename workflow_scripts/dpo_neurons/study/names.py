@@ -14,7 +14,10 @@ NO_TEXTS = {"na", "nan", "null", "none", "true", "false", "inf", "infinity"}
 """What pandas and YAML read as a missing value, a truth value or a number."""
 MODELS_OWN = {"comparison"}
 """Names of tables that stand beside those of the models."""
-ENDINGS = re.compile(r".*\.(tests|correlations|source|piece-[0-9]+)", re.IGNORECASE)
+ENDINGS = re.compile(
+    r".*\.(tests|faithfulness|random_sets|verdicts|plans|correlations|source|piece-[0-9]+)",
+    re.IGNORECASE,
+)
 """Files of the workflow itself end so before their extension, as tables/{model}.tests.csv."""
 LONGEST_ROW = 160
 """Characters of a row's name; a file system allows 255 bytes, temporary names and endings too."""

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
-from dpo_neurons.study.intervention_rows import plan_arguments
+from dpo_neurons.study.intervention_rows import is_random, plan_arguments
 from dpo_neurons.study.study import Study
 
 SELECTION_KEYS = ("columns", "where", "rows", "prompt_words", "repository", "revision")
@@ -67,7 +67,18 @@ def _as_json(value: Any) -> Any:  # noqa: ANN401
 def plan_options(study: Study, intervention: str) -> str:
     """Write the options of write_plan.py that describe an intervention's plan."""
     row = study.interventions[intervention]
-    return f"--kind {row['kind']} {write_options(plan_arguments(row))}".strip()
+    options = plan_arguments(row)
+    if is_random(row):
+        options["seed"] = study.config["seed"]
+    return f"--kind {row['kind']} {write_options(options)}".strip()
+
+
+def random_set_options(study: Study, intervention: str) -> str:
+    """Write the options of draw_random_sets.py that describe a row and its random sets."""
+    row = study.interventions[intervention]
+    settings = {"kind": row["kind"], **plan_arguments(row)}
+    options = {"row": json.dumps(settings), "draws": row["random_sets"]}
+    return write_options({**options, "seed": study.config["seed"]})
 
 
 def scorer_options(study: Study) -> str:

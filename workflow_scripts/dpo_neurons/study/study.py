@@ -98,6 +98,12 @@ class Study:
         """Name the direction that an intervention goes by: its own, or the study's."""
         return str(self.interventions[intervention].get("direction", self.config["direction"]))
 
+    @property
+    def random_sets(self) -> dict[str, int]:
+        """The number of random sets of neurons of each row that is compared with some."""
+        rows = self.interventions.items()
+        return {name: row["random_sets"] for name, row in rows if "random_sets" in row}
+
     def rows_of_kind(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return the rows of the tables that are of one kind, by name."""
         return {name: row for name, row in self.interventions.items() if row["kind"] == kind}

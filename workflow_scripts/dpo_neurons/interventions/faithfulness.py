@@ -1,0 +1,163 @@
+"""How far a changed model's predictions are from those of the two unchanged checkpoints.
+
+The measure is the Kullback-Leibler divergence KL(p ‖ q) of the changed model's next token, q, from
+that of an unchanged checkpoint, p, in nats. It is read on one text for all interventions: the
+answers of the second checkpoint to the challenge prompts, and neutral text. So it does not depend
+on what a changed model writes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from dpo_neurons.errors import BrokenModelError
+from dpo_neurons.interventions.source_activations import SourceActivations
+from dpo_neurons.models.batches import run_in_batches
+from dpo_neurons.models.decoding import read_answers, widen
+from dpo_neurons.models.tokenization import (
+    barred_tokens,
+    choose_padding,
+    count_vocabulary,
+    pad_rows,
+    tokenize_texts,
+)
+
+TEXTS = ("answers", "neutral")
+"""Where divergences are measured: on the second checkpoint's answers, on the perplexity text."""
+COLUMNS = ("text", "number", "tokens", "kl_none", "kl_dpo")
+MOST_PROMPTS = 32
+"""Prompts in a batch: both checkpoints' predictions of all its tokens are in memory at once."""
+
+References = Mapping[str, PreTrainedModel]
+"""The unchanged checkpoints by the rows that stand for them, none and dpo."""
+UnderPlan = Callable[[], AbstractContextManager[None]]
+"""Makes a block in which one of the checkpoints is changed."""
+
+
+class _Answer(NamedTuple):
+    """A prompt's ids and those of its answer; the number of predictions that count."""
+
+    prompt: list[int]
+    answer: list[int]
+    counted: int
+
+
+def measure_on_answers(
+    model: PreTrainedModel,
+    references: References,
+    under_plan: UnderPlan,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    answers: Sequence[Sequence[int]],
+    n_tokens: int,
+    batch_size: int,
+    source: SourceActivations | None = None,
+) -> pd.DataFrame:
+    """Measure divergences where each token of given answers is predicted: a row a prompt.
+
+    model: the changed model; outside of `under_plan` it is one of the references. answers: ids, at
+    most n_tokens each. Where an answer ended earlier, the prediction of its end counts too.
+    Each token is read as in generation, so a plan acts where it acts there.
+    Returns the COLUMNS; kl_… are sums over an answer's predictions, in nats.
+    Raises BrokenModelError for predictions that are no numbers.
+    """
+    pad = choose_padding(tokenizer, count_vocabulary(model))
+    rows = [
+        _Answer(prompt, list(answer), min(len(answer) + 1, n_tokens))
+        for prompt, answer in zip(tokenize_texts(tokenizer, prompts), answers, strict=True)
+    ]
+
+    def measure(batch: Sequence[_Answer]) -> dict[str, list[float]]:
+        ids, mask = (
+            part.to(model.device) for part in pad_rows([row.prompt for row in batch], pad, "left")
+        )
+        # One more than the answer: its place, where the end is predicted, is never read.
+        written, _ = pad_rows([[*row.answer, pad][:n_tokens] for row in batch], pad, "right")
+        written = written.to(model.device)
+        counted = torch.tensor([row.counted for row in batch], device=model.device)
+        expected = {
+            name: [_log_shares(logits) for logits in read_answers(unchanged, ids, mask, written)]
+            for name, unchanged in references.items()
+        }
+        sums = {name: torch.zeros(len(batch), dtype=torch.float64) for name in references}
+        with under_plan():
+            if source is not None:
+                source.see_prompts(ids, mask, pad)
+            for step, logits in enumerate(read_answers(model, ids, mask, written, source)):
+                changed = _log_shares(logits)
+                for name, of_reference in expected.items():
+                    divergence = _divergence(of_reference[step], changed)
+                    divergence = divergence.where(step < counted.to(divergence.device), 0)
+                    sums[name] += divergence.double().cpu()
+        return {name: total.tolist() for name, total in sums.items()}
+
+    batches = run_in_batches(rows, min(batch_size, MOST_PROMPTS), measure, "comparing answers")
+    return _tabulate("answers", [row.counted for row in rows], [sums for _, sums in batches])
+
+
+def measure_on_text(
+    model: PreTrainedModel,
+    references: References,
+    under_plan: UnderPlan,
+    windows: Sequence[Tensor],
+    source: SourceActivations | None = None,
+) -> pd.DataFrame:
+    """Measure divergences on windows of text, ids (length,): a row a window, as on answers.
+
+    Each window is read at once; the last prediction, of a token beyond it, does not count.
+    """
+    sums = []
+    for window in windows:
+        ids = window[None].to(model.device)
+        with torch.inference_mode():
+            expected = {name: _predict(unchanged, ids) for name, unchanged in references.items()}
+            with under_plan():
+                if source is not None:
+                    source.see_text(ids)
+                changed = _predict(model, ids)
+            sums.append(
+                {
+                    name: [float(_divergence(of_reference.to(changed), changed).double().sum())]
+                    for name, of_reference in expected.items()
+                }
+            )
+    return _tabulate("neutral", [len(window) - 1 for window in windows], sums)
+
+
+def _predict(model: PreTrainedModel, ids: Tensor) -> Tensor:
+    """Return log-probabilities of each next token of one text: (length − 1, vocabulary)."""
+    logits = widen(model(input_ids=ids).logits[0, :-1])
+    if barred := barred_tokens(model):
+        logits[:, barred] = -torch.inf
+    return _log_shares(logits)
+
+
+def _log_shares(logits: Tensor) -> Tensor:
+    return torch.log_softmax(logits, dim=-1)
+
+
+def _divergence(expected: Tensor, changed: Tensor) -> Tensor:
+    """KL(p ‖ q) in nats, (n,), from log-probabilities of p and q, (n, vocabulary) each."""
+    changed = changed.to(expected)
+    # A barred token has probability 0 in both.
+    terms = torch.where(expected > -torch.inf, expected.exp() * (expected - changed), 0)
+    return terms.sum(dim=-1)
+
+
+def _tabulate(
+    text: str, tokens: Sequence[int], sums: Sequence[Mapping[str, list[float]]]
+) -> pd.DataFrame:
+    """Gather batches' sums into a table with the COLUMNS."""
+    table = pd.DataFrame({"text": text, "number": range(len(tokens)), "tokens": tokens})
+    for name in ("none", "dpo"):
+        table[f"kl_{name}"] = [value for batch in sums for value in batch[name]]
+    finite = np.isfinite(table[["kl_none", "kl_dpo"]].to_numpy()).all(axis=1)
+    if not finite.all():
+        raise BrokenModelError(f"a prediction on {text} {finite.argmin()} is NaN or infinite")
+    return table[list(COLUMNS)]

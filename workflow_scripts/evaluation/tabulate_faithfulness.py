@@ -1,0 +1,45 @@
+"""Tabulate how near each intervention comes to what fine-tuning did."""
+
+import argparse
+from pathlib import Path
+
+from dpo_neurons.evaluation.faithfulness_table import faithfulness_table, format_faithfulness
+from dpo_neurons.evaluation.intervention_table import Bootstrap
+from dpo_neurons.evaluation.outcomes import read_divergences, read_texts, read_toxicity
+from dpo_neurons.files.output_files import write_text
+from dpo_neurons.files.table_page import to_markdown
+from dpo_neurons.files.tables import read_csv, write_csv
+from dpo_neurons.running.program import add_bootstrap_arguments, run_program
+from dpo_neurons.study.intervention_rows import METADATA
+
+
+def main() -> None:
+    """Parse, tabulate, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, required=True, help="directory of the study")
+    parser.add_argument("--model", required=True)
+    parser.add_argument(
+        "--interventions", type=Path, required=True, help="csv, one row per intervention"
+    )
+    add_bootstrap_arguments(parser)
+    parser.add_argument("--csv", type=Path, required=True)
+    parser.add_argument("--markdown", type=Path, required=True)
+    arguments = parser.parse_args()
+
+    names = read_csv(arguments.interventions, METADATA, texts=METADATA)["intervention"].tolist()
+    study = arguments.results, arguments.model
+    scores = {
+        name: arguments.results / f"scores/{arguments.model}/{name}.parquet" for name in names
+    }
+    table = faithfulness_table(
+        {name: read_divergences(*study, name) for name in names},
+        read_toxicity(scores),
+        {name: read_texts(*study, name) for name in names},
+        Bootstrap(arguments.resamples, arguments.level, arguments.seed),
+    )
+    write_csv(arguments.csv, table)
+    write_text(arguments.markdown, to_markdown(format_faithfulness(table)))
+
+
+if __name__ == "__main__":
+    run_program(main)
