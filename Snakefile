@@ -25,12 +25,13 @@ sys.path.insert(0, str(PACKAGE_ROOT))
 from dpo_neurons.activations.shards import PIECES, pieces_of_shard
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.file_faults import check_can_be_made
-from dpo_neurons.running.code_digest import code_digest
+from dpo_neurons.running.digest_store import digest_programs
 from dpo_neurons.running.hardware import checkpoint_mb, old_weights_mb, visible_gpus
 from dpo_neurons.study.checks import check_study
 from dpo_neurons.study.config_text import check_config_texts, only_looks
 from dpo_neurons.study.intervention_rows import (
     needs_of_plan,
+    positions_in_generation,
     positions_in_perplexity,
     runs_with_direction,
     source_stage,

@@ -20,6 +20,7 @@ MODELS = list(config["models"])
 DIRECTION = config["direction"]
 SEED = config["seed"]
 ENVIRONMENT = "../environment.yml"
+DIGESTS = digest_programs(PACKAGE_ROOT, Path(".snakemake/code_digests.json"))
 SHARDS = config["compute"]["shards"]
 CACHE = workflow.workflow_settings.cache is not None
 
@@ -64,7 +65,7 @@ def setting_options(*keys, only=None):
 
 def code_of(program):
     """Return the digest of a program's code; as a param, it reruns the rule when code changes."""
-    return code_digest(PACKAGE_ROOT / f"{program}.py", PACKAGE_ROOT)
+    return DIGESTS[program]
 
 
 def log_path(rule_name, *wildcards):

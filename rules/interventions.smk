@@ -49,10 +49,10 @@ rule write_plan:
 
 rule run_intervention:
     input:
-        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
-        **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
         unpack(run_files),
         unpack(pair_files),
+        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
         plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
         challenge=f"{DATA}/challenge_prompts.jsonl",
         references=f"{DATA}/reference_sentences.jsonl",

@@ -279,7 +279,7 @@ def source_options(wildcards):
 def generation_positions(wildcards):
     """Where an intervention acts in each forward pass of generation."""
     row = STUDY.interventions[wildcards.intervention]
-    return row.get("positions", config["generation"]["positions"])
+    return positions_in_generation(row, config["generation"]["positions"])
 
 
 def perplexity_positions(wildcards):

@@ -7,6 +7,7 @@ CONTRIBUTIONS = [
     for table in (
         f"contributions/{model}/{direction}.parquet",
         f"groups/{model}/{direction}.csv",
+        f"random_directions/{model}/{direction}.csv",
     )
 ]
 

@@ -41,8 +41,8 @@ def plan(neurons, operation, values):
         ("set", [0.5, -1.0, 0.25, 0.1], 2 * 0.5 + 1 * 1.0 + 3 * 0.25 - 5 * 0.1),
         ("scale", [0.5, 3.0, 0.0, 9.0], 2 * 0.5 - 1 * 4.0 + 3 * 0.5 + 0),
         ("add", [1.0, 1.0, -1.0, 1.0], -2 + 1 + 3 - 5),
-        ("set_prompt_mean", [0.0] * 4, 2 * 0.75 + 1 * 1.0 + 0 - 5 * 0.4),
-        ("set_token", [0.0] * 4, 2 * 0.75 + 1 * 1.0 + 0 - 5 * 0.4),
+        ("set_prompt_mean", [1.0] * 4, 2 * 0.75 + 1 * 1.0 + 0 - 5 * 0.4),
+        ("set_token", [1.0] * 4, 2 * 0.75 + 1 * 1.0 + 0 - 5 * 0.4),
         ("remove_direction", [1.0, 0.5, 0.5, 1.0], 2 * 1.0 + 0.5 * 2.0 + 0.5 * 1.5 + 0),
     ],
 )
@@ -107,8 +107,8 @@ MEASURED = pd.DataFrame(
 PLANS = {
     "none": empty_plan(),
     "dpo": empty_plan(),
-    "patch_a": plan([0, 1], "set_prompt_mean", [0.0, 0.0]),
-    "control_a": plan([0, 1], "set_prompt_mean", [0.0, 0.0]),
+    "patch_a": plan([0, 1], "set_prompt_mean", [1.0, 1.0]),
+    "control_a": plan([0, 1], "set_prompt_mean", [1.0, 1.0]),
     "scale_keys_x2": plan([0, 1], "scale_key", [2.0, 2.0]),
 }
 

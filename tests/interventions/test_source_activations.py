@@ -19,8 +19,8 @@ N_TOKENS = 5
 NEURONS = [(0, 2), (0, 7), (1, 3), (1, 11)]
 
 
-def plan_of(operation, neurons=NEURONS):
-    rows = [(layer, neuron, operation, 0.0) for layer, neuron in neurons]
+def plan_of(operation, neurons=NEURONS, dose=1.0):
+    rows = [(layer, neuron, operation, dose) for layer, neuron in neurons]
     return pd.DataFrame(rows, columns=["layer", "neuron", "operation", "value"])
 
 
@@ -102,6 +102,52 @@ def test_each_token_gets_the_second_models_activation_there(endless, tokenizer, 
         assert found[row].tolist() == patched_alone(model, ids, steps)
 
 
+@pytest.mark.parametrize("batch_size", [1, 16])
+@pytest.mark.parametrize("dose", [1.0, 0.25])
+def test_each_token_moves_towards_the_second_models_activation_on_the_same_text(
+    endless, tokenizer, batch_size, dose
+):
+    model, other = endless
+    plan = plan_of("set_same_text", dose=dose)
+    own = SourceActivations(other, plan, N_TOKENS, "generated")
+    found = patched_tokens(model, tokenizer, plan, own, batch_size)
+    for row, prompt in enumerate(PROMPTS):
+        ids = tokenizer(prompt)["input_ids"]
+        written = []
+        for _ in range(N_TOKENS):
+            seen = forward(other, [ids + written])["neurons"]
+            hooks = []
+            for layer, neuron in NEURONS:
+                # From the last token of the prompt on, this neuron moves at every position.
+                given = seen[layer][0, len(ids) - 1 :, neuron]
+                down = Layers.of(model).down_projections[layer]
+                mover = mover_to(neuron, len(ids) - 1, given, dose)
+                hooks.append(down.register_forward_pre_hook(mover))
+            try:
+                logits = forward(model, [ids + written])["logits"]
+            finally:
+                for hook in hooks:
+                    hook.remove()
+            written.append(int(logits[0, -1].argmax()))
+        assert found[row].tolist() == written
+
+
+def mover_to(neuron, start, given, dose):
+    """A hook that moves a neuron of one prompt part of the way to given activations."""
+
+    def hook(module, inputs):
+        states = inputs[0].view(1, -1, inputs[0].shape[-1])
+        states[:, start:, neuron] += dose * (given - states[:, start:, neuron])
+
+    return hook
+
+
+def test_a_plan_takes_source_activations_of_one_kind(loaded):
+    plan = pd.concat([plan_of("set_token"), plan_of("set_same_text", [(0, 9)])])
+    with pytest.raises(ValueError, match="one kind of source activations"):
+        SourceActivations(loaded("gpt2", "post"), plan, N_TOKENS, "generated")
+
+
 @pytest.mark.parametrize("positions", ["generated", "predicting"])
 def test_each_prompt_gets_the_second_models_mean(endless, tokenizer, positions):
     model, other = endless
@@ -119,9 +165,12 @@ def test_each_prompt_gets_the_second_models_mean(endless, tokenizer, positions):
         assert found[row].tolist() == patched_alone(model, ids, [by_layer(means)] * N_TOKENS)
 
 
-def test_all_neurons_of_the_model_itself_token_by_token_change_nothing(endless, tokenizer):
+@pytest.mark.parametrize("operation", ["set_token", "set_same_text"])
+def test_all_neurons_of_the_model_itself_token_by_token_change_nothing(
+    endless, tokenizer, operation
+):
     model, _ = endless
-    plan = all_neurons(model, "set_token")
+    plan = all_neurons(model, operation)
     own = SourceActivations(copy.deepcopy(model), plan, N_TOKENS, "generated")
     free = np.concatenate(
         [one.tokens for one in generate_greedily(model, tokenizer, PROMPTS, N_TOKENS, 16)]
@@ -200,7 +249,7 @@ def test_a_second_model_that_writes_nothing_changes_nothing(loaded, tokenizer, o
     assert torch.equal(own.assign(0, activations, slice(-1, None)), activations)
 
 
-@pytest.mark.parametrize("operation", ["set_token", "set_prompt_mean"])
+@pytest.mark.parametrize("operation", ["set_token", "set_prompt_mean", "set_same_text"])
 def test_no_position_of_a_text_sees_a_later_one(loaded, operation):
     model, other = loaded("gpt2", "pre"), loaded("gpt2", "post")
     plan = plan_of(operation)

@@ -52,9 +52,18 @@ def written(tmp_path, monkeypatch, *options):
         ("--kind ablate --groups AN-", [(1, 1, "set", 0.0)]),
         (
             "--kind patch --groups TP- --values prompt",
-            [(0, 0, "set_prompt_mean", 0.0), (1, 0, "set_prompt_mean", 0.0)],
+            [(0, 0, "set_prompt_mean", 1.0), (1, 0, "set_prompt_mean", 1.0)],
         ),
-        ("--kind patch --top 1 --values token", [(0, 1, "set_token", 0.0)]),
+        ("--kind patch --top 1 --values token", [(0, 1, "set_token", 1.0)]),
+        (
+            "--kind patch --top 1 --values same_text --dose 0.5",
+            [(0, 1, "set_same_text", 0.5)],
+        ),
+        ("--kind shift --groups TP- --dose 1", [(0, 0, "add", -1.0), (1, 0, "add", -0.5)]),
+        (
+            "--kind shift --dose -2",
+            [(0, 0, "add", 2.0), (0, 1, "add", 1.5), (1, 0, "add", 1.0), (1, 1, "add", -2.0)],
+        ),
         ("--kind strip --groups TN+ --share 0.5", [(0, 1, "remove_direction", 0.5)]),
     ],
 )
@@ -76,11 +85,17 @@ def test_each_kind_by_hand(tmp_path, monkeypatch, options, rows):
              (1, 1, "scale", 0.9)],
         ),
         ("--alpha 0.1 --beta 0.5 --form scale", [(1, 0, "scale", 0.9)]),
+        (
+            "--alpha 0.5 --beta 1 --form shift",
+            [(0, 0, "add", -0.75), (0, 1, "add", -0.125), (1, 0, "add", -0.375),
+             (1, 1, "add", 1.0)],
+        ),
         ("--alpha 0 --beta 0.5 --form assign", [(1, 0, "set", 0.75)]),
     ],
 )  # fmt: skip
 def test_editing_by_hand(tmp_path, monkeypatch, options, rows):
-    TABLE[["layer", "neuron", "cosine", "activation_pre"]].to_parquet(tmp_path / "neurons.parquet")
+    columns = ["layer", "neuron", "cosine", "activation_pre"]
+    TABLE[columns].assign(norm=1.0).to_parquet(tmp_path / "neurons.parquet")
     words = ["--kind", "edit", "--neurons", str(tmp_path / "neurons.parquet"), *options.split()]
     found = written(tmp_path, monkeypatch, *words)
     assert [row[:3] for row in found] == [row[:3] for row in rows]
@@ -88,7 +103,8 @@ def test_editing_by_hand(tmp_path, monkeypatch, options, rows):
 
 
 def test_stripping_all_neurons_needs_no_second_checkpoint(tmp_path, monkeypatch):
-    TABLE[["layer", "neuron", "cosine", "activation_pre"]].to_parquet(tmp_path / "neurons.parquet")
+    columns = ["layer", "neuron", "cosine", "activation_pre"]
+    TABLE[columns].assign(norm=1.0).to_parquet(tmp_path / "neurons.parquet")
     words = ["--kind", "strip", "--neurons", str(tmp_path / "neurons.parquet"), "--share", "1"]
     found = written(tmp_path, monkeypatch, *words)
     assert [row[:2] for row in found] == [(0, 0), (0, 1), (1, 0), (1, 1)]

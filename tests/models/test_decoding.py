@@ -7,12 +7,12 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from support.by_hand import continue_alone
+from support.by_hand import continue_alone, forward
 from support.tiny_models import PROMPTS, small_config
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from dpo_neurons.errors import BrokenModelError
-from dpo_neurons.models.decoding import end_tokens, generate_greedily
+from dpo_neurons.models.decoding import end_tokens, generate_greedily, read_answers
 from dpo_neurons.models.loading import load_model
 
 N_TOKENS = 8
@@ -33,6 +33,19 @@ def test_every_token_is_the_most_likely_after_its_prompt_alone(model, tokenizer)
             ended = written[-1] in end_tokens(model)
             assert tokens[row, : len(written)].tolist() == written
             assert mask[row].sum() == len(written) - ended
+
+
+def test_given_answers_are_read_as_if_written(model, tokenizer):
+    answers = torch.tensor([[5, 6, 7], [8, 9, 10], [4, 4, 11]])
+    prompts = PROMPTS[: len(answers)]
+    batch = tokenizer(list(prompts), padding=True, return_tensors="pt")
+    read = list(read_answers(model, batch["input_ids"], batch["attention_mask"], answers))
+    assert len(read) == answers.shape[1]
+    for row, prompt in enumerate(prompts):
+        ids = tokenizer(prompt)["input_ids"]
+        whole = forward(model, [ids + answers[row].tolist()])["logits"][0]
+        for step, logits in enumerate(read):
+            np.testing.assert_allclose(logits[row], whole[len(ids) - 1 + step], atol=2e-4)
 
 
 def test_the_order_of_the_prompts_is_kept(gpt2, tokenizer):

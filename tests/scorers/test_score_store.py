@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.scorers import score_store
-from dpo_neurons.scorers.score_store import TextKey, open_store
+from dpo_neurons.scorers.score_store import TextKey, name_owner, open_store
 
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 TEXTS = ["fool", "Fool", "fool ", "日本\u0000🦆", "", "a'; DROP TABLE scores; --", "é", "e\u0301"]
@@ -79,7 +80,7 @@ def test_what_is_no_score_is_not_kept(store, score):
 WRITE = """
 import sys
 from pathlib import Path
-from dpo_neurons.scorers.score_store import TextKey, open_store
+from dpo_neurons.scorers.score_store import TextKey, name_owner, open_store
 path, number = Path(sys.argv[1]), int(sys.argv[2])
 with open_store(path) as store:
     for text in range(60):
@@ -105,7 +106,7 @@ def test_processes_that_make_and_write_one_store_at_once_lose_nothing(path):
 KEEP_ON = """
 import sys
 from pathlib import Path
-from dpo_neurons.scorers.score_store import TextKey, open_store
+from dpo_neurons.scorers.score_store import TextKey, name_owner, open_store
 with open_store(Path(sys.argv[1])) as store:
     for text in range(100000):
         store.keep(TextKey("one", "en", str(text)), {"A": 0.5, "B": 0.25})
@@ -130,7 +131,7 @@ def test_what_was_kept_survives_a_kill(path):
 SLOTS = """
 import sys, time
 from pathlib import Path
-from dpo_neurons.scorers.score_store import TextKey, open_store
+from dpo_neurons.scorers.score_store import TextKey, name_owner, open_store
 with open_store(Path(sys.argv[1])) as store:
     for _ in range(10):
         wait = store.reserve_slot("one", 0.05)
@@ -252,6 +253,25 @@ def test_a_claim_keeps_others_off_until_it_ends_or_is_released(store, monkeypatc
     assert store.claim(key, "a", 10)
     store.keep(key, {"A": 0.5})
     assert store.claim(key, "c", 10)
+
+
+def test_a_claim_of_a_process_that_has_died_here_does_not_last(store):
+    key = TextKey("one", "en", "fool")
+    name = "from dpo_neurons.scorers.score_store import name_owner; print(name_owner())"
+    dead = subprocess.run([sys.executable, "-c", name], capture_output=True, text=True, check=True)
+    assert store.claim(key, dead.stdout.strip(), 1000)
+    assert store.claim(key, "another", 1000)
+    # A process of another machine may live, whatever has its number here.
+    elsewhere = dead.stdout.strip().replace(socket.gethostname(), "elsewhere")
+    assert store.claim(TextKey("one", "en", "oaf"), elsewhere, 1000)
+    assert not store.claim(TextKey("one", "en", "oaf"), "another", 1000)
+
+
+def test_a_claim_of_a_process_that_lives_here_lasts(store):
+    key, owner = TextKey("one", "en", "fool"), name_owner()
+    assert owner != name_owner()
+    assert store.claim(key, owner, 1000)
+    assert not store.claim(key, name_owner(), 1000)
 
 
 def test_a_claim_of_a_clock_that_was_set_back_does_not_last(store, monkeypatch):

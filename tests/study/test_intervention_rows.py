@@ -6,6 +6,7 @@ from dpo_neurons.study.intervention_rows import (
     METADATA,
     can_be_captured,
     describe_rows,
+    is_random,
     needs_of_plan,
     plan_arguments,
     positions_in_perplexity,
@@ -83,10 +84,12 @@ def test_prompt_specific_patches():
         {
             "patch_prompt": {"kind": "patch", "groups": ["TP-"], "values": "prompt"},
             "patch_token": {"kind": "patch", "groups": ["TP-"], "values": "token"},
+            "patch_same": {"kind": "patch", "groups": ["TP-"], "values": "same_text"},
         }
     )
     # A model with its own activations at each token is the unchanged model.
-    assert list(rows)[2:] == ["patch_prompt", "control_prompt", "patch_token"]
+    assert list(rows)[2:] == ["patch_prompt", "control_prompt", "patch_token", "patch_same"]
+    assert source_stage(rows["patch_same"]) == "post"
     assert source_stage(rows["patch_prompt"]) == "post"
     assert source_stage(rows["control_prompt"]) == "pre"
     assert source_stage(rows["patch_token"]) == "post"
@@ -109,6 +112,31 @@ def test_what_a_row_runs_on_and_needs(row, stage, needed, directed):
     assert stage_of("some_row", row) == stage
     assert needs_of_plan(row) == needed
     assert runs_with_direction(row) is directed
+
+
+def test_each_dose_of_a_shift_has_a_control_with_permuted_shifts():
+    shift = {"kind": "shift", "dose": [0.5, 1], "random_sets": 19}
+    rows = table_rows({"shift_all": shift, "shift_tp": {"kind": "shift", "groups": ["TP-"]}})
+    assert list(rows)[2:] == [
+        "shift_all_d0.5", "control_shift_all_d0.5", "shift_all_d1", "control_shift_all_d1",
+        "shift_tp", "control_shift_tp",
+    ]  # fmt: skip
+    assert rows["control_shift_all_d0.5"] == {
+        "kind": "control", "control_of": "shift_all_d0.5", "dose": 0.5, "values": "permuted",
+    }  # fmt: skip
+    assert [name for name, row in rows.items() if is_random(row)] == [
+        "control_shift_all_d0.5", "control_shift_all_d1", "control_shift_tp"
+    ]  # fmt: skip
+    assert all(source_stage(row) is None for row in rows.values())
+
+
+def test_every_combination_of_groups_may_have_doses():
+    entry = {"kind": "shift", "every_combination_of": ["TP-", "AN-"], "dose": [1, 2]}
+    rows = table_rows({"shift_x": entry})
+    assert [name for name in rows if name.startswith("shift")] == [
+        "shift_x_tp_d1", "shift_x_tp_d2", "shift_x_an_d1", "shift_x_an_d2", "shift_x_tp_an_d1",
+        "shift_x_tp_an_d2",
+    ]  # fmt: skip
 
 
 def test_what_activations_can_be_captured_under():
@@ -171,6 +199,7 @@ def test_every_row_is_described_by_columns():
 
 
 @pytest.mark.parametrize(("kind", "where"), [("patch", "first"), ("edit", "first"),
-                                             ("ablate", "all"), ("steer", "all")])  # fmt: skip
+                                             ("ablate", "all"), ("steer", "all"),
+                                             ("shift", "all")])  # fmt: skip
 def test_published_perplexity_is_of_patched_and_edited_rows_alone(kind, where):
     assert positions_in_perplexity({"kind": kind}, "first") == where

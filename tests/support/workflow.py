@@ -43,6 +43,9 @@ CHANGED = (
     "control_all_four",
     "scale_keys_x2",
     "patch_token_tp",
+    "patch_same_text_tp",
+    "shift_all",
+    "control_shift_all",
 )
 """Rows of the micro study whose neurons depend on fine-tuning."""
 BY_ONE_MODEL = ("edit_assign", "strip_all")

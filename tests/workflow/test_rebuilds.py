@@ -35,9 +35,14 @@ TABLE = (
     {"tabulate_interventions", "draw_tradeoff", "draw_edit_grid", "draw_key_scaling"}
     | PREDICTION
     | MODELS_COMPARED
-    | {"compare_interventions"}
+    | {"compare_interventions", "tabulate_random_sets", "judge_interventions"}
 )
-TESTS = {"compare_interventions"} | MODELS_COMPARED
+TESTS = {"compare_interventions", "judge_interventions"} | MODELS_COMPARED
+FAITHFULNESS = {"tabulate_faithfulness", "judge_interventions"}
+RANDOM_RUNS = each("run_random_sets score_random_sets", {"patch_all_four"})
+RANDOM_SETS = RANDOM_RUNS | {
+    "draw_random_sets patch_all_four", "tabulate_random_sets", "judge_interventions"
+}  # fmt: skip
 GROUPS = {"summarise_groups", "draw_group_shares", "draw_layer_reduction"} | MODELS_COMPARED
 INTERVALS = {
     "summarise_totals",
@@ -70,25 +75,47 @@ CONTRIBUTIONS = (
     | each("write_plan", CHANGED)
     | each(MEASURE, CHANGED)
     | ABLATED_CAPTURE
+    | RANDOM_SETS
+    | FAITHFULNESS
     | TABLE
     | TESTS
 )
 """Jobs that depend on contributions: plans from them, and all measurements."""
 RESIDUALS = {"compare_residuals", "draw_residual_shift", "draw_value_changes"}
-DESCRIBED = {"describe_neurons"} | each(f"write_plan {MEASURE}", BY_ONE_MODEL)
+DESCRIBED = {"describe_neurons"} | each(f"write_plan {MEASURE}", BY_ONE_MODEL) | RANDOM_SETS
 """Jobs that depend only on the first model's neurons."""
-CAPTURES = each(CAPTURE, STAGES) | CROSSED_CAPTURE | RESIDUALS | DESCRIBED | CONTRIBUTIONS
-SCORES = each("score_continuations", INTERVENTIONS) | TABLE | TESTS
-RUNS = each("run_intervention", INTERVENTIONS) | SCORES
+DIRECTIONS_COMPARED = {"compare_random_directions"}
+CAPTURES = (
+    each(CAPTURE, STAGES)
+    | CROSSED_CAPTURE
+    | RESIDUALS
+    | DESCRIBED
+    | DIRECTIONS_COMPARED
+    | CONTRIBUTIONS
+)
+SCORED = each("score_continuations", INTERVENTIONS) | TABLE | TESTS | FAITHFULNESS
+SCORES = SCORED | {"score_random_sets patch_all_four"}
+RUNS = each("run_intervention", INTERVENTIONS) | SCORED
 STEERED = each(MEASURE, {"steer_last"})
 ABLATED = {row for row in INTERVENTIONS if row.startswith("ablate")}
-EVERYWHERE = each(MEASURE, ABLATED | {"steer_last"})
-"""Ablation and steering act at every position."""
+UNMOVED = each(MEASURE, ABLATED | {"steer_last", "none", "dpo"})
+"""Rows that act at every position, or not at all."""
+SHIFTED = each(MEASURE, {"shift_all", "control_shift_all"})
+"""Rows that act at every position of the perplexity text."""
 SOURCES = {"tabulate_sources"}
 LISTED = {"list_interventions"}
+OF_ROWS = TABLE | TESTS | FAITHFULNESS | LISTED
+"""Jobs that depend on which rows there are."""
 DPO = {"train_dpo", "check_pair"} | SOURCES | CAPTURES | RUNS
 """What is made from both checkpoints, which read texts alike; not what the first alone makes."""
-PROBE = {"train_probe", "tabulate_logit_lens"} | DESCRIBED | STEERED | RESIDUALS | CONTRIBUTIONS
+PROBE = (
+    {"train_probe", "tabulate_logit_lens"}
+    | DESCRIBED
+    | DIRECTIONS_COMPARED
+    | STEERED
+    | RESIDUALS
+    | CONTRIBUTIONS
+)
 IMPORTED = {"import_data lexicon"} | SOURCES | SCORES
 MODEL_RUNS = PROBE | CAPTURES | RUNS
 """Jobs that run a model, and jobs that depend on them."""
@@ -103,26 +130,30 @@ CONFIGURATION = [
     ("figures.4_top_activations.top", 9, {"draw_top_activations"}),
     ("figures.5a_top_toxic_shifts.last", 9, {"draw_top_toxic_shifts"}),
     ("figures.5b_later_toxic_shifts.last", 29, {"draw_later_toxic_shifts"}),
-    ("groups.definition", "v3", CONTRIBUTIONS),
+    ("groups.definition", "v3", CONTRIBUTIONS | DIRECTIONS_COMPARED),
+    ("groups.random_directions", 5, DIRECTIONS_COMPARED),
+    ("interventions.patch_all_four.random_sets", 3, RANDOM_SETS),
+    ("faithfulness.prompts", 9, RUNS),
     ("data.lexicon", {"kind": "file", "path": CONFIG},
      {"import_data lexicon"} | SCORES | SOURCES),
     ("interventions.ablate_top_9", {"kind": "ablate", "top": 9},
-     each(f"write_plan {MEASURE}", {"ablate_top_9"}) | TABLE | TESTS | LISTED),
+     each(f"write_plan {MEASURE}", {"ablate_top_9"}) | OF_ROWS),
     ("interventions.patch_tn", {"kind": "patch", "groups": ["TN+"]},
-     each(f"write_plan {MEASURE}", {"patch_tn", "control_tn"}) | TABLE | TESTS | LISTED),
+     each(f"write_plan {MEASURE}", {"patch_tn", "control_tn"}) | OF_ROWS),
     ("interventions.scale_keys_x2.factor", 3,
-     each(f"write_plan {MEASURE}", {"scale_keys_x2"}) | TABLE | TESTS | LISTED),
+     each(f"write_plan {MEASURE}", {"scale_keys_x2"}) | OF_ROWS),
     ("generation.tokens", 4, CAPTURES | RUNS),
-    ("generation.positions", "all", RUNS - EVERYWHERE),
+    ("generation.positions", "all", (RUNS - UNMOVED) | RANDOM_RUNS),
     ("activations.positions", "predicting", CAPTURES),
-    ("perplexity.positions", "first", RUNS - EVERYWHERE),
+    ("perplexity.positions", "first", RUNS - UNMOVED - SHIFTED),
     ("perplexity.window", 24, RUNS),
-    ("bootstrap.level", 0.9, GROUPS | TABLE | TESTS | INTERVALS),
-    ("bootstrap.resamples", 90, GROUPS | TABLE | TESTS | INTERVALS),
+    ("bootstrap.level", 0.9,
+     GROUPS | TABLE | TESTS | FAITHFULNESS | INTERVALS | DIRECTIONS_COMPARED),
+    ("bootstrap.resamples", 90, GROUPS | TABLE | TESTS | FAITHFULNESS | INTERVALS),
     ("directions.probe.validation_share", 0.3, PROBE),
     ("directions.words", {"kind": "embedding", "words": ["fool"], "neutral_words": ["friend"]},
-     each("compute_embedding_direction compute_contributions summarise_groups tabulate_logit_lens",
-          {"words"})),
+     each("compute_embedding_direction compute_contributions summarise_groups tabulate_logit_lens"
+          " compare_random_directions", {"words"})),
     ("logit_lens.tokens", 3, {"tabulate_logit_lens"}),
     ("logit_lens.value_vectors", 2, {"tabulate_logit_lens"}),
     ("models.toy.attention", "eager", MODEL_RUNS),
@@ -165,7 +196,7 @@ SETTINGS_OF_OTHER_STUDIES = [
 """What another study has, key and value, then what is changed in it and what that rebuilds."""
 
 CODE = [
-    ("evaluation/text_metrics", "unigram_f1", TABLE),
+    ("evaluation/text_metrics", "unigram_f1", TABLE | FAITHFULNESS),
     ("activations/cache", "gather_pieces", CAPTURES),
     ("scorers/lexicon", "score_by_lexicon", SCORES),
     ("neurons/groups", "assign_groups", CONTRIBUTIONS),
@@ -174,7 +205,7 @@ CODE = [
     ("activations/capture", "CountedSums.see_tokens", CAPTURES | RUNS),
     ("directions/logit_lens", "tabulate_tokens", {"tabulate_logit_lens"}),
     ("study/source_table", "source_table", SOURCES),
-    ("interventions/hooks", "apply_plan", ABLATED_CAPTURE | RUNS),
+    ("interventions/hooks", "apply_plan", ABLATED_CAPTURE | RUNS | RANDOM_RUNS),
     ("figures/style", "write_figure", {job for job in MODEL if job.startswith("draw_")}),
 ]  # fmt: skip
 

@@ -38,7 +38,7 @@ def main() -> None:
         read_csv(arguments.table, intervention_table.COLUMNS, texts=METADATA),
         read_csv(arguments.tests, comparison_table.COLUMNS),
         read_csv(arguments.faithfulness, faithfulness_table.COLUMNS),
-        read_csv(arguments.random_sets, random_set_table.COLUMNS),
+        read_csv(arguments.random_sets, random_set_table.COLUMNS, may_be_empty=True),
     )
     write_csv(arguments.csv, table)
     shown = format_verdicts(table)

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from dpo_neurons.evaluation.comparison_table import find_controls
 from dpo_neurons.evaluation.faithfulness_table import faithfulness_table, format_faithfulness
 from dpo_neurons.evaluation.intervention_table import Bootstrap
 from dpo_neurons.evaluation.outcomes import read_divergences, read_texts, read_toxicity
@@ -26,13 +27,15 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, required=True)
     arguments = parser.parse_args()
 
-    names = read_csv(arguments.interventions, METADATA, texts=METADATA)["intervention"].tolist()
+    rows = read_csv(arguments.interventions, METADATA, texts=METADATA)
+    names = rows["intervention"].tolist()
     study = arguments.results, arguments.model
     scores = {
         name: arguments.results / f"scores/{arguments.model}/{name}.parquet" for name in names
     }
     table = faithfulness_table(
         {name: read_divergences(*study, name) for name in names},
+        find_controls(rows),
         read_toxicity(scores),
         {name: read_texts(*study, name) for name in names},
         Bootstrap(arguments.resamples, arguments.level, arguments.seed),

@@ -3,14 +3,12 @@
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from dpo_neurons.evaluation.intervention_table import COLUMNS
 from dpo_neurons.evaluation.random_set_table import format_random_sets, random_set_table
-from dpo_neurons.files.jsonl import read_jsonl
 from dpo_neurons.files.output_files import write_text
 from dpo_neurons.files.table_page import to_markdown
 from dpo_neurons.files.tables import read_csv, read_table, write_csv
+from dpo_neurons.interventions.continuation_files import read_continuations
 from dpo_neurons.running.program import run_program
 
 
@@ -29,10 +27,9 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, required=True)
     arguments = parser.parse_args()
 
-    keys = ("draw", "continuation", "tokens")
     table = random_set_table(
         read_csv(arguments.table, COLUMNS, texts=("intervention",)),
-        {path.stem: pd.DataFrame(read_jsonl(path, keys)) for path in arguments.texts},
+        {path.stem: read_continuations(path) for path in arguments.texts},
         {
             path.stem: read_table(path, ("toxicity",), "scores need")["toxicity"].to_numpy()
             for path in arguments.scores

@@ -12,8 +12,9 @@ import pandas as pd
 
 from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.files.json_text import write_checked_json
-from dpo_neurons.files.jsonl import read_jsonl, write_jsonl
+from dpo_neurons.files.jsonl import write_jsonl
 from dpo_neurons.files.tables import write_table
+from dpo_neurons.interventions.continuation_files import read_continuations
 from dpo_neurons.interventions.plans import read_plan
 from dpo_neurons.running.program import (
     add_model_arguments,
@@ -149,15 +150,15 @@ def main() -> None:
                 before=source.see_text if source else None,
             )
         references = {"none": models["pre"], "dpo": models["post"]}
-        written = rows["challenge_prompts"]
+        written = pd.DataFrame(rows["challenge_prompts"])
         if arguments.answers is not None:
-            written = read_jsonl(arguments.answers, ("prompt", "tokens"))
-        compared = written[: arguments.compared_prompts]
+            written = read_continuations(arguments.answers)
+        compared = written.head(arguments.compared_prompts)
         windows = split_into_windows(model, tokenizer, texts, arguments.window)
         with named():
             on_answers = measure_on_answers(
-                model, references, generating, tokenizer, [row["prompt"] for row in compared],
-                [row["tokens"] for row in compared], arguments.tokens, batch_size, source,
+                model, references, generating, tokenizer, compared["prompt"].tolist(),
+                compared["tokens"].tolist(), arguments.tokens, batch_size, source,
             )  # fmt: skip
             on_text = measure_on_text(
                 model, references, reading, windows[: arguments.compared_windows], source

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
-from dpo_neurons.activations.pieces import PER_PROMPT
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.file_faults import describe_unreadable
 from dpo_neurons.files.hdf5 import (
@@ -23,6 +23,17 @@ from dpo_neurons.files.hdf5 import (
 DATASETS = ("mlp_post_mean", "mlp_post", "tokens", "mask", "mlp_out_mean", "resid_post")
 CROSSED_DATASETS = ("mlp_post_mean", "mlp_post_same_text_mean", "tokens", "mask")
 """Datasets of a cache of crossed activations, which holds only means."""
+MEANS = {
+    "mlp_post": "mlp_post_mean",
+    "mlp_out": "mlp_out_mean",
+    "mlp_post_same_text": "mlp_post_same_text_mean",
+}
+"""The cache's dataset for the mean of each summed quantity over all counted positions."""
+PER_PROMPT: dict[str, tuple[str, type[np.floating[Any]]]] = {
+    "mlp_post": ("mlp_post", np.float16),
+    "resid_post": ("resid_post", np.float32),
+}
+"""The cache's dataset for each prompt's own mean of a summed quantity, and its format."""
 
 
 def gather_pieces(paths: Sequence[Path], path: Path) -> None:

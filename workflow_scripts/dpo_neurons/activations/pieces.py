@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from dpo_neurons.activations.cache import MEANS, PER_PROMPT
 from dpo_neurons.activations.capture import CountedSums
 from dpo_neurons.activations.shards import pieces_of_shard
 from dpo_neurons.errors import BrokenModelError, InputError
@@ -31,19 +32,6 @@ from dpo_neurons.models.tokenization import count_tokens
 from dpo_neurons.running.progress import Progress
 
 log = logging.getLogger("dpo_neurons")
-
-MEANS = {
-    "mlp_post": "mlp_post_mean",
-    "mlp_out": "mlp_out_mean",
-    "mlp_post_same_text": "mlp_post_same_text_mean",
-}
-"""The cache's dataset for the mean of each summed quantity over all counted positions."""
-PER_PROMPT: dict[str, tuple[str, type[np.floating[Any]]]] = {
-    "mlp_post": ("mlp_post", np.float16),
-    "resid_post": ("resid_post", np.float32),
-}
-"""The cache's dataset for each prompt's own mean of a summed quantity, and its format."""
-
 
 WORTH_A_PIECE = 32
 """Smallest number of prompts in a piece: smaller batches would cost more than sharing saves."""

@@ -19,6 +19,7 @@ MEASURES = {
     "kl_dpo": ("KL to dpo", 3),
     "kl_none": ("KL to none", 3),
     "nearer": ("nearer to dpo by", 3),
+    "nearer_than_control": ("nearer than control by", 3),
     "neutral_kl_dpo": ("KL to dpo, neutral", 4),
     "neutral_kl_none": ("KL to none, neutral", 4),
     "same_way": ("same way", 2),
@@ -33,18 +34,20 @@ COLUMNS = (
 
 def faithfulness_table(
     divergences: Mapping[str, pd.DataFrame],
+    controls: Mapping[str, str],
     toxicity: pd.DataFrame,
     texts: Mapping[str, Sequence[str]],
     bootstrap: Bootstrap,
 ) -> pd.DataFrame:
     """Tabulate how far each row is from both unchanged models: the COLUMNS.
 
-    divergences: of `interventions.faithfulness`, by row. toxicity: (n_prompts), a column a row.
-    texts: the rows' continuations of the same prompts.
+    divergences: of `interventions.faithfulness`, by row. controls: of rows that have one.
+    toxicity: (n_prompts), a column a row. texts: the rows' continuations of the same prompts.
 
     kl_dpo, kl_none: divergence from the fine-tuned and from the first model where fine-tuning's
     answers are predicted, in nats a token; neutral_…: on the perplexity text. nearer: by how much
     kl_dpo is less than that of the first model, positive where the row comes nearer to dpo.
+    nearer_than_control: by how much it is less than the control's; NaN without a control.
     same_way: of the prompts whose toxicity fine-tuning changes, the share that the row changes in
     the same direction. dpo_text: F1 of a continuation's words against those of fine-tuning's, 1
     where both are the same text.
@@ -61,6 +64,10 @@ def faithfulness_table(
         if text == "answers":
             nearer = kl_dpo[:, [names.index(BEFORE)]] - kl_dpo
             values["nearer"] = mean_intervals(nearer, *how, tokens)
+            of_control = [names.index(controls.get(name, name)) for name in names]
+            nearer = kl_dpo[:, of_control] - kl_dpo
+            nearer[:, [name not in controls for name in names]] = np.nan
+            values["nearer_than_control"] = mean_intervals(nearer, *how, tokens)
     changes = toxicity[names].to_numpy() - toxicity[[BEFORE]].to_numpy()
     intended = np.sign(changes[:, names.index(AFTER)])
     agrees = np.sign(changes) == intended[:, None]

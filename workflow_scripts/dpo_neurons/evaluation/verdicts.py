@@ -35,12 +35,15 @@ def judge_rows(
 
     still_writes: the table says so. lowers_toxicity, beyond_control: the paired test against none,
     or the row's control, has a difference below 0 and a p-value, corrected by Holm, of at most
-    LEVEL. beyond_random_sets: the p-value of its rank is. nearer_to_dpo: the interval of `nearer`
-    lies above 0.
+    LEVEL. beyond_random_sets: the p-value of its rank is. nearer_to_dpo: the intervals of `nearer`
+    and, with a control, of `nearer_than_control` lie above 0.
     """
     controls = find_controls(table)
     by_pair = tests.set_index(["intervention", "against"])
-    nearer = faithfulness.set_index("intervention")["nearer_low"] > 0
+    distances = faithfulness.set_index("intervention")
+    nearer = distances["nearer_low"] > 0
+    # NaN without a control.
+    nearer &= ~(distances["nearer_than_control_low"] <= 0)
     p_of_rank = random_sets.set_index("intervention")["p"]
 
     def lowers(name: str, against: str) -> str:

@@ -3,14 +3,15 @@
 import argparse
 from collections.abc import Iterable
 from functools import cache
+from io import StringIO
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import altair as alt
 import numpy as np
 import vl_convert
 
-from dpo_neurons.files.output_files import whole_file
+from dpo_neurons.files.output_files import whole_file, write_text
 from dpo_neurons.neurons.groups import GROUPS, UNCHANGED
 
 # Toxic groups are warm, anti-toxic ones cool. A raising group has its mirror's colour, paler.
@@ -193,20 +194,18 @@ def write_figure(chart: alt.TopLevelMixin, stem: Path) -> None:
 
 
 def _write_files(chart: alt.TopLevelMixin, stem: Path) -> None:
-    size = len(chart.to_json(indent=None).encode())
-    if size > MAX_JSON_BYTES:
+    spec = chart.to_json(indent=None)
+    if (size := len(spec.encode())) > MAX_JSON_BYTES:
         raise ValueError(f"{stem}: {size:,} bytes of JSON; aggregate the data further")
-    options: dict[Literal["json", "html", "svg", "png"], dict[str, Any]] = {
-        "json": {"json_kwds": {"indent": None}},
-        "html": {"inline": True, "embed_options": OFFLINE_MENU},
-        "svg": {},
-        "png": {"scale_factor": 2},
-    }
-    for extension, settings in options.items():
-        with whole_file(stem.with_name(f"{stem.name}.{extension}")) as partial:
-            plain = extension == "png" and not _has_signs()
-            drawn = _with_plain_signs(chart) if plain else chart
-            drawn.save(str(partial), format=extension, **settings)
+    page = StringIO()
+    chart.save(page, format="html", inline=True, embed_options=OFFLINE_MENU)
+    vector = vl_convert.vegalite_to_svg(spec)
+    # The picture is made of the vector: drawing it anew takes longer.
+    plain = vector if _has_signs() else vector.replace("₋", "−").replace("₊", "+")
+    for extension, content in (("json", spec), ("html", page.getvalue()), ("svg", vector)):
+        write_text(stem.with_name(f"{stem.name}.{extension}"), content)
+    with whole_file(stem.with_name(f"{stem.name}.png")) as partial:
+        partial.write_bytes(vl_convert.svg_to_png(plain, scale=2))
 
 
 @cache
@@ -221,9 +220,3 @@ def _has_signs() -> bool:
         for character in ("₋", "\U0010fffd")
     ]
     return pictures[0] != pictures[1]
-
-
-def _with_plain_signs(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
-    """Return the same chart with − and + in place of the subscript signs."""
-    text = chart.to_json(ensure_ascii=False).replace("₋", "−").replace("₊", "+")
-    return alt.Chart.from_json(text)

@@ -14,7 +14,7 @@ from dpo_neurons.models.perplexity import Perplexity
 from dpo_neurons.models.tokenization import count_tokens
 
 Row = dict[str, object]
-STRENGTHS = ("factor", "scale", "alpha")
+STRENGTHS = ("factor", "scale", "alpha", "dose")
 """Columns of a plan that say how strongly it acts."""
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,7 @@ from dpo_neurons.scorers.perspective_reply import (
     TransientError,
     read_reply,
 )
-from dpo_neurons.scorers.score_store import ScoreStore, TextKey
+from dpo_neurons.scorers.score_store import ScoreStore, TextKey, name_owner
 
 log = logging.getLogger("dpo_neurons")
 
@@ -30,7 +29,7 @@ UNDETECTED_LANGUAGE = "en"
 POLL_SECONDS = 0.5
 """Between looks at what other jobs have asked."""
 CLAIM_MARGIN_SECONDS = 30.0
-"""A claim outlasts the request that it is for by this much; a job that dies leaves it so long."""
+"""A claim outlasts its request by so much; so long it stays if its job dies on another machine."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class PerspectiveClient:
         self._key = key
         self._patience = patience
         self._sender = RequestSender()
-        self._owner = secrets.token_hex(8)
+        self._owner = name_owner()
 
     def wait_for_slot(self) -> None:
         """Wait until it is this process's turn among all that share the store."""

@@ -4,6 +4,9 @@ Every score is committed when it arrives. The file also paces all processes that
 and tells them which texts the others are asking for.
 """
 
+import os
+import secrets
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -84,7 +87,8 @@ class ScoreStore:
     def claim(self, key: TextKey, owner: str, seconds: float) -> bool:
         """Claim a text for some seconds, or longer if it is this owner's already.
 
-        Returns false if another owner has claimed it.
+        owner: of `name_owner`. Returns false if another owner has claimed it, and that process has
+        not died on this machine.
         Raises InputError if the file is damaged or the disk is full.
         """
         with _explained(self.path), _transaction(self.connection):
@@ -92,7 +96,8 @@ class ScoreStore:
             row = self.connection.execute(
                 f"SELECT owner, until FROM claims WHERE {OF_TEXT}", key
             ).fetchone()
-            if row is not None and row[0] != owner and now < row[1] < now + LONGEST_CLAIM:
+            others = row is not None and row[0] != owner and not _has_died(row[0])
+            if others and now < row[1] < now + LONGEST_CLAIM:
                 return False
             self.connection.execute(
                 "INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?, ?)",
@@ -124,6 +129,26 @@ class ScoreStore:
                 "INSERT OR REPLACE INTO pace VALUES (?, ?)", (scorer, slot + interval)
             )
         return slot - now
+
+
+def name_owner() -> str:
+    """Return a new name for an owner of claims, which says in which process it lives."""
+    return f"{socket.gethostname()} {os.getpid()} {secrets.token_hex(4)}"
+
+
+def _has_died(owner: str) -> bool:
+    """Whether an owner's process ran on this machine and is gone."""
+    host, _, rest = owner.partition(" ")
+    process = rest.partition(" ")[0]
+    if host != socket.gethostname() or not process.isdecimal():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False  # it lives and is another user's, or the number is none of a process
+    return False
 
 
 @contextmanager

@@ -21,7 +21,6 @@ ACT_EVERYWHERE = ("ablate", "steer", "shift")
 PARAMETERS = (
     "direction", "groups", "top", "activation", "values", "factor", "alpha", "beta", "form",
     "layer", "scale", "positions", "share", "dose",
-    "random_sets",
 )  # fmt: skip
 """Keys that a row may have besides its kind; each is a column."""
 METADATA = ("intervention", "kind", "control_of", "checkpoint", *PARAMETERS)
@@ -148,12 +147,19 @@ def is_random(row: Row) -> bool:
     return bool(row.get("values") == "permuted")
 
 
+def positions_in_generation(row: Row, otherwise: str) -> str:
+    """Where a row acts in each forward pass of generation; `otherwise` is the study's setting."""
+    if row["kind"] in UNPATCHED:
+        return "all"  # it changes nothing, so a changed setting need not run it again
+    return str(row.get("positions", otherwise))
+
+
 def positions_in_perplexity(row: Row, otherwise: str) -> str:
     """Where a row acts in a window of text; `otherwise` is where patches and edits do."""
-    return "all" if row["kind"] in ACT_EVERYWHERE or is_random(row) else otherwise
+    everywhere = row["kind"] in (*UNPATCHED, *ACT_EVERYWHERE) or is_random(row)
+    return "all" if everywhere else otherwise
 
 
 def plan_arguments(row: Row) -> Row:
     """Return the settings of a row that write_plan.py takes besides its kind."""
-    keys = ("control_of", *PARAMETERS)
-    return {key: row[key] for key in keys if key in row and key != "random_sets"}
+    return {key: row[key] for key in ("control_of", *PARAMETERS) if key in row}

@@ -1,0 +1,58 @@
+"""Random sets of neurons match what they are drawn for, class by class."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dpo_neurons.interventions.random_sets import draw_matched_sets
+
+PER_LAYER = 100
+
+
+@pytest.fixture
+def neurons():
+    """Three layers of neurons; activations differ by orders of magnitude."""
+    random = np.random.default_rng(8)
+    return pd.DataFrame(
+        {
+            "layer": np.repeat([0, 1, 2], PER_LAYER),
+            "neuron": np.tile(np.arange(PER_LAYER), 3),
+            "activation_pre": random.normal(size=300) * 10.0 ** random.integers(-3, 3, size=300),
+            "norm": random.uniform(1, 5, size=300),
+        }
+    )
+
+
+def test_layer_number_and_activation_are_matched(neurons):
+    # Loud neurons of layer 0, soft ones of layer 2.
+    size = neurons["activation_pre"].abs()
+    rank = size.groupby(neurons["layer"]).rank()
+    loud, soft = (neurons["layer"] == 0) & (rank > 80), (neurons["layer"] == 2) & (rank <= 20)
+    chosen = neurons[loud | soft]
+    for drawn in draw_matched_sets(neurons, chosen, 5, seed=1):
+        assert not drawn.duplicated(["layer", "neuron"]).any()
+        # The loudest and softest fifth are drawn whole: nothing else is like them.
+        assert sorted(drawn.index) == sorted(chosen.index)
+
+
+def test_sets_differ_where_there_are_others_like_the_chosen(neurons):
+    chosen = neurons.sample(30, random_state=2)
+    sets = list(draw_matched_sets(neurons, chosen, 40, seed=1))
+    assert {tuple(drawn.index) for drawn in sets} != {tuple(sets[0].index)}
+    for drawn in sets:
+        counts = drawn["layer"].value_counts().to_dict()
+        assert counts == chosen["layer"].value_counts().to_dict()
+    sizes = [np.log(drawn["activation_pre"].abs()).mean() for drawn in sets]
+    assert np.mean(sizes) == pytest.approx(np.log(chosen["activation_pre"].abs()).mean(), abs=0.6)
+    again = list(draw_matched_sets(neurons, chosen, 40, seed=1))
+    assert all(one.equals(other) for one, other in zip(sets, again, strict=True))
+
+
+def test_each_neuron_of_a_class_is_as_likely(neurons):
+    """One of a class of ten is drawn about one time in ten, the chosen one too."""
+    chosen = neurons[neurons["layer"] == 1].sample(1, random_state=3)
+    drawn = pd.concat(draw_matched_sets(neurons, chosen, 2000, seed=4))
+    counts = drawn.index.value_counts()
+    assert len(counts) == PER_LAYER / 10
+    assert chosen.index[0] in counts.index
+    assert counts.between(140, 260).all()  # 200 expected, more than four standard deviations
