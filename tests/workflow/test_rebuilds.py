@@ -132,7 +132,7 @@ CONFIGURATION = [
     ("figures.5b_later_toxic_shifts.last", 29, {"draw_later_toxic_shifts"}),
     ("groups.definition", "v3", CONTRIBUTIONS | DIRECTIONS_COMPARED),
     ("groups.random_directions", 5, DIRECTIONS_COMPARED),
-    ("interventions.patch_all_four.random_sets", 3, RANDOM_SETS),
+    ("interventions.patch_all_four.random_sets", 3, RANDOM_SETS | OF_ROWS),
     ("faithfulness.prompts", 9, RUNS),
     ("data.lexicon", {"kind": "file", "path": CONFIG},
      {"import_data lexicon"} | SCORES | SOURCES),
@@ -206,7 +206,7 @@ CODE = [
     ("directions/logit_lens", "tabulate_tokens", {"tabulate_logit_lens"}),
     ("study/source_table", "source_table", SOURCES),
     ("interventions/hooks", "apply_plan", ABLATED_CAPTURE | RUNS | RANDOM_RUNS),
-    ("figures/style", "write_figure", {job for job in MODEL if job.startswith("draw_")}),
+    ("figures/style", "write_figure", {job for job in MODEL if re.fullmatch("draw_[a-z_]*", job)}),
 ]  # fmt: skip
 
 
