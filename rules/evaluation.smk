@@ -238,6 +238,11 @@ rule compare_models:
         groups=expand(f"{RESULTS}/groups/{{model}}/{DIRECTION}.csv", model=MODELS),
         tables=expand(f"{RESULTS}/tables/{{model}}.csv", model=MODELS),
         tests=expand(f"{RESULTS}/tables/{{model}}.tests.csv", model=MODELS),
+        random_sets=expand(f"{RESULTS}/tables/{{model}}.random_sets.csv", model=MODELS),
+        verdicts=expand(f"{RESULTS}/tables/{{model}}.verdicts.csv", model=MODELS),
+        random_directions=expand(
+            f"{RESULTS}/random_directions/{{model}}/{DIRECTION}.csv", model=MODELS
+        ),
     output:
         csv=f"{RESULTS}/tables/comparison.csv",
         markdown=f"{RESULTS}/tables/comparison.md",

@@ -4,6 +4,7 @@
 use rule draw_figure as draw_tradeoff with:
     input:
         table=f"{RESULTS}/tables/{{model}}.csv",
+        random_sets=f"{RESULTS}/tables/{{model}}.random_sets.csv",
     output:
         **figure_files("6_tradeoff"),
     log:

@@ -1,5 +1,7 @@
 """The comparison of models: numbers from the models' tables, in the published layout."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from support.published_tables import COUNTS, NOTHING, SHARES, tables
@@ -12,11 +14,11 @@ from dpo_neurons.neurons.groups import GROUPS
 @pytest.fixture
 def comparison():
     """The comparison of two models; DPO did not change one of them."""
-    silent = list(tables())
-    silent[2] = silent[2].assign(
+    interventions = tables().table.assign(
         effect_share=NOTHING, effect_share_low=NOTHING, effect_share_high=NOTHING
     )
-    parts = [model_rows("gpt2", *tables()), model_rows("silent", *silent)]
+    silent = replace(tables(), table=interventions)
+    parts = [model_rows("gpt2", tables()), model_rows("silent", silent)]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -24,7 +26,8 @@ def test_every_number_is_there_once(comparison):
     assert tuple(comparison.columns) == COLUMNS
     assert not comparison.duplicated(["model", "quantity", "of"]).any()
     rows = comparison[comparison["model"] == "gpt2"].set_index(["quantity", "of"])
-    assert len(rows) == 6 + 5 * 8 + 1 + 3
+    assert len(rows) == 7 + 5 * 8 + 1 + 3 + 2
+    assert rows.loc[("net_reduction_p", ""), "value"] == 0.005
     assert rows.loc[("net_reduction", ""), ["value", "low", "high"]].tolist() == [7.22, 6, 8]
     for group, share, count in zip(GROUPS, SHARES, COUNTS, strict=True):
         found = rows.loc[("group_share", group), ["value", "low", "high"]].to_list()
@@ -52,6 +55,15 @@ def test_the_effect_is_the_difference_turned_round(comparison):
     assert found == [0.245, 0.22, 0.26]
 
 
+def test_random_sets_have_the_share_of_the_effect_that_their_toxicity_is(comparison):
+    rows = comparison.set_index(["model", "quantity", "of"])
+    found = rows.loc[("gpt2", "random_share", "patch_tp"), ["value", "low", "high"]].tolist()
+    # none 0.453, dpo 0.208: the sets' mean lies a tenth of the way, their interval 0 to a fifth.
+    assert found == pytest.approx([0.1, 0.0, 0.2])
+    assert rows.loc[("gpt2", "random_p", "patch_tp"), "value"] == 0.05
+    assert rows.loc[("silent", "random_share", "patch_tp"), ["value", "low"]].isna().all()
+
+
 def test_none_and_dpo_have_no_share_to_tell(comparison):
     of = comparison.loc[comparison["quantity"] == "effect_share", "of"]
     assert set(of) == {"patch_tp", "control_tp", "ablate_top_9"}
@@ -74,13 +86,15 @@ def test_the_first_rows_are_laid_out_as_published(comparison):
     assert column["share AP+, % (cross-fitted)"] == "6.9 [5.9, 8.9]"
     assert column["dpo's effect on toxicity"] == "0.245 [0.220, 0.260]"
     assert column["share of it: patch_tp, %"] == "24.0 [14.0, 44.0]"
+    assert column["its p among random directions"] == "0.005"
+    assert column["verdict: patch_tp"] == "no longer writes"
     assert column["share of it: ablate_top_9, %"] == "-5.0 [-15.0, 15.0]"
     assert "share of it: control_tp, %" not in column
 
 
 def test_a_model_without_an_effect_has_undefined_shares(comparison):
     shown = format_models(comparison)
-    assert shown["silent"].tolist()[-2:] == ["undefined", "undefined"]
+    assert shown["silent"].tolist()[-4::2] == ["undefined", "undefined"]
 
 
 def test_a_comparison_survives_csv(comparison, tmp_path):

@@ -28,6 +28,7 @@ from safetensors.numpy import save_file
 from support.figure_cases import (
     DPO,
     INTERVENTIONS,
+    NO_SETS,
     NONE,
     PREDICTION,
     cancellation_table,
@@ -69,6 +70,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cancellation_table(contributions).to_csv(folder / "cancellation.csv", index=False)
     net_curve_table(contributions).to_csv(folder / "curve.csv", index=False)
     PREDICTION.to_csv(folder / "prediction.csv", index=False)
+    NO_SETS.to_csv(folder / "sets.csv", index=False)
     layer_group_table(contributions).to_csv(folder / "layer_groups.csv", index=False)
     coefficients = correlate_effects(PREDICTION, pd.DataFrame(), resamples=9, level=0.95, seed=1)
     coefficients.to_csv(folder / "correlations.csv", index=False)
@@ -79,6 +81,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+TRADEOFF, TABLE = "--table {} --random-sets sets.csv", "--table {}"
 PROGRAMS: list[tuple[ModuleType, str]] = [
     (
         draw_layer_projections,
@@ -110,7 +113,7 @@ PROGRAMS: list[tuple[ModuleType, str]] = [
         draw_top_activations,
         "--contributions contributions.parquet --direction-name probe --top 100",
     ),
-    (draw_tradeoff, "--table table.csv"),
+    (draw_tradeoff, TRADEOFF.format("table.csv")),
     (draw_cancellation, "--cancellation cancellation.csv --direction-name probe"),
     (draw_net_curve, "--curve curve.csv --direction-name probe"),
     (
@@ -168,7 +171,7 @@ def test_layer_projections_of_a_study_without_an_ablation(study, run, tmp_path):
     ("program", "arguments", "missing"),
     [
         (draw_group_shares, "--groups bare.csv --direction-name probe", "crossfitted_share_low"),
-        (draw_tradeoff, "--table bare.csv", "toxicity_low"),
+        (draw_tradeoff, TRADEOFF.format("bare.csv"), "toxicity_low"),
         (draw_edit_grid, "--table bare.csv", "toxicity_low"),
         (draw_key_scaling, "--table bare.csv", "toxicity_low"),
         (draw_cancellation, "--cancellation bare.csv --direction-name probe", "layer"),
@@ -234,8 +237,9 @@ def test_a_study_without_such_rows_gets_a_figure_that_says_so(program, run, tmp_
 def test_a_table_without_metadata_is_refused(program, column, study, run, tmp_path):
     table = pd.read_csv(study / "table.csv").drop(columns=column)
     table.to_csv(study / "unnamed.csv", index=False)
+    options = (TRADEOFF if program is draw_tradeoff else TABLE).format("unnamed.csv")
     with pytest.raises(InputError, match=rf"unnamed\.csv: needs the column '{column}'"):
-        run(program, f"--table unnamed.csv --output-stem {tmp_path / 'figure'}")
+        run(program, f"{options} --output-stem {tmp_path / 'figure'}")
 
 
 def test_files_of_different_models_are_refused(study, run, tmp_path):

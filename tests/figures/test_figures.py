@@ -11,6 +11,7 @@ import vl_convert
 from support.figure_cases import (
     INTERVENTIONS,
     NAMES,
+    NO_SETS,
     PREDICTION,
     assert_drawn,
     cancellation_table,
@@ -122,7 +123,7 @@ def test_no_shares_and_one_layer_still_make_a_picture():
 
 
 def test_no_intervention_still_makes_a_picture():
-    data = tradeoff.aggregate(INTERVENTIONS.assign(toxicity=np.nan))
+    data = tradeoff.aggregate(INTERVENTIONS.assign(toxicity=np.nan), NO_SETS)
     assert_drawn({"6": tradeoff.chart(data, "toy")})
 
 

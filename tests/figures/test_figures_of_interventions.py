@@ -6,6 +6,7 @@ import pytest
 from support.figure_cases import (
     DPO,
     NAMES,
+    NO_SETS,
     NONE,
     assert_drawn,
     assert_holds,
@@ -205,5 +206,6 @@ def test_perplexity_that_explodes_is_logarithmic_and_missing_intervals_are_point
 
 def test_columns_that_are_not_drawn_stay_out_of_the_charts():
     table = interventions(NONE, DPO, *EDITS, scaling("scale_keys_x1", 7, 1)).assign(f1=0.5)
-    for figure in (edit_grid, key_scaling, tradeoff):
+    for figure in (edit_grid, key_scaling):
         assert "f1" not in figure.aggregate(table)
+    assert "f1" not in tradeoff.aggregate(table, NO_SETS)

@@ -53,6 +53,16 @@ def test_a_control_stands_below_the_row_that_it_controls():
     assert set(shares["label"]) == {"patch tp", "ablate top 9"}
 
 
+def test_random_sets_are_a_band_of_their_row():
+    table = comparison_of(0.24)
+    sets = pd.DataFrame(
+        [("m0", "random_share", "patch_tp", "patch", None, 0.1, 0.0, 0.2)], columns=list(COLUMNS)
+    )
+    shares, _ = aggregate(pd.concat([table, sets], ignore_index=True))
+    assert shares["kind"].tolist() == ["row", "control", "random", "row"]
+    assert shares.loc[2, ["label", "value", "low", "high"]].tolist() == ["patch tp", 0.1, 0.0, 0.2]
+
+
 def test_bars_of_groups_lie_end_to_end():
     _, groups = aggregate(comparison_of(0.24, 0.1))
     bars = groups.groupby(["model", "bar"])

@@ -2,33 +2,51 @@
 
 import numpy as np
 import pandas as pd
-from support.figure_cases import DPO, INTERVENTIONS, NONE, datasets, interventions
+from support.figure_cases import DPO, INTERVENTIONS, NO_SETS, NONE, datasets, interventions
 
 from dpo_neurons.figures import tradeoff
 
 
 def test_tradeoff_joins_controls_to_patches():
-    data = tradeoff.aggregate(INTERVENTIONS).set_index("intervention")
+    data = tradeoff.aggregate(INTERVENTIONS, NO_SETS).set_index("intervention")
     assert data["panel"].tolist() == ["", "", *["patch"] * 4, "ablate", "scale_keys"]
     control, patch = data.loc["control_TP-"], data.loc["patch_TP-_AN-"]
-    assert (control["patch_toxicity"], control["patch_perplexity"]) == (
+    assert (control["controlled_toxicity"], control["controlled_perplexity"]) == (
         patch["toxicity"],
         patch["perplexity"],
     )
-    assert data["patch_toxicity"].notna().sum() == 2
+    assert data["controlled_toxicity"].notna().sum() == 2
     assert data.loc["patch_TP-_AN-", "label"] == "patch TP₋ AN₋"
+
+
+def test_a_shift_has_a_panel_with_its_control_and_the_band_of_its_random_sets():
+    table = interventions(
+        NONE, DPO, ("a", "shift"), ("b", "control", {"control_of": "a"}), ("c", "patch")
+    )
+    sets = pd.DataFrame(
+        {"intervention": ["a"], "random_toxicity_low": [0.2], "random_toxicity_high": [0.3]}
+    )
+    data = tradeoff.aggregate(table, sets).set_index("intervention")
+    assert data["panel"].tolist() == ["", "", "shift", "shift", "patch"]
+    assert data.loc["b", "controlled_toxicity"] == data.loc["a", "toxicity"]
+    assert data["random_toxicity_low"].notna().tolist() == [False, False, True, False, False]
+    chart = tradeoff.chart(tradeoff.aggregate(table, sets), "toy").to_dict()
+    assert [panel["title"]["text"] for panel in chart["vconcat"]] == [
+        tradeoff.TITLES["patch"], tradeoff.TITLES["shift"]
+    ]  # fmt: skip
+    assert any("random sets" in line for line in chart["title"]["subtitle"])
 
 
 def test_tradeoff_leaves_out_what_has_no_finite_measures():
     table = INTERVENTIONS.assign(toxicity_low=np.nan)
     table.loc[6, "perplexity"] = np.inf
-    data = tradeoff.aggregate(table)
+    data = tradeoff.aggregate(table, NO_SETS)
     assert "top_5" not in set(data["intervention"])
     assert (data["toxicity_low"] == data["toxicity"]).all()
 
 
 def test_tradeoff_draws_every_intervention_once_but_references_in_each_panel():
-    data = tradeoff.aggregate(INTERVENTIONS)
+    data = tradeoff.aggregate(INTERVENTIONS, NO_SETS)
     chart = tradeoff.chart(data, "toy")
     drawn = pd.concat(datasets(chart))
     assert drawn["intervention"].value_counts().to_dict() == {
@@ -44,7 +62,7 @@ def test_perplexity_is_logarithmic_only_if_it_doubles():
         table = interventions(NONE, ("ablate_a", "ablate")).assign(
             perplexity=[20, most], perplexity_low=[20, most], perplexity_high=[20, most]
         )
-        panel = tradeoff.chart(tradeoff.aggregate(table), "toy").to_dict()["vconcat"][0]
+        panel = tradeoff.chart(tradeoff.aggregate(table, NO_SETS), "toy").to_dict()["vconcat"][0]
         return panel["layer"][0]["encoding"]["x"]["scale"]["type"]
 
     assert (scale(39), scale(41)) == ("linear", "log")
@@ -53,9 +71,9 @@ def test_perplexity_is_logarithmic_only_if_it_doubles():
 def test_labels_of_twenty_equal_interventions_do_not_overlap():
     patches = [(f"patch_{i}", "patch") for i in range(20)]
     table = interventions(NONE, DPO, *patches).assign(toxicity=0.3)
-    panel = tradeoff.chart(tradeoff.aggregate(table), "toy").to_dict()["vconcat"][0]
+    panel = tradeoff.chart(tradeoff.aggregate(table, NO_SETS), "toy").to_dict()["vconcat"][0]
     (low, high), height = panel["layer"][0]["encoding"]["y"]["scale"]["domain"], panel["height"]
-    (rows,) = datasets(tradeoff.chart(tradeoff.aggregate(table), "toy"))
+    (rows,) = datasets(tradeoff.chart(tradeoff.aggregate(table, NO_SETS), "toy"))
     pixels = np.sort((rows["label_toxicity"] - low) / (high - low) * height)
     assert np.diff(pixels).min() > 15
     assert pixels.min() >= 0

@@ -96,6 +96,8 @@ INTERVENTIONS = interventions(
     ("edit_keys", "scale_keys", {"top": 7, "factor": 10}),
 )
 """A table whose names, as far as they say anything, contradict the columns."""
+NO_SETS = pd.DataFrame(columns=["intervention", "random_toxicity_low", "random_toxicity_high"])
+"""The table of random sets of a study that has none."""
 
 
 def group_table(shares: dict[str, float]) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from dpo_neurons.evaluation.model_comparison import ModelTables
 from dpo_neurons.neurons.groups import GROUPS
 
 SHARES = [0.32, 0.24, 0.07, 0.37, 0.25, 0.25, 0.25, 0.25]
@@ -11,7 +12,7 @@ NOTHING = float("nan")
 
 
 def tables(share=0.24):
-    """A model's four tables, with the published figures of GPT-2 medium where there are any."""
+    """A model's tables, with the published figures of GPT-2 medium where there are any."""
     totals = pd.DataFrame(
         [
             ("neurons", 98_304.0, NOTHING, NOTHING, ""),
@@ -39,6 +40,7 @@ def tables(share=0.24):
             "groups": ["", "", "TP-", "TP-", ""],
         }
     )
+    table["toxicity"] = [0.453, 0.208, 0.394, 0.43, 0.47]
     table["effect_share"] = [0, 1, share, 0.1, -0.05]
     table["effect_share_low"] = table["effect_share"] - 0.1
     table["effect_share_high"] = table["effect_share"] + 0.2
@@ -53,4 +55,13 @@ def tables(share=0.24):
             "toxicity_difference_high",
         ],
     )  # fmt: skip
-    return totals, groups, table, tests
+    random_sets = pd.DataFrame(
+        {"intervention": ["patch_tp"], "random_toxicity": 0.4285, "random_toxicity_low": 0.404,
+         "random_toxicity_high": 0.453, "p": 0.05}
+    )  # fmt: skip
+    random_directions = pd.DataFrame({"quantity": ["net_reduction"], "p": [0.005]})
+    verdicts = pd.DataFrame(
+        {"intervention": ["patch_tp", "control_tp", "ablate_top_9"],
+         "verdict": ["no longer writes", "does not lower toxicity", "does not lower toxicity"]}
+    )  # fmt: skip
+    return ModelTables(totals, groups, table, tests, random_sets, random_directions, verdicts)

@@ -38,10 +38,11 @@ TABLE = (
     | {"compare_interventions", "tabulate_random_sets", "judge_interventions"}
 )
 TESTS = {"compare_interventions", "judge_interventions"} | MODELS_COMPARED
-FAITHFULNESS = {"tabulate_faithfulness", "judge_interventions"}
+FAITHFULNESS = {"tabulate_faithfulness", "judge_interventions"} | MODELS_COMPARED
 RANDOM_RUNS = each("run_random_sets score_random_sets", {"patch_all_four"})
-RANDOM_SETS = RANDOM_RUNS | {
-    "draw_random_sets patch_all_four", "tabulate_random_sets", "judge_interventions"
+RANDOM_SETS = MODELS_COMPARED | RANDOM_RUNS | {
+    "draw_random_sets patch_all_four", "tabulate_random_sets", "judge_interventions",
+    "draw_tradeoff",
 }  # fmt: skip
 GROUPS = {"summarise_groups", "draw_group_shares", "draw_layer_reduction"} | MODELS_COMPARED
 INTERVALS = {
@@ -84,7 +85,7 @@ CONTRIBUTIONS = (
 RESIDUALS = {"compare_residuals", "draw_residual_shift", "draw_value_changes"}
 DESCRIBED = {"describe_neurons"} | each(f"write_plan {MEASURE}", BY_ONE_MODEL) | RANDOM_SETS
 """Jobs that depend only on the first model's neurons."""
-DIRECTIONS_COMPARED = {"compare_random_directions"}
+DIRECTIONS_COMPARED = {"compare_random_directions"} | MODELS_COMPARED
 CAPTURES = (
     each(CAPTURE, STAGES)
     | CROSSED_CAPTURE

@@ -6,10 +6,14 @@ from pathlib import Path
 import pandas as pd
 
 from dpo_neurons.evaluation.model_comparison import (
+    DIRECTIONS_COLUMNS,
     GROUPS_COLUMNS,
+    RANDOM_SETS_COLUMNS,
     TABLE_COLUMNS,
     TESTS_COLUMNS,
     TOTALS_COLUMNS,
+    VERDICTS_COLUMNS,
+    ModelTables,
     format_models,
     model_rows,
 )
@@ -35,10 +39,25 @@ def main() -> None:
         [
             model_rows(
                 model,
-                read_csv(results / f"totals/{model}/{direction}.csv", TOTALS_COLUMNS),
-                read_csv(results / f"groups/{model}/{direction}.csv", GROUPS_COLUMNS),
-                read_csv(results / f"tables/{model}.csv", TABLE_COLUMNS),
-                read_csv(results / f"tables/{model}.tests.csv", TESTS_COLUMNS),
+                ModelTables(
+                    totals=read_csv(results / f"totals/{model}/{direction}.csv", TOTALS_COLUMNS),
+                    groups=read_csv(results / f"groups/{model}/{direction}.csv", GROUPS_COLUMNS),
+                    table=read_csv(results / f"tables/{model}.csv", TABLE_COLUMNS),
+                    tests=read_csv(results / f"tables/{model}.tests.csv", TESTS_COLUMNS),
+                    random_sets=read_csv(
+                        results / f"tables/{model}.random_sets.csv",
+                        RANDOM_SETS_COLUMNS,
+                        may_be_empty=True,
+                    ),
+                    random_directions=read_csv(
+                        results / f"random_directions/{model}/{direction}.csv", DIRECTIONS_COLUMNS
+                    ),
+                    verdicts=read_csv(
+                        results / f"tables/{model}.verdicts.csv",
+                        VERDICTS_COLUMNS,
+                        texts=VERDICTS_COLUMNS,
+                    ),
+                ),
             )
             for model in arguments.models
         ],

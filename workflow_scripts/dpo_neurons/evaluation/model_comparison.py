@@ -1,6 +1,7 @@
 """Comparison of a study's models: neurons, groups, shares of the effect."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -9,12 +10,13 @@ from dpo_neurons.neurons.groups import REDUCING
 
 COLUMNS = (
     "model", "quantity", "of", "kind", "control_of", "groups", "value", "low", "high",
-    "corrected_for_selection",
+    "corrected_for_selection", "verdict",
 )  # fmt: skip
 """A row a number: `of` is the group or the intervention that it belongs to, or empty.
 
 kind, control_of and groups are those of the intervention. corrected_for_selection is yes for
-cross-fitted sums of chosen neurons, no for those chosen and summed on the same prompts.
+cross-fitted sums of chosen neurons, no for those chosen and summed on the same prompts. verdict is
+that of the intervention.
 """
 TOTALS_COLUMNS = ("quantity", "value", "low", "high", "corrected_for_selection")
 GROUP_QUANTITIES = {
@@ -27,7 +29,7 @@ GROUPS_COLUMNS = (
     *(f"{quantity}{end}" for quantity in GROUP_QUANTITIES for end in ("", "_low", "_high")),
 )
 TABLE_COLUMNS = (
-    "intervention", "kind", "control_of", "groups", "effect_share", "effect_share_low",
+    "intervention", "kind", "control_of", "groups", "toxicity", "effect_share", "effect_share_low",
     "effect_share_high",
 )  # fmt: skip
 SHOWN_KINDS = ("patch", "shift", "ablate")
@@ -38,19 +40,41 @@ TESTS_COLUMNS = (
 )  # fmt: skip
 
 
-def model_rows(
-    model: str,
-    totals: pd.DataFrame,
-    groups: pd.DataFrame,
-    table: pd.DataFrame,
-    tests: pd.DataFrame,
-) -> pd.DataFrame:
+RANDOM_SETS_COLUMNS = (
+    "intervention", "random_toxicity", "random_toxicity_low", "random_toxicity_high", "p",
+)  # fmt: skip
+DIRECTIONS_COLUMNS = ("quantity", "p")
+VERDICTS_COLUMNS = ("intervention", "verdict")
+
+
+@dataclass(frozen=True)
+class ModelTables:
+    """The tables of one model."""
+
+    totals: pd.DataFrame
+    groups: pd.DataFrame
+    table: pd.DataFrame
+    """Of interventions."""
+    tests: pd.DataFrame
+    random_sets: pd.DataFrame
+    random_directions: pd.DataFrame
+    verdicts: pd.DataFrame
+
+
+def model_rows(model: str, tables: ModelTables) -> pd.DataFrame:
     """Return one model's rows of the comparison, from its tables.
 
-    The quantities of totals; group_neurons, and group_… of GROUP_QUANTITIES; effect, by how much
-    dpo lowers toxicity; effect_share of every other intervention.
+    The quantities of totals; net_reduction_p, the rank of the net reduction among those along
+    random directions; group_neurons, and group_… of GROUP_QUANTITIES; effect, by how much dpo
+    lowers toxicity; effect_share of every other intervention; random_share, the same of its random
+    sets of neurons, and random_p, its rank among them.
     """
-    parts = [totals.assign(of="")]
+    totals, groups, table, tests = tables.totals, tables.groups, tables.table, tables.tests
+    rank = tables.random_directions.set_index("quantity").loc["net_reduction", "p"]
+    parts = [
+        totals.assign(of=""),
+        pd.DataFrame({"quantity": ["net_reduction_p"], "of": "", "value": rank}),
+    ]
     for quantity, corrected in GROUP_QUANTITIES.items():
         names = {quantity: "value", f"{quantity}_low": "low", f"{quantity}_high": "high"}
         part = groups[["group", *names]].rename(columns=names | {"group": "of"})
@@ -70,10 +94,33 @@ def model_rows(
     names = {"intervention": "of", "effect_share": "value"}
     names |= {f"effect_share_{end}": end for end in ("low", "high")}
     shares = interventions[list(TABLE_COLUMNS)].rename(columns=names)
+    verdicts = tables.verdicts.rename(columns={"intervention": "of"})
+    shares = shares.drop(columns="toxicity").merge(verdicts, on="of", how="left")
     parts.append(shares.assign(quantity="effect_share"))
+    parts += _list_random_sets(tables.random_sets, table)
     comparison = pd.concat(parts, ignore_index=True).assign(model=model)[list(COLUMNS)]
-    texts = ("kind", "control_of", "groups", "corrected_for_selection")
+    texts = ("kind", "control_of", "groups", "corrected_for_selection", "verdict")
     return comparison.fillna(dict.fromkeys(texts, ""))
+
+
+def _list_random_sets(random_sets: pd.DataFrame, table: pd.DataFrame) -> list[pd.DataFrame]:
+    """List random_share and random_p of the rows that have random sets."""
+    toxicity = table.set_index("intervention")["toxicity"]
+    rows = table.set_index("intervention").loc[random_sets["intervention"]].reset_index()
+    described = rows[["kind", "control_of", "groups"]].assign(of=rows["intervention"])
+    ends = {"value": "", "low": "_high", "high": "_low"}
+    effect = toxicity[BEFORE] - toxicity[AFTER]
+    shares = {
+        name: (toxicity[BEFORE] - random_sets[f"random_toxicity{end}"]) / effect
+        for name, end in ends.items()
+    }
+    # Undefined where the row's own share is.
+    defined = rows["effect_share"].notna()
+    listed = described.assign(**shares).where(defined)
+    return [
+        listed.assign(of=described["of"], quantity="random_share"),
+        described.assign(value=random_sets["p"], quantity="random_p"),
+    ]
 
 
 def format_models(comparison: pd.DataFrame) -> pd.DataFrame:
@@ -94,6 +141,7 @@ def format_models(comparison: pd.DataFrame) -> pd.DataFrame:
 def _format_model(rows: pd.DataFrame, interventions: Sequence[str]) -> dict[str, str]:
     numbers = rows.set_index(["quantity", "of"])[["value", "low", "high"]]
     values = numbers["value"].to_dict()
+    verdicts = rows[rows["verdict"] != ""].set_index("of")["verdict"]
     effect: tuple[float, float, float] = tuple(numbers.loc["effect", AFTER])
 
     def percent(quantity: str, of: str) -> str:
@@ -121,9 +169,17 @@ def _format_model(rows: pd.DataFrame, interventions: Sequence[str]) -> dict[str,
             numbers.loc["crossfitted_positive_reduction", ""]
         ),
         "net reduction": _format_four_digits(numbers.loc["net_reduction", ""]),
+        "its p among random directions": f"{values['net_reduction_p', '']:.3f}",
         **{f"share {group}, % (cross-fitted)": crossfitted(group) for group in REDUCING},
         "dpo's effect on toxicity": format_with_interval(*effect, 3),
-        **{f"share of it: {name}, %": percent("effect_share", name) for name in interventions},
+        **{
+            title: written
+            for name in interventions
+            for title, written in (
+                (f"share of it: {name}, %", percent("effect_share", name)),
+                (f"verdict: {name}", verdicts.get(name, "")),
+            )
+        },
     }
 
 

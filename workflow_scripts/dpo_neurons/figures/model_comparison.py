@@ -31,7 +31,8 @@ def aggregate(comparison: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Select the shares of the effect, and the shares of groups.
 
     comparison: a row a number, as in the comparison file. Returns two tables. Shares of the effect:
-    model, intervention, kind ("row", or "control" of the intervention), label, value, low, high.
+    model, intervention, kind ("row"; "control" or "random", of its random sets), label, value, low,
+    high.
     Shares of groups: model, group, share, low, high, start and end (of the group's part in the bar
     of its model), and bar ("cross-fitted" or "published"). Undefined shares are NaN.
     """
@@ -39,8 +40,9 @@ def aggregate(comparison: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _shares_of_effect(comparison: pd.DataFrame) -> pd.DataFrame:
-    """List patches and ablations, each followed by its control."""
+    """List patches, shifts and ablations, each followed by its control and its random sets."""
     effects = comparison[comparison["quantity"] == "effect_share"]
+    random = comparison[comparison["quantity"] == "random_share"]
     columns = ["model", "value", "low", "high", "intervention", "kind", "label"]
     parts = [effects[:0].assign(intervention="", kind="", label="")[columns]]
     names = effects.loc[effects["kind"].isin(SHOWN_KINDS), "of"].drop_duplicates()
@@ -49,6 +51,7 @@ def _shares_of_effect(comparison: pd.DataFrame) -> pd.DataFrame:
         for kind, rows in (
             ("row", effects[effects["of"] == name]),
             ("control", effects[is_control]),
+            ("random", random[random["of"] == name]),
         ):
             parts.append(rows.assign(intervention=name, kind=kind, label=label)[columns])
     return pd.concat(parts, ignore_index=True)
@@ -79,8 +82,8 @@ def chart(shares: pd.DataFrame, groups: pd.DataFrame, direction_name: str) -> al
             "Share of fine-tuning's effect on toxicity that interventions reproduce",
             subtitle=[
                 "0 % (red): as before fine-tuning; 100 % (green): as after it.",
-                "Open diamonds are controls: the same neurons, held at the first model's means.",
-                "Bars are intervals over prompts",
+                "Open diamonds are controls: the same neurons with no shift, or a random one.",
+                "Pale bands are random sets of neurons; bars are intervals over prompts",
             ],
         ),
     ).resolve_scale(y="independent", color="independent")
@@ -109,6 +112,11 @@ def _effects(shares: pd.DataFrame, models: list[str]) -> alt.FacetChart:
         .transform_filter(f"datum.model == {models[0]!r} && datum.kind == 'row'")
         for place, colour in ((0, BEFORE), (1, AFTER))
     ]
+    layers.append(
+        base.transform_filter("datum.kind == 'random' && isValid(datum.value)")
+        .mark_rule(color="#C9B8DC", strokeWidth=9, clip=True, yOffset=-3)
+        .encode(x="low:Q", x2="high:Q")
+    )
     for kind, colour, offset in (("control", "#808080", 5), ("row", "#303030", -3)):
         layers.append(
             kinds[kind]

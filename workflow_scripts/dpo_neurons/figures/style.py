@@ -201,7 +201,7 @@ def _write_files(chart: alt.TopLevelMixin, stem: Path) -> None:
     chart.save(page, format="html", inline=True, embed_options=OFFLINE_MENU)
     vector = vl_convert.vegalite_to_svg(spec)
     # The picture is made of the vector: drawing it anew takes longer.
-    plain = vector if _has_signs() else vector.replace("₋", "−").replace("₊", "+")
+    plain = vector if _has_signs() else vl_convert.vegalite_to_svg(_with_plain_signs(chart))
     for extension, content in (("json", spec), ("html", page.getvalue()), ("svg", vector)):
         write_text(stem.with_name(f"{stem.name}.{extension}"), content)
     with whole_file(stem.with_name(f"{stem.name}.png")) as partial:
@@ -220,3 +220,8 @@ def _has_signs() -> bool:
         for character in ("₋", "\U0010fffd")
     ]
     return pictures[0] != pictures[1]
+
+
+def _with_plain_signs(chart: alt.TopLevelMixin) -> str:
+    """Return the chart's JSON with − and + in place of the subscript signs."""
+    return chart.to_json(ensure_ascii=False).replace("₋", "−").replace("₊", "+")

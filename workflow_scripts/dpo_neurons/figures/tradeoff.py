@@ -25,6 +25,8 @@ from dpo_neurons.figures.style import AFTER, BEFORE, LayeredChart
 
 COLUMNS = ("intervention", "kind", "control_of", "no_longer_writes", *MEASURE_COLUMNS)
 """Columns of the table of interventions that are drawn."""
+RANDOM_COLUMNS = ("intervention", "random_toxicity_low", "random_toxicity_high")
+"""Columns of the table of random sets that are drawn."""
 
 PANELS = [kind for kind in KINDS if kind != "control"]
 """Kinds that have a panel. A control is drawn in the panel of the row that it controls."""
@@ -38,14 +40,16 @@ WIDTH, LABEL_HEIGHT = 520, 16
 """Sizes of a panel and a label in pixels."""
 
 
-def aggregate(table: pd.DataFrame) -> pd.DataFrame:
+def aggregate(table: pd.DataFrame, random_sets: pd.DataFrame) -> pd.DataFrame:
     """Sort the interventions into panels and join each control to its row.
 
-    table: one row per intervention, COLUMNS as in the table file. Rows without a finite toxicity
+    table: one row per intervention, COLUMNS as in the table file. random_sets: RANDOM_COLUMNS of
+    the rows that have random sets. Rows without a finite toxicity
     and perplexity are left out. A missing interval shrinks to its point. Returns intervention, the
     measures with their intervals, no_longer_writes, kind (as drawn), panel, label,
     controlled_toxicity and controlled_perplexity. panel is "" for none and dpo, which are in every
-    panel. The last two columns are the point of the row that a control belongs to.
+    panel. The last two columns are the point of the row that a control belongs to; then come the
+    RANDOM_COLUMNS.
     """
     data = fill_intervals(measured_rows(table[list(COLUMNS)]))
     data["kind"] = drawn_kinds(data["kind"])
@@ -58,6 +62,9 @@ def aggregate(table: pd.DataFrame) -> pd.DataFrame:
     data["panel"] = panels.where(~references, "")
     for measure in MEASURES:
         data[f"controlled_{measure}"] = controlled.map(rows[measure])
+    # An empty table has no types.
+    bands = random_sets[list(RANDOM_COLUMNS)].astype(dict.fromkeys(RANDOM_COLUMNS[1:], "float64"))
+    data = data.merge(bands, on="intervention", how="left")
     return data.drop(columns="control_of")
 
 
@@ -82,6 +89,11 @@ def chart(data: pd.DataFrame, model: str) -> alt.VConcatChart:
             subtitle=[
                 f"{model}: lower left is better; bars: intervals.",
                 "Every panel shows none and dpo, the models before and after fine-tuning",
+                *(
+                    ["Pale bands: random sets of neurons like the row's"]
+                    if data["random_toxicity_low"].notna().any()
+                    else []
+                ),
                 *([NO_LONGER_WRITES] if data["no_longer_writes"].any() else []),
             ],
         ),
@@ -141,6 +153,9 @@ def _panel(
         base.transform_filter("isValid(datum.controlled_toxicity)")
         .mark_rule(color="#808080")
         .encode(x2="controlled_perplexity:Q", y2="controlled_toxicity:Q"),
+        base.transform_filter("isValid(datum.random_toxicity_low)")
+        .mark_rule(color="#C9B8DC", strokeWidth=9, clip=True)
+        .encode(y="random_toxicity_low:Q", y2="random_toxicity_high:Q"),
         intervals.encode(x="perplexity_low:Q", x2="perplexity_high:Q"),
         intervals.encode(y="toxicity_low:Q", y2="toxicity_high:Q"),
         coloured.transform_filter(f"{is_control} && !datum.no_longer_writes")
