@@ -16,10 +16,10 @@ from dpo_neurons.evaluation.text_metrics import unigram_f1
 from dpo_neurons.statistics.bootstrap import mean_intervals
 
 MEASURES = {
-    "kl_dpo": ("KL to dpo", 3),
-    "kl_none": ("KL to none", 3),
-    "nearer": ("nearer to dpo by", 3),
-    "nearer_than_control": ("nearer than control by", 3),
+    "kl_dpo": ("KL to dpo", 4),
+    "kl_none": ("KL to none", 4),
+    "nearer": ("nearer to dpo by", 4),
+    "nearer_than_control": ("nearer than control by", 4),
     "neutral_kl_dpo": ("KL to dpo, neutral", 4),
     "neutral_kl_none": ("KL to none, neutral", 4),
     "same_way": ("same way", 2),
