@@ -110,6 +110,7 @@ def test_too_few_comments_to_split_are_refused(n):
         train_probe(np.eye(n), np.arange(n) % 2, validation_share=0.1, seed=1)
 
 
+@pytest.mark.slow
 def test_a_probe_is_of_the_label_asked_for(checkpoints, tmp_path):
     # Even comments insult and odd ones threaten.
     comments = [

@@ -242,6 +242,7 @@ def compute(checkpoints, loaded, tokenizer, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_the_program_checks_each_row_of_a_direction(compute, tmp_path):
     rows = np.random.default_rng(4).normal(size=(3, 16))
     result = compute(rows)

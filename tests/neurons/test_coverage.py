@@ -16,6 +16,8 @@ from dpo_neurons.neurons.groups import GROUPS, REDUCING
 from dpo_neurons.neurons.summaries import choose_reducing, summarise_totals
 from dpo_neurons.statistics.cross_fitting import assign_folds
 
+pytestmark = pytest.mark.slow
+
 PROMPTS, SAMPLES, RESAMPLES, LEVEL = 100, 400, 500, 0.95
 
 

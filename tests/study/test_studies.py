@@ -8,6 +8,8 @@ import pytest
 import yaml
 from support.workflow import PROJECT, copy_project, job_commands, run
 
+pytestmark = pytest.mark.slow
+
 STUDIES = sorted(path.name for path in (PROJECT / "config").glob("*.yaml"))
 REAL = [name for name in STUDIES if name != "families.yaml"]
 BROUGHT = ("data/train.csv", "data/toxicity_pairwise/pairs.jsonl")

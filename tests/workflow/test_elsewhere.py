@@ -12,6 +12,8 @@ import pytest
 import yaml
 from support.workflow import CONFIG, PROJECT, RESULTS, copy_project, job_commands, run, snakemake
 
+pytestmark = pytest.mark.slow
+
 LEXICON = f"{RESULTS}/data/lexicon.jsonl"
 MODULE = """
 import yaml
