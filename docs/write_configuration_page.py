@@ -26,7 +26,7 @@ SEE_ALSO = {
     "activations": "[Activations](activations.md)",
     "generation": "[Interventions](interventions.md)",
     "perplexity": "[Interventions](interventions.md)",
-    "faithfulness": "[Interventions](interventions.md#faithfulness-does-a-row-do-what-fine-tuning-did)",
+    "faithfulness": "[Interventions](interventions.md)",
     "groups": "[How to read each figure](figures.md)",
     "scorer": "[Scorers](scorers.md)",
     "logit_lens": "[Directions](directions.md)",

@@ -40,6 +40,7 @@ def _checked_study(config: dict[str, Any], source: str) -> Study:
     _check_names(study, source)
     check_names(study, source)
     _check_numbers(study, source)
+    _check_rows(study, source)
     _check_needs(study, source)
     _check_paths(study, source)
     return study
@@ -134,6 +135,30 @@ def _check_numbers(study: Study, source: str) -> None:
                 f"{source}: models.{name}.pre.width: {recipe['width']} is no multiple of "
                 f"{parts}, which {recipe['heads']} heads of {recipe['architecture']} need; give "
                 "one that is"
+            )
+
+
+def _check_rows(study: Study, source: str) -> None:
+    """Refuse keys of a row that its other keys leave without a meaning."""
+    for name, row in study.config["interventions"].items():
+        key = f"{source}: interventions.{name}"
+        of_mean = row.get("values", "mean") == "mean"
+        if row["kind"] == "patch" and "dose" in row and of_mean:
+            raise InputError(
+                f"{key}.dose: a mean is assigned whole; for a part of the change use kind shift, "
+                "or set values to prompt, token or same_text"
+            )
+        if "random_sets" not in row:
+            continue
+        if not of_mean:
+            raise InputError(
+                f"{key}.random_sets: not for values {row['values']}; leave random_sets out, or "
+                "values"
+            )
+        if not any(chosen in row for chosen in ("groups", "every_combination_of", "top")):
+            raise InputError(
+                f"{key}.random_sets: the row changes all neurons, so no other set is as large; "
+                "leave random_sets out, or name groups"
             )
 
 
