@@ -33,6 +33,7 @@ from dpo_neurons.study.intervention_rows import (
     needs_of_plan,
     positions_in_generation,
     positions_in_perplexity,
+    ranking_of,
     runs_with_direction,
     source_stage,
 )

@@ -26,6 +26,7 @@ SEE_ALSO = {
     "activations": "[Activations](activations.md)",
     "generation": "[Interventions](interventions.md)",
     "perplexity": "[Interventions](interventions.md)",
+    "sampling": "[Interventions](interventions.md)",
     "faithfulness": "[Interventions](interventions.md)",
     "groups": "[How to read each figure](figures.md)",
     "scorer": "[Scorers](scorers.md)",

@@ -7,7 +7,7 @@ TABLES = expand(
 ) + expand(
     f"{RESULTS}/tables/{{model}}.{{table}}.{{extension}}",
     model=MODELS,
-    table=["tests", "faithfulness", "random_sets", "verdicts"],
+    table=["tests", "faithfulness", "random_sets", "verdicts", "overlaps", "samples"],
     extension=["csv", "md"],
 )
 SCORES = expand(
@@ -57,6 +57,47 @@ use rule score_continuations as score_random_sets with:
         log_path("score_random_sets", "{model}", "{intervention}"),
     benchmark:
         benchmark_path("score_random_sets", "{model}", "{intervention}")
+
+
+use rule score_continuations as score_samples with:
+    input:
+        unpack(scorer_files),
+        continuations=f"{RESULTS}/samples/{{model}}/{{intervention}}.jsonl",
+    output:
+        f"{RESULTS}/samples/{{model}}/{{intervention}}.parquet",
+    log:
+        log_path("score_samples", "{model}", "{intervention}"),
+    benchmark:
+        benchmark_path("score_samples", "{model}", "{intervention}")
+
+
+rule tabulate_samples:
+    input:
+        scores=expand(
+            f"{RESULTS}/samples/{{{{model}}}}/{{intervention}}.parquet",
+            intervention=config["sampling"]["rows"],
+        ),
+    output:
+        csv=f"{RESULTS}/tables/{{model}}.samples.csv",
+        markdown=f"{RESULTS}/tables/{{model}}.samples.md",
+    log:
+        log_path("tabulate_samples", "{model}"),
+    benchmark:
+        benchmark_path("tabulate_samples", "{model}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+    params:
+        samples=config["sampling"]["per_prompt"],
+        resamples=config["bootstrap"]["resamples"],
+        level=config["bootstrap"]["level"],
+        seed=SEED,
+        code=code_of("evaluation/tabulate_samples"),
+    shell:
+        "python {resources.scripts}/evaluation/tabulate_samples.py --scores {input.scores}"
+        " --samples {params.samples} --resamples {params.resamples} --level {params.level}"
+        " --seed {params.seed} --csv {output.csv} --markdown {output.markdown} 2> {log}"
 
 
 rule tabulate_interventions:
@@ -196,6 +237,32 @@ rule tabulate_random_sets:
     shell:
         "python {resources.scripts}/evaluation/tabulate_random_sets.py --table {input.table}"
         " --texts {input.texts} --scores {input.scores} --level {params.level}"
+        " --csv {output.csv} --markdown {output.markdown} 2> {log}"
+
+
+rule tabulate_overlaps:
+    input:
+        plans=expand(
+            f"{RESULTS}/plans/{{{{model}}}}/{{intervention}}.parquet",
+            intervention=STUDY.interventions,
+        ),
+        contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
+    output:
+        csv=f"{RESULTS}/tables/{{model}}.overlaps.csv",
+        markdown=f"{RESULTS}/tables/{{model}}.overlaps.md",
+    log:
+        log_path("tabulate_overlaps", "{model}"),
+    benchmark:
+        benchmark_path("tabulate_overlaps", "{model}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+    params:
+        code=code_of("evaluation/tabulate_overlaps"),
+    shell:
+        "python {resources.scripts}/evaluation/tabulate_overlaps.py --plans {input.plans}"
+        " --contributions {input.contributions}"
         " --csv {output.csv} --markdown {output.markdown} 2> {log}"
 
 

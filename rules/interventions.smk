@@ -163,6 +163,45 @@ rule run_random_sets:
         " --output {output} 2> {log}"
 
 
+rule run_samples:
+    input:
+        unpack(checkpoint_to_change),
+        unpack(pair_files),
+        unpack(direction_to_run_with),
+        plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
+        challenge=f"{DATA}/challenge_prompts.jsonl",
+    output:
+        f"{RESULTS}/samples/{{model}}/{{intervention}}.jsonl",
+    log:
+        log_path("run_samples", "{model}", "{intervention}"),
+    benchmark:
+        benchmark_path("run_samples", "{model}", "{intervention}")
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        **model_resources(minutes=120),
+        scripts=SCRIPTS,
+    params:
+        tokens=config["generation"]["tokens"],
+        generation_positions=generation_positions,
+        sampling=setting_options("sampling", only=["per_prompt", "temperature", "top_p"]),
+        seed=SEED,
+        direction=direction_as_option,
+        dtype=setting("models", "{model}", "dtype"),
+        attention=setting("models", "{model}", "attention"),
+        code=code_of("interventions/run_samples"),
+    shell:
+        "python {resources.scripts}/interventions/run_samples.py"
+        " --checkpoint {input.checkpoint} --pair {input.pair} --tokenizer {input.tokenizer}"
+        " --plan {input.plan} --challenge-prompts {input.challenge} --tokens {params.tokens}"
+        " --generation-positions {params.generation_positions} {params.direction}"
+        " {params.sampling} --seed {params.seed}"
+        " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
+        " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
+        " --output {output} 2> {log}"
+
+
 for shard in range(1, SHARDS + 1):
 
     rule:

@@ -219,8 +219,14 @@ def plan_files(wildcards):
         return folder("checkpoint", f"{RESULTS}/checkpoints/{wildcards.model}/pre")
     table = needs_of_plan(row)
     direction = STUDY.direction(wildcards.intervention)
-    path = f"{RESULTS}/{table}/{wildcards.model}/{direction}.parquet"
-    return {} if table == "nothing" else {table: path}
+    files = {}
+    if table != "nothing":
+        files[table] = f"{RESULTS}/{table}/{wildcards.model}/{direction}.parquet"
+    if (ranking := ranking_of(row)) is not None:
+        files["ranking"] = f"{RESULTS}/rankings/{wildcards.model}/{ranking}.parquet"
+    if "file" in row:
+        files["file"] = local(row["file"])
+    return files
 
 
 def stage_to_change(wildcards):

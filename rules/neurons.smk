@@ -102,6 +102,60 @@ rule compare_random_directions:
         " --level {params.level} --seed {params.seed} --output {output} 2> {log}"
 
 
+rule rank_neurons:
+    input:
+        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
+        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
+        activations_crossed=f"{RESULTS}/activations/{{model}}/crossed.h5",
+    output:
+        f"{RESULTS}/rankings/{{model}}/{{by}}.parquet",
+    log:
+        log_path("rank_neurons", "{model}", "{by}"),
+    benchmark:
+        benchmark_path("rank_neurons", "{model}", "{by}")
+    wildcard_constraints:
+        by="change|effect_size",
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+    params:
+        code=code_of("neurons/rank_neurons"),
+    shell:
+        "python {resources.scripts}/neurons/rank_neurons.py --by {wildcards.by}"
+        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
+        " --activations-crossed {input.activations_crossed} --output {output} 2> {log}"
+
+
+rule measure_auroc:
+    input:
+        unpack(pair_files),
+        **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        comments=f"{DATA}/labelled_comments.jsonl",
+    output:
+        f"{RESULTS}/rankings/{{model}}/auroc.parquet",
+    log:
+        log_path("measure_auroc", "{model}"),
+    benchmark:
+        benchmark_path("measure_auroc", "{model}")
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        **model_resources(minutes=20),
+        scripts=SCRIPTS,
+    params:
+        dtype=setting("models", "{model}", "dtype"),
+        attention=setting("models", "{model}", "attention"),
+        code=code_of("neurons/measure_auroc"),
+    shell:
+        "python {resources.scripts}/neurons/measure_auroc.py --checkpoint {input.checkpoint}"
+        " --pair {input.pair} --tokenizer {input.tokenizer} --comments {input.comments}"
+        " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
+        " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
+        " --output {output} 2> {log}"
+
+
 rule decompose_reductions:
     input:
         **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),

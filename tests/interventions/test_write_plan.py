@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -69,6 +70,47 @@ def written(tmp_path, monkeypatch, *options):
 )
 def test_each_kind_by_hand(tmp_path, monkeypatch, options, rows):
     assert written(tmp_path, monkeypatch, *options.split()) == rows
+
+
+@pytest.mark.parametrize(
+    ("options", "neurons"),
+    [
+        ("--by cosine_size --top 3", [(0, 1), (1, 0), (1, 1)]),
+        ("--by reduction --top 2", [(0, 0), (0, 1)]),
+        ("--by change --top 2 --ranking ranking.parquet", [(0, 0), (1, 1)]),
+        ("--file mine.csv", [(0, 1), (1, 1)]),
+    ],
+)
+def test_neurons_are_selected_by_other_means(tmp_path, monkeypatch, options, neurons):
+    monkeypatch.chdir(tmp_path)
+    TABLE[["layer", "neuron"]].assign(score=[3, 1, 0, 2]).to_parquet("ranking.parquet")
+    Path("mine.csv").write_text("neuron,why,layer\n1,a,1\n1,b,0\n")
+    found = written(tmp_path, monkeypatch, "--kind", "ablate", *options.split())
+    assert [row[:2] for row in found] == neurons
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("0,1\n0,1\n", r"mine.csv, line 3: layer 0, neuron 1 is listed twice \(.*line 2 too\)"),
+        ("0,7\n", "line 2: the model has no layer 0, neuron 7; both count from 0"),
+        ("0,x\n", "line 2: layer '0', neuron 'x' are no whole numbers"),
+    ],
+)
+def test_a_mistake_in_a_list_of_neurons_is_named(tmp_path, monkeypatch, lines, words):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.csv").write_text(f"layer,neuron\n{lines}")
+    with pytest.raises(InputError, match=words):
+        written(tmp_path, monkeypatch, "--kind", "ablate", "--file", "mine.csv")
+
+
+def test_experts_are_damped_by_how_well_they_tell(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    TABLE[["layer", "neuron"]].assign(score=[0.75, 0.4, 1.0, 0.5]).to_parquet("auroc.parquet")
+    words = ["--kind", "damp", "--ranking", "auroc.parquet"]
+    assert written(tmp_path, monkeypatch, *words) == [(0, 0, "scale", 0.5), (1, 0, "scale", 0.0)]
+    top = [*words, "--top", "1", "--by", "auroc"]
+    assert written(tmp_path, monkeypatch, *top) == [(1, 0, "scale", 0.0)]
 
 
 # TP: 0.2 and 0.4; TN: 0.9; AN: 0.5; no AP. Half of two is one, half of one rounds to none.

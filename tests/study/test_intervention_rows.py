@@ -10,6 +10,7 @@ from dpo_neurons.study.intervention_rows import (
     needs_of_plan,
     plan_arguments,
     positions_in_perplexity,
+    ranking_of,
     runs_with_direction,
     source_stage,
     stage_of,
@@ -168,6 +169,26 @@ def test_the_unpatched_rows_run_on_their_checkpoints():
 def test_the_plan_is_told_all_but_the_kind():
     row = {"kind": "steer", "direction": "svd", "positions": "all", "layer": "last", "scale": 2}
     assert plan_arguments(row) == {key: value for key, value in row.items() if key != "kind"}
+
+
+def test_rows_say_what_ranks_their_neurons():
+    rows = table_rows(
+        {
+            "damp_x": {"kind": "damp", "top": 9},
+            "patch_x": {"kind": "patch", "top": 9, "by": "effect_size", "values": "mean"},
+            "ablate_x": {"kind": "ablate", "top": 9, "by": "reduction"},
+            "ablate_y": {"kind": "ablate", "file": "mine.csv"},
+        }
+    )
+    assert {name: ranking_of(row) for name, row in rows.items()} == {
+        "none": None, "dpo": None, "damp_x": "auroc", "control_damp_x": "auroc",
+        "patch_x": "effect_size", "control_x": "effect_size", "ablate_x": None, "ablate_y": None,
+    }  # fmt: skip
+    assert plan_arguments(rows["damp_x"]) == {"top": 9, "by": "auroc"}
+    assert plan_arguments(rows["control_damp_x"]) == {
+        "control_of": "damp_x", "top": 9, "values": "permuted_damping", "by": "auroc"
+    }  # fmt: skip
+    assert plan_arguments(rows["ablate_y"]) == {}  # the file is an input
 
 
 def test_every_row_is_described_by_columns():

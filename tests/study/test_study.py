@@ -25,6 +25,7 @@ from dpo_neurons.study.study import Study, any_of
 PROJECT = Path(__file__).parents[2]
 EMBEDDED = yaml.safe_load((PROJECT / "config.yaml").read_text("utf-8"))
 EMBEDDED["figures"]["1a_layer_projections"]["ablated"] = "ablate_top_6"
+EMBEDDED["sampling"]["rows"] = ["none"]
 EMBEDDED["interventions"] = {
     "ablate_top_6": {"kind": "ablate", "top": 6},
     "ablate_positive": {"kind": "ablate", "top": 3, "activation": "positive"},
@@ -143,6 +144,16 @@ MISTAKES = [
      ["interventions.shift_x.random_sets: the row changes all neurons, so no other set"]),
     ("interventions__strip_x", {"kind": "strip", "random_sets": 9},
      ["interventions.strip_x.random_sets: the row changes all neurons"]),
+    ("sampling__rows", ["nobody"], ["sampling.rows: 'nobody' is not one of the rows (none, dpo"]),
+    ("interventions__ablate_x", {"kind": "ablate", "groups": ["TP-"], "by": "change"},
+     ["interventions.ablate_x.by: ranks neurons for `top`, which is missing; add it"]),
+    ("interventions__ablate_x", {"kind": "ablate", "top": 3, "by": "change",
+                                 "activation": "positive"},
+     ["interventions.ablate_x.activation: goes with by cosine alone"]),
+    ("interventions__ablate_x", {"kind": "ablate", "file": "nowhere.csv"},
+     ["interventions.ablate_x.file: nowhere.csv does not exist"]),
+    ("interventions__ablate_x", {"kind": "ablate", "file": "a.csv", "top": 3},
+     ["interventions.ablate_x"]),
     ("interventions__ablate_x", {"kind": "ablate", "top": 3, "activation": "negative"},
      ["interventions.ablate_x.activation", "positive"]),
     ("interventions__scale_keys_x", {"kind": "scale_keys", "top": 3},

@@ -14,9 +14,10 @@ from pyarrow import parquet as pq
 from dpo_neurons.study.datasets import synthetic_rows
 from dpo_neurons.study.synthetic_language import INSULT_NOUNS, KIND_NOUNS
 from support.hub_stand_in import HubStandIn
-from support.workflow import FIGURES
 
 RESULTS = Path("results/real")
+FIGURES = ("1a_layer_projections", "6_tradeoff", "9_prediction", "13_reduction_sources")
+"""Those that the study is run to, one of each kind of file; the micro study is run to all."""
 MODELS = ("adapted", "restored")
 DIRECTIONS = ("probe", "given", "words", "shared")
 INTERVENTIONS = ("none", "dpo", "ablate_top_6", "patch_tp", "control_tp")
@@ -128,7 +129,7 @@ def study(commits: dict[str, str]) -> dict[str, Any]:
 
 
 def targets() -> list[str]:
-    """All that `figures` makes of the first model; of the second, its table and one direction."""
+    """Tables and FIGURES of the first model; of the second, its table and one direction."""
     names = ["sources.csv"]
     for model, directions in (("adapted", DIRECTIONS), ("restored", ("probe",))):
         names += [f"tables/{model}.{end}" for end in ("csv", "md", "html")]

@@ -46,6 +46,9 @@ CHANGED = (
     "patch_same_text_tp",
     "shift_all",
     "control_shift_all",
+    "damp_experts",
+    "control_damp_experts",
+    "ablate_changed",
 )
 """Rows of the micro study whose neurons depend on fine-tuning."""
 BY_ONE_MODEL = ("edit_assign", "strip_all")

@@ -169,7 +169,7 @@ def test_the_sources_name_repositories_commits_and_checksums(
 
 
 SCORES = each("score_continuations", (f"{m} {one}" for m in MODELS for one in INTERVENTIONS))
-DRAWN_FROM_TABLE = "draw_tradeoff draw_edit_grid draw_key_scaling predict_toxicity draw_prediction"
+DRAWN_FROM_TABLE = "tabulate_random_sets draw_tradeoff predict_toxicity draw_prediction"
 TABLES = each("tabulate_interventions", MODELS) | each(DRAWN_FROM_TABLE, {"adapted"})
 
 
@@ -198,7 +198,8 @@ def test_a_cache_gives_the_same_tables_without_a_hub(real: Path, tmp_path: Path)
     shutil.copytree(real, again, symlinks=True, ignore=left_behind)
     tables = [
         "sources.csv",
-        "tables/adapted.csv",
+        "perplexity/adapted/dpo.json",
+        "scores/adapted/dpo.parquet",
         "groups/adapted/shared.csv",
         "logit_lens/adapted/probe.csv",
     ]

@@ -80,11 +80,14 @@ CONTRIBUTIONS = (
     | FAITHFULNESS
     | TABLE
     | TESTS
+    | {"tabulate_overlaps"}
 )
 """Jobs that depend on contributions: plans from them, and all measurements."""
 RESIDUALS = {"compare_residuals", "draw_residual_shift", "draw_value_changes"}
 DESCRIBED = {"describe_neurons"} | each(f"write_plan {MEASURE}", BY_ONE_MODEL) | RANDOM_SETS
 """Jobs that depend only on the first model's neurons."""
+SAMPLES = each("run_samples score_samples", {"dpo"}) | {"tabulate_samples"}
+SAMPLES_SCORED = SAMPLES - {"run_samples dpo"}
 DIRECTIONS_COMPARED = {"compare_random_directions"} | MODELS_COMPARED
 CAPTURES = (
     each(CAPTURE, STAGES)
@@ -92,22 +95,25 @@ CAPTURES = (
     | RESIDUALS
     | DESCRIBED
     | DIRECTIONS_COMPARED
+    | {"rank_neurons effect_size"}
     | CONTRIBUTIONS
 )
 SCORED = each("score_continuations", INTERVENTIONS) | TABLE | TESTS | FAITHFULNESS
-SCORES = SCORED | {"score_random_sets patch_all_four"}
+SCORES = SCORED | {"score_random_sets patch_all_four"} | SAMPLES_SCORED
 RUNS = each("run_intervention", INTERVENTIONS) | SCORED
 STEERED = each(MEASURE, {"steer_last"})
 ABLATED = {row for row in INTERVENTIONS if row.startswith("ablate")}
 UNMOVED = each(MEASURE, ABLATED | {"steer_last", "none", "dpo"})
 """Rows that act at every position, or not at all."""
-SHIFTED = each(MEASURE, {"shift_all", "control_shift_all"})
+SHIFTED = each(MEASURE, {"shift_all", "control_shift_all", "damp_experts", "control_damp_experts"})
 """Rows that act at every position of the perplexity text."""
 SOURCES = {"tabulate_sources"}
 LISTED = {"list_interventions"}
-OF_ROWS = TABLE | TESTS | FAITHFULNESS | LISTED
+OF_LISTED = TABLE | TESTS | FAITHFULNESS | LISTED
+"""Jobs that depend on how rows are described."""
+OF_ROWS = OF_LISTED | {"tabulate_overlaps"}
 """Jobs that depend on which rows there are."""
-DPO = {"train_dpo", "check_pair"} | SOURCES | CAPTURES | RUNS
+DPO = {"train_dpo", "check_pair", "measure_auroc"} | SOURCES | CAPTURES | RUNS | SAMPLES
 """What is made from both checkpoints, which read texts alike; not what the first alone makes."""
 PROBE = (
     {"train_probe", "tabulate_logit_lens"}
@@ -118,7 +124,7 @@ PROBE = (
     | CONTRIBUTIONS
 )
 IMPORTED = {"import_data lexicon"} | SOURCES | SCORES
-MODEL_RUNS = PROBE | CAPTURES | RUNS
+MODEL_RUNS = PROBE | CAPTURES | RUNS | SAMPLES | {"measure_auroc"}
 """Jobs that run a model, and jobs that depend on them."""
 MODEL = {"train_language_model", "write_plan steer_last"} | DPO | MODEL_RUNS
 DATA = each("write_synthetic_data", DATASETS)
@@ -133,7 +139,10 @@ CONFIGURATION = [
     ("figures.5b_later_toxic_shifts.last", 29, {"draw_later_toxic_shifts"}),
     ("groups.definition", "v3", CONTRIBUTIONS | DIRECTIONS_COMPARED),
     ("groups.random_directions", 5, DIRECTIONS_COMPARED),
-    ("interventions.patch_all_four.random_sets", 3, RANDOM_SETS | OF_ROWS),
+    ("interventions.patch_all_four.random_sets", 3, RANDOM_SETS | OF_LISTED),
+    ("sampling.per_prompt", 3, SAMPLES),
+    ("sampling.rows", ["dpo", "none"],
+     each("run_samples score_samples", {"none"}) | {"tabulate_samples"}),
     ("faithfulness.prompts", 9, RUNS),
     ("data.lexicon", {"kind": "file", "path": CONFIG},
      {"import_data lexicon"} | SCORES | SOURCES),
@@ -143,14 +152,16 @@ CONFIGURATION = [
      each(f"write_plan {MEASURE}", {"patch_tn", "control_tn"}) | OF_ROWS),
     ("interventions.scale_keys_x2.factor", 3,
      each(f"write_plan {MEASURE}", {"scale_keys_x2"}) | OF_ROWS),
-    ("generation.tokens", 4, CAPTURES | RUNS),
+    ("generation.tokens", 4, CAPTURES | RUNS | SAMPLES),
     ("generation.positions", "all", (RUNS - UNMOVED) | RANDOM_RUNS),
     ("activations.positions", "predicting", CAPTURES),
     ("perplexity.positions", "first", RUNS - UNMOVED - SHIFTED),
     ("perplexity.window", 24, RUNS),
     ("bootstrap.level", 0.9,
-     GROUPS | TABLE | TESTS | FAITHFULNESS | INTERVALS | DIRECTIONS_COMPARED),
-    ("bootstrap.resamples", 90, GROUPS | TABLE | TESTS | FAITHFULNESS | INTERVALS),
+     GROUPS | TABLE | TESTS | FAITHFULNESS | INTERVALS | DIRECTIONS_COMPARED
+     | {"tabulate_samples"}),
+    ("bootstrap.resamples", 90,
+     GROUPS | TABLE | TESTS | FAITHFULNESS | INTERVALS | {"tabulate_samples"}),
     ("directions.probe.validation_share", 0.3, PROBE),
     ("directions.words", {"kind": "embedding", "words": ["fool"], "neutral_words": ["friend"]},
      each("compute_embedding_direction compute_contributions summarise_groups tabulate_logit_lens"
@@ -203,10 +214,10 @@ CODE = [
     ("neurons/groups", "assign_groups", CONTRIBUTIONS),
     ("models/perplexity", "measure_perplexity", RUNS),
     ("directions/probe", "train_probe", PROBE),
-    ("activations/capture", "CountedSums.see_tokens", CAPTURES | RUNS),
+    ("activations/capture", "CountedSums.see_tokens", CAPTURES | RUNS | SAMPLES),
     ("directions/logit_lens", "tabulate_tokens", {"tabulate_logit_lens"}),
     ("study/source_table", "source_table", SOURCES),
-    ("interventions/hooks", "apply_plan", ABLATED_CAPTURE | RUNS | RANDOM_RUNS),
+    ("interventions/hooks", "apply_plan", ABLATED_CAPTURE | RUNS | RANDOM_RUNS | SAMPLES),
     ("figures/style", "write_figure", {job for job in MODEL if re.fullmatch("draw_[a-z_]*", job)}),
 ]  # fmt: skip
 

@@ -177,7 +177,12 @@ def test_groups_add_up_their_neurons_and_share_each_side(results: Path, neurons)
 
 @pytest.mark.parametrize("name", [name for name in INTERVENTIONS if name != "edit_assign"])
 def test_a_plan_names_the_neurons_and_what_becomes_of_them(results, neurons, name) -> None:
+    if name.startswith(("control_", "damp")) and not name.startswith(("control_tp", "control_all")):
+        pytest.skip("drawn at random, or by a ranking: see the test below")
     plan = pd.read_parquet(results / f"plans/toy/{name}.parquet")
+    shift = neurons["activation_post"] - neurons["activation_pre"]
+    effects = pd.read_parquet(results / "rankings/toy/effect_size.parquet")["score"]
+    by_effect = neurons.loc[effects.sort_values(ascending=False, kind="stable").index]
     assert list(plan.columns)[:6] == [
         "layer", "neuron", "operation", "value", "kind", "control_of"
     ]  # fmt: skip
@@ -186,14 +191,18 @@ def test_a_plan_names_the_neurons_and_what_becomes_of_them(results, neurons, nam
     patched = neurons[neurons["group"].isin(groups)]
     chosen, value, operation = {
         "patch": (patched, "activation_post", "set"),
-        "patch_token": (patched, 0.0, "set_token"),
+        "patch_token": (patched, 1.0, "set_token"),
+        "patch_same_text": (patched, 0.5, "set_same_text"),
+        "shift": (neurons.assign(shift=shift), "shift", "add"),
         "control": (patched, "activation_pre", "set"),
         "ablate": (by_cosine[:6], 0.0, "set"),
         "scale": (by_cosine[:3], 2.0, "scale_key"),
         "strip": (neurons, 1.0, "remove_direction"),
         "steer": (LAST_LAYER, 2.0, "subtract_direction"),
-    }.get(name.removesuffix("_tp") if "token" in name else name.partition("_")[0],
+    }.get(name.removesuffix("_tp") if "token" in name or "same" in name else name.partition("_")[0],
           (neurons[:0], 0.0, "set"))  # fmt: skip
+    if name == "ablate_changed":
+        chosen = by_effect[:3]
     if "positive" in name:
         chosen = by_cosine[by_cosine["activation_pre"] > 0][:3]
     chosen = chosen.sort_values(["layer", "neuron"])
@@ -201,6 +210,25 @@ def test_a_plan_names_the_neurons_and_what_becomes_of_them(results, neurons, nam
     expected = [(*pair, operation) for pair in zip(chosen["layer"], chosen["neuron"], strict=True)]
     assert list(zip(plan["layer"], plan["neuron"], plan["operation"], strict=True)) == expected
     assert plan["value"].tolist() == list(values)
+
+
+def test_rows_by_rankings_and_random_controls_change_what_they_should(results, neurons) -> None:
+    def read(name: str) -> pd.DataFrame:
+        return pd.read_parquet(results / f"plans/toy/{name}.parquet")
+
+    auroc = pd.read_parquet(results / "rankings/toy/auroc.parquet")
+    assert auroc["score"].between(0, 1).all()
+    experts = auroc[auroc["score"] > 0.5]
+    damped, permuted = read("damp_experts"), read("control_damp_experts")
+    np.testing.assert_allclose(damped["value"], 2 - 2 * experts["score"])
+    for first, second in ((damped, permuted), (read("shift_all"), read("control_shift_all"))):
+        assert first[["layer", "neuron"]].equals(second[["layer", "neuron"]])
+        assert not first["value"].equals(second["value"])
+        for layer in first["layer"].unique():
+            sizes = (
+                p.loc[p["layer"] == layer, "value"].abs().sort_values() for p in (first, second)
+            )
+            np.testing.assert_allclose(*map(np.array, sizes))
 
 
 def test_editing_halves_or_raises_by_half_the_means_of_half_of_each_kind(results, neurons) -> None:

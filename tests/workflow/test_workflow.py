@@ -162,7 +162,12 @@ def test_the_report_holds_every_figure_and_the_table_with_captions(own_study: Pa
     start = re.search(r'<script id="results">\s*var results = ', report)
     shown = json.JSONDecoder().raw_decode(report, start.end())[0]
     pages = {f"figures/toy/{figure}.html" for figure in FIGURES}
-    pages |= {"tables/toy.html", "logit_lens/toy/probe.html", "sources.html"}
+    pages |= {
+        "tables/toy.html",
+        "tables/toy.verdicts.html",
+        "logit_lens/toy/probe.html",
+        "sources.html",
+    }
     pages |= {"tables/comparison.html", "figures/comparison/16_models.html"}
     assert set(shown) == {f"{RESULTS}/{page}" for page in pages}
     for path, entry in shown.items():

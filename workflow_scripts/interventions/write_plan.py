@@ -7,7 +7,9 @@ import pandas as pd
 
 from dpo_neurons.interventions.neuron_selection import (
     select_by_cosine,
+    select_by_score,
     select_groups,
+    select_listed,
 )
 from dpo_neurons.interventions.planning import plan_editing, plan_for_neurons, plan_steering
 from dpo_neurons.interventions.plans import empty_plan, write_plan
@@ -15,9 +17,13 @@ from dpo_neurons.models.checkpoint_folder import count_layers
 from dpo_neurons.neurons.contributions import read_contributions
 from dpo_neurons.neurons.groups import GROUPS
 from dpo_neurons.neurons.neuron_table import read_neurons
+from dpo_neurons.neurons.rankings import MEASURES, read_ranking
 from dpo_neurons.running.program import log, run_program
+from dpo_neurons.study.data_files import read_rows
 from dpo_neurons.study.intervention_rows import PARAMETERS
 
+ORDERS = ("cosine", "cosine_size", "reduction", *MEASURES)
+"""What neurons may be ranked by; all but the first three are scores of a ranking."""
 SELECTING = ("patch", "ablate", "scale_keys")
 """Kinds that need a selection of neurons, by group or by rank."""
 NEEDED = {
@@ -25,6 +31,7 @@ NEEDED = {
     "dpo": (),
     "patch": ("contributions",),
     "shift": ("contributions", "dose"),
+    "damp": ("contributions", "ranking"),
     "control": ("contributions",),
     "ablate": ("contributions",),
     "scale_keys": ("contributions", "factor"),
@@ -42,9 +49,24 @@ def select_neurons(arguments: argparse.Namespace) -> pd.DataFrame:
     table = read_contributions(arguments.contributions)
     if arguments.groups is not None:
         return select_groups(table, arguments.groups)
+    if arguments.file is not None:
+        keys = ("layer", "neuron")
+        rows = read_rows(arguments.file, keys)
+        return select_listed(table, ((at, *(row.get(key) for key in keys)) for at, row in rows))
+    if arguments.ranking is not None:
+        table = table.merge(read_ranking(arguments.ranking), on=["layer", "neuron"])
     if arguments.top is None:
         return table
-    return select_by_cosine(table, arguments.top, arguments.activation == "positive")
+    if arguments.by == "cosine":
+        return select_by_cosine(table, arguments.top, arguments.activation == "positive")
+    return select_by_score(table, scores_of(table, arguments.by), arguments.top)
+
+
+def scores_of(table: pd.DataFrame, by: str) -> pd.Series:
+    """Return what neurons are ranked by: a column of contributions, or of the ranking."""
+    if by == "cosine_size":
+        return table["cosine"].abs()
+    return table["reduction"] if by == "reduction" else table["score"]
 
 
 def make_kinds_plan(arguments: argparse.Namespace) -> pd.DataFrame:
@@ -71,15 +93,22 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--checkpoint", type=Path, help="for steer: the first checkpoint")
     parser.add_argument("--direction", default="", help="name of the row's direction")
     parser.add_argument("--groups", nargs="+", choices=GROUPS, help="select these groups")
-    parser.add_argument("--top", type=int, help="select this many neurons with the largest cosines")
+    parser.add_argument("--top", type=int, help="select this many neurons")
+    parser.add_argument(
+        "--by", choices=ORDERS, default="cosine", help="those with the largest … (default: cosine)"
+    )
+    parser.add_argument(
+        "--ranking", type=Path, help="scores of neurons, parquet, for --by and for damp"
+    )
+    parser.add_argument("--file", type=Path, help="select the neurons in its rows: layer, neuron")
     parser.add_argument(
         "--activation", choices=("positive",), help="select only neurons active on average"
     )
     parser.add_argument(
         "--values",
-        choices=("mean", "prompt", "token", "same_text", "permuted"),
+        choices=("mean", "prompt", "token", "same_text", "permuted", "permuted_damping"),
         default="mean",
-        help="for patch, control; permuted for the control of a shift",
+        help="for patch, control; permuted for the control of a shift, or of damping",
     )
     parser.add_argument("--dose", type=float, help="for shift, patch, control: part of the change")
     parser.add_argument("--seed", type=int, default=0, help="for the control of a shift")
@@ -96,9 +125,9 @@ def parse_arguments() -> argparse.Namespace:
     for option in NEEDED[arguments.kind]:
         if getattr(arguments, option) is None:
             parser.error(f"--kind {arguments.kind} needs --{option}")
-    choices = [arguments.groups, arguments.top, arguments.neurons]
+    choices = [arguments.groups, arguments.top, arguments.file]
     if arguments.kind in SELECTING and all(choice is None for choice in choices):
-        parser.error(f"--kind {arguments.kind} needs --groups or --top")
+        parser.error(f"--kind {arguments.kind} needs --groups, --top or --file")
     return arguments
 
 
@@ -106,7 +135,8 @@ def main() -> None:
     """Parse, plan, write."""
     arguments = parse_arguments()
     plan = make_kinds_plan(arguments)
-    settings = vars(arguments) | {"groups": " ".join(arguments.groups or ())}
+    given = "" if arguments.file is None else str(arguments.file)
+    settings = vars(arguments) | {"groups": " ".join(arguments.groups or ()), "file": given}
     # The parameter `layer` is left out: the plan has a column of that name.
     columns = ("kind", "control_of", *(name for name in PARAMETERS if name != "layer"))
     write_plan(arguments.output, plan, {name: settings[name] for name in columns})

@@ -4,7 +4,6 @@ Yang et al. 2024 (arXiv 2411.06424v1), section 3, use the probe of Lee et al. 20
 2401.01967). The weight vector is the direction.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.architectures import Layers
-from dpo_neurons.models.batches import order_longest_first, run_in_batches
-from dpo_neurons.models.tokenization import (
-    check_ids,
-    choose_padding,
-    count_vocabulary,
-    pad_rows,
-    tokenize_texts,
-)
+from dpo_neurons.models.text_reading import read_texts
 
 
 def mean_resid_post(
@@ -41,34 +33,20 @@ def mean_resid_post(
     block_outputs: list[torch.Tensor] = []
 
     def read_output(module: torch.nn.Module, inputs: object, output: Any) -> None:  # noqa: ANN401
-        block_outputs.append(output[0] if isinstance(output, tuple) else output)
+        block_outputs[:] = [output[0] if isinstance(output, tuple) else output]
 
-    def average_batch(rows: Sequence[list[int]]) -> np.ndarray:
-        block_outputs.clear()
-        # On the right, padding leaves the position ids of a causal model as they are.
-        ids, mask = (part.to(model.device) for part in pad_rows(rows, padding, "right"))
-        with torch.inference_mode():
-            model.base_model(input_ids=ids, attention_mask=mask)
+    def average(mask: torch.Tensor) -> np.ndarray:
         resid_post = block_outputs.pop().float()
         counted = mask[..., None].to(resid_post.device)
         means = (resid_post * counted).sum(dim=1) / counted.sum(dim=1).clamp(min=1)
         batch_means: np.ndarray = means.cpu().numpy()
         return batch_means
 
-    padding = choose_padding(tokenizer, count_vocabulary(model))
-    longest = model.config.max_position_embeddings
-    rows = [ids[:longest] for ids in tokenize_texts(tokenizer, texts)]
-    check_ids(model, tokenizer, rows)
-    order = order_longest_first([len(row) for row in rows])
-    ordered = [rows[index] for index in order]
     hook = Layers.of(model).blocks[-1].register_forward_hook(read_output)
     try:
-        batches = run_in_batches(ordered, batch_size, average_batch, progress="reading")
-        means_in_order = np.concatenate([batch_means for _, batch_means in batches])
+        return read_texts(model, tokenizer, texts, batch_size, average).astype(np.float64)
     finally:
         hook.remove()
-    resid_post_means: np.ndarray = means_in_order[np.argsort(order)].astype(np.float64)
-    return resid_post_means
 
 
 @dataclass(frozen=True)

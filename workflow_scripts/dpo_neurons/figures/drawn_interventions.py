@@ -10,6 +10,7 @@ from dpo_neurons.figures.style import subscript_signs
 KINDS = {
     "patch": "Patching",
     "shift": "Live shifts",
+    "damp": "Damping",
     "control": "Control",
     "ablate": "Ablation",
     "scale_keys": "Key scaling",

@@ -33,6 +33,7 @@ COLOURS = {
     "dpo": AFTER,
     "patch": "#303030",
     "shift": "#0A7F62",
+    "damp": "#7A5C00",
     "control": "#9A9A9A",
     "ablate": "#E6A800",
     "edit": "#00588F",

@@ -33,6 +33,7 @@ PANELS = [kind for kind in KINDS if kind != "control"]
 TITLES = KINDS | {
     "patch": "Patching (filled), joined to its control (open)",
     "shift": "Live shifts (filled), joined to random shifts (open)",
+    "damp": "Damping (filled), joined to permuted damping (open)",
 }
 """Title of each panel."""
 

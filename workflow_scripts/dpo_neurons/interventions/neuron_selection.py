@@ -1,8 +1,11 @@
 """Selection of neurons from a table with one row for each neuron."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pandas as pd
+
+from dpo_neurons.errors import InputError
 
 
 def select_groups(table: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
@@ -19,6 +22,39 @@ def select_by_cosine(table: pd.DataFrame, top: int, only_positive: bool = False)
     """
     candidates = table[table["activation_pre"] > 0] if only_positive else table
     return candidates.sort_values("cosine", ascending=False, kind="stable").head(top)
+
+
+def select_by_score(table: pd.DataFrame, scores: pd.Series, top: int) -> pd.DataFrame:
+    """Select the `top` neurons with the largest scores, one for each row of the table."""
+    return table.loc[scores.sort_values(ascending=False, kind="stable").index].head(top)
+
+
+def select_listed(table: pd.DataFrame, listed: Iterable[tuple[str, Any, Any]]) -> pd.DataFrame:
+    """Select the neurons that are listed as (place, layer, neuron).
+
+    place: where it stands, for messages, such as "mine.csv, line 3".
+    Raises InputError for a neuron that the table does not have, or that is listed twice.
+    """
+    known = pd.MultiIndex.from_frame(table[["layer", "neuron"]])
+    chosen: dict[tuple[int, int], str] = {}
+    for place, layer, neuron in listed:
+        try:
+            key = int(str(layer)), int(str(neuron))
+        except ValueError:
+            raise InputError(
+                f"{place}: layer {layer!r}, neuron {neuron!r} are no whole numbers; correct them"
+            ) from None
+        if key in chosen:
+            raise InputError(
+                f"{place}: layer {key[0]}, neuron {key[1]} is listed twice ({chosen[key]} too); "
+                "remove one of them"
+            )
+        if key not in known:
+            raise InputError(
+                f"{place}: the model has no layer {key[0]}, neuron {key[1]}; both count from 0"
+            )
+        chosen[key] = place
+    return table[known.isin(list(chosen))]
 
 
 def select_for_editing(table: pd.DataFrame, share: float) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from dpo_neurons.errors import BrokenModelError, InputError
 from dpo_neurons.models.batches import order_longest_first
 from dpo_neurons.models.decoding import TokenObserver, generate_greedily
 from dpo_neurons.models.perplexity import Perplexity
+from dpo_neurons.models.sampling import Sampler
 from dpo_neurons.models.tokenization import count_tokens
 
 Row = dict[str, object]
@@ -47,8 +49,9 @@ def continue_prompts(
     n_tokens: int,
     batch_size: int,
     observer: TokenObserver | None = None,
+    sampler: Sampler | None = None,
 ) -> list[Row]:
-    """Continue prompts greedily; return one row per prompt, in order.
+    """Continue prompts, greedily without a sampler; return one row per prompt, in order.
 
     A row has prompt, continuation and tokens, the ids before the end-of-sequence token. Prompts of
     similar length share batches.
@@ -57,7 +60,11 @@ def continue_prompts(
     order = order_longest_first(count_tokens(tokenizer, prompts))
     ordered = [prompts[index] for index in order]
     rows: list[Row] = []
-    for batch in generate_greedily(model, tokenizer, ordered, n_tokens, batch_size, observer):
+    if sampler is not None:
+        sampler = replace(sampler, uniforms=sampler.uniforms[order])
+    for batch in generate_greedily(
+        model, tokenizer, ordered, n_tokens, batch_size, observer, sampler=sampler
+    ):
         for offset, (ids, mask) in enumerate(zip(batch.tokens, batch.mask, strict=True)):
             tokens = ids[mask].tolist()
             text = tokenizer.decode(tokens, skip_special_tokens=True)

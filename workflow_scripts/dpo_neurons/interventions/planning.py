@@ -56,10 +56,31 @@ def plan_random_shift(neurons: pd.DataFrame, dose: float, seed: int) -> pd.DataF
     """
     plan = plan_shift(neurons, dose)
     random = np.random.default_rng(seed)
-    for _, values in plan.groupby("layer")["value"]:
-        signs = random.choice([-1.0, 1.0], size=len(values))
-        plan.loc[values.index, "value"] = signs * random.permutation(values.to_numpy())
+    plan["value"] *= random.choice([-1.0, 1.0], size=len(plan))
+    return _permute_in_layers(plan, random)
+
+
+def _permute_in_layers(plan: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
+    """Permute a plan's values among the neurons of each layer."""
+    plan["value"] = plan.groupby("layer")["value"].transform(
+        lambda values: random.permutation(values.to_numpy())
+    )
     return plan
+
+
+def plan_damping(neurons: pd.DataFrame) -> pd.DataFrame:
+    """Plan to damp neurons in proportion to how well they tell toxic texts apart.
+
+    AurA (Suau et al. 2024, arXiv 2407.12824): a neuron whose AUROC is above one half is multiplied
+    by 1 − 2 (AUROC − ½); others stay. neurons: with the column score, their AUROC.
+    """
+    experts = neurons[neurons["score"] > 0.5]
+    return make_plan(experts, "scale", 1 - 2 * (experts["score"] - 0.5))
+
+
+def plan_random_damping(neurons: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Plan the control of `plan_damping`: its factors, permuted within each layer."""
+    return _permute_in_layers(plan_damping(neurons), np.random.default_rng(seed))
 
 
 def plan_ablation(neurons: pd.DataFrame) -> pd.DataFrame:
@@ -84,8 +105,9 @@ def plan_stripping(neurons: pd.DataFrame, share: float) -> pd.DataFrame:
 def plan_for_neurons(neurons: pd.DataFrame, row: Mapping[str, Any]) -> pd.DataFrame:
     """Plan a row of the tables that changes a set of neurons alike.
 
-    row: kind (patch, control, shift, ablate, scale_keys or strip) and the settings of that kind,
-    as in a study's configuration; those left out or None have their defaults.
+    row: kind (patch, control, shift, damp, ablate, scale_keys or strip) and the settings of that
+    kind, as in a study's configuration; those left out or None have their defaults. Neurons to damp
+    have a column score.
     """
     kind = row["kind"]
     dose = 1.0 if row.get("dose") is None else row["dose"]
@@ -97,8 +119,12 @@ def plan_for_neurons(neurons: pd.DataFrame, row: Mapping[str, Any]) -> pd.DataFr
         return plan_stripping(neurons, row["share"])
     if kind == "shift":
         return plan_shift(neurons, dose)
+    if kind == "damp":
+        return plan_damping(neurons)
     if row.get("values") == "permuted":
         return plan_random_shift(neurons, dose, row["seed"])
+    if row.get("values") == "permuted_damping":
+        return plan_random_damping(neurons, row["seed"])
     stage: Literal["pre", "post"] = "post" if kind == "patch" else "pre"
     return plan_patch(neurons, stage, row.get("values") or "mean", dose)
 

@@ -1,6 +1,6 @@
-"""Greedy decoding: continuations of prompts, in batches padded on the left."""
+"""Decoding, greedy or by sampling: continuations of prompts, in batches padded on the left."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from dpo_neurons.errors import BrokenModelError, InputError
 from dpo_neurons.models.batches import run_in_batches
+from dpo_neurons.models.sampling import Sampler
 from dpo_neurons.models.tokenization import (
     barred_tokens,
     check_ids,
@@ -114,6 +115,10 @@ class Decoder:
         return logits
 
 
+Choose = Callable[[Tensor, int], Tensor]
+"""Chooses tokens, (batch,), from logits, (batch, vocabulary), at a step from 0 on."""
+
+
 @torch.inference_mode()
 def decode_greedily(
     model: PreTrainedModel,
@@ -122,8 +127,11 @@ def decode_greedily(
     pad: int,
     n_tokens: int,
     observer: TokenObserver | None = None,
+    choose: Choose | None = None,
 ) -> Tensor:
     """Continue prompts, (batch, length) padded on the left, by their most likely tokens.
+
+    choose: chooses other tokens than the most likely.
 
     Returns the new tokens, (batch, ≤ n_tokens). A row that has ended is filled with `pad`; decoding
     stops when all have ended. The observer sees the tokens of each forward pass.
@@ -139,6 +147,8 @@ def decode_greedily(
     logits = decoder.read_prompts()
     for step in range(n_tokens):
         largest, chosen = logits.max(dim=-1)
+        if choose is not None:
+            chosen = choose(logits, step)
         # NaN among the logits makes the largest NaN. Read after the loop, to wait only once.
         broken |= going_on & ~largest.isfinite().to(going_on.device)
         chosen = torch.where(going_on, chosen.to(going_on.device), pad)
@@ -192,17 +202,18 @@ def generate_greedily(
     batch_size: int,
     observer: TokenObserver | None = None,
     progress: str | None = "generating",
+    sampler: Sampler | None = None,
 ) -> Iterator[Continuations]:
     """Continue each prompt by up to `n_tokens` tokens, batch by batch.
 
-    progress: title of a progress bar.
+    progress: title of a progress bar. sampler: samples tokens in place of the most likely ones.
     Raises InputError for a prompt that is too long for the model or has a token that it lacks, and
     BrokenModelError as `decode_greedily` does.
     """
     extra = 1 if observer is not None and observer.needs_last_token else 0
 
-    def continue_batch(batch_prompts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        rows = tokenize_texts(tokenizer, batch_prompts)
+    def continue_batch(batch: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        rows = tokenize_texts(tokenizer, [prompts[index] for index in batch])
         check_ids(model, tokenizer, rows)
         pad = choose_padding(tokenizer, count_vocabulary(model))
         ids, mask = (part.to(model.device) for part in pad_rows(rows, pad, "left"))
@@ -211,7 +222,8 @@ def generate_greedily(
         if observer is not None:
             observer.see_prompts(ids, mask, pad)
             observer.begin_batch(len(ids))
-        tokens = decode_greedily(model, ids, mask, pad, n_tokens + extra, observer)
+        choose = None if sampler is None else sampler.choose_for(batch)
+        tokens = decode_greedily(model, ids, mask, pad, n_tokens + extra, observer, choose)
         padded, counted = _pad_to_length(
             tokens[:, :n_tokens].cpu().numpy(), n_tokens, end_tokens(model), pad
         )
@@ -219,7 +231,8 @@ def generate_greedily(
             observer.end_batch(padded, counted)
         return padded, counted
 
-    for start, (tokens, mask) in run_in_batches(prompts, batch_size, continue_batch, progress):
+    indices = range(len(prompts))
+    for start, (tokens, mask) in run_in_batches(indices, batch_size, continue_batch, progress):
         yield Continuations(start, tokens, mask)
 
 

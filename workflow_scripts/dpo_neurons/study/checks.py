@@ -10,7 +10,7 @@ from dpo_neurons.running.masking import mask_secrets
 from dpo_neurons.scorers.endpoint import check_endpoint
 from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
 from dpo_neurons.study.data_files import matching_paths
-from dpo_neurons.study.intervention_rows import can_be_captured, named_rows
+from dpo_neurons.study.intervention_rows import can_be_captured, named_rows, source_stage
 from dpo_neurons.study.names import check_names
 from dpo_neurons.study.schema import LONGEST_QUOTE, check_schema, nearest, quote
 from dpo_neurons.study.study import Study
@@ -60,6 +60,13 @@ def _check_names(study: Study, source: str) -> None:
         if "direction" in row:
             _check_name(source, f"{key}.direction", row["direction"], directions, "directions")
     _check_expanded_names(study, source)
+    for name in config["sampling"]["rows"]:
+        _check_name(source, "sampling.rows", name, study.interventions, "rows")
+        if source_stage(study.interventions[name]) is not None:
+            raise InputError(
+                f"{source}: sampling.rows: {name!r} takes a second model's own activations, which "
+                "are read on its greedy text; leave it out"
+            )
     for name in study.names_with("directions", "svd"):
         others = [other for other in directions if directions[other]["kind"] != "svd"]
         key = f"directions.{name}.from"
@@ -148,6 +155,10 @@ def _check_rows(study: Study, source: str) -> None:
                 f"{key}.dose: a mean is assigned whole; for a part of the change use kind shift, "
                 "or set values to prompt, token or same_text"
             )
+        if "by" in row and "top" not in row:
+            raise InputError(f"{key}.by: ranks neurons for `top`, which is missing; add it")
+        if "activation" in row and row.get("by", "cosine") != "cosine":
+            raise InputError(f"{key}.activation: goes with by cosine alone; leave one of them out")
         if "random_sets" not in row:
             continue
         if not of_mean:
@@ -155,7 +166,7 @@ def _check_rows(study: Study, source: str) -> None:
                 f"{key}.random_sets: not for values {row['values']}; leave random_sets out, or "
                 "values"
             )
-        if not any(chosen in row for chosen in ("groups", "every_combination_of", "top")):
+        if not any(chosen in row for chosen in ("groups", "every_combination_of", "top", "file")):
             raise InputError(
                 f"{key}.random_sets: the row changes all neurons, so no other set is as large; "
                 "leave random_sets out, or name groups"
@@ -198,6 +209,11 @@ def _check_paths(study: Study, source: str) -> None:
     """Refuse paths that are missing or unreadable, and folders in place of files."""
     directions = study.config["directions"]
     entries = study.entries | {f"directions.{name}": directions[name] for name in directions}
+    for name, row in study.config["interventions"].items():
+        problem = _path_problem(row["file"], False, False) if "file" in row else None
+        if problem is not None:
+            place = f"{source}: interventions.{name}.file"
+            raise InputError(f"{place}: {quote_path(row['file'])} {problem}")
     for key, entry in entries.items():
         for name in ("path", "like"):
             if name in entry:

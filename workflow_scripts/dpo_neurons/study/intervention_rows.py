@@ -6,6 +6,10 @@ from typing import Any
 
 Row = dict[str, Any]
 
+PERMUTED = {"shift": "permuted", "damp": "permuted_damping"}
+"""Kinds whose control permutes their values within each layer, and the control's `values`."""
+RANKED_BY = ("change", "effect_size", "auroc")
+"""Values of `by` for which there is a ranking of its own."""
 UNPATCHED = {"none": "pre", "dpo": "post"}
 """The interventions that change nothing, and the checkpoint that each runs on."""
 LISTED = {
@@ -16,11 +20,12 @@ LISTED = {
     "shift": {"dose": "d"},
 }
 """Keys that may be lists, by kind, each with the prefix of its values in a row's name."""
-ACT_EVERYWHERE = ("ablate", "steer", "shift")
+ACT_EVERYWHERE = ("ablate", "steer", "shift", "damp")
 """Kinds that act at every position of a window of text, whatever `perplexity.positions` says."""
 PARAMETERS = (
     "direction", "groups", "top", "activation", "values", "factor", "alpha", "beta", "form",
     "layer", "scale", "positions", "share", "dose",
+    "by", "file",
 )  # fmt: skip
 """Keys that a row may have besides its kind; each is a column."""
 METADATA = ("intervention", "kind", "control_of", "checkpoint", *PARAMETERS)
@@ -31,7 +36,7 @@ def table_rows(interventions: Mapping[str, Row]) -> dict[str, Row]:
     """List every row by name: the two unpatched ones, then those of each entry.
 
     An entry with lists of values, or with every combination of some groups, stands for many rows.
-    A patch or a shift is followed by its control, whose key `control_of` names it.
+    A patch, a shift or damping is followed by its control, whose key `control_of` names it.
     """
     rows: dict[str, Row] = {name: {"kind": name} for name in UNPATCHED}
     for entry, settings in interventions.items():
@@ -57,8 +62,8 @@ def _rows_of_entry(entry: str, settings: Row) -> Iterator[tuple[str, Row]]:
         # A model that is given its own activations token by token is the model itself.
         if row["kind"] == "patch" and row.get("values") not in ("token", "same_text"):
             yield name.replace("patch_", "control_", 1), shared | control
-        elif row["kind"] == "shift":
-            yield f"control_{name}", shared | control | {"values": "permuted"}
+        elif row["kind"] in PERMUTED:
+            yield f"control_{name}", shared | control | {"values": PERMUTED[row["kind"]]}
 
 
 def describe_rows(interventions: Mapping[str, Row], direction: str) -> list[Row]:
@@ -131,7 +136,7 @@ def runs_with_direction(row: Row) -> bool:
 
 def source_stage(row: Row) -> str | None:
     """Name the checkpoint whose activations a prompt-specific patch sets; None for others."""
-    if row.get("values", "mean") in ("mean", "permuted"):
+    if row.get("values", "mean") == "mean" or is_random(row):
         return None
     return "post" if row["kind"] == "patch" else "pre"
 
@@ -143,8 +148,15 @@ def can_be_captured(name: str, row: Row) -> bool:
 
 
 def is_random(row: Row) -> bool:
-    """Whether a row's plan is drawn at random: the control of a shift."""
-    return bool(row.get("values") == "permuted")
+    """Whether a row's plan is drawn at random, as the controls of shifts and damping are."""
+    return row.get("values") in PERMUTED.values()
+
+
+def ranking_of(row: Row) -> str | None:
+    """Name the ranking that a row's neurons are chosen or damped by; None for other rows."""
+    if row["kind"] == "damp" or row.get("values") == PERMUTED["damp"]:
+        return "auroc"
+    return row["by"] if row.get("by") in RANKED_BY else None
 
 
 def positions_in_generation(row: Row, otherwise: str) -> str:
@@ -162,4 +174,8 @@ def positions_in_perplexity(row: Row, otherwise: str) -> str:
 
 def plan_arguments(row: Row) -> Row:
     """Return the settings of a row that write_plan.py takes besides its kind."""
-    return {key: row[key] for key in ("control_of", *PARAMETERS) if key in row}
+    # The file of neurons is an input of the job.
+    keys = ("control_of", *(name for name in PARAMETERS if name != "file"))
+    arguments = {key: row[key] for key in keys if key in row}
+    # Damping has no `by` of its own.
+    return arguments if ranking_of(row) is None else arguments | {"by": ranking_of(row)}

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from dpo_neurons.study.data_files import matching_paths
-from dpo_neurons.study.intervention_rows import stage_of, table_rows
+from dpo_neurons.study.intervention_rows import ranking_of, stage_of, table_rows
 
 STAGES = ("pre", "post")
 PUBLISHED_ABLATION = "ablate_top_200"
@@ -57,6 +57,9 @@ class Study:
                 needed[dataset] = f"models.{name}.{stage} is of kind {kind}"
         for name in self.names_with("directions", "probe"):
             needed["labelled_comments"] = f"directions.{name} is of kind probe"
+        for name, row in self.interventions.items():
+            if ranking_of(row) == "auroc":
+                needed["labelled_comments"] = f"interventions.{name} ranks neurons by AUROC"
         if self.config["scorer"]["kind"] == "lexicon":
             needed["lexicon"] = "scorer is of kind lexicon"
         return needed

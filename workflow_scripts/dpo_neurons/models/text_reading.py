@@ -1,0 +1,50 @@
+"""A model reads texts in batches, while hooks watch."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from dpo_neurons.models.batches import order_longest_first, run_in_batches
+from dpo_neurons.models.tokenization import (
+    check_ids,
+    choose_padding,
+    count_vocabulary,
+    pad_rows,
+    tokenize_texts,
+)
+
+
+def read_texts(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    batch_size: int,
+    summarise: Callable[[Tensor], np.ndarray],
+) -> np.ndarray:
+    """Let a model read texts; return what is made of each, (n, …), in the texts' order.
+
+    summarise: called after each batch with its mask of real tokens, (batch, length), padded on the
+    right; it returns an array (batch, …) of what hooks have seen. Texts longer than the model reads
+    are cut.
+    Raises InputError for a text with a token that the model lacks.
+    """
+    padding = choose_padding(tokenizer, count_vocabulary(model))
+    longest = model.config.max_position_embeddings
+    rows = [ids[:longest] for ids in tokenize_texts(tokenizer, texts)]
+    check_ids(model, tokenizer, rows)
+    order = order_longest_first([len(row) for row in rows])
+
+    def read(batch: Sequence[list[int]]) -> np.ndarray:
+        # On the right, padding leaves the position ids of a causal model as they are.
+        ids, mask = (part.to(model.device) for part in pad_rows(batch, padding, "right"))
+        with torch.inference_mode():
+            model.base_model(input_ids=ids, attention_mask=mask)
+            return summarise(mask)
+
+    ordered = [rows[index] for index in order]
+    batches = run_in_batches(ordered, batch_size, read, progress="reading")
+    in_order: np.ndarray = np.concatenate([of_batch for _, of_batch in batches])[np.argsort(order)]
+    return in_order
