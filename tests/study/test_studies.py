@@ -100,9 +100,10 @@ def test_the_readmes_own_study_has_under_ten_lines_and_is_planned(project):
     jobs = job_commands(plan(project, "my_study.yaml"))
     rules = {job.partition(" ")[0] for job in jobs}
     assert {"link_checkpoint", "train_probe", "fetch_from_hub", "draw_tradeoff"} <= rules
-    # The rows of the paper's two tables, and the controls of the second one's.
+    # The rows of the paper's two tables, live shifts, and the controls of both.
     runs = " ".join(command for command in jobs.values() if "run_intervention.py" in command)
     rows = set(re.findall(r"--plan results/my-study/plans/mine/(\S+)\.parquet", runs))
     assert {"none", "dpo", "ablate_positive_top_2000", "scale_keys_x10"} <= rows
     assert {"patch_tp_an_tn", "control_tp_an_tn"} <= rows
-    assert len(rows) == 2 + 7 + 3 + 2 * 7
+    assert {"shift_all", "control_shift_all"} <= rows
+    assert len(rows) == 2 + 7 + 3 + 2 * 7 + 2 * 7
