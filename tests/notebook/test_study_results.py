@@ -34,6 +34,9 @@ def test_tables_are_those_of_the_files(study, folder):
     for table, file, column in (
         (study.table("toy"), "tables/toy.csv", "toxicity"),
         (study.tests("toy"), "tables/toy.tests.csv", "toxicity_p"),
+        (study.faithfulness("toy"), "tables/toy.faithfulness.csv", "kl_dpo"),
+        (study.random_sets("toy"), "tables/toy.random_sets.csv", "p"),
+        (study.verdicts("toy"), "tables/toy.verdicts.csv", "verdict"),
         (study.comparison(), "tables/comparison.csv", "value"),
         (study.groups("toy", "probe"), "groups/toy/probe.csv", "share"),
     ):

@@ -65,6 +65,18 @@ class StudyResults:
         """Return a row for each paired comparison of two interventions."""
         return read_csv(self._file(f"tables/{model}.tests.csv"))
 
+    def faithfulness(self, model: str) -> pd.DataFrame:
+        """Return one row per intervention: divergences from both unchanged models."""
+        return read_csv(self._file(f"tables/{model}.faithfulness.csv"))
+
+    def random_sets(self, model: str) -> pd.DataFrame:
+        """Return a row for each intervention that is compared with random sets of neurons."""
+        return read_csv(self._file(f"tables/{model}.random_sets.csv"), may_be_empty=True)
+
+    def verdicts(self, model: str) -> pd.DataFrame:
+        """Return one row per intervention: the answers to five questions, and the verdict."""
+        return read_csv(self._file(f"tables/{model}.verdicts.csv"))
+
     def comparison(self) -> pd.DataFrame:
         """Return a row for each number in the comparison of models."""
         return read_csv(self._file("tables/comparison.csv"))
