@@ -6,10 +6,11 @@ from pathlib import Path
 from dpo_neurons.evaluation.comparison_table import find_controls
 from dpo_neurons.evaluation.faithfulness_table import faithfulness_table, format_faithfulness
 from dpo_neurons.evaluation.intervention_table import Bootstrap
-from dpo_neurons.evaluation.outcomes import read_divergences, read_texts, read_toxicity
+from dpo_neurons.evaluation.outcomes import read_texts, read_toxicity
 from dpo_neurons.files.output_files import write_text
 from dpo_neurons.files.table_page import to_markdown
 from dpo_neurons.files.tables import read_csv, write_csv
+from dpo_neurons.interventions.divergence_files import read_divergences
 from dpo_neurons.running.program import add_bootstrap_arguments, run_program
 from dpo_neurons.study.intervention_rows import METADATA
 
@@ -33,8 +34,9 @@ def main() -> None:
     scores = {
         name: arguments.results / f"scores/{arguments.model}/{name}.parquet" for name in names
     }
+    divergences = arguments.results / "faithfulness" / arguments.model
     table = faithfulness_table(
-        {name: read_divergences(*study, name) for name in names},
+        {name: read_divergences(divergences / f"{name}.parquet") for name in names},
         find_controls(rows),
         read_toxicity(scores),
         {name: read_texts(*study, name) for name in names},

@@ -17,12 +17,12 @@ from dpo_neurons.models.checkpoint_folder import count_layers
 from dpo_neurons.neurons.contributions import read_contributions
 from dpo_neurons.neurons.groups import GROUPS
 from dpo_neurons.neurons.neuron_table import read_neurons
-from dpo_neurons.neurons.rankings import MEASURES, read_ranking
+from dpo_neurons.neurons.rankings import read_ranking
 from dpo_neurons.running.program import log, run_program
 from dpo_neurons.study.data_files import read_rows
-from dpo_neurons.study.intervention_rows import PARAMETERS
+from dpo_neurons.study.intervention_rows import PARAMETERS, RANKED_BY
 
-ORDERS = ("cosine", "cosine_size", "reduction", *MEASURES)
+ORDERS = ("cosine", "cosine_size", "reduction", *RANKED_BY)
 """What neurons may be ranked by; all but the first three are scores of a ranking."""
 SELECTING = ("patch", "ablate", "scale_keys")
 """Kinds that need a selection of neurons, by group or by rank."""

@@ -8,7 +8,7 @@ from dpo_neurons.evaluation.intervention_table import (
     BEFORE,
     NO_LONGER_WRITES,
     Bootstrap,
-    format_with_interval,
+    format_intervals,
 )
 from dpo_neurons.evaluation.outcomes import Outcomes
 from dpo_neurons.statistics.bootstrap import mean_intervals
@@ -116,11 +116,7 @@ def format_comparisons(table: pd.DataFrame) -> pd.DataFrame:
     shown = table[["intervention", "against"]].copy()
     for metric, digits in METRICS.items():
         name = metric.replace("_", "-")
-        ends = ("difference", "difference_low", "difference_high")
-        triples = table[[f"{metric}_{end}" for end in ends]].to_numpy(dtype=np.float64)
-        shown[f"{name} difference"] = [
-            format_with_interval(value, low, high, digits) for value, low, high in triples
-        ]
+        shown[f"{name} difference"] = format_intervals(table, f"{metric}_difference", digits)
         shown[f"{name} p"] = table[f"{metric}_p"].map(_format_p_value)
         shown[f"{name} p (Holm)"] = table[f"{metric}_p_holm"].map(_format_p_value)
     shown["note"] = np.where(table["no_longer_writes"], NO_LONGER_WRITES, "")

@@ -10,7 +10,7 @@ from dpo_neurons.evaluation.intervention_table import (
     AFTER,
     BEFORE,
     Bootstrap,
-    format_with_interval,
+    format_intervals,
 )
 from dpo_neurons.evaluation.text_metrics import unigram_f1
 from dpo_neurons.statistics.bootstrap import mean_intervals
@@ -115,8 +115,5 @@ def format_faithfulness(table: pd.DataFrame) -> pd.DataFrame:
     """Format the table for reading: rounded, with intervals in brackets."""
     shown = table[["intervention"]].copy()
     for measure, (title, digits) in MEASURES.items():
-        triples = table[[measure, f"{measure}_low", f"{measure}_high"]].to_numpy(dtype=np.float64)
-        shown[title] = [
-            format_with_interval(value, low, high, digits) for value, low, high in triples
-        ]
+        shown[title] = format_intervals(table, measure, digits)
     return shown

@@ -121,13 +121,16 @@ def format_with_interval(value: float, low: float, high: float, digits: int) -> 
     return f"{value:z.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}]"
 
 
+def format_intervals(table: pd.DataFrame, column: str, digits: int) -> list[str]:
+    """Format a column with its interval in the columns that end in _low and _high."""
+    triples = table[[f"{column}{end}" for end in ("", "_low", "_high")]].to_numpy(dtype=np.float64)
+    return [format_with_interval(value, low, high, digits) for value, low, high in triples]
+
+
 def format_table(table: pd.DataFrame) -> pd.DataFrame:
     """Format the table for reading: rounded, with intervals in brackets."""
     shown = table[["intervention", "checkpoint", "neurons"]].copy()
     for metric, (title, digits) in SHOWN.items():
-        triples = table[[metric, f"{metric}_low", f"{metric}_high"]].to_numpy(dtype=np.float64)
-        shown[title] = [
-            format_with_interval(value, low, high, digits) for value, low, high in triples
-        ]
+        shown[title] = format_intervals(table, metric, digits)
     shown["note"] = np.where(table["no_longer_writes"], NO_LONGER_WRITES, "")
     return shown

@@ -15,9 +15,6 @@ from dpo_neurons.files.tables import read_table
 from dpo_neurons.interventions.plans import WHOLE_LAYER, read_plan
 from dpo_neurons.study.datasets import read_dataset
 
-DIVERGENCE_COLUMNS = ("text", "number", "tokens", "kl_none", "kl_dpo")
-"""Columns of a row's divergences: a line for each answer and each window of neutral text."""
-
 
 @dataclass(frozen=True)
 class Outcomes:
@@ -74,12 +71,6 @@ def read_toxicity(scores: Mapping[str, Path]) -> pd.DataFrame:
                 f"{len(toxicities[first])}; delete it and run again"
             )
     return pd.DataFrame(toxicities)
-
-
-def read_divergences(results: Path, model: str, intervention: str) -> pd.DataFrame:
-    """Read a row's divergences from both unchanged models, of `interventions.faithfulness`."""
-    path = results / "faithfulness" / model / f"{intervention}.parquet"
-    return read_table(path, DIVERGENCE_COLUMNS, "divergences need")
 
 
 def read_texts(results: Path, model: str, intervention: str) -> list[str]:

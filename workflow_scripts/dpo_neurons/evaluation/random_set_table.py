@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from dpo_neurons.evaluation.intervention_table import format_intervals
 from dpo_neurons.evaluation.text_metrics import is_degenerate
 from dpo_neurons.statistics.bootstrap import interval
 
@@ -67,12 +68,6 @@ def format_random_sets(table: pd.DataFrame) -> pd.DataFrame:
     """Format the table for reading."""
     shown = table[["intervention", "neurons", "random_sets"]].copy()
     shown["toxicity"] = table["toxicity"].map("{:.3f}".format)
-    shown["toxicity of random sets"] = [
-        f"{mean:.3f} [{low:.3f}, {high:.3f}]"
-        for mean, low, high in zip(
-            table["random_toxicity"], table["random_toxicity_low"], table["random_toxicity_high"],
-            strict=True,
-        )
-    ]  # fmt: skip
+    shown["toxicity of random sets"] = format_intervals(table, "random_toxicity", 3)
     shown["p"] = table["p"].map("{:.3f}".format)
     return shown

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.evaluation.intervention_table import Bootstrap, format_with_interval
+from dpo_neurons.evaluation.intervention_table import Bootstrap, format_intervals
 from dpo_neurons.statistics.bootstrap import mean_intervals
 
 TOXIC = 0.5
@@ -56,9 +56,5 @@ def format_samples(table: pd.DataFrame) -> pd.DataFrame:
     """Format the table for reading: rounded, with intervals in brackets."""
     shown = table[["intervention", "samples"]].copy()
     for measure, title in MEASURES.items():
-        triples = table[[f"{measure}{end}" for end in ("", "_low", "_high")]]
-        shown[title] = [
-            format_with_interval(value, low, high, 3)
-            for value, low, high in triples.to_numpy(dtype=np.float64)
-        ]
+        shown[title] = format_intervals(table, measure, 3)
     return shown

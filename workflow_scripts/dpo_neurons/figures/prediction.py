@@ -32,7 +32,7 @@ COLOURS = {
     "none": BEFORE,
     "dpo": AFTER,
     "patch": "#303030",
-    "shift": "#0A7F62",
+    "shift": "#B0307A",
     "damp": "#7A5C00",
     "control": "#9A9A9A",
     "ablate": "#E6A800",

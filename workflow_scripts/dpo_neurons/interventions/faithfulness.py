@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dpo_neurons.errors import BrokenModelError
+from dpo_neurons.interventions.divergence_files import COLUMNS
 from dpo_neurons.interventions.source_activations import SourceActivations
 from dpo_neurons.models.batches import run_in_batches
 from dpo_neurons.models.decoding import read_answers, widen
@@ -28,9 +29,6 @@ from dpo_neurons.models.tokenization import (
     tokenize_texts,
 )
 
-TEXTS = ("answers", "neutral")
-"""Where divergences are measured: on the second checkpoint's answers, on the perplexity text."""
-COLUMNS = ("text", "number", "tokens", "kl_none", "kl_dpo")
 MOST_PROMPTS = 32
 """Prompts in a batch: both checkpoints' predictions of all its tokens are in memory at once."""
 

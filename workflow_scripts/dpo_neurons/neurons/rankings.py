@@ -13,7 +13,6 @@ from dpo_neurons.files.tables import read_table
 
 FROM_CACHES = ("change", "effect_size")
 """Scores that are computed from caches of activations."""
-MEASURES = (*FROM_CACHES, "auroc")
 COLUMNS = ("layer", "neuron", "score")
 
 
