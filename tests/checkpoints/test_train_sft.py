@@ -74,6 +74,7 @@ def test_answers_become_likelier(checkpoints, tune, architecture):
     assert surprise(tuned, ROWS, "answer") < surprise(first, ROWS, "answer") - 0.5
 
 
+@pytest.mark.slow
 def test_another_answer_to_the_same_prompt_becomes_less_likely(checkpoints, tune):
     first = checkpoints["llama", "pre"]
     tuned, _ = tune(first)

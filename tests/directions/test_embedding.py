@@ -69,6 +69,7 @@ def compute(checkpoint, output, words, neutral_words):
     )
 
 
+@pytest.mark.slow
 def test_the_program_writes_the_difference_and_how_it_was_made(checkpoints, loaded, tmp_path):
     checkpoint, output = checkpoints["llama", "pre"], tmp_path / "d.safetensors"
     result = compute(checkpoint, output, ["w1", "w5 w6"], ["w9"])
@@ -89,6 +90,7 @@ def test_the_program_writes_the_difference_and_how_it_was_made(checkpoints, load
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_words_that_differ_in_nothing_have_no_direction(checkpoints, tmp_path):
     result = compute(checkpoints["llama", "pre"], tmp_path / "out" / "d", ["w1"], ["w1"])
     assert result.returncode == 1

@@ -157,6 +157,7 @@ def tabulate(checkpoint, direction, output, title):
     )
 
 
+@pytest.mark.slow
 def test_the_program_writes_the_table_in_three_forms(padded, tmp_path):
     write_direction(tmp_path / "d.safetensors", DIRECTIONS, {"kind": "svd"})
     result = tabulate(padded, tmp_path / "d.safetensors", tmp_path / "out", "Toy & co")
@@ -172,6 +173,7 @@ def test_the_program_writes_the_table_in_three_forms(padded, tmp_path):
     assert "direction 2" in page
 
 
+@pytest.mark.slow
 def test_a_direction_of_another_model_is_refused(checkpoints, tmp_path):
     shutil.copytree(checkpoints["gpt2", "pre"], tmp_path / "m")
     write_direction(tmp_path / "d.safetensors", np.ones(8), {"kind": "file"})

@@ -93,6 +93,7 @@ def test_the_lexicon_scores_the_continuation_alone(tmp_path, lexicon):
     assert "mean toxicity 0.2000 over 3 continuations" in err
 
 
+@pytest.mark.slow
 def test_a_classifier_from_a_directory_scores(tmp_path):
     model = BertForSequenceClassification(
         BertConfig(vocab_size=8, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
@@ -183,6 +184,7 @@ def test_a_study_killed_midway_asks_for_nothing_twice(tmp_path, continuations):
     assert again.read_bytes() == once.read_bytes()
 
 
+@pytest.mark.slow
 def test_jobs_that_score_at_once_share_the_store_and_the_rate(tmp_path):
     shared = [f"shared {number}" for number in range(15)]
     own = [[f"own {job} {number}" for number in range(10)] for job in range(3)]

@@ -248,6 +248,7 @@ print(table["insult"].tolist())
 """
 
 
+@pytest.mark.slow
 def test_several_jobs_at_once_ask_for_each_text_once(service, tmp_path):
     service.latency = 0.15
     texts = [str(number) for number in range(12)]

@@ -105,6 +105,7 @@ def test_a_key_that_stands_twice_stops_before_any_job(
 LABEL = 'a {b} {} {model} "q" $x'
 
 
+@pytest.mark.slow
 def test_braces_in_a_label_are_kept(project: Path, tmp_path: Path) -> None:
     (tmp_path / "classifier").mkdir()
     scorer = {"kind": "classifier", "path": str(tmp_path / "classifier"), "activation": "sigmoid"}

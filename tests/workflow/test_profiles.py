@@ -49,6 +49,7 @@ def test_the_plugin_is_pinned_to_one_version():
     assert re.fullmatch(r"snakemake-executor-plugin-slurm==[0-9.]+", pin)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("device", "gpus"), [("cpu", "0"), ("cuda", "1")])
 def test_a_study_asks_for_gpus_by_its_device_where_there_are_none(tmp_path, device, gpus):
     copy_project(tmp_path / "study")

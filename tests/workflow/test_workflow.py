@@ -110,6 +110,7 @@ def test_a_new_study_plans_every_job_on_eight_cores_without_a_warning(tmp_path, 
     assert not re.search("exception|traceback|warning", result.stdout, re.IGNORECASE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["config.yaml", "README.md"])
 def test_the_command_for_another_study_works_as_it_is_written(tmp_path: Path, where: str) -> None:
     text = (PROJECT / where).read_text(encoding="utf-8")
@@ -122,6 +123,7 @@ def test_the_command_for_another_study_works_as_it_is_written(tmp_path: Path, wh
     assert f"{RESULTS}/figures/toy/6_tradeoff.svg" in result.stdout
 
 
+@pytest.mark.slow
 def test_the_embedded_study_is_planned_without_naming_its_file(tmp_path: Path) -> None:
     copy_project(tmp_path / "study")
     result = run(["snakemake", "--dry-run"], tmp_path / "study")
