@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dpo_neurons.neurons.groups import GROUPS, REDUCING, find_places
+from dpo_neurons.statistics.bootstrap import interval
 
 QUANTITIES = ("net_reduction", "positive_reduction", *(f"share_{group}" for group in REDUCING))
 COLUMNS = ("quantity", "value", "random", "random_low", "random_high", "random_directions", "p")
@@ -60,8 +61,7 @@ def compare_with_random(sums: np.ndarray, level: float) -> pd.DataFrame:
     """
     own, others = sums[:, 0], sums[:, 1:]
     mean = others.mean(axis=1)
-    tail = (1 - level) / 2
-    low, high = np.quantile(others, [tail, 1 - tail], axis=1)
+    low, high = interval(others.T, level)
     as_far = np.abs(others - mean[:, None]) >= np.abs(own - mean)[:, None]
     return pd.DataFrame(
         {
