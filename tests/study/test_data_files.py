@@ -34,12 +34,12 @@ def values(path, *columns):
     return [row for _, row in read_rows(path, columns)]
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet", "jsonl"])
 def test_odd_texts_survive_every_kind_of_file(tmp_path, ending):
     path = tmp_path / f"rows.{ending}"
     table = pd.DataFrame({"id": [f"{n:04}" for n in range(len(ODD))], "comment": ODD})
-    if ending == "csv":
-        table.to_csv(path, index=False)
+    if ending in ("csv", "tsv"):
+        table.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
     elif ending == "parquet":
         table.to_parquet(path)
     else:
@@ -97,7 +97,7 @@ def test_parquet_gives_the_columns_asked_for_or_all_if_one_lacks(tmp_path):
         ("a.csv", b"text\nok\n\xff\xfe\n", "not UTF-8"),
         ("a.parquet", b"", "cannot be read as Parquet"),
         ("a.parquet", b"PAR1 and no more", "cannot be read as Parquet"),
-        ("a.json", b"[]", "its ending is not one of .jsonl, .csv, .parquet"),
+        ("a.json", b"[]", "its ending is not one of .jsonl, .csv, .tsv, .parquet, .t"),
         ("a.csv.gz", b"", "its ending is not one of"),
         ("a", b"", "its ending is not one of"),
     ],
@@ -198,3 +198,28 @@ def test_what_is_no_path_is_named(pattern):
     with pytest.raises(InputError) as caught:
         matching_paths([pattern])
     assert len(str(caught.value)) < 1000 or pattern in str(caught.value)
+
+
+@pytest.mark.parametrize("ending", ["txt", "tokens"])
+def test_a_line_of_plain_text_is_a_row(tmp_path, ending):
+    path = tmp_path / f"wiki.{ending}"
+    path.write_bytes("\ufeff = Title = \r\n\nlast \u2028 line".encode())
+    assert list(read_rows(path, "text")) == [
+        (f"{path}, line 1", {"text": " = Title = "}),
+        (f"{path}, line 2", {"text": ""}),
+        (f"{path}, line 3", {"text": "last \u2028 line"}),
+    ]
+    path.write_bytes(b"good\nb\xffd\n")
+    with pytest.raises(InputError, match="not UTF-8 after line"):
+        list(read_rows(path, "text"))
+
+
+def test_a_tsv_with_too_many_values_is_told(tmp_path):
+    path = tmp_path / "rows.tsv"
+    path.write_text("a\tb\n1\t2\t3\n")
+    with pytest.raises(InputError) as caught:
+        list(read_rows(path, "a"))
+    assert "line 2: 3 values under 2 column names; put texts that hold tabs or" in str(caught.value)
+    path.write_text('a\tb\n"1\t2\n')
+    with pytest.raises(InputError, match="not valid TSV"):
+        list(read_rows(path, "a"))

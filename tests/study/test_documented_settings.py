@@ -74,7 +74,7 @@ def test_what_the_documentation_shows_is_accepted(name: str, monkeypatch) -> Non
         config["directions"]["probe"] = {"kind": "probe", "validation_share": 0.1}
     elif "directions" in piece and "probe" not in config["directions"]:
         config["direction"] = next(iter(config["directions"]))
-    monkeypatch.setattr(study_checks, "_check_paths", lambda study, source: None)
+    monkeypatch.setattr(study_checks, "check_paths", lambda study, source: None)
     assert study_checks.check_study(config, f"{name}.yaml").config["study"]
 
 

@@ -91,7 +91,10 @@ def test_a_fetched_data_set_keeps_its_names_in_the_repository(import_data, tmp_p
         ("--columns text=id threat=threat", ["columns: threat: no column 'threat' among id"]),
         ("--columns text=id rude=comment_text", ['line 2: needs the key "rude" with a number']),
         ("--columns text=comment_text", ['mine.csv, line 4: needs the key "toxic"']),
-        ("--columns text=id --prompt-words 3", ["cuts texts for reference_sentences"]),
+        (
+            "--columns text=id --prompt-words 3",
+            ["is for challenge_prompts and refere"],
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_and_leaves_nothing(import_data, tmp_path, arguments, parts):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dpo_neurons.activations.shards import PIECES
 from dpo_neurons.errors import InputError
 from dpo_neurons.neurons.groups import GROUPS
-from dpo_neurons.study.column_mapping import CUT
+from dpo_neurons.study.column_mapping import WITH_PROMPT_WORDS
 from dpo_neurons.study.datasets import FURTHER_NUMBERS, TEXT_KEYS, number_keys
 from dpo_neurons.study.schema import SCHEMA, check_schema, nearest
 
@@ -93,9 +93,10 @@ def test_defaults_of_one_kind_are_not_given_to_another():
     assert set(perspective) == {"kind", "attributes", "endpoint", "queries_per_second", "store"}
     tuning = {"learning_rate": 1e-5, "warmup_steps": 0, "steps": 1, "batch_size": 1}
     sft = filled(models=post(kind="sft", **tuning))["models"]["a"]["post"]
-    assert sft == {"kind": "sft", **tuning}
+    assert sft == {"kind": "sft", "max_grad_norm": 1, **tuning}
     dpo = filled(models=post(kind="dpo", beta=0.1, **tuning))["models"]["a"]["post"]
-    assert dpo == {"kind": "dpo", "beta": 0.1, "kl_weight": 0, **tuning}
+    own = {"beta": 0.1, "kl_weight": 0, "held_out": 0}
+    assert dpo == {"kind": "dpo", "max_grad_norm": 1, **own, **tuning}
 
 
 def test_one_entry_that_two_models_share_by_an_anchor_is_filled_once():
@@ -165,7 +166,7 @@ MISTAKES = [
      "data.challenge_prompts.path: '-x' is not a path; write ./ before one that begins with '-'"),
     ({"data": {"challenge_prompts": {"kind": "file", "path": ""}}}, "path: '' is not a path"),
     ({"data": {"challenge_prompts": {"kind": "file", "path": "x", "columns": {"promt": "a"}}}},
-     "data.challenge_prompts.columns: 'promt' is not one of prompt; did you mean 'prompt'?"),
+     "data.challenge_prompts.columns: 'promt' is not one of prompt, text; did you mean 'prompt'?"),
     ({"data": {"labelled_comments": {"kind": "file", "path": "x", "columns": {"a=b": "a"}}}},
      "data.labelled_comments.columns: 'a=b' is not a name without '='"),
     ({"data": {"challenge_prompts": {"kind": "file", "path": "x", "where": {"a=b": 1}}}},
@@ -248,7 +249,7 @@ def test_the_nearest_name_is_hinted_at_only_if_one_is_near():
 @pytest.mark.parametrize("dataset", TEXT_KEYS)
 def test_the_columns_of_a_data_set_are_named_for_the_keys_that_it_has(dataset):
     keys = {*TEXT_KEYS[dataset], *number_keys(dataset)}
-    if dataset == CUT:
+    if dataset in WITH_PROMPT_WORDS:
         keys.add("text")
     described = DOCUMENTED["properties"]["data"]["properties"][dataset]
     if dataset == FURTHER_NUMBERS:

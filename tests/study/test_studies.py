@@ -8,11 +8,27 @@ import pytest
 import yaml
 from support.workflow import PROJECT, copy_project, job_commands, run
 
+from dpo_neurons.study.study import ALWAYS_READ
+
 pytestmark = pytest.mark.slow
 
-STUDIES = sorted(path.name for path in (PROJECT / "config").glob("*.yaml"))
-REAL = [name for name in STUDIES if name != "families.yaml"]
-BROUGHT = ("data/train.csv", "data/toxicity_pairwise/pairs.jsonl")
+OVERLAYS = ("smollm2-135m.offline.yaml",)
+STUDIES = sorted(
+    path.name for path in (PROJECT / "config").glob("*.yaml") if path.name not in OVERLAYS
+)
+ON_A_LAPTOP = ("smollm2-135m.yaml", "smollm2-135m-seeds.yaml")
+OF_THE_PAPER = [name for name in STUDIES if name not in ("families.yaml", *ON_A_LAPTOP)]
+MADE = "results/smollm2-135m"
+"""What the study of the seeds reads: the results of the other one."""
+BROUGHT = (
+    "data/train.csv",
+    "data/toxicity_pairwise/pairs.jsonl",
+    "data/paradetox.tsv",
+    "data/labelled_posts.csv",
+    "data/profanity_wordlist.txt",
+    "data/wikitext-2.test.tokens",
+    "data/SmolLM2-135M-Instruct.Q4_1.gguf",
+)
 """What the real studies need a user to bring."""
 
 
@@ -25,13 +41,20 @@ def project(tmp_path_factory) -> Path:
     for name in BROUGHT:
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).touch()
-    for stage in ("before", "after"):
-        (directory / "checkpoints" / stage).mkdir(parents=True)
+    for dataset in (*ALWAYS_READ, "preference_pairs", "lexicon"):
+        (directory / MADE / "data").mkdir(parents=True, exist_ok=True)
+        (directory / MADE / f"data/{dataset}.jsonl").touch()
+    (directory / MADE / "directions/smollm2-135m").mkdir(parents=True)
+    (directory / MADE / "directions/smollm2-135m/probe.safetensors").touch()
+    folders = [f"checkpoints/{stage}" for stage in ("before", "after")]
+    for folder in (*folders, f"{MADE}/checkpoints/smollm2-135m/pre"):
+        (directory / folder).mkdir(parents=True)
+        (directory / folder / "config.json").touch()
     return directory
 
 
-def plan(project: Path, config: str) -> str:
-    result = run(["snakemake", "figures", "-n", "-p", "--configfile", config], project)
+def plan(project: Path, *configs: str) -> str:
+    result = run(["snakemake", "figures", "-n", "-p", "--configfile", *configs], project)
     assert result.returncode == 0, result.stdout[-2000:]
     assert not re.search("exception|traceback", result.stdout, re.IGNORECASE)
     return result.stdout
@@ -44,7 +67,7 @@ def test_a_study_is_planned_to_its_last_figure(project, name):
     rules = {job.partition(" ")[0] for job in jobs}
     assert {"capture_activations", "run_intervention", "score_continuations"} <= rules
     assert {"draw_tradeoff", "tabulate_sources", "tabulate_logit_lens"} <= rules
-    if name in REAL:
+    if name in OF_THE_PAPER:
         assert "write_synthetic_data" not in rules
         assert {"fetch_from_hub", "train_dpo", "import_hub_data", "import_data"} <= rules
     for command in jobs.values():
@@ -67,7 +90,17 @@ def test_the_four_models_of_the_later_version_are_one_study(project):
     assert "--definition v1" not in result.stdout
 
 
-@pytest.mark.parametrize("name", REAL)
+def test_without_a_hub_the_overlay_takes_model_and_text_from_files(project):
+    name, overlay = ON_A_LAPTOP[0], f"config/{OVERLAYS[0]}"
+    jobs = job_commands(plan(project, f"config/{name}", overlay))
+    rules = {job.partition(" ")[0] for job in jobs}
+    assert {"import_gguf", "import_data", "train_dpo", "draw_rewards"} <= rules
+    assert not {"fetch_from_hub", "import_hub_data", "link_checkpoint"} & rules
+    head = (PROJECT / "config" / name).read_text(encoding="utf-8").partition("\nstudy:")[0]
+    assert f"--configfile config/{name} {overlay}" in " ".join(head.replace("#", "").split())
+
+
+@pytest.mark.parametrize("name", OF_THE_PAPER)
 def test_a_real_study_says_what_it_needs_and_what_a_user_brings(name):
     text = (PROJECT / "config" / name).read_text(encoding="utf-8")
     head = text[: text.index("\nstudy:")]

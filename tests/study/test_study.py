@@ -92,6 +92,8 @@ def minimal(tmp_path, monkeypatch):
     """The nine lines of a user with two checkpoints and Jigsaw's file."""
     for name in ("before", "after", "data"):
         (tmp_path / name).mkdir()
+        for config in ("config.json", "adapter_config.json"):
+            (tmp_path / name / config).touch()
     (tmp_path / "data" / "train.csv").touch()
     monkeypatch.chdir(tmp_path)
     return {

@@ -1,6 +1,7 @@
 """Check a data set, rename its columns to the project's keys, and copy it."""
 
 import argparse
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,13 +17,16 @@ def main() -> None:
     """Parse, check, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True, choices=sorted(TEXT_KEYS))
-    parser.add_argument(
-        "--paths", nargs="+", required=True, help=".jsonl, .csv or .parquet; also patterns"
-    )
+    parser.add_argument("--paths", nargs="+", required=True, help="files; also patterns")
     parser.add_argument("--columns", nargs="+", type=_pair, default=[], help="key=column")
     parser.add_argument("--where", nargs="+", type=_pair, default=[], help="column=value")
+    parser.add_argument("--skip", type=int, default=0, help="number of rows to leave out first")
     parser.add_argument("--rows", type=int, help="number of rows to take (default: all)")
+    parser.add_argument("--rows-per-label", type=int, help="number of rows to take of each label")
     parser.add_argument("--prompt-words", type=int, help="number of words in a prompt")
+    parser.add_argument("--shared-words", type=int, help="least number of words in a prompt")
+    parser.add_argument("--labels", type=json.loads, default={}, help="{key: {value: number}}")
+    parser.add_argument("--severity", type=float, help="of every word of a lexicon")
     parser.add_argument("--repository", help="hub repository of the files")
     parser.add_argument("--revision", help="commit of the repository")
     parser.add_argument("--output", type=Path, required=True, help="JSON lines")
@@ -36,8 +40,13 @@ def main() -> None:
             arguments.dataset,
             dict(arguments.columns),
             dict(arguments.where),
+            arguments.skip,
             arguments.rows,
+            arguments.rows_per_label,
             arguments.prompt_words,
+            arguments.shared_words,
+            arguments.labels,
+            arguments.severity,
         ),
     )
     write_jsonl(arguments.output, rows)

@@ -1,23 +1,28 @@
-"""Check what a schema cannot: references, needed keys and data, and paths."""
+"""Check what a schema cannot: references, and the keys and data that others need."""
 
-import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.running.masking import mask_secrets
 from dpo_neurons.scorers.endpoint import check_endpoint
 from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
-from dpo_neurons.study.data_files import matching_paths
 from dpo_neurons.study.intervention_rows import can_be_captured, named_rows, source_stage
 from dpo_neurons.study.names import check_names
-from dpo_neurons.study.schema import LONGEST_QUOTE, check_schema, nearest, quote
+from dpo_neurons.study.path_checks import check_paths
+from dpo_neurons.study.schema import check_schema, nearest
 from dpo_neurons.study.study import Study
 
-FOLDER_KINDS = ("directory", "adapter", "classifier")
-"""Kinds of entries whose path is a folder; that of all others is a file."""
-_BRACES = "holds a brace, which Snakemake would take for a wildcard; rename it, or give a link"
+DEPTH_OF_ENTRIES = 3
+"""Of the deepest entries with a kind, the checkpoints of a model."""
+KEYS_OF_SOME_DATA = {
+    "prompt_words": ("challenge_prompts", "reference_sentences"),
+    "shared_words": ("preference_pairs",),
+    "labels": ("labelled_comments", "lexicon"),
+    "rows_per_label": ("labelled_comments",),
+    "severity": ("lexicon",),
+}
+"""Keys of an entry of `data` that go with some data sets only."""
 
 
 def check_study(config: dict[str, Any], source: str) -> Study:
@@ -34,7 +39,11 @@ def check_study(config: dict[str, Any], source: str) -> Study:
 
 
 def _checked_study(config: dict[str, Any], source: str) -> Study:
+    _take_away(config)
     check_schema(config, source)
+    for model in config["models"].values():
+        if model["post"]["kind"] in ("dpo", "sft"):
+            model["post"].setdefault("seed", config["seed"])
     study = Study(config)
     _check_endpoint(study, source)
     _check_names(study, source)
@@ -42,8 +51,22 @@ def _checked_study(config: dict[str, Any], source: str) -> Study:
     _check_numbers(study, source)
     _check_rows(study, source)
     _check_needs(study, source)
-    _check_paths(study, source)
+    check_paths(study, source)
     return study
+
+
+def _take_away(section: Any, depth: int = 0) -> None:  # noqa: ANN401
+    """Take away the null keys of entries with a kind.
+
+    A second configuration file is merged into the first one key by key, so this is how it gives an
+    entry another kind.
+    """
+    if isinstance(section, dict) and depth <= DEPTH_OF_ENTRIES:
+        if "kind" in section:
+            for key in [key for key, value in section.items() if value is None and key != "kind"]:
+                del section[key]
+        for value in section.values():
+            _take_away(value, depth + 1)
 
 
 def _check_names(study: Study, source: str) -> None:
@@ -198,57 +221,9 @@ def _check_needs(study: Study, source: str) -> None:
     for name, entry in study.config["data"].items():
         if entry["kind"] == "synthetic" and name != "lexicon" and "rows" not in entry:
             raise InputError(f"{source}: data.{name}: the key 'rows' is missing; add it")
-        if "prompt_words" in entry and name != "reference_sentences":
-            raise InputError(
-                f"{source}: data.{name}: prompt_words is for reference_sentences alone; "
-                "leave it out"
-            )
-
-
-def _check_paths(study: Study, source: str) -> None:
-    """Refuse paths that are missing or unreadable, and folders in place of files."""
-    directions = study.config["directions"]
-    entries = study.entries | {f"directions.{name}": directions[name] for name in directions}
-    for name, row in study.config["interventions"].items():
-        problem = _path_problem(row["file"], False, False) if "file" in row else None
-        if problem is not None:
-            place = f"{source}: interventions.{name}.file"
-            raise InputError(f"{place}: {quote_path(row['file'])} {problem}")
-    for key, entry in entries.items():
-        for name in ("path", "like"):
-            if name in entry:
-                of_data = key.startswith("data.")
-                is_folder = entry["kind"] in FOLDER_KINDS or name == "like"
-                problem = _path_problem(entry[name], of_data, is_folder)
-                if problem is not None:
-                    raise InputError(f"{source}: {key}.{name}: {quote_path(entry[name])} {problem}")
-        if "{" in entry.get("files", "") or "}" in entry.get("files", ""):
-            raise InputError(f"{source}: {key}.files: {_BRACES}")
-
-
-def _path_problem(path: str, is_pattern: bool, is_folder: bool) -> str | None:
-    """Say what is wrong with a path, or with a pattern's matches; None if nothing is."""
-    if "{" in path or "}" in path:
-        return _BRACES
-    missing = "does not exist; give a path that does, relative to where snakemake is started"
-    try:
-        paths = matching_paths([path]) if is_pattern else [Path(path)]
-        if not all(match.exists() for match in paths):
-            return missing
-    except InputError:
-        return missing
-    except OSError as error:
-        return f"cannot be read ({error.strerror}); give another path"
-    for match in paths:
-        if is_folder and not match.is_dir():
-            return "is a file, where a folder should be; give the folder"
-        if not is_folder and match.is_dir():
-            return "is a folder, where a file should be; give the file"
-        if not os.access(match, os.R_OK | (os.X_OK if is_folder else 0)):
-            return "may not be read; change its permissions, or give another path"
-    return None
-
-
-def quote_path(path: str) -> str:
-    """Return a path as error messages show it: shortened if long, quoted if not printable."""
-    return path if path.isprintable() and len(path) <= LONGEST_QUOTE else quote(path)
+        for key, allowed in KEYS_OF_SOME_DATA.items():
+            if key in entry and name not in allowed:
+                raise InputError(
+                    f"{source}: data.{name}: {key} is for {' and '.join(allowed)} alone; "
+                    "leave it out"
+                )

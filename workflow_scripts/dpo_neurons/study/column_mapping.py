@@ -3,7 +3,6 @@
 import difflib
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,9 +14,14 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.scorers.severities import SeverityTable
 from dpo_neurons.study.data_files import read_rows
 from dpo_neurons.study.datasets import FURTHER_NUMBERS, TEXT_KEYS, check_numbers, number_keys
+from dpo_neurons.study.prompt_cutting import cut_after, cut_shared_beginning
 
-CUT = "reference_sentences"
-"""The data set whose prompts and gold texts can be cut from one text."""
+WITH_PROMPT_WORDS = ("challenge_prompts", "reference_sentences")
+"""The data sets whose prompts can be cut from one text."""
+WITH_SHARED_WORDS = "preference_pairs"
+"""The data set whose prompt can be what both answers begin with."""
+LABEL_BOUNDARY = 0.5
+"""A comment is toxic from this number on."""
 ABSENT = object()
 
 
@@ -33,18 +37,35 @@ class Selection:
     """
     where: dict[str, str] = field(default_factory=dict)
     """Value that each column must have, as JSON; what is no JSON is a text."""
+    skip: int = 0
+    """How many rows of the files to pass over, the first ones."""
     rows: int | None = None
     """How many of the remaining rows to take, from the first."""
+    rows_per_label: int | None = None
+    """How many of these to keep with a label below 0.5, and how many others, evenly spread."""
     prompt_words: int | None = None
-    """Cut each text into a prompt of this many words and the gold text that follows."""
+    """Cut each text into a prompt of this many words and what follows."""
+    shared_words: int | None = None
+    """Make the words that chosen and rejected begin with the prompt, if they are this many."""
+    labels: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By key, the number from 0 to 1 that each of a column's values stands for."""
+    severity: float | None = None
+    """Severity of every word of a lexicon without such a column."""
 
     def __post_init__(self) -> None:
-        if self.prompt_words is not None and self.dataset != CUT:
-            raise InputError(
-                f"prompt_words cuts texts for {CUT} and not for {self.dataset}; remove it"
-            )
-        if self.prompt_words is not None and self.prompt_words < 1:
-            raise InputError(f"prompt_words: {self.prompt_words} cuts no prompt; give 1 or more")
+        for name, allowed in (
+            ("prompt_words", WITH_PROMPT_WORDS),
+            ("shared_words", (WITH_SHARED_WORDS,)),
+            ("rows_per_label", (FURTHER_NUMBERS,)),
+            ("severity", ("lexicon",)),
+        ):
+            value = getattr(self, name)
+            if value is not None and self.dataset not in allowed:
+                raise InputError(
+                    f"{name} is for {' and '.join(allowed)}, not for {self.dataset}; remove it"
+                )
+            if name != "severity" and value is not None and value < 1:
+                raise InputError(f"{name}: {value} leaves nothing; give 1 or more")
         for key in self.columns:
             if key not in self.keys:
                 raise InputError(
@@ -55,12 +76,15 @@ class Selection:
     @property
     def text_keys(self) -> tuple[str, ...]:
         """Keys whose values are texts in the file."""
-        return ("text",) if self.prompt_words is not None else TEXT_KEYS[self.dataset]
+        if self.prompt_words is not None:
+            return ("text",)
+        keys = TEXT_KEYS[self.dataset]
+        return keys if self.shared_words is None else tuple(key for key in keys if key != "prompt")
 
     @property
     def number_keys(self) -> tuple[str, ...]:
         """Keys whose values are numbers from 0 to 1."""
-        fixed = number_keys(self.dataset)
+        fixed = () if self.severity is not None else number_keys(self.dataset)
         if self.dataset != FURTHER_NUMBERS:
             return fixed
         return fixed + tuple(key for key in self.columns if key not in (*self.text_keys, *fixed))
@@ -87,11 +111,15 @@ def select_rows(
     paths = list(paths)
     left_out: Counter[str] = Counter()
     rows = list(islice(_rows(paths, selection, left_out), selection.rows))
+    if selection.rows_per_label is not None:
+        balanced = _balance(rows, selection.rows_per_label)
+        left_out["enough of its label"] = len(rows) - len(balanced)
+        rows = balanced
     if not rows:
         reasons = ", ".join(f"{reason} ({count})" for reason, count in left_out.items())
         raise InputError(
             f"{', '.join(map(str, paths))}: no row remains for {selection.dataset}; left out "
-            f"were: {reasons or 'none, there are no rows'}; check where, columns and rows"
+            f"were: {reasons or 'none, there are no rows'}; check where, columns, skip and rows"
         )
     return rows, dict(left_out)
 
@@ -102,20 +130,50 @@ def _rows(
     columns = [*map(selection.column, selection.keys), *selection.where]
     conditions = {column: _plain(value) for column, value in selection.where.items()}
     lexicon = SeverityTable()
+    to_skip = selection.skip
     for path in paths:
         for place, values in read_rows(path, columns):
+            if to_skip:
+                to_skip -= 1
+                left_out["skipped"] += 1
+                continue
             reason = _failed_condition(place, values, conditions)
             row = {} if reason else _row(place, values, selection)
             reason = reason or _blank(row, selection)
-            if not reason and selection.prompt_words is not None:
-                row = _cut(row["text"], selection.prompt_words)
-                reason = "" if row else f"fewer than {selection.prompt_words + 1} words"
+            if not reason:
+                row, reason = _cut(row, selection)
             if reason:
                 left_out[reason] += 1
             else:
                 if selection.dataset == "lexicon":
                     lexicon.add(place, row["word"], row["severity"])
                 yield row
+
+
+def _balance(rows: list[dict[str, Any]], per_label: int) -> list[dict[str, Any]]:
+    """Choose as many toxic comments as others, spread evenly: files are often sorted."""
+    chosen: set[int] = set()
+    for is_toxic in (False, True):
+        places = [n for n, row in enumerate(rows) if (row["toxic"] >= LABEL_BOUNDARY) == is_toxic]
+        step = max(len(places) / per_label, 1)
+        chosen.update(places[int(n * step)] for n in range(min(per_label, len(places))))
+    return [rows[place] for place in sorted(chosen)]
+
+
+def _cut(row: dict[str, Any], selection: Selection) -> tuple[dict[str, Any], str]:
+    """Make the row's prompt out of its texts where asked; give the reason where none can be."""
+    if (words := selection.prompt_words) is not None:
+        parts = cut_after(row["text"], words)
+        if parts is None:
+            return {}, f"fewer than {words + 1} words"
+        return dict(zip(TEXT_KEYS[selection.dataset], parts, strict=False)), ""
+    if (least := selection.shared_words) is not None:
+        answers = cut_shared_beginning(row["chosen"], row["rejected"], least)
+        if answers is None:
+            return {}, f"chosen and rejected begin with fewer than {least} equal words"
+        (prompt, chosen), (_, rejected) = answers
+        return {"prompt": prompt, "chosen": chosen, "rejected": rejected}, ""
+    return row, ""
 
 
 def _failed_condition(place: str, values: dict[str, Any], conditions: dict[str, Any]) -> str:
@@ -143,9 +201,28 @@ def _row(place: str, values: dict[str, Any], selection: Selection) -> dict[str, 
         elif not isinstance(row[key], str) or not _is_unicode(row[key]):
             raise InputError(f'{place}: needs the key "{key}" with a text value')
     for key in selection.number_keys:
-        row[key] = _number(row[key])
+        labels = selection.labels.get(key)
+        row[key] = _number(row[key]) if labels is None else _labelled(place, key, row[key], labels)
     check_numbers(place, row, selection.number_keys)
-    return row
+    return row if selection.severity is None else {**row, "severity": selection.severity}
+
+
+def _labelled(place: str, key: str, value: object, labels: dict[str, float]) -> float:
+    """Return the number that a value stands for; a number of any form is read as one."""
+    numbers = {_as_written(name): number for name, number in labels.items()}
+    if _as_written(value) not in numbers:
+        raise InputError(
+            f"{place}: labels.{key}: has no number for {str(value)[:80]!r}, only for "
+            f"{', '.join(labels)}; add it, or leave such rows out by where"
+        )
+    return numbers[_as_written(value)]
+
+
+def _as_written(value: object) -> str:
+    """Write a label so that class 1, "1" and 1.0 are one."""
+    number = _number(value)
+    is_whole = isinstance(number, float) and number.is_integer()
+    return str(int(number) if isinstance(number, float) and is_whole else number)
 
 
 def _value(place: str, values: dict[str, Any], column: str, what: str) -> Any:  # noqa: ANN401
@@ -181,12 +258,6 @@ def _blank(row: dict[str, Any], selection: Selection) -> str:
         if row[key] is None or not row[key].strip():
             return f"blank {key}"
     return ""
-
-
-def _cut(text: str, words: int) -> dict[str, str]:
-    """Split a text after its first words; empty if only white space follows."""
-    prompt = re.match(rf"\s*\S+(?:\s+\S+){{{words - 1}}}(?=\s+\S)", text)
-    return {} if prompt is None else {"prompt": prompt[0], "gold": text[prompt.end() :]}
 
 
 def _is_missing(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""Read rows of users' files: JSON lines, CSV or Parquet, by the ending of the name."""
+"""Read rows of users' files: JSON lines, CSV, TSV, Parquet or plain text, by the name's ending."""
 
 import csv
 import json
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 Row = tuple[str, dict[str, Any]]
 """A row's place, such as "data/train.csv, line 7", and its values by column."""
 
-ENDINGS = (".jsonl", ".csv", ".parquet")
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+SEPARATOR_NAMES = {",": "commas", "\t": "tabs"}
+PLAIN_TEXT = (".txt", ".tokens")
+"""Endings of files with a text a line; WikiText's own is .tokens."""
+ENDINGS = (".jsonl", *SEPARATORS, ".parquet", *PLAIN_TEXT)
 BATCH = 4096
 """Rows of a Parquet file in memory at a time."""
 
@@ -55,8 +59,9 @@ def _matches(pattern: str) -> list[Path]:
 def read_rows(path: Path, columns: Collection[str]) -> Iterator[Row]:
     """Yield the rows of a file with at least these columns, if it has them.
 
-    All values of a CSV file are texts, blank ones too. Of a Parquet file only the needed columns
-    are read. A column may be dotted: prompt.text is a value inside an object.
+    All values of a CSV or TSV file are texts, blank ones too. Of a Parquet file only the needed
+    columns are read. A line of plain text is a row with the column text. A column may be dotted:
+    prompt.text is a value inside an object.
     Raises InputError for another ending, for a file that is missing, empty or damaged, and for a
     column that stands twice.
     """
@@ -64,8 +69,10 @@ def read_rows(path: Path, columns: Collection[str]) -> Iterator[Row]:
         raise InputError(f"{path}: no such file; check the path given in the configuration")
     if path.suffix == ".jsonl":
         return _json_rows(path, columns)
-    if path.suffix == ".csv":
-        return _csv_rows(path)
+    if path.suffix in SEPARATORS:
+        return _csv_rows(path, SEPARATORS[path.suffix])
+    if path.suffix in PLAIN_TEXT:
+        return _lines(path)
     if path.suffix == ".parquet":
         return _parquet_rows(path, columns)
     raise InputError(
@@ -82,11 +89,23 @@ def _json_rows(path: Path, columns: Collection[str]) -> Iterator[Row]:
         yield f"{path}, line {number}", row
 
 
-def _csv_rows(path: Path) -> Iterator[Row]:
+def _lines(path: Path) -> Iterator[Row]:
+    number = 0
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            for number, line in enumerate(lines, 1):
+                yield f"{path}, line {number}", {"text": line.rstrip("\r\n")}
+    except UnicodeDecodeError:
+        raise InputError(
+            f"{path}: not UTF-8 after line {number}; save the file in that encoding"
+        ) from None
+
+
+def _csv_rows(path: Path, separator: str) -> Iterator[Row]:
     # A comment can be longer than the reader's usual limit.
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.reader(lines, strict=True)
+        reader = csv.reader(lines, delimiter=separator, strict=True)
         try:
             header = next(reader, None)
             if header is None:
@@ -100,12 +119,12 @@ def _csv_rows(path: Path) -> Iterator[Row]:
                 elif fields:
                     raise InputError(
                         f"{place}: {len(fields)} values under {len(header)} column names; put "
-                        "texts that hold commas or line breaks in quotes"
+                        f"texts that hold {SEPARATOR_NAMES[separator]} or line breaks in quotes"
                     )
         except csv.Error as error:
             raise InputError(
-                f"{path}, line {reader.line_num}: not valid CSV ({error}); quotes inside a text "
-                "are doubled, and the last one must be closed"
+                f"{path}, line {reader.line_num}: not valid {path.suffix[1:].upper()} ({error}); "
+                "quotes inside a text are doubled, and the last one must be closed"
             ) from None
         except UnicodeDecodeError:
             raise InputError(

@@ -12,7 +12,10 @@ from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
 from dpo_neurons.study.intervention_rows import is_random, plan_arguments
 from dpo_neurons.study.study import Study
 
-SELECTION_KEYS = ("columns", "where", "rows", "prompt_words", "repository", "revision")
+SELECTION_KEYS = (
+    "columns", "where", "skip", "rows", "rows_per_label", "prompt_words", "shared_words",
+    "labels", "severity", "repository", "revision",
+)  # fmt: skip
 """Keys of a data set's entry that say which rows to take and where its files are from."""
 
 
@@ -50,6 +53,8 @@ def selection_options(study: Study, dataset: str) -> str:
     options = {key: entry[key] for key in SELECTION_KEYS if key in entry}
     if "where" in options:
         options["where"] = {column: _as_json(value) for column, value in entry["where"].items()}
+    if "labels" in options:
+        options["labels"] = json.dumps(entry["labels"], ensure_ascii=False)
     return write_options(options)
 
 
