@@ -60,6 +60,7 @@ rule train_dpo:
     output:
         checkpoint=directory(f"{RESULTS}/checkpoints/{{model}}/post"),
         source=f"{RESULTS}/checkpoints/{{model}}/post.source.json",
+        rewards=f"{RESULTS}/checkpoints/{{model}}/post.rewards.csv",
     log:
         log_path("train_dpo", "{model}"),
     wildcard_constraints:
@@ -74,13 +75,12 @@ rule train_dpo:
     params:
         recipe=setting_options("models", "{model}", "post"),
         dtype=setting("models", "{model}", "dtype"),
-        seed=SEED,
         code=code_of("checkpoints/train_dpo"),
     shell:
         "python {resources.scripts}/checkpoints/train_dpo.py --checkpoint {input.checkpoint}"
-        " --pairs {input.pairs} --dtype {params.dtype} {params.recipe} --seed {params.seed}"
+        " --pairs {input.pairs} --dtype {params.dtype} {params.recipe}"
         " --device {resources.device} --threads {threads} --output {output.checkpoint}"
-        " --source-output {output.source} 2> {log}"
+        " --source-output {output.source} --rewards {output.rewards} 2> {log}"
 
 
 benchmark_unless_cached("train_dpo", benchmark_path("train_dpo", "{model}"))
@@ -107,12 +107,11 @@ rule train_sft:
     params:
         recipe=setting_options("models", "{model}", "post"),
         dtype=setting("models", "{model}", "dtype"),
-        seed=SEED,
         code=code_of("checkpoints/train_sft"),
     shell:
         "python {resources.scripts}/checkpoints/train_sft.py --checkpoint {input.checkpoint}"
         " --demonstrations {input.demonstrations} --dtype {params.dtype} {params.recipe}"
-        " --seed {params.seed} --device {resources.device} --threads {threads}"
+        " --device {resources.device} --threads {threads}"
         " --output {output.checkpoint} --source-output {output.source} 2> {log}"
 
 
@@ -202,7 +201,7 @@ benchmark_unless_cached("merge_adapter", benchmark_path("merge_adapter", "{model
 rule import_state_dict:
     input:
         unpack(architecture_files),
-        path=state_dict,
+        path=file_of_checkpoint,
     output:
         checkpoint=directory(f"{RESULTS}/checkpoints/{{checkpoint}}"),
         source=f"{RESULTS}/checkpoints/{{checkpoint}}.source.json",
@@ -228,3 +227,31 @@ rule import_state_dict:
 
 
 benchmark_unless_cached("import_state_dict", benchmark_path("import_state_dict", "{checkpoint}"))
+
+
+rule import_gguf:
+    input:
+        path=file_of_checkpoint,
+    output:
+        checkpoint=directory(f"{RESULTS}/checkpoints/{{checkpoint}}"),
+        source=f"{RESULTS}/checkpoints/{{checkpoint}}.source.json",
+    log:
+        log_path("import_gguf", "{checkpoint}"),
+    wildcard_constraints:
+        checkpoint=any_of(STUDY.checkpoints_of_kind("gguf")),
+    cache: CACHE
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        scripts=SCRIPTS,
+        mem_mb=gguf_mb,
+    params:
+        code=code_of("checkpoints/import_gguf"),
+    shell:
+        "python {resources.scripts}/checkpoints/import_gguf.py --path {input.path:q}"
+        " --threads {threads} --output {output.checkpoint} --source-output {output.source}"
+        " 2> {log}"
+
+
+benchmark_unless_cached("import_gguf", benchmark_path("import_gguf", "{checkpoint}"))

@@ -85,8 +85,8 @@ def adapter_folder(wildcards, input):
     return input.adapter if is_made(path) else path
 
 
-def state_dict(wildcards):
-    """Return the user's file of a state dict."""
+def file_of_checkpoint(wildcards):
+    """Return the user's file that a checkpoint is made from: a state dict, or GGUF."""
     return local(STUDY.checkpoint(wildcards.checkpoint)["path"])
 
 

@@ -75,6 +75,11 @@ def state_dict_mb(wildcards, input):
     return 2000 + 3 * Path(input.path).stat().st_size // 1_000_000
 
 
+def gguf_mb(wildcards, input):
+    """Return the memory to read a GGUF file, of 4 bits a weight or more, as float32 twice."""
+    return 2000 + 16 * Path(input.path).stat().st_size // 1_000_000
+
+
 def value_vectors_mb(wildcards, input):
     """Return the memory for a few layers of value vectors in float64."""
     return 2000 + checkpoint_mb(input.checkpoint_pre) // 5

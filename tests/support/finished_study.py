@@ -18,6 +18,7 @@ from transformers import (
 
 from dpo_neurons.checkpoints.word_tokenizer import build_tokenizer
 from dpo_neurons.study.synthetic_language import vocabulary
+from support.gguf_writing import small_llama, write_gguf
 from support.workflow import RESULTS, copy_project, snakemake
 
 
@@ -78,6 +79,7 @@ def brought(once, finished_study) -> Path:
         torch.save(weights, directory / "old/pytorch_model.bin")
         weights = load_file(checkpoints / "post/model.safetensors")
         torch.save({"step_idx": 3, "state": weights}, directory / "post.pt")
+        write_gguf(directory / "model.gguf", small_llama())
 
         words = vocabulary()
         sizes = {"hidden_size": 16, "num_hidden_layers": 2, "intermediate_size": 24}

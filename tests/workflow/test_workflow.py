@@ -53,7 +53,8 @@ BROUGHT = [
      " --output out.safetensors"),
     ("train_probe", "--checkpoint results/micro/checkpoints/toy/pre --label rude --dtype float32"
      " --comments {here}/labelled.jsonl --validation-share 0.5 --seed 1 --attention default"
-     " --batch-size auto --device cpu --threads 1 --output out.safetensors"),
+     " --inverse-regularisation 1 --batch-size auto --device cpu --threads 1"
+     " --output out.safetensors"),
     ("compute_contributions", "--checkpoint-pre results/micro/checkpoints/toy/pre"
      " --checkpoint-post results/micro/checkpoints/toy/post"
      " --direction {here}/plane/direction.safetensors"
@@ -68,10 +69,12 @@ BROUGHT = [
      " --dtype float32 --threads 1 --output out --source-output out.json"),
     ("import_state_dict", "--path {brought}/post.pt --like results/micro/checkpoints/toy/pre"
      " --threads 1 --output out --source-output out.json"),
+    ("import_gguf", "--path {brought}/model.gguf --threads 1 --output out"
+     " --source-output out.json"),
     ("train_sft", "--checkpoint results/micro/checkpoints/toy/pre --dtype float32"
      " --demonstrations {here}/demonstrations.jsonl --learning-rate 1e-3 --warmup-steps 1 --steps 2"
-     " --batch-size 2 --seed 1 --max-tokens 20 --device cpu --threads 1 --output out"
-     " --source-output out.json"),
+     " --max-grad-norm 1 --batch-size 2 --seed 1 --max-tokens 20 --device cpu --threads 1"
+     " --output out --source-output out.json"),
     ("score_continuations", "--continuations {continuations} --scorer classifier --label toxic"
      " --activation softmax --classifier {brought}/classifier --batch-size 4 --device cpu"
      " --threads 1 --output out.parquet"),
