@@ -1,4 +1,4 @@
-"""The figures: 1a to 5b are those of the paper's first version, 6 to 17 are new."""
+"""The figures: 1a to 5b are those of the paper's first version, 6 to 18 are new."""
 
 ABLATED = STUDY.drawn_ablation
 CONTRIBUTIONS_TABLE = f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet"
@@ -7,6 +7,7 @@ SUBSPACES = [
     for direction in STUDY.names_with("directions", "svd")
     if config["directions"][direction]["components"] > 1
 ]
+TUNED_BY_DPO = STUDY.models_with("post", "dpo")
 FIGURE_EXTENSIONS = ["json", "html", "svg", "png"]
 FIGURES = expand(
     f"{RESULTS}/figures/{{model}}/{{figure}}.{{extension}}",
@@ -34,7 +35,15 @@ FIGURES = expand(
         *expand("17_subspace_{direction}", direction=SUBSPACES),
     ],
     extension=FIGURE_EXTENSIONS,
-) + expand(f"{RESULTS}/figures/comparison/16_models.{{extension}}", extension=FIGURE_EXTENSIONS)
+)
+FIGURES += expand(
+    f"{RESULTS}/figures/{{model}}/18_rewards.{{extension}}",
+    model=TUNED_BY_DPO,
+    extension=FIGURE_EXTENSIONS,
+)
+FIGURES += expand(
+    f"{RESULTS}/figures/comparison/16_models.{{extension}}", extension=FIGURE_EXTENSIONS
+)
 
 
 # The base of all figures' rules. It has no output and never runs itself.
@@ -292,3 +301,18 @@ use rule draw_figure as draw_subspace with:
         benchmark_path("draw_subspace", "{model}", "{direction}")
     params:
         **drawn_by("draw_subspace", direction_name="{direction}"),
+
+
+use rule draw_figure as draw_rewards with:
+    input:
+        rewards=f"{RESULTS}/checkpoints/{{model}}/post.rewards.csv",
+    output:
+        **figure_files("18_rewards"),
+    log:
+        log_path("draw_rewards", "{model}"),
+    benchmark:
+        benchmark_path("draw_rewards", "{model}")
+    wildcard_constraints:
+        model=any_of(TUNED_BY_DPO),
+    params:
+        **drawn_by("draw_rewards"),

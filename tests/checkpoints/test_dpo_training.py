@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 
+import pandas as pd
 import pytest
 import torch
 import train_dpo
@@ -17,6 +18,7 @@ from dpo_neurons.checkpoints.dpo_training import (
     log_distributions,
     mean_divergence,
 )
+from dpo_neurons.errors import InputError
 from dpo_neurons.models.loading import load_tokenizer, load_trainable_model
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -160,7 +162,8 @@ def program(tmp_path, monkeypatch):
             "pairs": tmp_path / "pairs.jsonl", "checkpoint": first, "dtype": "float32",
             "beta": BETA, "kl-weight": 0, "learning-rate": 1e-3, "warmup-steps": 0, "steps": 8,
             "batch-size": 4, "seed": 1, "device": "cpu", "threads": 1, "output": tmp_path / name,
-            "source-output": tmp_path / f"{name}.json", **changes,
+            "source-output": tmp_path / f"{name}.json", "max-grad-norm": 1, "held-out": 0,
+            "rewards": tmp_path / f"{name}.csv", **changes,
         }  # fmt: skip
         words = [f"--{key}={value}" for key, value in settings.items()]
         monkeypatch.setattr(sys, "argv", ["train_dpo", *words])
@@ -220,3 +223,38 @@ def test_all_but_the_weights_is_as_in_the_first_checkpoint(checkpoints, program,
         assert (tuned / name).read_bytes() == (first / name).read_bytes()
     assert (tuned / "config.json").read_bytes() == (first / "config.json").read_bytes()
     assert json.loads((tmp_path / "tuned.json").read_text())["kind"] == "dpo"
+
+
+def test_held_out_pairs_are_measured_and_not_trained_on(checkpoints, program, tmp_path):
+    first = checkpoints["gpt2", "pre"]
+    seen = program(first, "seen", pairs=PAIRS[:6], steps=5)
+    odd = {"prompt": "w1", "chosen": " w35 w36", "rejected": " w36 w35 w34"}
+    tuned = program(first, "tuned", pairs=[*PAIRS[:6], PAIRS[7], odd], steps=5, **{"held-out": 2})
+    assert (seen / "model.safetensors").read_bytes() == (tuned / "model.safetensors").read_bytes()
+    rewards = pd.read_csv(tmp_path / "tuned.csv")
+    held_out = rewards[rewards["pairs"] == "held_out"]
+    assert held_out["step"].tolist() == [0, 1, 2, 3, 4, 5]
+    assert rewards.loc[rewards["pairs"] == "tuned", "step"].tolist() == [1, 2, 3, 4, 5]
+    before, after = held_out.iloc[0], held_out.iloc[-1]
+    assert (before["chosen_reward"], before["rejected_reward"], before["accuracy"]) == (0, 0, 0)
+    models = [load_trainable_model(one, "float32").eval() for one in (tuned, first)]
+    tokenizer, ratios = load_tokenizer(first), []
+    for pair in (PAIRS[7], odd):
+        ids = tokenizer(pair["prompt"] + pair["chosen"])["input_ids"] + [tokenizer.eos_token_id]
+        n_prompt = len(tokenizer(pair["prompt"])["input_ids"])
+        read = [forward(one, [ids])["logits"][0, :-1].log_softmax(-1) for one in models]
+        places = torch.arange(n_prompt - 1, len(ids) - 1)
+        picked = [one[places, torch.tensor(ids[n_prompt:])].sum() for one in read]
+        ratios.append(float(picked[0] - picked[1]))
+    assert after["chosen_reward"] == pytest.approx(BETA * sum(ratios) / 2, rel=1e-4)
+
+
+def test_a_collapse_is_in_the_log(checkpoints, program, caplog):
+    with caplog.at_level("INFO"):
+        program(checkpoints["gpt2", "pre"], "tuned", steps=30, **{"learning-rate": 0.1})
+    assert "the chosen answers became improbable" in caplog.text
+
+
+def test_more_held_out_pairs_than_there_are_is_told(checkpoints, program):
+    with pytest.raises(InputError, match="held_out keeps 8 back"):
+        program(checkpoints["gpt2", "pre"], "tuned", **{"held-out": 8})

@@ -45,7 +45,7 @@ def test_nothing_but_a_space_is_added(prompt, answer):
 
 
 TRAINING = TrainingSettings(
-    learning_rate=1e-5, warmup_steps=3, steps=7, batch_size=4, max_tokens=None,
+    learning_rate=1e-5, warmup_steps=3, steps=7, max_grad_norm=10, batch_size=4, max_tokens=None,
     dtype="bfloat16", seed=1,
 )  # fmt: skip
 
@@ -114,6 +114,9 @@ class Trainer:
 
     def add_callback(self, callback):
         self.callbacks.append(callback)
+
+    def remove_callback(self, kind):
+        self.removed = kind
 
     def train(self):
         for callback in self.callbacks:

@@ -30,7 +30,7 @@ def tune(tmp_path, monkeypatch, caplog):
         settings = {
             "demonstrations": tmp_path / "rows.jsonl", "checkpoint": first, "dtype": "float32",
             "learning-rate": 1e-3, "warmup-steps": 0, "steps": 8, "batch-size": 4, "seed": 1,
-            "device": "cpu", "threads": 1, "output": tmp_path / "post",
+            "max-grad-norm": 1, "device": "cpu", "threads": 1, "output": tmp_path / "post",
             "source-output": tmp_path / "post.json", **changes,
         }  # fmt: skip
         words = [f"--{key}={value}" for key, value in settings.items()]

@@ -18,6 +18,7 @@ import draw_net_curve
 import draw_prediction
 import draw_projection_shifts
 import draw_rank_composition
+import draw_rewards
 import draw_top_activations
 import draw_tradeoff
 import h5py
@@ -70,6 +71,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cancellation_table(contributions).to_csv(folder / "cancellation.csv", index=False)
     net_curve_table(contributions).to_csv(folder / "curve.csv", index=False)
     PREDICTION.to_csv(folder / "prediction.csv", index=False)
+    rewards = pd.DataFrame(0.5, range(3), ["step", "chosen_reward", "rejected_reward", "accuracy"])
+    rewards.assign(pairs="tuned").to_csv(folder / "rewards.csv", index=False)
     NO_SETS.to_csv(folder / "sets.csv", index=False)
     layer_group_table(contributions).to_csv(folder / "layer_groups.csv", index=False)
     coefficients = correlate_effects(PREDICTION, pd.DataFrame(), resamples=9, level=0.95, seed=1)
@@ -123,6 +126,7 @@ PROGRAMS: list[tuple[ModuleType, str]] = [
     (draw_activation_changes, "--contributions contributions.parquet --direction-name probe"),
     (draw_edit_grid, "--table table.csv"),
     (draw_key_scaling, "--table table.csv"),
+    (draw_rewards, "--rewards rewards.csv"),
 ]
 
 

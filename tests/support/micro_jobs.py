@@ -87,7 +87,13 @@ OF_LISTED = TABLE | TESTS | FAITHFULNESS | LISTED
 """Jobs that depend on how rows are described."""
 OF_ROWS = OF_LISTED | {"tabulate_overlaps"}
 """Jobs that depend on which rows there are."""
-DPO = {"train_dpo", "check_pair", "measure_auroc"} | SOURCES | CAPTURES | RUNS | SAMPLES
+DPO = (
+    {"train_dpo", "draw_rewards", "check_pair", "measure_auroc"}
+    | SOURCES
+    | CAPTURES
+    | RUNS
+    | SAMPLES
+)
 """What is made from both checkpoints, which read texts alike; not what the first alone makes."""
 PROBE = (
     {"train_probe", "tabulate_logit_lens"}

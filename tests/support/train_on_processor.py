@@ -23,7 +23,7 @@ from dpo_neurons.checkpoints.word_tokenizer import build_tokenizer
 from support.tiny_models import WORDS
 
 RECIPE = Recipe("gpt2", 2, 32, 2, 60, 8, 12, 2e-2, 0.5)
-TUNING = TrainingSettings(1e-4, 1, 6, 4, None, "float64", 1)
+TUNING = TrainingSettings(1e-4, 1, 6, 1, 4, None, "float64", 1)
 
 
 def weights(model: torch.nn.Module, stage: str) -> dict[str, torch.Tensor]:

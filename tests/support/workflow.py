@@ -76,6 +76,7 @@ FIGURES = (
     "13_reduction_sources",
     "14_residual_shift",
     "15_value_changes",
+    "18_rewards",
 )
 
 

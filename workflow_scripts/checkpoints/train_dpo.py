@@ -5,7 +5,9 @@ from dataclasses import fields
 from pathlib import Path
 
 from dpo_neurons.checkpoints.saving import save_checkpoint
-from dpo_neurons.running.program import add_tuning_arguments, obey_threads, run_program
+from dpo_neurons.errors import InputError
+from dpo_neurons.files.tables import write_csv
+from dpo_neurons.running.program import add_tuning_arguments, log, obey_threads, run_program
 from dpo_neurons.study.datasets import read_dataset
 
 
@@ -16,9 +18,11 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path, required=True, help="prompt, chosen, rejected")
     parser.add_argument("--beta", type=float, required=True)
     parser.add_argument("--kl-weight", type=float, required=True, help="of KL(first ‖ tuned)")
+    parser.add_argument("--held-out", type=int, required=True, help="pairs not to train on")
     add_tuning_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="checkpoint directory")
     parser.add_argument("--source-output", type=Path, required=True, help="where it is from, JSON")
+    parser.add_argument("--rewards", type=Path, required=True, help="of each step, CSV")
     arguments = parser.parse_args()
 
     obey_threads(arguments.threads)
@@ -43,6 +47,12 @@ def main() -> None:
         }
         for pair in read_dataset(arguments.pairs, "preference_pairs")
     ]
+    if arguments.held_out >= len(pairs):
+        raise InputError(
+            f"{arguments.pairs}: {len(pairs)} pairs, of which models.….post.held_out keeps "
+            f"{arguments.held_out} back; lower it, or give more pairs"
+        )
+    n_tuned = len(pairs) - arguments.held_out
     training = TrainingSettings(
         **{field.name: getattr(arguments, field.name) for field in fields(TrainingSettings)}
     )
@@ -51,7 +61,8 @@ def main() -> None:
         from datasets import Dataset
         from trl import DPOConfig
 
-        from dpo_neurons.checkpoints.dpo_training import PenalisedDPOTrainer
+        from dpo_neurons.checkpoints.dpo_training import HeldOutMeasurement, PenalisedDPOTrainer
+        from dpo_neurons.checkpoints.rewards import describe_collapse, describe_rewards
 
         torch.manual_seed(arguments.seed)
         model = load_trainable_model(arguments.checkpoint, training_dtype(arguments.dtype))
@@ -61,12 +72,19 @@ def main() -> None:
                 model=model,
                 ref_model=reference,
                 args=DPOConfig(**settings, beta=arguments.beta),
-                train_dataset=Dataset.from_list(pairs),
+                train_dataset=Dataset.from_list(pairs[:n_tuned]),
+                eval_dataset=Dataset.from_list(pairs[n_tuned:]) if arguments.held_out else None,
                 processing_class=tokenizer,
                 kl_weight=arguments.kl_weight,
             )
-            train(trainer, len(pairs))
+            if arguments.held_out:
+                trainer.add_callback(HeldOutMeasurement(trainer))
+            train(trainer, n_tuned)
+        rewards = trainer.rewards.table()
+        for sentence in filter(None, (describe_rewards(rewards), describe_collapse(rewards))):
+            log.info("%s", sentence)
         model = convert_dtype(model, arguments.dtype)
+    write_csv(arguments.rewards, rewards)
     save_checkpoint(
         model, arguments.checkpoint, arguments.output, arguments.source_output, kind="dpo"
     )

@@ -9,13 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers import TrainerCallback, TrainerState
 from trl.trainer.dpo_trainer import DPOTrainer
+
+from dpo_neurons.checkpoints.rewards import PairReadings, RewardLog, read_pairs
 
 
 class PenalisedDPOTrainer(DPOTrainer):
-    """trl's DPOTrainer with a loss of its own.
+    """trl's DPOTrainer with a loss of its own, and a log of the rewards.
 
-    The loss is that of DPO, `preference_margins` below the sigmoid, + kl_weight · KL(reference ‖
+    The loss is that of DPO, the reward margins below the sigmoid, + kl_weight · KL(reference ‖
     policy). The divergence is that of the distributions over the next token, averaged over all
     tokens of both answers. trl's own loss is the same without the divergence, but it converts to
     float32.
@@ -24,7 +27,7 @@ class PenalisedDPOTrainer(DPOTrainer):
     def __init__(self, *args: Any, kl_weight: float, **named: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **named)
         self.kl_weight = kl_weight
-        self._last_margin = 0.0
+        self.rewards = RewardLog()
 
     def compute_loss(
         self,
@@ -34,6 +37,32 @@ class PenalisedDPOTrainer(DPOTrainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
         """Loss of a batch: first all its chosen answers, then the rejected ones."""
+        readings = self._read(model, inputs)
+        loss = -functional.logsigmoid(readings.margin).mean()
+        if self.kl_weight:
+            loss = loss + self.kl_weight * mean_divergence(readings.reference, readings.policy)
+        self.rewards.add(self.state.global_step + 1, "tuned", [readings])
+        return (loss, {}) if return_outputs else loss
+
+    def measure_held_out(self) -> None:
+        """Log the rewards of the held-out pairs after the steps made so far."""
+        model: Any = self.model
+        was_training = model.training
+        model.eval()
+        with torch.no_grad():
+            readings = [
+                self._read(model, self._prepare_inputs(batch))
+                for batch in self.get_eval_dataloader()
+            ]
+        model.train(was_training)
+        self.rewards.add(self.state.global_step, "held_out", readings)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the margin between the rewards of chosen and rejected answers to a step's log."""
+        dpo_trainer: Any = super()
+        dpo_trainer.log({**logs, "rewards/margins": self.rewards.last_margin}, start_time)
+
+    def _read(self, model: nn.Module, inputs: dict[str, Tensor | Any]) -> PairReadings:
         is_answer = inputs["completion_mask"][:, 1:].bool()
         batch = {name: inputs[name] for name in ("input_ids", "attention_mask")}
         policy = log_distributions(model(**batch, use_cache=False).logits[:, :-1][is_answer])
@@ -41,19 +70,27 @@ class PenalisedDPOTrainer(DPOTrainer):
         with torch.no_grad():
             logits = reference_model(**batch, use_cache=False).logits[:, :-1][is_answer]
             reference = log_distributions(logits)
-        margins = self.beta * preference_margins(
-            policy, reference, inputs["input_ids"][:, 1:][is_answer], is_answer
-        )
-        self._last_margin = margins.mean().item()
-        loss = -functional.logsigmoid(margins).mean()
-        if self.kl_weight:
-            loss = loss + self.kl_weight * mean_divergence(reference, policy)
-        return (loss, {}) if return_outputs else loss
+        tokens = inputs["input_ids"][:, 1:][is_answer]
+        return read_pairs(policy, reference, tokens, is_answer, self.beta)
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the margin between the rewards of chosen and rejected answers to a step's log."""
-        dpo_trainer: Any = super()
-        dpo_trainer.log({**logs, "rewards/margins": self._last_margin}, start_time)
+
+class HeldOutMeasurement(TrainerCallback):
+    """Has the held-out pairs measured before the first step and after each fifth of them."""
+
+    def __init__(self, trainer: PenalisedDPOTrainer) -> None:
+        self._trainer = trainer
+
+    def on_train_begin(self, args: object, state: object, control: object, **named: object) -> None:
+        """Measure before the first step."""
+        self._trainer.measure_held_out()
+
+    def on_step_end(
+        self, args: object, state: TrainerState, control: object, **named: object
+    ) -> None:
+        """Measure after each fifth of the steps."""
+        step, steps = state.global_step, state.max_steps
+        if step * 5 // steps > (step - 1) * 5 // steps:
+            self._trainer.measure_held_out()
 
 
 def log_distributions(logits: Tensor) -> Tensor:
@@ -61,24 +98,6 @@ def log_distributions(logits: Tensor) -> Tensor:
     return functional.log_softmax(
         logits.to(torch.promote_types(logits.dtype, torch.float32)), dim=-1
     )
-
-
-def preference_margins(
-    policy: Tensor, reference: Tensor, tokens: Tensor, is_answer: Tensor
-) -> Tensor:
-    """By how much more the policy than the reference prefers each chosen answer, in nats: (pairs,).
-
-    It is the difference of log π(y)/π_ref(y) between chosen and rejected answer y, to which DPO
-    applies β and the sigmoid.
-    policy, reference: log-probabilities, (n_tokens, vocabulary), of the tokens, (n_tokens,), of all
-    answers. is_answer: (2 · pairs, length), where they stand; chosen answers first.
-    """
-    gathered = [states.gather(-1, tokens[:, None])[:, 0] for states in (policy, reference)]
-    ratios = (
-        gathered[0].new_zeros(is_answer.shape).masked_scatter(is_answer, gathered[0] - gathered[1])
-    )
-    chosen, rejected = ratios.sum(dim=1).chunk(2)
-    return chosen - rejected
 
 
 def mean_divergence(reference: Tensor, policy: Tensor) -> Tensor:

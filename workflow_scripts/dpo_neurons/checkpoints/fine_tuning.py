@@ -14,7 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerState,
+)
 from transformers.modeling_outputs import CausalLMOutput
 
 from dpo_neurons.errors import InputError
@@ -29,6 +35,8 @@ class TrainingSettings:
     learning_rate: float
     warmup_steps: int
     steps: int
+    max_grad_norm: float
+    """Longest gradient; a longer one is shortened to it."""
     batch_size: int
     max_tokens: int | None
     """Of prompt and answer together; None: as many as the model reads."""
@@ -62,6 +70,7 @@ def trainer_settings(
             "lr_scheduler_type": "constant_with_warmup",
             "warmup_steps": training.warmup_steps,
             "max_steps": training.steps,
+            "max_grad_norm": training.max_grad_norm,
             "per_device_train_batch_size": training.batch_size,
             "optim": "rmsprop",
             "max_length": training.max_tokens or model.config.max_position_embeddings,
@@ -138,6 +147,7 @@ def train(trainer: Trainer, examples: int) -> None:
             "an answer; raise it, or shorten the prompts"
         )
     log.info("each answer ends with %r", tokenizer.eos_token)
+    trainer.remove_callback(PrinterCallback)  # it prints a dictionary a step to the terminal
     trainer.add_callback(TrainingProgress())
     trainer.train()
     for entry in trainer.state.log_history:

@@ -133,7 +133,8 @@ def parse_batch_size(word: str) -> int | Literal["auto"]:
 def add_tuning_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that DPO and supervised fine-tuning share."""
     parser.add_argument("--dtype", required=True, help="of the tuned weights")
-    parser.add_argument("--learning-rate", type=float, required=True)
+    for name in ("learning-rate", "max-grad-norm"):
+        parser.add_argument(f"--{name}", type=float, required=True)
     for name in ("warmup-steps", "steps", "batch-size", "seed"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--max-tokens", type=int, help="of prompt and answer (default: all)")
