@@ -86,6 +86,33 @@ def test_validation_rows_are_held_out_and_stratified():
     assert probe.validation_rows == 30
 
 
+def test_the_interval_is_wilsons_and_a_probe_says_what_is_wrong_with_it():
+    random = np.random.default_rng(0)
+    states, labels = random.normal(size=(60, 50)), np.arange(60) % 2
+    guessing = train_probe(states, labels, validation_share=0.5, seed=3)
+    n, share, z = 30, guessing.validation_accuracy, 1.959964
+    centre, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + (z / n) ** 2 / 4)
+    bounds = [(centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)]
+    np.testing.assert_allclose([guessing.validation_low, guessing.validation_high], bounds, 1e-5)
+    assert guessing.majority == 0.5
+    assert "no better than guessing the frequent label" in guessing.describe()
+
+    axis = np.outer(labels * 2 - 1, np.eye(50)[0])
+    overfitted = train_probe(random.normal(size=(60, 50)) + axis, labels, 0.5, seed=3)
+    assert overfitted.training_accuracy == 1
+    assert "it has overfitted; give more comments" in overfitted.describe()
+    good = train_probe(*separable(200), validation_share=0.1, seed=3)
+    assert good.describe().endswith("training accuracy 1.000")
+
+
+def test_less_regularisation_makes_larger_weights():
+    states, labels = separable(60)
+    lengths = [
+        np.linalg.norm(train_probe(states, labels, 0.1, 3, "toxic", c).weight) for c in (0.01, 1)
+    ]
+    assert lengths[0] < lengths[1] / 5
+
+
 def test_the_same_seed_makes_the_same_probe():
     states, labels = np.random.default_rng(0).normal(size=(40, 5)), np.arange(40) % 2
     one, two, other = (train_probe(states, labels, 0.25, seed).weight for seed in (1, 1, 2))
@@ -124,8 +151,9 @@ def test_a_probe_is_of_the_label_asked_for(checkpoints, tmp_path):
         result = program(
             "train_probe",
             f"--checkpoint {checkpoints['gpt2', 'pre']} --comments {tmp_path}/comments.jsonl"
-            f" --label {label} --validation-share 0.2 --seed 1 --dtype float32 --attention default"
-            f" --batch-size 8 --device cpu --threads 1 --output {tmp_path}/{label}.safetensors",
+            f" --label {label} --validation-share 0.2 --inverse-regularisation 1 --seed 1"
+            f" --dtype float32 --attention default --batch-size 8 --device cpu --threads 1"
+            f" --output {tmp_path}/{label}.safetensors",
         )
         assert result.returncode == (label == "menace"), result.stdout
         return result.stdout.splitlines()[-1]

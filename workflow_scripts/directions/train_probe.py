@@ -15,6 +15,7 @@ def main() -> None:
     parser.add_argument("--comments", type=Path, required=True, help="text, labels")
     parser.add_argument("--label", default="toxic", help="key of the labels (default: toxic)")
     parser.add_argument("--validation-share", type=float, required=True)
+    parser.add_argument("--inverse-regularisation", type=float, required=True)
     parser.add_argument("--seed", type=int, required=True)
     add_model_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="safetensors")
@@ -37,19 +38,23 @@ def main() -> None:
         resid_post = mean_resid_post(model, tokenizer, texts, batch_size)
     labels = np.array([comment[arguments.label] >= 0.5 for comment in comments], dtype=int)
     probe = train_probe(
-        resid_post, labels, arguments.validation_share, arguments.seed, arguments.label
+        resid_post,
+        labels,
+        arguments.validation_share,
+        arguments.seed,
+        arguments.label,
+        arguments.inverse_regularisation,
     )
-    log.info(
-        "validation accuracy %.4f on %d held-out comments",
-        probe.validation_accuracy,
-        probe.validation_rows,
-    )
+    log.info("%s", probe.describe())
     how = {
         "kind": "probe",
         "label": arguments.label,
         "comments": str(len(comments)),
         "training_accuracy": f"{probe.training_accuracy:.6f}",
         "validation_accuracy": f"{probe.validation_accuracy:.6f}",
+        "validation_low": f"{probe.validation_low:.6f}",
+        "validation_high": f"{probe.validation_high:.6f}",
+        "validation_majority": f"{probe.majority:.6f}",
         "validation_rows": str(probe.validation_rows),
     }
     write_direction(arguments.output, probe.weight, how)
