@@ -7,6 +7,7 @@ import pytest
 from dpo_neurons.evaluation.comparison_table import (
     COLUMNS,
     comparison_table,
+    describe_few_pairs,
     find_controls,
     format_comparisons,
     list_comparisons,
@@ -168,3 +169,24 @@ def test_the_toxicity_of_a_model_that_no_longer_writes_is_not_tested(outcomes, t
     shown = format_comparisons(tests)
     assert (shown.loc[broken, "toxicity p"] == "not tested").all()
     assert (shown["note"] != "").tolist() == broken.tolist()
+
+
+def test_too_few_windows_for_any_significance_are_told():
+    def measured(windows: int) -> Outcomes:
+        random = np.random.default_rng(0)
+        toxicity = random.random((300, len(NAMES)))
+        losses = random.random((windows, len(NAMES))) + 7 * np.arange(len(NAMES))
+        return Outcomes(NAMES, toxicity, losses, np.full(windows, 9))
+
+    few = measured(6)
+    table = comparison_table(few, ROWS, HOW)
+    n_tests = table["log_perplexity_p"].notna().sum()
+    # 2 / 2^6 is 0.03125, and every difference is of one sign.
+    assert table["log_perplexity_p"].min() == 0.03125
+    assert describe_few_pairs(table, few) == (
+        "6 pairs of log-perplexity allow no p below 0.031, and none below "
+        f"{min(0.03125 * n_tests, 1):.2g} after Holm's correction for {n_tests} tests, however "
+        "large the difference; give more perplexity_text"
+    )
+    many = measured(40)
+    assert describe_few_pairs(comparison_table(many, ROWS, HOW), many) == ""

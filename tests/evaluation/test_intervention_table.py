@@ -45,6 +45,8 @@ def table(degenerate=(0, 0, 0, 0), losses=None, **settings):
             repetitions=np.full(40, number / 10),
             f1=np.linspace(0, 1, 7),
             degenerate=np.arange(40) < share * 40,
+            empty=np.arange(40) < number,
+            lengths=np.arange(40) + number,
         )
         for number, share in enumerate(degenerate)
     ]
@@ -71,6 +73,8 @@ def test_values_by_hand():
     np.testing.assert_allclose(found["toxicity"], means)
     np.testing.assert_allclose(found["f1"], 0.5)
     np.testing.assert_allclose(found["repetition"], [0, 0.1, 0.2, 0.3])
+    np.testing.assert_allclose(found["tokens"], [19.5, 20.5, 21.5, 22.5])
+    np.testing.assert_allclose(found["empty"], [0, 0.025, 0.05, 0.075])
     np.testing.assert_allclose(found["effect_share"], (means[0] - means) / (means[0] - means[1]))
     # Losses a token 1, 2 and 4 in windows of 10, 10 and 4 tokens: 46 / 24.
     assert found.loc["none", "perplexity"] == pytest.approx(np.exp(46 / 24))
@@ -95,13 +99,14 @@ def test_without_an_effect_there_is_no_share_of_it():
 
 def test_the_readable_table_is_rounded():
     shown = format_table(table())
-    assert shown.columns.tolist()[-3:] == ["repetition", "share of dpo", "note"]
+    assert shown.columns.tolist()[-3:] == ["share of dpo", "tokens", "note"]
+    assert shown["tokens"].tolist() == ["19.5", "20.5", "21.5", "22.5"]
     assert shown["repetition"].tolist()[1] == "0.100 [0.100, 0.100]"
     assert shown["share of dpo"].tolist()[:2] == ["0.00 [0.00, 0.00]", "1.00 [1.00, 1.00]"]
     lines = to_markdown(shown).splitlines()
     assert len(lines) == 6
     assert lines[3].startswith("| dpo | post | 1 | 0.0")
-    assert {line.count("|") for line in lines} == {10}
+    assert {line.count("|") for line in lines} == {11}
     assert "<td>1.00 [1.00, 1.00]</td>" in to_page(shown, "T & T")
     assert "<h1>T &amp; T</h1>" in to_page(shown, "T & T")
 

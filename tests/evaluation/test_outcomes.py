@@ -59,7 +59,10 @@ def writing(tmp_path):
         continuations = tmp_path / "generations/toy/x"
         continuations.mkdir(parents=True)
         (tmp_path / "plans/toy").mkdir(parents=True)
-        challenge = [{"continuation": text} for text in ("p q p q", "")]
+        challenge = [
+            {"continuation": text, "tokens": tokens}
+            for text, tokens in (("p q p q", [7, 8, 7, 8]), (" ", [5]))
+        ]
         write_jsonl(continuations / "challenge_prompts.jsonl", challenge)
         written = zip(prompts, ("w x", "y"), strict=True)
         rows = [{"prompt": prompt, "continuation": text} for prompt, text in written]
@@ -79,6 +82,8 @@ def test_writing_by_hand(writing):
     assert found.neurons == 3
     np.testing.assert_allclose(found.repetitions, [1 / 3, 0])
     np.testing.assert_allclose(found.f1, [0.5, 1])
+    assert found.lengths.tolist() == [4, 1]
+    assert found.empty.tolist() == found.degenerate.tolist() == [False, True]
 
 
 def test_a_whole_layer_is_no_neuron(writing):

@@ -78,3 +78,22 @@ def test_labels_of_twenty_equal_interventions_do_not_overlap():
     assert np.diff(pixels).min() > 15
     assert pixels.min() >= 0
     assert pixels.max() <= height
+
+
+def test_a_broken_row_does_not_stretch_the_axis_and_says_its_perplexity():
+    table = interventions(NONE, DPO, ("patch_a", "patch"), ("patch_b", "patch")).assign(
+        perplexity=[20, 25, 28, 28539],
+        perplexity_low=[19, 24, 27, 28000],
+        perplexity_high=[21, 26, 30, 29000],
+        no_longer_writes=[False, False, False, True],
+    )
+    chart = tradeoff.chart(tradeoff.aggregate(table, NO_SETS), "toy")
+    panel = chart.to_dict()["vconcat"][0]
+    scale = panel["layer"][0]["encoding"]["x"]["scale"]
+    assert (scale["clamp"], scale["type"]) == (True, "linear")
+    assert 30 < scale["domain"][1] < 32
+    (rows,) = datasets(chart)
+    labels = rows.set_index("intervention")["label"]
+    assert labels["patch_b"] == "patch b † (28,539)"
+    assert labels["patch_a"] == "patch a"
+    assert "At the right edge" in chart.to_dict()["title"]["subtitle"][-1]

@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from dpo_neurons.statistics import paired_tests
-from dpo_neurons.statistics.paired_tests import FLIPS, correct_by_holm, sign_flip_p_values
+from dpo_neurons.statistics.paired_tests import (
+    FLIPS,
+    correct_by_holm,
+    sign_flip_p_values,
+    smallest_p_value,
+)
 
 
 def exact(differences):
@@ -24,7 +29,9 @@ def exact(differences):
 def test_p_is_the_share_of_all_flips(shift):
     differences = np.random.default_rng(4).normal(size=11) + shift
     (p,) = sign_flip_p_values(differences[:, None], seed=1)
-    assert p == pytest.approx(exact(differences), abs=0.015)
+    assert p == pytest.approx(exact(differences), rel=1e-12)
+    (drawn,) = sign_flip_p_values(differences[:, None], seed=1, flips=2000)
+    assert drawn == pytest.approx(exact(differences), abs=0.035)
 
 
 def test_p_is_scipys():
@@ -45,15 +52,24 @@ def test_three_prompts_by_hand():
     # Of the eight sums of ±1 ±2 ±3, +6 and -6 alone are as far out as 6; and as 0.
     differences = np.array([[1.0, 1.0, 0.0], [2.0, 2.0, 0.0], [3.0, -3.0, 0.0]])
     p = sign_flip_p_values(differences, seed=1)
-    assert p == pytest.approx([2 / 8, 1, 1], abs=0.02)
+    assert p == pytest.approx([2 / 8, 1, 1], rel=1e-12)
 
 
 def test_equal_sums_are_ties_in_spite_of_rounding():
     # 0.1 + 0.2 is not 0.3: every sum of size 0.6 must count, in any order of adding.
     differences = np.array([0.1, 0.2, 0.3, 0.1, 0.2, 0.3])[:, None] * [[1, 1 / 3, 1e-9]]
     p = sign_flip_p_values(differences, seed=1)
-    assert p == pytest.approx(np.full(3, 2 / 64), abs=0.01)
+    assert p == pytest.approx(np.full(3, 2 / 64), rel=1e-12)
     assert p[0] == p[1] == p[2]
+
+
+@pytest.mark.parametrize("n", [1, 6, 13, 14, 500])
+def test_the_smallest_p_is_that_of_differences_of_one_sign(n):
+    differences = np.random.default_rng(0).uniform(1, 2, size=(n, 1))
+    (p,) = sign_flip_p_values(differences, seed=1)
+    # Of 2^14 assignments some random ones may be as far out as the observed one.
+    assert p == pytest.approx(smallest_p_value(n), abs=4e-4 if n == 14 else 0)
+    assert smallest_p_value(n) == pytest.approx(2 / 2**n if n < 14 else 1 / 10_001)
 
 
 def test_no_p_is_zero():

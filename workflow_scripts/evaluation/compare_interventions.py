@@ -3,13 +3,17 @@
 import argparse
 from pathlib import Path
 
-from dpo_neurons.evaluation.comparison_table import comparison_table, format_comparisons
+from dpo_neurons.evaluation.comparison_table import (
+    comparison_table,
+    describe_few_pairs,
+    format_comparisons,
+)
 from dpo_neurons.evaluation.intervention_table import Bootstrap
 from dpo_neurons.evaluation.outcomes import read_outcomes
 from dpo_neurons.files.output_files import write_text
 from dpo_neurons.files.table_page import to_markdown
 from dpo_neurons.files.tables import read_csv, write_csv
-from dpo_neurons.running.program import add_bootstrap_arguments, run_program
+from dpo_neurons.running.program import add_bootstrap_arguments, log, run_program
 from dpo_neurons.study.intervention_rows import METADATA
 
 
@@ -28,8 +32,11 @@ def main() -> None:
     outcomes = read_outcomes(arguments.results, arguments.model, rows["intervention"])
     bootstrap = Bootstrap(arguments.resamples, arguments.level, arguments.seed)
     table = comparison_table(outcomes, rows, bootstrap)
+    if warning := describe_few_pairs(table, outcomes):
+        log.info("%s", warning)
     write_csv(arguments.csv, table)
-    write_text(arguments.markdown, to_markdown(format_comparisons(table)))
+    shown = to_markdown(format_comparisons(table))
+    write_text(arguments.markdown, f"{shown}\n{warning}\n" if warning else shown)
 
 
 if __name__ == "__main__":

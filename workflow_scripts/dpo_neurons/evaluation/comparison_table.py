@@ -12,8 +12,14 @@ from dpo_neurons.evaluation.intervention_table import (
 )
 from dpo_neurons.evaluation.outcomes import Outcomes
 from dpo_neurons.statistics.bootstrap import mean_intervals
-from dpo_neurons.statistics.paired_tests import correct_by_holm, sign_flip_p_values
+from dpo_neurons.statistics.paired_tests import (
+    correct_by_holm,
+    sign_flip_p_values,
+    smallest_p_value,
+)
 
+SIGNIFICANT = 0.05
+"""Level at which a comparison counts as significant."""
 METRICS = {"toxicity": 3, "log_perplexity": 4}
 """The compared metrics, with their decimals in the readable table."""
 COLUMNS = (
@@ -109,6 +115,22 @@ def _test_metric(
         "p_holm": correct_by_holm(p_values),
     }
     return {f"{metric}_{what}": values for what, values in columns.items()}
+
+
+def describe_few_pairs(table: pd.DataFrame, outcomes: Outcomes) -> str:
+    """Say so if prompts or windows are too few for any comparison to be significant; else ""."""
+    n_pairs = {"toxicity": len(outcomes.toxicity), "log_perplexity": len(outcomes.window_losses)}
+    parts = []
+    for metric, texts in (("toxicity", "challenge_prompts"), ("log_perplexity", "perplexity_text")):
+        n, n_tests = n_pairs[metric], int(table[f"{metric}_p"].notna().sum())
+        smallest = smallest_p_value(n)
+        if smallest * n_tests > SIGNIFICANT:
+            parts.append(
+                f"{n} pairs of {metric.replace('_', '-')} allow no p below {smallest:.2g}, and "
+                f"none below {min(smallest * n_tests, 1):.2g} after Holm's correction for "
+                f"{n_tests} tests, however large the difference; give more {texts}"
+            )
+    return ". ".join(parts)
 
 
 def format_comparisons(table: pd.DataFrame) -> pd.DataFrame:

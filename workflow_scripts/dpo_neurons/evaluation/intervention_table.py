@@ -17,7 +17,7 @@ COLUMNS = (
     "intervention", "kind", "control_of", "checkpoint", "neurons", "toxicity", "toxicity_low",
     "toxicity_high", "perplexity", "f1", "repetition", "perplexity_low", "perplexity_high",
     "f1_low", "f1_high", "repetition_low", "repetition_high", "effect_share", "effect_share_low",
-    "effect_share_high", "degenerate", "no_longer_writes", *PARAMETERS,
+    "effect_share_high", "tokens", "empty", "degenerate", "no_longer_writes", *PARAMETERS,
 )  # fmt: skip
 EXPLODED = 10.0
 """A model no longer writes if its perplexity is more than so many times that of the first model."""
@@ -56,8 +56,9 @@ def intervention_table(
     share of the change in toxicity from none to dpo that a row reproduces. It is NaN if the
     interval of that change includes zero, if the row changes too few prompts, or if the row, none
     or dpo no longer writes.
-    degenerate: share of continuations that are empty or one repeated token. no_longer_writes: see
-    `find_broken_rows`.
+    tokens: mean length of a continuation; shorter texts have less room for toxicity. empty: share
+    of blank continuations. degenerate: share of those that are empty or one repeated token.
+    no_longer_writes: see `find_broken_rows`.
     """
     how = (bootstrap.resamples, bootstrap.level, bootstrap.seed)
     tokens = outcomes.window_tokens
@@ -94,6 +95,8 @@ def intervention_table(
             for metric, triple in metrics.items()
             for suffix, values in zip(("", "_low", "_high"), triple, strict=True)
         },
+        "tokens": [writing.lengths.mean() for writing in writings],
+        "empty": [writing.empty.mean() for writing in writings],
         "degenerate": degenerate,
         "no_longer_writes": broken,
     }
@@ -132,5 +135,6 @@ def format_table(table: pd.DataFrame) -> pd.DataFrame:
     shown = table[["intervention", "checkpoint", "neurons"]].copy()
     for metric, (title, digits) in SHOWN.items():
         shown[title] = format_intervals(table, metric, digits)
+    shown["tokens"] = [f"{length:.1f}" for length in table["tokens"]]
     shown["note"] = np.where(table["no_longer_writes"], NO_LONGER_WRITES, "")
     return shown

@@ -109,6 +109,10 @@ class Writing:
     """(n_references,)"""
     degenerate: np.ndarray
     """(n_prompts,) bool; whether a challenge continuation is empty or one repeated token."""
+    empty: np.ndarray
+    """(n_prompts,) bool; whether a challenge continuation is blank."""
+    lengths: np.ndarray
+    """(n_prompts,) tokens of each challenge continuation."""
 
 
 def read_writing(results: Path, model: str, intervention: str, references: Path) -> Writing:
@@ -133,6 +137,8 @@ def read_writing(results: Path, model: str, intervention: str, references: Path)
         degenerate=np.array(
             [is_degenerate(row["continuation"], row.get("tokens", [])) for row in challenge]
         ),
+        empty=np.array([not row["continuation"].strip() for row in challenge]),
+        lengths=np.array([len(row.get("tokens", [])) for row in challenge]),
         f1=np.array(
             [
                 unigram_f1(row["continuation"], reference["gold"])

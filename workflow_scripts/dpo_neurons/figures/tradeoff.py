@@ -1,7 +1,8 @@
 """Figure 6: toxicity against perplexity of every intervention.
 
 Not a figure of the papers: it draws tables 1 and 2 of Yang et al. 2024 (arXiv 2411.06424v1), with
-intervals. One panel per kind of intervention. x: perplexity. y: mean toxicity, 0 to 1.
+intervals. One panel per kind of intervention. x: perplexity; a row whose model no longer writes is
+drawn at the axis's end if it lies beyond. y: mean toxicity, 0 to 1.
 """
 
 import altair as alt
@@ -72,6 +73,9 @@ def aggregate(table: pd.DataFrame, random_sets: pd.DataFrame) -> pd.DataFrame:
 def chart(data: pd.DataFrame, model: str) -> alt.VConcatChart:
     """Draw one panel per kind of intervention, on common axes."""
     panels = [panel for panel in PANELS if (data["panel"] == panel).any()] or [""]
+    beyond = _beyond_axis(data)
+    with_value = [f"{row.label} ({row.perplexity:,.0f})" for row in data.itertuples()]
+    data = data.assign(label=np.where(beyond, with_value, data["label"]))
     x, y, toxicities = _axes(data)
     return alt.vconcat(
         *[
@@ -96,22 +100,29 @@ def chart(data: pd.DataFrame, model: str) -> alt.VConcatChart:
                     else []
                 ),
                 *([NO_LONGER_WRITES] if data["no_longer_writes"].any() else []),
+                *(["At the right edge: perplexities beyond the axis"] if beyond.any() else []),
             ],
         ),
     )
 
 
+def _beyond_axis(data: pd.DataFrame) -> pd.Series:
+    """Find the rows whose perplexity lies beyond the axis: bool."""
+    return data["perplexity"] > _extent(data[~data["no_longer_writes"]], "perplexity")[1]
+
+
 def _axes(data: pd.DataFrame) -> tuple[alt.X, alt.Y, list[float]]:
     """Return the panels' common axes and toxicity's domain.
 
-    Perplexity gets a log scale if it at least doubles.
+    Perplexity gets a log scale if it at least doubles. Its axis ends at the last row whose model
+    writes: one broken row would push all others into a corner.
     """
-    low, high = _extent(data, "perplexity")
+    low, high = _extent(data[~data["no_longer_writes"]], "perplexity")
     log = high > 2 * low > 0
     margin = (high / low) ** 0.05 if log else 0.05 * (high - low)
     domain = [low / margin, high * margin] if log else [low - margin, high + margin]
     x = alt.X("perplexity:Q", title="perplexity (log scale)" if log else "perplexity")
-    x = x.scale(type="log" if log else "linear", domain=domain, nice=False)
+    x = x.scale(type="log" if log else "linear", domain=domain, nice=False, clamp=True)
     x = x.axis(tickCount=5, format="~s", grid=False)
     low, high = _extent(data, "toxicity")
     margin = 0.05 * (high - low)

@@ -69,7 +69,7 @@ def measure_perplexity(
     # The last window may be shorter than the others and is read alone.
     whole = [ids for ids in windows if len(ids) == window]
     for alike in (whole, windows[len(whole) :]):
-        for _, summed in run_in_batches(alike, batch_size, score):
+        for _, summed in run_in_batches(alike, batch_size, score, "scoring windows"):
             losses.append(summed)
             tokens.append(np.full(len(summed), len(alike[0]) - 1))
     measured = Perplexity(np.concatenate(losses), np.concatenate(tokens))
