@@ -10,6 +10,11 @@ TABLES = expand(
     table=["tests", "faithfulness", "random_sets", "verdicts", "overlaps", "samples"],
     extension=["csv", "md"],
 )
+TABLES += expand(
+    f"{RESULTS}/tables/{{model}}.published.{{extension}}",
+    model=STUDY.models_with_published_numbers,
+    extension=["csv", "md"],
+)
 SCORES = expand(
     f"{RESULTS}/scores/{{{{model}}}}/{{intervention}}.parquet", intervention=STUDY.interventions
 )
@@ -297,6 +302,35 @@ rule judge_interventions:
         " --tests {input.tests} --faithfulness {input.faithfulness}"
         " --random-sets {input.random_sets} --model {wildcards.model}"
         " --csv {output.csv} --markdown {output.markdown} --page {output.page} 2> {log}"
+
+
+rule tabulate_published:
+    input:
+        published=f"{PACKAGE_ROOT}/dpo_neurons/evaluation/published_numbers.csv",
+        table=f"{RESULTS}/tables/{{model}}.csv",
+        totals=f"{RESULTS}/totals/{{model}}/{DIRECTION}.csv",
+        groups=f"{RESULTS}/groups/{{model}}/{DIRECTION}.csv",
+    output:
+        csv=f"{RESULTS}/tables/{{model}}.published.csv",
+        markdown=f"{RESULTS}/tables/{{model}}.published.md",
+    log:
+        log_path("tabulate_published", "{model}"),
+    benchmark:
+        benchmark_path("tabulate_published", "{model}")
+    wildcard_constraints:
+        model=any_of(STUDY.models_with_published_numbers),
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+    params:
+        published_set=setting("models", "{model}", "published"),
+        code=code_of("evaluation/tabulate_published"),
+    shell:
+        "python {resources.scripts}/evaluation/tabulate_published.py"
+        " --published {input.published:q} --set {params.published_set} --table {input.table}"
+        " --totals {input.totals} --groups {input.groups}"
+        " --csv {output.csv} --markdown {output.markdown} 2> {log}"
 
 
 rule compare_models:

@@ -70,6 +70,7 @@ def test_a_study_is_planned_to_its_last_figure(project, name):
     if name in OF_THE_PAPER:
         assert "write_synthetic_data" not in rules
         assert {"fetch_from_hub", "train_dpo", "import_hub_data", "import_data"} <= rules
+        assert "tabulate_published" in rules
     for command in jobs.values():
         assert "results/toy/" not in command
         assert f"results/{study['study']}/" in command

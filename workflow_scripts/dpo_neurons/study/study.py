@@ -116,6 +116,11 @@ class Study:
         models = self.config["models"]
         return [name for name, model in models.items() if model[stage]["kind"] == kind]
 
+    @property
+    def models_with_published_numbers(self) -> list[str]:
+        """Name the models that published numbers stand beside."""
+        return [name for name, model in self.config["models"].items() if "published" in model]
+
     def names_with(self, section: str, kind: str) -> list[str]:
         """Name a section's entries of one kind."""
         return [name for name, entry in self.config[section].items() if entry["kind"] == kind]
