@@ -7,10 +7,13 @@ READY := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: figures report dag test test-fast numbers test-slurm bench notebook docs lint format clean
+.PHONY: figures plan report dag test test-fast numbers test-slurm bench notebook docs lint format clean
 
 figures: $(READY)  ## run the study to its last figure
 	snakemake --cores $(CORES) figures
+
+plan: $(READY)  ## the jobs that would run, counted by rule
+	snakemake --dry-run --quiet rules host reason -- figures
 
 report: $(READY)  ## report.html: figures and tables with captions
 	snakemake --cores $(CORES) figures

@@ -77,6 +77,7 @@ include: "rules/activations.smk"
 include: "rules/neurons.smk"
 include: "rules/interventions.smk"
 include: "rules/evaluation.smk"
+include: "rules/intervention_tables.smk"
 include: "rules/figures.smk"
 include: "rules/intervention_figures.smk"
 

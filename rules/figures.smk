@@ -27,8 +27,9 @@ FIGURES = expand(
         "8_net_curve",
         "9_prediction",
         "10_activation_changes",
-        "11_edit_grid",
-        "12_key_scaling",
+        # Nothing to draw is no figure.
+        *(["11_edit_grid"] if STUDY.rows_of_kind("edit") else []),
+        *(["12_key_scaling"] if STUDY.rows_of_kind("scale_keys") else []),
         "13_reduction_sources",
         "14_residual_shift",
         "15_value_changes",
