@@ -161,3 +161,29 @@ rule tabulate_logit_lens:
         " --checkpoint {input.checkpoint}"
         " --direction {input.direction} {params.size} --title {params.title:q} --threads {threads}"
         " --csv {output.csv} --markdown {output.markdown} --page {output.page} 2> {log}"
+
+
+rule compare_directions:
+    input:
+        **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        directions=expand(
+            f"{RESULTS}/directions/{{{{model}}}}/{{direction}}.safetensors",
+            direction=config["directions"],
+        ),
+    output:
+        csv=f"{RESULTS}/tables/{{model}}.directions.csv",
+        markdown=f"{RESULTS}/tables/{{model}}.directions.md",
+    log:
+        log_path("compare_directions", "{model}"),
+    benchmark:
+        benchmark_path("compare_directions", "{model}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+    params:
+        code=code_of("directions/compare_directions"),
+    shell:
+        "python {resources.scripts}/directions/compare_directions.py"
+        " --checkpoint {input.checkpoint} --directions {input.directions}"
+        " --csv {output.csv} --markdown {output.markdown} 2> {log}"

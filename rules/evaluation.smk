@@ -7,7 +7,7 @@ TABLES = expand(
 ) + expand(
     f"{RESULTS}/tables/{{model}}.{{table}}.{{extension}}",
     model=MODELS,
-    table=["tests", "faithfulness", "random_sets", "verdicts", "overlaps", "samples"],
+    table=["directions", "tests", "faithfulness", "random_sets", "verdicts", "overlaps", "samples"],
     extension=["csv", "md"],
 )
 TABLES += expand(

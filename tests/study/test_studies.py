@@ -71,7 +71,7 @@ def test_a_study_is_planned_to_its_last_figure(project, name):
         assert "write_synthetic_data" not in rules
         assert {"fetch_from_hub", "train_dpo", "import_hub_data", "import_data"} <= rules
         assert "tabulate_published" in rules
-    # A figure of rows that the study does not have is left out. Without rows there are the default's.
+    # A figure without rows to draw is left out. A study without interventions has the default's.
     kinds = {row["kind"] for row in study.get("interventions", {}).values()}
     if kinds:
         assert ("draw_edit_grid" in rules) == ("edit" in kinds)

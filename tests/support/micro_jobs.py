@@ -96,7 +96,7 @@ DPO = (
 )
 """What is made from both checkpoints, which read texts alike; not what the first alone makes."""
 PROBE = (
-    {"train_probe", "tabulate_logit_lens"}
+    {"train_probe", "tabulate_logit_lens", "compare_directions"}
     | DESCRIBED
     | DIRECTIONS_COMPARED
     | STEERED

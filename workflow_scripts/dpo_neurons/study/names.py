@@ -15,7 +15,7 @@ NO_TEXTS = {"na", "nan", "null", "none", "true", "false", "inf", "infinity"}
 MODELS_OWN = {"comparison"}
 """Names of tables that stand beside those of the models."""
 ENDINGS = re.compile(
-    r".*\.(tests|published|faithfulness|random_sets|verdicts|overlaps|samples|plans|correlations|source|piece-[0-9]+)",
+    r".*\.(directions|tests|published|faithfulness|random_sets|verdicts|overlaps|samples|plans|correlations|source|piece-[0-9]+)",
     re.IGNORECASE,
 )
 """Files of the workflow itself end so before their extension, as tables/{model}.tests.csv."""
