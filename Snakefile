@@ -26,6 +26,7 @@ from dpo_neurons.activations.shards import PIECES, pieces_of_shard
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.file_faults import check_can_be_made
 from dpo_neurons.running.digest_store import digest_programs
+from dpo_neurons.running.failed_jobs import describe_failed_jobs
 from dpo_neurons.running.hardware import checkpoint_mb, old_weights_mb, visible_gpus
 from dpo_neurons.study.checks import check_study
 from dpo_neurons.study.config_text import check_config_texts, only_looks
@@ -113,3 +114,7 @@ rule contributions:
 
 onsuccess:
     print(where_results_are())
+
+
+onerror:
+    print("Failed:", *describe_failed_jobs(map(Path, log)), sep="\n  ")
