@@ -117,4 +117,5 @@ onsuccess:
 
 
 onerror:
-    print("Failed:", *describe_failed_jobs(map(Path, log)), sep="\n  ")
+    for failure in describe_failed_jobs(map(Path, log)):
+        print(f"Failed: {failure}")

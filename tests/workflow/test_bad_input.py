@@ -108,6 +108,7 @@ LABEL = 'a {b} {} {model} "q" $x'
 @pytest.mark.slow
 def test_braces_in_a_label_are_kept(project: Path, tmp_path: Path) -> None:
     (tmp_path / "classifier").mkdir()
+    (tmp_path / "classifier/config.json").touch()
     scorer = {"kind": "classifier", "path": str(tmp_path / "classifier"), "activation": "sigmoid"}
     config = changed_config(tmp_path / "mine.yaml", ("scorer", scorer | {"label": LABEL}))
     result = snakemake(project, "figures", "-n", "-p", config=config)
