@@ -263,3 +263,24 @@ def test_a_dispatched_model_is_changed_alike(model, dispatched, tokenizer, posit
         assert same_state(one, before)
         assert not torch.equal(found[-1], forward(one, [[5, 6, 7, 30]])["logits"])
     assert torch.equal(*found)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "warned"),
+    [
+        ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": False}, True),
+        ({"architecture": "x86_64", "avx512_bf16": True}, False),
+        ({"architecture": "x86_64", "amx_bf16": True}, False),
+        ({"architecture": "aarch64"}, False),
+    ],
+)
+def test_a_processor_that_is_slow_in_bfloat16_is_told(
+    checkpoints, monkeypatch, caplog, capabilities, warned
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    with caplog.at_level("INFO"):
+        load_model(checkpoints["gpt2", "pre"], "bfloat16", "cpu")
+    assert ("float32 is several times faster here" in caplog.text) == warned
+    caplog.clear()
+    load_model(checkpoints["gpt2", "pre"], "float32", "cpu")
+    assert "several times" not in caplog.text
