@@ -79,7 +79,8 @@ class RewardLog:
         rejected = torch.cat([batch.rejected_reward for batch in batches])
         margin = torch.cat([batch.margin.detach() for batch in batches])
         log_probability = torch.cat([batch.chosen_log_probability for batch in batches])
-        accuracy = (margin > 0).to(margin.dtype)
+        # Before the first step all margins are 0: half of them count as won.
+        accuracy = (1 + margin.sign()) / 2
         loss = -functional.logsigmoid(margin)
         values = (loss, chosen, rejected, margin, accuracy, log_probability)
         means = [value.mean().item() for value in values]
