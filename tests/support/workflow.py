@@ -15,6 +15,10 @@ import yaml
 
 PROJECT = Path(__file__).parents[2]
 CONFIG = "tests/micro.yaml"
+STAND_INS = (
+    "stand_ins/words.csv", "stand_ins/classifier/config.json", "stand_ins/another/config.json",
+)  # fmt: skip
+"""Empty files that a configuration may name where no job reads them."""
 RESULTS = Path("results/micro")
 PARTS = ("Snakefile", "config.yaml", "environment.yml", "profiles", "report", "rules", "schemas")
 PROGRAMS = {
@@ -81,7 +85,7 @@ FIGURES = (
 
 
 def copy_project(to: Path) -> None:
-    """Copy what a run needs, tests/micro.yaml as its study."""
+    """Copy what a run needs, tests/micro.yaml as its study, and STAND_INS."""
     for part in (*PARTS, "workflow_scripts"):
         if (PROJECT / part).is_dir():
             shutil.copytree(
@@ -92,6 +96,9 @@ def copy_project(to: Path) -> None:
             shutil.copy2(PROJECT / part, to / part)
     (to / "tests").mkdir()
     shutil.copy2(PROJECT / CONFIG, to / CONFIG)
+    for name in STAND_INS:
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        (to / name).touch()
 
 
 def changed_config(path: Path, *changes: tuple[str, Any]) -> Path:

@@ -42,7 +42,6 @@ from support.micro_jobs import (
     UNMOVED,
 )
 from support.workflow import (
-    CONFIG,
     RESULTS,
     changed_config,
     each,
@@ -68,7 +67,7 @@ CONFIGURATION = [
     ("sampling.rows", ["dpo", "none"],
      each("run_samples score_samples", {"none"}) | {"tabulate_samples"}),
     ("faithfulness.prompts", 9, RUNS),
-    ("data.lexicon", {"kind": "file", "path": CONFIG},
+    ("data.lexicon", {"kind": "file", "path": "stand_ins/words.csv"},
      {"import_data lexicon"} | SCORES | SOURCES),
     ("interventions.ablate_top_9", {"kind": "ablate", "top": 9},
      each(f"write_plan {MEASURE}", {"ablate_top_9"}) | OF_ROWS),
@@ -89,7 +88,7 @@ CONFIGURATION = [
     ("directions.probe.validation_share", 0.3, PROBE),
     ("directions.words", {"kind": "embedding", "words": ["fool"], "neutral_words": ["friend"]},
      each("compute_embedding_direction compute_contributions summarise_groups tabulate_logit_lens"
-          " compare_random_directions", {"words"})),
+          " compare_random_directions", {"words"}) | {"compare_directions"}),
     ("logit_lens.tokens", 3, {"tabulate_logit_lens"}),
     ("logit_lens.value_vectors", 2, {"tabulate_logit_lens"}),
     ("models.toy.attention", "eager", MODEL_RUNS),
@@ -102,14 +101,17 @@ CONFIGURATION = [
     ("compute", {"device": "auto", "batch_size": 7, "threads": 2, "shards": 3}, set()),
 ]  # fmt: skip
 
-CLASSIFIER = {"kind": "classifier", "path": "rules", "label": "toxic", "activation": "sigmoid"}
+WORDS_FILE, CLASSIFIER_FOLDER = "stand_ins/words.csv", "stand_ins/classifier"
+CLASSIFIER = {
+    "kind": "classifier", "path": CLASSIFIER_FOLDER, "label": "toxic", "activation": "sigmoid"
+}  # fmt: skip
 PERSPECTIVE = {"kind": "perspective", "attributes": ["TOXICITY", "INSULT"]}
-WORDS = {"kind": "file", "path": "tests/*.yaml", "columns": {"word": "term"}, "rows": 9}
-CUT = {"kind": "file", "path": CONFIG, "prompt_words": 9}
+WORDS = {"kind": "file", "path": "stand_ins/*.csv", "columns": {"word": "term"}, "rows": 9}
+CUT = {"kind": "file", "path": WORDS_FILE, "prompt_words": 9}
 SETTINGS_OF_OTHER_STUDIES = [
     ("scorer", CLASSIFIER, "scorer.label", "rude", SCORES),
     ("scorer", CLASSIFIER, "scorer.activation", "softmax", SCORES),
-    ("scorer", CLASSIFIER, "scorer.path", "profiles", SCORES),
+    ("scorer", CLASSIFIER, "scorer.path", "stand_ins/another", SCORES),
     ("scorer", CLASSIFIER, "compute.batch_size", 7, set()),
     ("scorer", CLASSIFIER, "compute.threads", 2, set()),
     ("scorer", PERSPECTIVE, "scorer.attributes", ["TOXICITY"], SCORES),
