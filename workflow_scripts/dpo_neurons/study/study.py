@@ -118,7 +118,7 @@ class Study:
 
     @property
     def models_with_published_numbers(self) -> list[str]:
-        """Name the models that published numbers stand beside."""
+        """Name the models to compare with published numbers."""
         return [name for name, model in self.config["models"].items() if "published" in model]
 
     def names_with(self, section: str, kind: str) -> list[str]:
