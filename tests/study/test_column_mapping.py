@@ -7,30 +7,12 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.refused_rows import refused
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.jsonl import write_jsonl
 from dpo_neurons.study.column_mapping import Selection, select_rows
 from dpo_neurons.study.datasets import TEXT_KEYS, read_dataset, synthetic_rows
-
-
-@pytest.fixture
-def select(tmp_path):
-    """Select rows from one JSON-lines file that holds these."""
-
-    def select(mine, dataset, **settings):
-        path = tmp_path / "mine.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in mine))
-        return select_rows([path], Selection(dataset, **settings))
-
-    return select
-
-
-def refused(select, rows, dataset, **settings):
-    with pytest.raises(InputError) as caught:
-        select(rows, dataset, **settings)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("dataset", TEXT_KEYS)

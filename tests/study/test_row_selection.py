@@ -1,30 +1,9 @@
 """Rows chosen by number or label, labels mapped to numbers, prompts made of texts."""
 
-import json
-
 import pytest
+from support.refused_rows import refused
 
-from dpo_neurons.errors import InputError
 from dpo_neurons.study.column_mapping import Selection, select_rows
-
-
-@pytest.fixture
-def select(tmp_path):
-    """Select rows from one JSON-lines file that holds these."""
-
-    def select(mine, dataset, **settings):
-        path = tmp_path / "mine.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in mine))
-        return select_rows([path], Selection(dataset, **settings))
-
-    return select
-
-
-def refused(select, rows, dataset, **settings):
-    with pytest.raises(InputError) as caught:
-        select(rows, dataset, **settings)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_labels_are_mapped_and_others_are_named(select):

@@ -37,10 +37,10 @@ class PenalisedDPOTrainer(DPOTrainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
         """Loss of a batch: first all its chosen answers, then the rejected ones."""
-        readings = self._read(model, inputs)
+        readings, policy, reference = self._read(model, inputs)
         loss = -functional.logsigmoid(readings.margin).mean()
         if self.kl_weight:
-            loss = loss + self.kl_weight * mean_divergence(readings.reference, readings.policy)
+            loss = loss + self.kl_weight * mean_divergence(reference, policy)
         self.rewards.add(self.state.global_step + 1, "tuned", [readings])
         return (loss, {}) if return_outputs else loss
 
@@ -51,7 +51,7 @@ class PenalisedDPOTrainer(DPOTrainer):
         model.eval()
         with torch.no_grad():
             readings = [
-                self._read(model, self._prepare_inputs(batch))
+                self._read(model, self._prepare_inputs(batch))[0]
                 for batch in self.get_eval_dataloader()
             ]
         model.train(was_training)
@@ -62,7 +62,14 @@ class PenalisedDPOTrainer(DPOTrainer):
         dpo_trainer: Any = super()
         dpo_trainer.log({**logs, "rewards/margins": self.rewards.last_margin}, start_time)
 
-    def _read(self, model: nn.Module, inputs: dict[str, Tensor | Any]) -> PairReadings:
+    def _read(
+        self, model: nn.Module, inputs: dict[str, Tensor | Any]
+    ) -> tuple[PairReadings, Tensor, Tensor]:
+        """Read a batch: its rewards, and what both models predict at the answers' tokens.
+
+        The predictions, policy and reference, are log-probabilities, (n_tokens, vocabulary). They
+        are large, so the caller keeps them for one batch at most.
+        """
         is_answer = inputs["completion_mask"][:, 1:].bool()
         batch = {name: inputs[name] for name in ("input_ids", "attention_mask")}
         policy = log_distributions(model(**batch, use_cache=False).logits[:, :-1][is_answer])
@@ -71,7 +78,8 @@ class PenalisedDPOTrainer(DPOTrainer):
             logits = reference_model(**batch, use_cache=False).logits[:, :-1][is_answer]
             reference = log_distributions(logits)
         tokens = inputs["input_ids"][:, 1:][is_answer]
-        return read_pairs(policy, reference, tokens, is_answer, self.beta)
+        readings = read_pairs(policy, reference, tokens, is_answer, self.beta)
+        return readings, policy, reference
 
 
 class HeldOutMeasurement(TrainerCallback):

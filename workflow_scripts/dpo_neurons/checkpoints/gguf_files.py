@@ -10,6 +10,8 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.files.output_files import whole_directory
 
 MAGIC = b"GGUF"
+LIBRARY_FAULTS = (AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError)
+"""What transformers raises for a model or a tokenizer that it cannot read from GGUF."""
 NOT_WRITTEN = ("quantization_config", "_name_or_path")
 """Keys of a configuration that say where the weights came from, and hinder saving them."""
 
@@ -25,7 +27,7 @@ def write_gguf_as_checkpoint(path: Path, output: Path) -> str:
     model = _load(path)
     try:
         tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    except Exception as error:  # a tokenizer's metadata may lack anything
+    except LIBRARY_FAULTS as error:
         raise InputError(
             f"{path}: no tokenizer can be read from it ({_reason(error)}); give a file with "
             "tokenizer, as llama.cpp's converter writes it"
@@ -66,7 +68,7 @@ def _load(path: Path) -> PreTrainedModel:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             path.parent, gguf_file=path.name, dtype=torch.float32, output_loading_info=True
         )
-    except Exception as error:  # transformers raises KeyError, ValueError and others
+    except LIBRARY_FAULTS as error:
         raise InputError(
             f"{path}: transformers cannot read this model from GGUF ({_reason(error)}); give its "
             "Hugging Face folder"

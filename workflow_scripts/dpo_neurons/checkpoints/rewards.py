@@ -37,10 +37,6 @@ class PairReadings:
     """(pairs,), chosen reward - rejected reward; the loss is computed from it."""
     chosen_log_probability: Tensor
     """(pairs,), of the chosen answer under the tuned model, in nats a token."""
-    policy: Tensor
-    """Log-probabilities of the tuned model, (n_tokens, vocabulary), at all answers' tokens."""
-    reference: Tensor
-    """Those of the first model."""
 
 
 def read_pairs(
@@ -62,8 +58,6 @@ def read_pairs(
         rejected_reward=beta * rejected.detach(),
         margin=beta * (chosen - rejected),
         chosen_log_probability=log_probability.detach(),
-        policy=policy,
-        reference=reference,
     )
 
 
@@ -88,8 +82,9 @@ class RewardLog:
 
     @property
     def last_margin(self) -> float:
-        """The margin of the last row."""
-        return float(self._rows[-1]["margin"]) if self._rows else 0.0
+        """The margin of the last step's pairs; 0 before the first step."""
+        margins = (row["margin"] for row in reversed(self._rows) if row["pairs"] == "tuned")
+        return float(next(margins, 0.0))
 
     def table(self) -> pd.DataFrame:
         """All rows, COLUMNS; loss is DPO's, without a KL penalty."""
