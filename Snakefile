@@ -33,15 +33,16 @@ from dpo_neurons.study.config_text import check_config_texts, only_looks
 from dpo_neurons.study.intervention_rows import (
     needs_of_plan,
     positions_in_generation,
-    positions_in_perplexity,
     ranking_of,
     runs_with_direction,
-    source_stage,
 )
 from dpo_neurons.study.program_options import (
     fetch_options,
     plan_options,
     random_set_options,
+    random_set_run_options,
+    run_options,
+    sampling_options,
     scorer_options,
     scorer_run_options,
     selection_options,

@@ -64,7 +64,7 @@ def capture_ours(
 ) -> None:
     """Capture as the workflow does, but with prompts in the given order."""
     from dpo_neurons.activations.capture import ActivationCapture
-    from dpo_neurons.models.decoding import generate_greedily
+    from dpo_neurons.models.generation import generate_greedily
 
     with (
         cache_at(path, len(prompts), tokens, means_only) as piece,

@@ -31,6 +31,7 @@ wildcard_constraints:
     stage=any_of(STAGES),
     direction=any_of(config["directions"]),
     capture=any_of([*STAGES, *STUDY.interventions, "crossed"]),
+    entry=any_of(STUDY.rows_by_entry),
     intervention=any_of(STUDY.interventions),
 
 

@@ -15,27 +15,25 @@ TABLES += expand(
     model=STUDY.models_with_published_numbers,
     extension=["csv", "md"],
 )
-SCORES = expand(
-    f"{RESULTS}/scores/{{{{model}}}}/{{intervention}}.parquet", intervention=STUDY.interventions
-)
+SCORES = expand(f"{RESULTS}/scores/{{{{model}}}}/{{entry}}.parquet", entry=STUDY.rows_by_entry)
 PERPLEXITIES = expand(
-    f"{RESULTS}/perplexity/{{{{model}}}}/{{intervention}}.json", intervention=STUDY.interventions
+    f"{RESULTS}/perplexity/{{{{model}}}}/{{entry}}.json", entry=STUDY.rows_by_entry
 )
 RANDOM_SET_SCORES = expand(
-    f"{RESULTS}/random_sets/{{{{model}}}}/{{intervention}}.parquet", intervention=STUDY.random_sets
+    f"{RESULTS}/random_sets/{{{{model}}}}/{{entry}}.parquet", entry=STUDY.entries_with_random_sets
 )
 
 
 rule score_continuations:
     input:
         unpack(scorer_files),
-        continuations=f"{RESULTS}/generations/{{model}}/{{intervention}}/challenge_prompts.jsonl",
+        continuations=f"{RESULTS}/generations/{{model}}/{{entry}}/challenge_prompts.jsonl",
     output:
-        f"{RESULTS}/scores/{{model}}/{{intervention}}.parquet",
+        f"{RESULTS}/scores/{{model}}/{{entry}}.parquet",
     log:
-        log_path("score_continuations", "{model}", "{intervention}"),
+        log_path("score_continuations", "{model}", "{entry}"),
     benchmark:
-        benchmark_path("score_continuations", "{model}", "{intervention}")
+        benchmark_path("score_continuations", "{model}", "{entry}")
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"] if config["scorer"]["kind"] == "classifier" else 1
@@ -55,25 +53,25 @@ rule score_continuations:
 use rule score_continuations as score_random_sets with:
     input:
         unpack(scorer_files),
-        continuations=f"{RESULTS}/random_sets/{{model}}/{{intervention}}.jsonl",
+        continuations=f"{RESULTS}/random_sets/{{model}}/{{entry}}.jsonl",
     output:
-        f"{RESULTS}/random_sets/{{model}}/{{intervention}}.parquet",
+        f"{RESULTS}/random_sets/{{model}}/{{entry}}.parquet",
     log:
-        log_path("score_random_sets", "{model}", "{intervention}"),
+        log_path("score_random_sets", "{model}", "{entry}"),
     benchmark:
-        benchmark_path("score_random_sets", "{model}", "{intervention}")
+        benchmark_path("score_random_sets", "{model}", "{entry}")
 
 
 use rule score_continuations as score_samples with:
     input:
         unpack(scorer_files),
-        continuations=f"{RESULTS}/samples/{{model}}/{{intervention}}.jsonl",
+        continuations=f"{RESULTS}/samples/{{model}}/{{entry}}.jsonl",
     output:
-        f"{RESULTS}/samples/{{model}}/{{intervention}}.parquet",
+        f"{RESULTS}/samples/{{model}}/{{entry}}.parquet",
     log:
-        log_path("score_samples", "{model}", "{intervention}"),
+        log_path("score_samples", "{model}", "{entry}"),
     benchmark:
-        benchmark_path("score_samples", "{model}", "{intervention}")
+        benchmark_path("score_samples", "{model}", "{entry}")
 
 
 rule tabulate_published:
@@ -150,16 +148,12 @@ rule predict_toxicity:
         **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
         table=f"{RESULTS}/tables/{{model}}.csv",
         plans=expand(
-            f"{RESULTS}/plans/{{{{model}}}}/{{intervention}}.parquet",
-            intervention=[
-                name for name in STUDY.interventions if STUDY.direction(name) == DIRECTION
-            ],
+            f"{RESULTS}/plans/{{{{model}}}}/{{entry}}.parquet",
+            entry=STUDY.entries_of_direction,
         ),
         scores=expand(
-            f"{RESULTS}/scores/{{{{model}}}}/{{intervention}}.parquet",
-            intervention=[
-                name for name in STUDY.interventions if STUDY.direction(name) == DIRECTION
-            ],
+            f"{RESULTS}/scores/{{{{model}}}}/{{entry}}.parquet",
+            entry=STUDY.entries_of_direction,
         ),
         contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
         direction=f"{RESULTS}/directions/{{model}}/{DIRECTION}.safetensors",

@@ -4,8 +4,8 @@
 rule tabulate_samples:
     input:
         scores=expand(
-            f"{RESULTS}/samples/{{{{model}}}}/{{intervention}}.parquet",
-            intervention=config["sampling"]["rows"],
+            f"{RESULTS}/samples/{{{{model}}}}/{{entry}}.parquet",
+            entry=STUDY.sampled_entries,
         ),
     output:
         csv=f"{RESULTS}/tables/{{model}}.samples.csv",
@@ -33,12 +33,12 @@ rule tabulate_samples:
 rule tabulate_interventions:
     input:
         plans=expand(
-            f"{RESULTS}/plans/{{{{model}}}}/{{intervention}}.parquet",
-            intervention=STUDY.interventions,
+            f"{RESULTS}/plans/{{{{model}}}}/{{entry}}.parquet",
+            entry=STUDY.rows_by_entry,
         ),
         continuations=expand(
-            f"{RESULTS}/generations/{{{{model}}}}/{{intervention}}/{{prompts}}.jsonl",
-            intervention=STUDY.interventions,
+            f"{RESULTS}/generations/{{{{model}}}}/{{entry}}/{{prompts}}.jsonl",
+            entry=STUDY.rows_by_entry,
             prompts=["challenge_prompts", "reference_sentences"],
         ),
         scores=SCORES,
@@ -109,12 +109,12 @@ rule compare_interventions:
 rule tabulate_faithfulness:
     input:
         divergences=expand(
-            f"{RESULTS}/faithfulness/{{{{model}}}}/{{intervention}}.parquet",
-            intervention=STUDY.interventions,
+            f"{RESULTS}/faithfulness/{{{{model}}}}/{{entry}}.parquet",
+            entry=STUDY.rows_by_entry,
         ),
         continuations=expand(
-            f"{RESULTS}/generations/{{{{model}}}}/{{intervention}}/challenge_prompts.jsonl",
-            intervention=STUDY.interventions,
+            f"{RESULTS}/generations/{{{{model}}}}/{{entry}}/challenge_prompts.jsonl",
+            entry=STUDY.rows_by_entry,
         ),
         scores=SCORES,
         interventions=f"{RESULTS}/interventions.csv",
@@ -145,8 +145,8 @@ rule tabulate_faithfulness:
 rule tabulate_random_sets:
     input:
         texts=expand(
-            f"{RESULTS}/random_sets/{{{{model}}}}/{{intervention}}.jsonl",
-            intervention=STUDY.random_sets,
+            f"{RESULTS}/random_sets/{{{{model}}}}/{{entry}}.jsonl",
+            entry=STUDY.entries_with_random_sets,
         ),
         scores=RANDOM_SET_SCORES,
         table=f"{RESULTS}/tables/{{model}}.csv",
@@ -173,8 +173,8 @@ rule tabulate_random_sets:
 rule tabulate_overlaps:
     input:
         plans=expand(
-            f"{RESULTS}/plans/{{{{model}}}}/{{intervention}}.parquet",
-            intervention=STUDY.interventions,
+            f"{RESULTS}/plans/{{{{model}}}}/{{entry}}.parquet",
+            entry=STUDY.rows_by_entry,
         ),
         contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
     output:

@@ -1,6 +1,8 @@
-"""Interventions: one plan per row of the tables, and the model's texts under it.
+"""Interventions: plans, and the model's texts under them.
 
-A row may be compared with random sets: the same change of neurons that match its own.
+A job runs all rows of an entry of `interventions`, which load the model once and share its files:
+their column `intervention` says whose row a line is. A row may be compared with random sets: the
+same change of neurons that match its own.
 """
 
 
@@ -25,47 +27,47 @@ rule list_interventions:
         " --direction {params.direction} --output {output} 2> {log}"
 
 
-rule write_plan:
+rule write_plans:
     input:
         unpack(plan_files),
     output:
-        f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
+        f"{RESULTS}/plans/{{model}}/{{entry}}.parquet",
     log:
-        log_path("write_plan", "{model}", "{intervention}"),
+        log_path("write_plans", "{model}", "{entry}"),
     benchmark:
-        benchmark_path("write_plan", "{model}", "{intervention}")
+        benchmark_path("write_plans", "{model}", "{entry}")
     conda:
         ENVIRONMENT
     resources:
         scripts=SCRIPTS,
     params:
-        selection=plan_of_intervention,
+        rows=plans_of_entry,
         files=files_as_options,
-        code=code_of("interventions/write_plan"),
+        code=code_of("interventions/write_plans"),
     shell:
-        "python {resources.scripts}/interventions/write_plan.py"
-        " {params.selection} {params.files} --output {output} 2> {log}"
+        "python {resources.scripts}/interventions/write_plans.py"
+        " {params.rows} {params.files} --output {output} 2> {log}"
 
 
-rule run_intervention:
+rule run_interventions:
     input:
         unpack(run_files),
         unpack(pair_files),
         **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
         **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
-        plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
+        plans=f"{RESULTS}/plans/{{model}}/{{entry}}.parquet",
         challenge=f"{DATA}/challenge_prompts.jsonl",
         references=f"{DATA}/reference_sentences.jsonl",
         text=f"{DATA}/perplexity_text.jsonl",
     output:
-        challenge=f"{RESULTS}/generations/{{model}}/{{intervention}}/challenge_prompts.jsonl",
-        references=f"{RESULTS}/generations/{{model}}/{{intervention}}/reference_sentences.jsonl",
-        perplexity=f"{RESULTS}/perplexity/{{model}}/{{intervention}}.json",
-        faithfulness=f"{RESULTS}/faithfulness/{{model}}/{{intervention}}.parquet",
+        challenge=f"{RESULTS}/generations/{{model}}/{{entry}}/challenge_prompts.jsonl",
+        references=f"{RESULTS}/generations/{{model}}/{{entry}}/reference_sentences.jsonl",
+        perplexity=f"{RESULTS}/perplexity/{{model}}/{{entry}}.json",
+        faithfulness=f"{RESULTS}/faithfulness/{{model}}/{{entry}}.parquet",
     log:
-        log_path("run_intervention", "{model}", "{intervention}"),
+        log_path("run_interventions", "{model}", "{entry}"),
     benchmark:
-        benchmark_path("run_intervention", "{model}", "{intervention}")
+        benchmark_path("run_interventions", "{model}", "{entry}")
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
@@ -73,30 +75,25 @@ rule run_intervention:
         **model_resources(minutes=60),
         scripts=SCRIPTS,
     params:
-        tokens=config["generation"]["tokens"],
-        generation_positions=generation_positions,
+        rows=runs_of_entry,
         stage=stage_to_change,
-        source=source_options,
         files=run_files_as_options,
+        tokens=config["generation"]["tokens"],
         window=config["perplexity"]["window"],
-        perplexity_positions=perplexity_positions,
         prompts=config["faithfulness"]["prompts"],
         windows=config["faithfulness"]["windows"],
         dtype=setting("models", "{model}", "dtype"),
         attention=setting("models", "{model}", "attention"),
-        code=code_of("interventions/run_intervention"),
+        code=code_of("interventions/run_interventions"),
     shell:
-        "python {resources.scripts}/interventions/run_intervention.py"
+        "python {resources.scripts}/interventions/run_interventions.py {params.rows}"
         " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
         " --stage {params.stage} --pair {input.pair} --tokenizer {input.tokenizer}"
-        " --plan {input.plan} --challenge-prompts {input.challenge}"
+        " --plans {input.plans} --challenge-prompts {input.challenge}"
         " --reference-sentences {input.references} --tokens {params.tokens}"
-        " --generation-positions {params.generation_positions} --perplexity-text {input.text}"
-        " --window {params.window} --perplexity-positions {params.perplexity_positions}"
-        " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
-        " --batch-size {resources.batch_size}"
-        " --device {resources.device} --threads {threads}"
-        " {params.files} {params.source}"
+        " --perplexity-text {input.text} --window {params.window} --dtype {params.dtype} --attention {params.attention}"
+        " --gpus {resources.model_gpus} --batch-size {resources.batch_size}"
+        " --device {resources.device} --threads {threads} {params.files}"
         " --compared-prompts {params.prompts} --compared-windows {params.windows}"
         " --challenge-prompts-output {output.challenge}"
         " --reference-sentences-output {output.references}"
@@ -107,23 +104,23 @@ rule run_intervention:
 rule draw_random_sets:
     input:
         unpack(files_to_draw_from),
-        plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
+        plans=f"{RESULTS}/plans/{{model}}/{{entry}}.parquet",
     output:
-        f"{RESULTS}/random_sets/{{model}}/{{intervention}}.plans.parquet",
+        f"{RESULTS}/random_sets/{{model}}/{{entry}}.plans.parquet",
     log:
-        log_path("draw_random_sets", "{model}", "{intervention}"),
+        log_path("draw_random_sets", "{model}", "{entry}"),
     benchmark:
-        benchmark_path("draw_random_sets", "{model}", "{intervention}")
+        benchmark_path("draw_random_sets", "{model}", "{entry}")
     conda:
         ENVIRONMENT
     resources:
         scripts=SCRIPTS,
     params:
-        row=random_sets_of_intervention,
+        rows=random_sets_of_entry,
         code=code_of("interventions/draw_random_sets"),
     shell:
-        "python {resources.scripts}/interventions/draw_random_sets.py {params.row}"
-        " --plan {input.plan} --contributions {input.contributions} --neurons {input.neurons}"
+        "python {resources.scripts}/interventions/draw_random_sets.py {params.rows}"
+        " --plans {input.plans} --contributions {input.contributions} --neurons {input.neurons}"
         " --output {output} 2> {log}"
 
 
@@ -132,14 +129,14 @@ rule run_random_sets:
         unpack(checkpoint_to_change),
         unpack(pair_files),
         unpack(direction_to_run_with),
-        plans=f"{RESULTS}/random_sets/{{model}}/{{intervention}}.plans.parquet",
+        plans=f"{RESULTS}/random_sets/{{model}}/{{entry}}.plans.parquet",
         challenge=f"{DATA}/challenge_prompts.jsonl",
     output:
-        f"{RESULTS}/random_sets/{{model}}/{{intervention}}.jsonl",
+        f"{RESULTS}/random_sets/{{model}}/{{entry}}.jsonl",
     log:
-        log_path("run_random_sets", "{model}", "{intervention}"),
+        log_path("run_random_sets", "{model}", "{entry}"),
     benchmark:
-        benchmark_path("run_random_sets", "{model}", "{intervention}")
+        benchmark_path("run_random_sets", "{model}", "{entry}")
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
@@ -147,20 +144,19 @@ rule run_random_sets:
         **model_resources(minutes=120),
         scripts=SCRIPTS,
     params:
+        rows=random_set_runs_of_entry,
         tokens=config["generation"]["tokens"],
-        generation_positions=generation_positions,
         direction=direction_as_option,
         dtype=setting("models", "{model}", "dtype"),
         attention=setting("models", "{model}", "attention"),
         code=code_of("interventions/run_random_sets"),
     shell:
-        "python {resources.scripts}/interventions/run_random_sets.py"
+        "python {resources.scripts}/interventions/run_random_sets.py {params.rows}"
         " --checkpoint {input.checkpoint} --pair {input.pair} --tokenizer {input.tokenizer}"
         " --plans {input.plans} --challenge-prompts {input.challenge} --tokens {params.tokens}"
-        " --generation-positions {params.generation_positions} {params.direction}"
-        " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
-        " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
-        " --output {output} 2> {log}"
+        " {params.direction} --dtype {params.dtype} --attention {params.attention}"
+        " --gpus {resources.model_gpus} --batch-size {resources.batch_size}"
+        " --device {resources.device} --threads {threads} --output {output} 2> {log}"
 
 
 rule run_samples:
@@ -168,14 +164,14 @@ rule run_samples:
         unpack(checkpoint_to_change),
         unpack(pair_files),
         unpack(direction_to_run_with),
-        plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
+        plans=f"{RESULTS}/plans/{{model}}/{{entry}}.parquet",
         challenge=f"{DATA}/challenge_prompts.jsonl",
     output:
-        f"{RESULTS}/samples/{{model}}/{{intervention}}.jsonl",
+        f"{RESULTS}/samples/{{model}}/{{entry}}.jsonl",
     log:
-        log_path("run_samples", "{model}", "{intervention}"),
+        log_path("run_samples", "{model}", "{entry}"),
     benchmark:
-        benchmark_path("run_samples", "{model}", "{intervention}")
+        benchmark_path("run_samples", "{model}", "{entry}")
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
@@ -183,8 +179,8 @@ rule run_samples:
         **model_resources(minutes=120),
         scripts=SCRIPTS,
     params:
+        rows=samples_of_entry,
         tokens=config["generation"]["tokens"],
-        generation_positions=generation_positions,
         sampling=setting_options("sampling", only=["per_prompt", "temperature", "top_p"]),
         seed=SEED,
         direction=direction_as_option,
@@ -192,11 +188,10 @@ rule run_samples:
         attention=setting("models", "{model}", "attention"),
         code=code_of("interventions/run_samples"),
     shell:
-        "python {resources.scripts}/interventions/run_samples.py"
+        "python {resources.scripts}/interventions/run_samples.py {params.rows}"
         " --checkpoint {input.checkpoint} --pair {input.pair} --tokenizer {input.tokenizer}"
-        " --plan {input.plan} --challenge-prompts {input.challenge} --tokens {params.tokens}"
-        " --generation-positions {params.generation_positions} {params.direction}"
-        " {params.sampling} --seed {params.seed}"
+        " --plans {input.plans} --challenge-prompts {input.challenge} --tokens {params.tokens}"
+        " {params.direction} {params.sampling} --seed {params.seed}"
         " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
         " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
         " --output {output} 2> {log}"
@@ -209,9 +204,9 @@ for shard in range(1, SHARDS + 1):
             name_of_shard("capture_under_plan", shard)
         input:
             unpack(pair_files),
+            unpack(plans_of_capture),
             checkpoint=ancient(f"{RESULTS}/checkpoints/{{model}}/pre"),
             source=f"{RESULTS}/checkpoints/{{model}}/pre.source.json",
-            plan=f"{RESULTS}/plans/{{model}}/{{intervention}}.parquet",
             prompts=f"{DATA}/challenge_prompts.jsonl",
         output:
             **pieces_of(shard, "{intervention}"),
@@ -230,7 +225,7 @@ for shard in range(1, SHARDS + 1):
             model="{model}",
             tokens=config["generation"]["tokens"],
             positions=config["activations"]["positions"],
-            plan_positions=generation_positions,
+            plan_positions=positions_of_capture,
             dtype=setting("models", "{model}", "dtype"),
             attention=setting("models", "{model}", "attention"),
             pieces=PIECES,
@@ -240,7 +235,8 @@ for shard in range(1, SHARDS + 1):
             " --checkpoint {input.checkpoint} --pair {input.pair} --tokenizer {input.tokenizer}"
             " --source {input.source} --name {params.model} --prompts {input.prompts}"
             " --tokens {params.tokens} --positions {params.positions}"
-            " --plan {input.plan} --plan-positions {params.plan_positions}"
+            " --plans {input.plans} --intervention {wildcards.intervention}"
+            " --plan-positions {params.plan_positions}"
             " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
             " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
             " --pieces {params.pieces} --shard {resources.shard} --shards {resources.shards}"

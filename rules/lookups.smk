@@ -169,14 +169,29 @@ def running_of_scorer(wildcards):
     return scorer_run_options(STUDY)
 
 
-def plan_of_intervention(wildcards):
-    """Write the command-line options that describe an intervention's plan."""
-    return plan_options(STUDY, wildcards.intervention)
+def plans_of_entry(wildcards):
+    """Write the command-line option that describes the plans of an entry's rows."""
+    return plan_options(STUDY, wildcards.entry)
 
 
-def random_sets_of_intervention(wildcards):
-    """Write the command-line options that describe an intervention's random sets."""
-    return random_set_options(STUDY, wildcards.intervention)
+def runs_of_entry(wildcards):
+    """Write the command-line option that says how to run an entry's rows."""
+    return run_options(STUDY, wildcards.entry)
+
+
+def samples_of_entry(wildcards):
+    """Write the command-line option that says how to run an entry's sampled rows."""
+    return sampling_options(STUDY, wildcards.entry)
+
+
+def random_set_runs_of_entry(wildcards):
+    """Write the command-line option that says how to run an entry's random sets."""
+    return random_set_run_options(STUDY, wildcards.entry)
+
+
+def random_sets_of_entry(wildcards):
+    """Write the command-line options that describe the random sets of an entry's rows."""
+    return random_set_options(STUDY, wildcards.entry)
 
 
 # Directions, captures and interventions.
@@ -212,45 +227,50 @@ def pieces_of(shard, capture):
     }
 
 
+def rows_of_entry(wildcards):
+    """Return the settings of an entry's rows."""
+    return STUDY.rows_by_entry[wildcards.entry].values()
+
+
 def plan_files(wildcards):
-    """Return the input files of an intervention's plan."""
-    row = STUDY.interventions[wildcards.intervention]
-    if row["kind"] == "steer":
-        return folder("checkpoint", f"{RESULTS}/checkpoints/{wildcards.model}/pre")
-    table = needs_of_plan(row)
-    direction = STUDY.direction(wildcards.intervention)
+    """Return the input files of the plans of an entry's rows."""
     files = {}
-    if table != "nothing":
-        files[table] = f"{RESULTS}/{table}/{wildcards.model}/{direction}.parquet"
-    if (ranking := ranking_of(row)) is not None:
-        files["ranking"] = f"{RESULTS}/rankings/{wildcards.model}/{ranking}.parquet"
-    if "file" in row:
-        files["file"] = local(row["file"])
+    for row in rows_of_entry(wildcards):
+        if row["kind"] == "steer":
+            return folder("checkpoint", f"{RESULTS}/checkpoints/{wildcards.model}/pre")
+        table = needs_of_plan(row)
+        direction = STUDY.direction(wildcards.entry)
+        if table != "nothing":
+            files[table] = f"{RESULTS}/{table}/{wildcards.model}/{direction}.parquet"
+        if (ranking := ranking_of(row)) is not None:
+            files["ranking"] = f"{RESULTS}/rankings/{wildcards.model}/{ranking}.parquet"
+        if "file" in row:
+            files["file"] = local(row["file"])
     return files
 
 
 def stage_to_change(wildcards):
-    """Name the checkpoint that an intervention changes."""
-    return STUDY.stage(wildcards.intervention)
+    """Name the checkpoint that an entry's rows change."""
+    return STUDY.stage(wildcards.entry)
 
 
 def files_to_draw_from(wildcards):
-    """Return the tables of neurons that an intervention's random sets are drawn from."""
-    path = f"{wildcards.model}/{STUDY.direction(wildcards.intervention)}.parquet"
+    """Return the tables of neurons that the random sets of an entry's rows are drawn from."""
+    path = f"{wildcards.model}/{STUDY.direction(wildcards.entry)}.parquet"
     return {table: f"{RESULTS}/{table}/{path}" for table in ("contributions", "neurons")}
 
 
 def checkpoint_to_change(wildcards):
-    """Return the checkpoint that an intervention changes."""
-    stage = STUDY.stage(wildcards.intervention)
+    """Return the checkpoint that an entry's rows change."""
+    stage = STUDY.stage(wildcards.entry)
     return folder("checkpoint", f"{RESULTS}/checkpoints/{wildcards.model}/{stage}")
 
 
 def direction_to_run_with(wildcards):
-    """Return the file of the direction, if running an intervention needs it."""
-    if not runs_with_direction(STUDY.interventions[wildcards.intervention]):
+    """Return the file of the direction, if running an entry's rows needs it."""
+    if not any(map(runs_with_direction, rows_of_entry(wildcards))):
         return {}
-    direction = STUDY.direction(wildcards.intervention)
+    direction = STUDY.direction(wildcards.entry)
     return {"direction": f"{RESULTS}/directions/{wildcards.model}/{direction}.safetensors"}
 
 
@@ -260,9 +280,9 @@ def direction_as_option(wildcards, input):
 
 
 def run_files(wildcards):
-    """Return an intervention's input files, besides checkpoints, plan and texts."""
+    """Return the input files of an entry's rows, besides checkpoints, plans and texts."""
     files = direction_to_run_with(wildcards)
-    if wildcards.intervention != "dpo":
+    if wildcards.entry != "dpo":
         # All rows are compared on the text of the second checkpoint, which `dpo` itself writes.
         files["answers"] = f"{RESULTS}/generations/{wildcards.model}/dpo/challenge_prompts.jsonl"
     return files
@@ -273,22 +293,13 @@ def run_files_as_options(wildcards, input):
     return write_options({name: input[name] for name in run_files(wildcards)})
 
 
-def source_options(wildcards):
-    """Write the options for where a prompt-specific patch reads activations."""
-    row = STUDY.interventions[wildcards.intervention]
-    if source_stage(row) is None:
-        return ""
-    positions = config["activations"]["positions"]
-    return write_options({"source_stage": source_stage(row), "source_positions": positions})
+def plans_of_capture(wildcards):
+    """Return the plans of the entry that a captured row belongs to."""
+    entry = STUDY.entry_of(wildcards.intervention)
+    return {"plans": f"{RESULTS}/plans/{wildcards.model}/{entry}.parquet"}
 
 
-def generation_positions(wildcards):
-    """Where an intervention acts in each forward pass of generation."""
+def positions_of_capture(wildcards):
+    """Where a captured row acts in each forward pass of generation."""
     row = STUDY.interventions[wildcards.intervention]
     return positions_in_generation(row, config["generation"]["positions"])
-
-
-def perplexity_positions(wildcards):
-    """Where an intervention acts in each window of the text for perplexity."""
-    row = STUDY.interventions[wildcards.intervention]
-    return positions_in_perplexity(row, config["perplexity"]["positions"])

@@ -24,13 +24,17 @@ def models_mb(input):
 
 
 def model_resources(minutes):
-    """Return the resources of jobs that run a model; minutes: the time for a tiny model."""
+    """Return the resources of jobs that run a model; minutes: the time for a tiny model.
+
+    A job of an entry runs each of its rows.
+    """
 
     def mem_mb(wildcards, input):
         return 2000 + 3 * models_mb(input)
 
     def runtime(wildcards, input):
-        return minutes + models_mb(input) // 200
+        n_rows = len(rows_of_entry(wildcards)) if "entry" in wildcards.keys() else 1
+        return minutes + n_rows * (models_mb(input) // 200) + 5 * (n_rows - 1)
 
     return {
         "gpu": gpus_of_model,

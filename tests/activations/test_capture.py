@@ -11,7 +11,8 @@ from support.tiny_models import PROMPTS
 
 from dpo_neurons.activations.capture import POSITIONS, ActivationCapture
 from dpo_neurons.interventions.hooks import apply_plan
-from dpo_neurons.models.decoding import end_tokens, generate_greedily
+from dpo_neurons.models.decoding import end_tokens
+from dpo_neurons.models.generation import generate_greedily
 from dpo_neurons.models.loading import load_model
 
 pytestmark = pytest.mark.every_architecture

@@ -17,7 +17,8 @@ from support.tiny_models import PROMPTS
 from dpo_neurons.activations.capture import POSITIONS
 from dpo_neurons.activations.crossed_capture import CrossedCapture
 from dpo_neurons.errors import InputError
-from dpo_neurons.models.decoding import end_tokens, generate_greedily
+from dpo_neurons.models.decoding import end_tokens
+from dpo_neurons.models.generation import generate_greedily
 from dpo_neurons.models.loading import load_model
 
 N_TOKENS = 4

@@ -17,7 +17,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from dpo_neurons.checkpoints.pair import apply_pair, examine_pair, format_pair, read_pair
 from dpo_neurons.checkpoints.word_tokenizer import build_tokenizer
 from dpo_neurons.errors import InputError
-from dpo_neurons.models.decoding import end_tokens, generate_greedily
+from dpo_neurons.models.decoding import end_tokens
+from dpo_neurons.models.generation import generate_greedily
 from dpo_neurons.models.loading import load_model, load_tokenizer
 
 

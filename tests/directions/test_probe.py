@@ -11,7 +11,7 @@ from support.workflow import program
 from dpo_neurons.directions.probe import mean_resid_post, train_probe
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.jsonl import write_jsonl
-from dpo_neurons.models.decoding import generate_greedily
+from dpo_neurons.models.generation import generate_greedily
 
 
 def stream_alone(model, tokenizer, text):

@@ -18,7 +18,7 @@ from dpo_neurons.evaluation.prediction import (
 from dpo_neurons.files.tables import write_table
 from dpo_neurons.interventions.direct_effect import predict_reduction
 from dpo_neurons.interventions.operations import OPERATIONS
-from dpo_neurons.interventions.plans import empty_plan, make_plan, subtraction_plan, write_plan
+from dpo_neurons.interventions.plans import empty_plan, make_plan, subtraction_plan, write_plans
 from dpo_neurons.neurons.contributions import compute_contributions
 
 # Two layers of two neurons; the last never fires before, which hides its component in a table.
@@ -214,21 +214,23 @@ def files(tmp_path):
     table = compute_contributions(*activations, along, along, np.ones((1, 8)), "v1")
     table.to_parquet(tmp_path / "contributions.parquet", index=False)
     neurons = pd.DataFrame({"layer": 0, "neuron": range(8)})
-    write_plan(tmp_path / "none.parquet", empty_plan())
-    write_plan(tmp_path / "patch_x1.5.parquet", make_plan(neurons, "set", 1.5))
+    write_plans(tmp_path / "none.parquet", {"none": empty_plan()})
+    patch = make_plan(neurons, "set", 1.5)
+    write_plans(tmp_path / "patch.parquet", {"patch_x1.5": patch})
     measured = MEASURED.head(2).assign(intervention=["none", "patch_x1.5"], checkpoint="pre")
     measured.to_csv(tmp_path / "table.csv", index=False)
     (tmp_path / "scores").mkdir()
-    for name in ("none", "patch_x1.5"):
-        write_table(tmp_path / f"scores/{name}.parquet", pd.DataFrame({"toxicity": [0.5, 0.3]}))
+    for entry, name in (("none", "none"), ("patch", "patch_x1.5")):
+        scores = pd.DataFrame({"intervention": name, "toxicity": [0.5, 0.3]})
+        write_table(tmp_path / f"scores/{entry}.parquet", scores)
     return tmp_path, along
 
 
 def run(monkeypatch, folder):
     options = {
         "table": ["table.csv"],
-        "plans": ["none.parquet", "patch_x1.5.parquet"],
-        "scores": ["scores/none.parquet", "scores/patch_x1.5.parquet"],
+        "plans": ["none.parquet", "patch.parquet"],
+        "scores": ["scores/none.parquet", "scores/patch.parquet"],
         "contributions": ["contributions.parquet"],
         "checkpoint-pre": ["pre"],
         "direction": ["direction.safetensors"],

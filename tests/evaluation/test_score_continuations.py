@@ -32,7 +32,8 @@ def continuations(tmp_path):
 
 
 def written(path, texts):
-    rows = [{"prompt": "a fool said", "continuation": text, "tokens": [1]} for text in texts]
+    common = {"intervention": "patch_x", "prompt": "a fool said", "tokens": [1]}
+    rows = [{**common, "continuation": text} for text in texts]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
@@ -69,7 +70,9 @@ def expected_table(texts):
     for text in texts:
         scores = [score_of(text, name) if text.strip() else 0.0 for name in ATTRIBUTES]
         rows.append([max(scores), *scores])
-    return pd.DataFrame(rows, columns=["toxicity", "toxicity_attribute", "insult", "threat"])
+    table = pd.DataFrame(rows, columns=["toxicity", "toxicity_attribute", "insult", "threat"])
+    table.insert(0, "intervention", "patch_x")
+    return table
 
 
 LEXICON = '{"word": "fool", "severity": 0.5}\n{"word": "oaf", "severity": 0.2}\n'
@@ -88,7 +91,8 @@ def test_the_lexicon_scores_the_continuation_alone(tmp_path, lexicon):
                        "--lexicon", lexicon, "--output", tmp_path / "x.parquet"])  # fmt: skip
     assert status == 0, err
     table = pd.read_parquet(tmp_path / "x.parquet")
-    assert table.columns[0] == "toxicity"
+    assert list(table.columns[:2]) == ["intervention", "toxicity"]
+    assert set(table["intervention"]) == {"patch_x"}
     assert table["toxicity"].tolist() == pytest.approx([0.6, 0, 0])
     assert "mean toxicity 0.2000 over 3 continuations" in err
 
@@ -117,7 +121,7 @@ def test_a_classifier_from_a_directory_scores(tmp_path):
     )  # fmt: skip
     assert status == 0, err
     table = pd.read_parquet(tmp_path / "x.parquet")
-    assert list(table.columns) == ["toxicity", "neutral"]
+    assert list(table.columns) == ["intervention", "toxicity", "neutral"]
     # With nothing but a bias of ln 3 the odds are three to one.
     assert table["toxicity"].tolist() == pytest.approx([0.75, 0, 0.75])
     assert table["neutral"].tolist() == pytest.approx([0.25, 0, 0.25])

@@ -17,7 +17,7 @@ from dpo_neurons.files.json_text import write_checked_json
 from dpo_neurons.files.jsonl import read_jsonl, write_jsonl
 from dpo_neurons.files.provenance import read_source, sha256_of, write_source
 from dpo_neurons.files.tables import read_csv, write_table
-from dpo_neurons.interventions.plans import make_plan, read_plan, write_plan
+from dpo_neurons.interventions.plans import make_plan, read_plans, write_plans
 from dpo_neurons.models.loading import load_model, load_tokenizer
 from dpo_neurons.models.weight_reader import StoredWeights
 from dpo_neurons.neurons.contributions import COLUMNS as CONTRIBUTIONS
@@ -28,6 +28,7 @@ from dpo_neurons.study.datasets import read_dataset
 N = 40
 NUMBERS = np.random.default_rng(3).normal(size=N)
 NEURONS = pd.DataFrame({"layer": np.repeat([0, 1], N // 2), "neuron": np.tile(range(N // 2), 2)})
+SCORES = pd.DataFrame({"intervention": "none", "toxicity": NUMBERS})
 ROWS = [{"prompt": f"today 日本 {number}", "continuation": "a"} for number in range(9)]
 
 
@@ -40,20 +41,21 @@ def neurons(path: Path, columns: tuple[str, ...]) -> None:
 
 
 def perplexity(path: Path) -> None:
-    write_table(path.parents[2] / "scores/toy/none.parquet", pd.DataFrame({"toxicity": NUMBERS}))
-    windows = {"window_losses": [1.25, 2.5], "window_tokens": [3, 4]}
-    write_checked_json(path, windows)
+    write_table(path.parents[2] / "scores/toy/none.parquet", SCORES)
+    row = {"intervention": "none", "window_losses": [1.25, 2.5], "window_tokens": [3, 4]}
+    write_checked_json(path, {"interventions": [row]})
 
 
 def scores(path: Path) -> None:
     measured = path.parents[2] / "perplexity/toy/none.json"
     measured.parent.mkdir(parents=True)
     perplexity(measured)
-    write_table(path, pd.DataFrame({"toxicity": NUMBERS}))
+    write_table(path, SCORES)
 
 
 def outcomes(path: Path) -> list[bytes]:
-    found = read_outcomes(path.parents[2], "toy", ["none"])
+    rows = pd.DataFrame({"intervention": ["none"], "entry": ["none"]})
+    found = read_outcomes(path.parents[2], "toy", rows)
     return [found.toxicity.tobytes(), found.window_losses.tobytes(), found.window_tokens.tobytes()]
 
 
@@ -63,8 +65,8 @@ ARTIFACTS = {
         lambda path: [read_direction(path).tobytes(), read_stored_rows(path).tobytes()],
     ),
     "plans/toy/patch.parquet": (
-        lambda path: write_plan(path, make_plan(NEURONS, "set", NUMBERS)),
-        lambda path: read_plan(path).to_csv(),
+        lambda path: write_plans(path, {"patch": make_plan(NEURONS, "set", NUMBERS)}),
+        lambda path: {name: plan.to_csv() for name, plan in read_plans(path).items()},
     ),
     "contributions.parquet": (
         lambda path: neurons(path, CONTRIBUTIONS),

@@ -1,6 +1,5 @@
 """Divergences from both unchanged models, compared with softmax by hand, prompt by prompt."""
 
-from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -10,9 +9,9 @@ import torch
 from support.by_hand import forward
 from support.tiny_models import PROMPTS
 
-from dpo_neurons.errors import BrokenModelError
+from dpo_neurons.errors import InputError
 from dpo_neurons.interventions.faithfulness import measure_on_answers, measure_on_text
-from dpo_neurons.interventions.hooks import apply_plan
+from dpo_neurons.interventions.outputs import Intervention
 from dpo_neurons.models.architectures import Layers
 
 N_TOKENS = 5
@@ -56,10 +55,12 @@ def changed_shares(model, ids, start):
 def test_divergences_on_answers(loaded, architecture, tokenizer, batch_size):
     pre, post = loaded(architecture, "pre"), loaded(architecture, "post")
     prompts = PROMPTS[: len(ANSWERS)]
-    table = measure_on_answers(
-        pre, {"none": pre, "dpo": post}, lambda: apply_plan(pre, PLAN, "last"), tokenizer, prompts,
-        ANSWERS, N_TOKENS, batch_size,
-    )  # fmt: skip
+    rows = [Intervention("x", PLAN, "last"), Intervention("unchanged", PLAN[:0], "all")]
+    both = measure_on_answers(
+        pre, {"none": pre, "dpo": post}, rows, tokenizer, prompts, ANSWERS, N_TOKENS, batch_size
+    )
+    table = both[both["intervention"] == "x"]
+    assert (both[both["intervention"] == "unchanged"]["kl_none"] == 0).all()
     assert table["text"].eq("answers").all()
     assert table["tokens"].tolist() == [4, 1, 5]  # the end is a prediction too
     for number, (prompt, answer) in enumerate(zip(prompts, ANSWERS, strict=True)):
@@ -76,8 +77,10 @@ def test_divergences_on_answers(loaded, architecture, tokenizer, batch_size):
 def test_divergences_on_neutral_text(loaded, architecture):
     pre, post = loaded(architecture, "pre"), loaded(architecture, "post")
     windows = [torch.tensor([5, 6, 7, 8]), torch.tensor([9, 10, 4])]
-    under_plan = partial(apply_plan, pre, PLAN, "all")
-    table = measure_on_text(pre, {"none": pre, "dpo": post}, under_plan, windows)
+    rows = [Intervention("x", PLAN, "last", "all"), Intervention("unchanged", PLAN[:0], "all")]
+    both = measure_on_text(pre, {"none": pre, "dpo": post}, rows, windows)
+    table = both[both["intervention"] == "x"]
+    assert (both[both["intervention"] == "unchanged"]["kl_none"] == 0).all()
     assert table["tokens"].tolist() == [3, 2]
     for number, window in enumerate(windows):
         changed = changed_shares(pre, window.tolist(), 0)[:-1]
@@ -89,8 +92,9 @@ def test_divergences_on_neutral_text(loaded, architecture):
 def test_an_unchanged_model_does_not_diverge_from_itself(loaded, tokenizer):
     pre, post = loaded("gpt2", "pre"), loaded("gpt2", "post")
     table = measure_on_answers(
-        post, {"none": pre, "dpo": post}, nullcontext, tokenizer, PROMPTS[:3], ANSWERS, N_TOKENS, 2
-    )
+        post, {"none": pre, "dpo": post}, [Intervention("dpo", PLAN[:0], "all")], tokenizer,
+        PROMPTS[:3], ANSWERS, N_TOKENS, 2,
+    )  # fmt: skip
     assert (table["kl_dpo"] == 0).all()
     assert (table["kl_none"] > 0).all()
 
@@ -98,8 +102,6 @@ def test_an_unchanged_model_does_not_diverge_from_itself(loaded, tokenizer):
 def test_a_model_that_predicts_no_numbers_is_said_to_be_broken(loaded, tokenizer, monkeypatch):
     pre, post = loaded("gpt2", "pre"), loaded("gpt2", "post")
     plan = pd.DataFrame([(0, 2, "set", 3e38)], columns=PLAN.columns)
-    with pytest.raises(BrokenModelError, match="a prediction on neutral 0 is NaN or infinite"):
-        measure_on_text(
-            pre, {"none": pre, "dpo": post}, lambda: apply_plan(pre, plan, "all"),
-            [torch.tensor([5, 6, 7])],
-        )  # fmt: skip
+    rows = [Intervention("unchanged", PLAN[:0], "all"), Intervention("huge", plan, "all")]
+    with pytest.raises(InputError, match=r"row huge .*a prediction on neutral 0 is NaN"):
+        measure_on_text(pre, {"none": pre, "dpo": post}, rows, [torch.tensor([5, 6, 7])])

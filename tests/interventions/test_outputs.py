@@ -1,11 +1,70 @@
-"""A model that breaks under an intervention is named with the intervention."""
+"""Continuations under several interventions at once, and a model that breaks under one."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from support.tiny_models import PROMPTS
 
 from dpo_neurons.errors import BrokenModelError, InputError
-from dpo_neurons.interventions.outputs import name_broken_intervention
+from dpo_neurons.interventions.hooks import apply_plan
+from dpo_neurons.interventions.outputs import (
+    Intervention,
+    continue_prompts,
+    continue_under_each,
+    name_broken_intervention,
+)
+
+N_TOKENS = 7
+CHANGES = {
+    "unchanged": ([], "all"),
+    "set": ([(0, 3, "set", 2.5), (1, 0, "add", -3.0)], "last"),
+    "stronger": ([(0, 3, "set", 9.0), (1, 5, "scale", -4.0)], "last"),
+    "everywhere": ([(0, 3, "set", 9.0), (1, 5, "scale", -4.0)], "all"),
+    "keys": ([(0, 3, "scale_key", 6.0), (1, 4, "scale_key", -6.0)], "last"),
+}
+"""Changes, by name, and where they act; the last two reach tokens before the newest."""
+
+
+def plan_of(changes):
+    return pd.DataFrame(changes, columns=["layer", "neuron", "operation", "value"])
+
+
+INTERVENTIONS = [
+    Intervention(name, plan_of(changes), positions)
+    for name, (changes, positions) in CHANGES.items()
+]
+
+
+@pytest.mark.every_architecture
+@pytest.mark.parametrize("batch_size", [1, 16])
+def test_together_interventions_write_token_by_token_what_each_writes_alone(
+    model, tokenizer, batch_size
+):
+    together = continue_under_each(INTERVENTIONS, model, tokenizer, PROMPTS, N_TOKENS, batch_size)
+    for intervention, rows in zip(INTERVENTIONS, together, strict=True):
+        # By itself, with the prompts read whole under the plan.
+        with apply_plan(model, intervention.plan, intervention.generation_positions):
+            assert rows == continue_prompts(model, tokenizer, PROMPTS, N_TOKENS, batch_size)
+    assert len({str(rows) for rows in together}) > 1
+
+
+def test_prompts_are_read_once_for_all_that_change_the_newest_token_alone(gpt2, tokenizer):
+    lengths, prompts = [], sorted(PROMPTS, key=len)[-2:]
+    hook = gpt2.transformer.wte.register_forward_hook(
+        lambda module, inputs, output: lengths.append(inputs[0].shape[1])
+    )
+    try:
+        continue_under_each(INTERVENTIONS, gpt2, tokenizer, prompts, 2, 2)
+    finally:
+        hook.remove()
+    longest = max(len(tokenizer(prompt)["input_ids"]) for prompt in prompts)
+    # The beginnings once, and the whole prompts for the two that change what stands before.
+    assert lengths.count(longest - 1) == 1
+    assert lengths.count(longest) == 2
+    assert [row.changes_newest_only for row in INTERVENTIONS] == [True, True, True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -28,6 +87,6 @@ from dpo_neurons.interventions.outputs import name_broken_intervention
 def test_a_broken_model_is_named_with_what_broke_it(plan, sentence):
     with (
         pytest.raises(InputError, match=sentence),
-        name_broken_intervention("x", plan, "float16"),
+        name_broken_intervention("x", plan, SimpleNamespace(dtype=torch.float16)),
     ):
         raise BrokenModelError("the logits after prompt 3 of a batch are NaN or infinite")

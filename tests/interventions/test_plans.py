@@ -13,8 +13,8 @@ from dpo_neurons.interventions.plans import (
     check_plan,
     empty_plan,
     make_plan,
-    read_plan,
-    write_plan,
+    read_plans,
+    write_plans,
 )
 
 N_LAYERS, D_MLP = 3, 7
@@ -58,17 +58,19 @@ def test_values_stay_with_their_neurons_and_rows_are_in_order(chosen, operation,
 def test_a_plan_survives_writing_and_reading(tmp_path_factory, chosen, operation, value):
     path = tmp_path_factory.mktemp("plans") / "plan.parquet"
     plan = make_plan(chosen, operation, value)
-    write_plan(path, plan)
-    pd.testing.assert_frame_equal(read_plan(path), plan)
+    write_plans(path, {"x": plan, "unchanged": empty_plan()})
+    if plan.empty:
+        assert read_plans(path) == {}
+        return
+    (read,) = read_plans(path).values()
+    pd.testing.assert_frame_equal(read, plan.assign(intervention="x")[read.columns])
 
 
-def test_the_empty_plan_survives_and_fits_every_model(tmp_path):
-    write_plan(tmp_path / "none.parquet", empty_plan())
-    plan = read_plan(tmp_path / "none.parquet")
-    assert len(plan) == 0
-    assert tuple(plan.columns) == COLUMNS
-    assert plan.dtypes.equals(empty_plan().dtypes)
-    check_plan(plan, 1, 1)
+def test_a_row_that_changes_nothing_has_no_lines_and_fits_every_model(tmp_path):
+    write_plans(tmp_path / "none.parquet", {"none": empty_plan()}, {"none": {"kind": "none"}})
+    assert read_plans(tmp_path / "none.parquet") == {}
+    assert tuple(empty_plan().columns) == COLUMNS
+    check_plan(empty_plan(), 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -119,10 +121,10 @@ def test_a_neuron_has_one_operation_on_its_activation_and_one_on_its_key(first, 
 def test_a_missing_or_damaged_plan_is_named(tmp_path):
     path = tmp_path / "plan.parquet"
     with pytest.raises(InputError, match=r"plan\.parquet: No such file"):
-        read_plan(path)
+        read_plans(path)
     path.write_text("layer,neuron\n")
     with pytest.raises(InputError, match=r"plan\.parquet: cannot be read as parquet"):
-        read_plan(path)
-    one_row().drop(columns="value").to_parquet(path)
-    with pytest.raises(InputError, match=r"plan\.parquet: a plan needs the column 'value'"):
-        read_plan(path)
+        read_plans(path)
+    one_row().assign(intervention="x").drop(columns="value").to_parquet(path)
+    with pytest.raises(InputError, match=r"plan\.parquet: plans need the column 'value'"):
+        read_plans(path)

@@ -12,7 +12,7 @@ from support.tiny_models import PROMPTS
 from dpo_neurons.interventions.hooks import apply_plan
 from dpo_neurons.interventions.source_activations import SourceActivations
 from dpo_neurons.models.architectures import Layers
-from dpo_neurons.models.decoding import generate_greedily
+from dpo_neurons.models.generation import generate_greedily
 from dpo_neurons.models.perplexity import measure_perplexity
 
 N_TOKENS = 5

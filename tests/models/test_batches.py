@@ -8,7 +8,7 @@ from support.tiny_models import PROMPTS
 from dpo_neurons.activations.capture import ActivationCapture
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.batches import run_in_batches
-from dpo_neurons.models.decoding import generate_greedily
+from dpo_neurons.models.generation import generate_greedily
 
 FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 

@@ -12,7 +12,8 @@ from support.tiny_models import PROMPTS, small_config
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from dpo_neurons.errors import BrokenModelError
-from dpo_neurons.models.decoding import end_tokens, generate_greedily, read_answers
+from dpo_neurons.models.decoding import end_tokens, read_answers
+from dpo_neurons.models.generation import generate_greedily
 from dpo_neurons.models.loading import load_model
 
 N_TOKENS = 8

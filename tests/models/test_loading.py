@@ -17,7 +17,7 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.interventions.hooks import apply_plan
 from dpo_neurons.models import loading as checkpoints_module
 from dpo_neurons.models.checkpoint_folder import read_config
-from dpo_neurons.models.decoding import generate_greedily
+from dpo_neurons.models.generation import generate_greedily
 from dpo_neurons.models.loading import load_model, load_tokenizer
 
 

@@ -6,10 +6,12 @@ import torch
 from support.by_hand import forward
 from support.tiny_models import PROMPTS
 
-from dpo_neurons.interventions.outputs import continue_prompts
+from dpo_neurons.interventions.outputs import Intervention, continue_under_each
+from dpo_neurons.interventions.plans import empty_plan
 from dpo_neurons.models.sampling import Sampler, draw_uniforms, sample_tokens
 
 LOGITS = torch.log(torch.tensor([[0.1, 0.5, 0.15, 0.25]]))
+UNCHANGED = [Intervention("none", empty_plan(), "all")]
 GRID = (torch.arange(1000) + 0.5) / 1000
 """Random numbers that fall evenly between 0 and 1."""
 
@@ -46,7 +48,7 @@ def test_a_barred_token_is_never_sampled():
 def test_samples_do_not_depend_on_batches_and_differ_from_each_other(gpt2, tokenizer):
     def sampled(sample, batch_size):
         sampler = Sampler(draw_uniforms(len(PROMPTS), 6, 3, sample), 2.0, 0.95)
-        rows = continue_prompts(gpt2, tokenizer, PROMPTS, 6, batch_size, sampler=sampler)
+        (rows,) = continue_under_each(UNCHANGED, gpt2, tokenizer, PROMPTS, 6, batch_size, sampler)
         return [row["tokens"] for row in rows]
 
     assert sampled(1, 1) == sampled(1, 2) == sampled(1, 16)
@@ -58,7 +60,7 @@ def test_the_first_token_follows_the_models_prediction(gpt2, tokenizer):
     expected = torch.softmax(forward(gpt2, [ids])["logits"][0, -1].double(), dim=-1)
     prompts = [PROMPTS[0]] * 500
     sampler = Sampler(draw_uniforms(500, 1, 1, 1))
-    rows = continue_prompts(gpt2, tokenizer, prompts, 1, 64, sampler=sampler)
+    (rows,) = continue_under_each(UNCHANGED, gpt2, tokenizer, prompts, 1, 64, sampler)
     tokens = torch.tensor(
         [(row["tokens"] or [gpt2.generation_config.eos_token_id])[0] for row in rows]
     )
@@ -68,6 +70,7 @@ def test_the_first_token_follows_the_models_prediction(gpt2, tokenizer):
 
 
 def test_a_nearly_cold_sampler_writes_what_greedy_decoding_writes(model, tokenizer):
-    greedy = continue_prompts(model, tokenizer, PROMPTS, 5, 4)
+    greedy = continue_under_each(UNCHANGED, model, tokenizer, PROMPTS, 5, 4)
     sampler = Sampler(draw_uniforms(len(PROMPTS), 5, 1, 1), temperature=1e-4)
-    assert continue_prompts(model, tokenizer, PROMPTS, 5, 4, sampler=sampler) == greedy
+    cold = continue_under_each(UNCHANGED, model, tokenizer, PROMPTS, 5, 4, sampler)
+    assert cold == greedy

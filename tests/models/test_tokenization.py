@@ -13,7 +13,7 @@ from tokenizers.processors import TemplateProcessing
 from dpo_neurons.directions.probe import mean_resid_post
 from dpo_neurons.errors import InputError
 from dpo_neurons.models import tokenization
-from dpo_neurons.models.decoding import generate_greedily
+from dpo_neurons.models.generation import generate_greedily
 from dpo_neurons.models.perplexity import measure_perplexity
 from dpo_neurons.models.tokenization import (
     check_ids,

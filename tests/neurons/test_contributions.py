@@ -16,7 +16,7 @@ from dpo_neurons.activations.cache import open_cache
 from dpo_neurons.activations.capture import POSITIONS, ActivationCapture
 from dpo_neurons.directions.direction_files import write_direction
 from dpo_neurons.errors import InputError
-from dpo_neurons.models.decoding import generate_greedily
+from dpo_neurons.models.generation import generate_greedily
 from dpo_neurons.models.value_vectors import project_written_vectors, read_gains_after_mlp
 from dpo_neurons.neurons.contributions import (
     COLUMNS,

@@ -8,7 +8,7 @@ from support.tiny_models import PROMPTS
 
 from dpo_neurons.activations.capture import ActivationCapture
 from dpo_neurons.activations.crossed_capture import CrossedCapture
-from dpo_neurons.models.decoding import generate_greedily
+from dpo_neurons.models.generation import generate_greedily
 from dpo_neurons.models.loading import load_model
 from dpo_neurons.neurons.contributions import compute_contributions
 from dpo_neurons.neurons.decomposition import SOURCES, split_reductions, sum_sources

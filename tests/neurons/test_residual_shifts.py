@@ -7,7 +7,7 @@ from support.by_hand import mlp_of, stack
 from support.tiny_models import PROMPTS
 
 from dpo_neurons.activations.capture import ActivationCapture
-from dpo_neurons.models.decoding import generate_greedily
+from dpo_neurons.models.generation import generate_greedily
 from dpo_neurons.models.loading import load_model
 from dpo_neurons.neurons.residual_shifts import (
     cosine,

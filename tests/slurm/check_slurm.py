@@ -18,9 +18,9 @@ ON_A_GPU = {
     "capture_activations",
     "capture_crossed_activations",
     "capture_under_plan",
-    "run_intervention",
+    "run_interventions",
 }
-KILLED, CANCELLED = "run_intervention", "score_continuations"
+KILLED, CANCELLED = "run_interventions", "score_continuations"
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import json
 import shlex
 
 import pytest
@@ -12,6 +13,10 @@ from support.embedded_study import EMBEDDED
 from dpo_neurons.study.checks import check_study
 from dpo_neurons.study.program_options import (
     plan_options,
+    random_set_options,
+    random_set_run_options,
+    run_options,
+    sampling_options,
     selection_options,
     write_options,
 )
@@ -23,23 +28,63 @@ def study():
     return check_study(copy.deepcopy(EMBEDDED), "config.yaml")
 
 
+def rows_in(options):
+    """The rows in an option of JSON, as the shell and the program read them."""
+    words = shlex.split(options)
+    return json.loads(words[words.index("--rows") + 1])
+
+
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("entry", "rows"),
     [
-        ("none", "--kind none"),
-        ("dpo", "--kind dpo"),
-        ("ablate_top_6", "--kind ablate --top 6 --positions all"),
-        ("ablate_positive", "--kind ablate --top 3 --activation positive --positions all"),
-        ("scale_keys_x2", "--kind scale_keys --top 7 --factor 2"),
-        ("patch_tp_an", "--kind patch --groups TP- AN- --values mean"),
+        ("none", [{"intervention": "none", "kind": "none"}]),
         (
-            "control_tp_an",
-            "--kind control --control-of patch_tp_an --groups TP- AN- --values mean",
+            "ablate_top_6",
+            [{"intervention": "ablate_top_6", "kind": "ablate", "top": 6, "positions": "all"}],
+        ),
+        (
+            "scale_keys_x2",
+            [{"intervention": "scale_keys_x2", "kind": "scale_keys", "top": 7, "factor": 2}],
+        ),
+        (
+            "patch_tp_an",
+            [
+                {"intervention": "patch_tp_an", "kind": "patch", "groups": ["TP-", "AN-"],
+                 "values": "mean"},
+                {"intervention": "control_tp_an", "kind": "control", "control_of": "patch_tp_an",
+                 "groups": ["TP-", "AN-"], "values": "mean"},
+            ],
         ),
     ],
-)
-def test_plan_options_are_those_of_the_program(study, name, words):
-    assert plan_options(study, name) == words
+)  # fmt: skip
+def test_plans_are_described_by_the_rows_of_an_entry(study, entry, rows):
+    assert rows_in(plan_options(study, entry)) == rows
+
+
+def test_runs_say_where_a_row_acts_and_what_it_reads():
+    config = copy.deepcopy(EMBEDDED)
+    config["interventions"]["patch_p"] = {"kind": "patch", "groups": ["TP-"], "values": "prompt"}
+    config["interventions"]["shift_d"] = {"kind": "shift", "dose": [0.5, 1], "groups": ["TP-"]}
+    config["interventions"]["shift_d"]["random_sets"] = 3
+    config["perplexity"]["positions"] = "first"
+    config["sampling"] = {"rows": ["none", "shift_d_d1"]}
+    study = check_study(config, "config.yaml")
+    patch, control = rows_in(run_options(study, "patch_p"))
+    assert patch == {
+        "intervention": "patch_p", "generation_positions": "last", "perplexity_positions": "first",
+        "source_stage": "post", "source_positions": "generated",
+    }  # fmt: skip
+    assert control["source_stage"] == "pre"
+    assert [row["perplexity_positions"] for row in rows_in(run_options(study, "shift_d"))] == (
+        ["all"] * 4
+    )
+    assert rows_in(sampling_options(study, "shift_d")) == [
+        {"intervention": "shift_d_d1", "generation_positions": "last"}
+    ]
+    sets = random_set_options(study, "shift_d")
+    assert [row["intervention"] for row in rows_in(sets)] == ["shift_d_d0.5", "shift_d_d1"]
+    assert "--draws 3" in sets
+    assert len(rows_in(random_set_run_options(study, "shift_d"))) == 2
 
 
 SINGLE = st.text() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)

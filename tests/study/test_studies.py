@@ -65,7 +65,7 @@ def test_a_study_is_planned_to_its_last_figure(project, name):
     jobs = job_commands(plan(project, f"config/{name}"))
     study = yaml.safe_load((PROJECT / "config" / name).read_text(encoding="utf-8"))
     rules = {job.partition(" ")[0] for job in jobs}
-    assert {"capture_activations", "run_intervention", "score_continuations"} <= rules
+    assert {"capture_activations", "run_interventions", "score_continuations"} <= rules
     assert {"draw_tradeoff", "tabulate_sources", "tabulate_logit_lens"} <= rules
     if name in OF_THE_PAPER:
         assert "write_synthetic_data" not in rules
@@ -140,8 +140,8 @@ def test_the_readmes_own_study_has_under_ten_lines_and_is_planned(project):
     rules = {job.partition(" ")[0] for job in jobs}
     assert {"link_checkpoint", "train_probe", "fetch_from_hub", "draw_tradeoff"} <= rules
     # The rows of the paper's two tables, live shifts, and the controls of both.
-    runs = " ".join(command for command in jobs.values() if "run_intervention.py" in command)
-    rows = set(re.findall(r"--plan results/my-study/plans/mine/(\S+)\.parquet", runs))
+    runs = " ".join(command for command in jobs.values() if "run_interventions.py" in command)
+    rows = set(re.findall(r'"intervention": "(\w+)"', runs))
     assert {"none", "dpo", "ablate_positive_top_2000", "scale_keys_x10"} <= rows
     assert {"patch_tp_an_tn", "control_tp_an_tn"} <= rows
     assert {"shift_all", "control_shift_all"} <= rows

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dpo_neurons.activations.capture import ActivationCapture
 from dpo_neurons.activations.crossed_capture import CrossedCapture
-from dpo_neurons.models.decoding import generate_greedily
+from dpo_neurons.models.generation import generate_greedily
 from support.tiny_models import PROMPTS
 from support.whole_cache import new_cache
 

@@ -1,8 +1,9 @@
 """Sets of the micro study's jobs that are rerun together, as dry runs tell of them."""
 
-from support.workflow import BY_ONE_MODEL, CHANGED, DATASETS, INTERVENTIONS, STAGES, each
+from support.workflow import BY_ONE_MODEL, CHANGED, DATASETS, ENTRIES, STAGES, each
 
-MEASURE = "run_intervention score_continuations"
+CHANGED_ENTRIES = set(CHANGED) & set(ENTRIES)
+MEASURE = "run_interventions score_continuations"
 MODELS_COMPARED = {"compare_models", "draw_model_comparison"}
 PREDICTION = {"predict_toxicity", "draw_prediction"}
 TABLE = (
@@ -47,8 +48,8 @@ CONTRIBUTIONS = (
     | FIGURES_OF_NEURONS
     | GROUPS
     | INTERVALS
-    | each("write_plan", CHANGED)
-    | each(MEASURE, CHANGED)
+    | each("write_plans", CHANGED_ENTRIES)
+    | each(MEASURE, CHANGED_ENTRIES)
     | ABLATED_CAPTURE
     | RANDOM_SETS
     | FAITHFULNESS
@@ -58,7 +59,7 @@ CONTRIBUTIONS = (
 )
 """Jobs that depend on contributions: plans from them, and all measurements."""
 RESIDUALS = {"compare_residuals", "draw_residual_shift", "draw_value_changes"}
-DESCRIBED = {"describe_neurons"} | each(f"write_plan {MEASURE}", BY_ONE_MODEL) | RANDOM_SETS
+DESCRIBED = {"describe_neurons"} | each(f"write_plans {MEASURE}", BY_ONE_MODEL) | RANDOM_SETS
 """Jobs that depend only on the first model's neurons."""
 SAMPLES = each("run_samples score_samples", {"dpo"}) | {"tabulate_samples"}
 SAMPLES_SCORED = SAMPLES - {"run_samples dpo"}
@@ -72,15 +73,15 @@ CAPTURES = (
     | {"rank_neurons effect_size"}
     | CONTRIBUTIONS
 )
-SCORED = each("score_continuations", INTERVENTIONS) | TABLE | TESTS | FAITHFULNESS
+SCORED = each("score_continuations", ENTRIES) | TABLE | TESTS | FAITHFULNESS
 SCORES = SCORED | {"score_random_sets patch_all_four"} | SAMPLES_SCORED
-RUNS = each("run_intervention", INTERVENTIONS) | SCORED
+RUNS = each("run_interventions", ENTRIES) | SCORED
 STEERED = each(MEASURE, {"steer_last"})
-ABLATED = {row for row in INTERVENTIONS if row.startswith("ablate")}
+ABLATED = {entry for entry in ENTRIES if entry.startswith("ablate")}
 UNMOVED = each(MEASURE, ABLATED | {"steer_last", "none", "dpo"})
-"""Rows that act at every position, or not at all."""
-SHIFTED = each(MEASURE, {"shift_all", "control_shift_all", "damp_experts", "control_damp_experts"})
-"""Rows that act at every position of the perplexity text."""
+"""Entries whose rows act at every position, or not at all."""
+SHIFTED = each(MEASURE, {"shift_all", "damp_experts"})
+"""Entries whose rows act at every position of the perplexity text."""
 SOURCES = {"tabulate_sources"}
 LISTED = {"list_interventions"}
 OF_LISTED = TABLE | TESTS | FAITHFULNESS | LISTED
@@ -106,5 +107,5 @@ PROBE = (
 IMPORTED = {"import_data lexicon"} | SOURCES | SCORES
 MODEL_RUNS = PROBE | CAPTURES | RUNS | SAMPLES | {"measure_auroc"}
 """Jobs that run a model, and jobs that depend on them."""
-MODEL = {"train_language_model", "write_plan steer_last"} | DPO | MODEL_RUNS
+MODEL = {"train_language_model", "write_plans steer_last"} | DPO | MODEL_RUNS
 DATA = each("write_synthetic_data", DATASETS)

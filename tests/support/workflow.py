@@ -59,6 +59,8 @@ BY_ONE_MODEL = ("edit_assign", "strip_all")
 """Rows whose neurons depend only on the first model."""
 INTERVENTIONS = ("none", "dpo", *CHANGED, "edit_assign", "steer_last", "strip_all")
 """All rows in order; steering depends only on the direction."""
+ENTRIES = tuple(name for name in INTERVENTIONS if not name.startswith("control_"))
+"""What a job runs: each entry of the micro study is one row, and its control if it has one."""
 ITS_ONLY = (("model", "toy"), ("direction", "probe"))
 FIGURES = (
     "1a_layer_projections",
@@ -154,7 +156,7 @@ def stale_jobs(
 ) -> set[str]:
     """The jobs that a dry run would run, the target rule left out.
 
-    A job is its rule and what it runs on, as in "write_plan patch_tp"; the micro study's one model
+    A job is its rule and what it runs on, as in "write_plans patch_tp"; the micro study's one model
     and one direction are left out.
     """
     result = snakemake(directory, *targets, "--dry-run", config=config)

@@ -30,6 +30,7 @@ from support.workflow import RESULTS as MICRO
 from support.workflow import each, snakemake, stale_jobs
 
 from dpo_neurons.files.hdf5 import read_attributes
+from dpo_neurons.notebook.study_results import open_study
 from dpo_neurons.study.datasets import synthetic_rows
 from dpo_neurons.study.synthetic_language import INSULT_NOUNS
 
@@ -44,12 +45,9 @@ def test_the_study_runs_to_every_figure_and_table(real: Path, results: Path) -> 
         assert tuple(table["intervention"]) == INTERVENTIONS
         assert table["toxicity"].between(0, 1, inclusive="neither").all()
         # Which rows write other texts hangs on rounding; that their scores then differ does not.
+        study = open_study(results)
         texts = {
-            name: [
-                row["continuation"]
-                for row in rows_of(results / f"generations/{model}/{name}/challenge_prompts.jsonl")
-            ]
-            for name in INTERVENTIONS
+            name: study.generations(model, name)["continuation"].tolist() for name in INTERVENTIONS
         }
         toxicity = table.set_index("intervention")["toxicity"]
         for name in INTERVENTIONS:
@@ -168,7 +166,8 @@ def test_the_sources_name_repositories_commits_and_checksums(
         assert of_file[f"checkpoints/{model}/post", weights] == sha256_of(made)
 
 
-SCORES = each("score_continuations", (f"{m} {one}" for m in MODELS for one in INTERVENTIONS))
+ENTRIES = [f"{model} {name}" for model in MODELS for name in INTERVENTIONS if name != "control_tp"]
+SCORES = each("score_continuations", ENTRIES)
 DRAWN_FROM_TABLE = "tabulate_random_sets draw_tradeoff predict_toxicity draw_prediction"
 TABLES = each("tabulate_interventions", MODELS) | each(DRAWN_FROM_TABLE, {"adapted"})
 
@@ -180,8 +179,7 @@ TABLES = each("tabulate_interventions", MODELS) | each(DRAWN_FROM_TABLE, {"adapt
         ("scorer.revision", OTHER,
          {"fetch_from_hub scorer", "tabulate_sources"} | SCORES | TABLES),
         ("data.reference_sentences.rows", 7, {"import_hub_data reference_sentences",
-         "tabulate_sources"} | each("run_intervention",
-         (f"{m} {one}" for m in MODELS for one in INTERVENTIONS)) | SCORES | TABLES),
+         "tabulate_sources"} | each("run_interventions", ENTRIES) | SCORES | TABLES),
         ("models.adapted.gpus", 4, set()),
     ],
 )  # fmt: skip

@@ -70,11 +70,11 @@ CONFIGURATION = [
     ("data.lexicon", {"kind": "file", "path": "stand_ins/words.csv"},
      {"import_data lexicon"} | SCORES | SOURCES),
     ("interventions.ablate_top_9", {"kind": "ablate", "top": 9},
-     each(f"write_plan {MEASURE}", {"ablate_top_9"}) | OF_ROWS),
+     each(f"write_plans {MEASURE}", {"ablate_top_9"}) | OF_ROWS),
     ("interventions.patch_tn", {"kind": "patch", "groups": ["TN+"]},
-     each(f"write_plan {MEASURE}", {"patch_tn", "control_tn"}) | OF_ROWS),
+     each(f"write_plans {MEASURE}", {"patch_tn"}) | OF_ROWS),
     ("interventions.scale_keys_x2.factor", 3,
-     each(f"write_plan {MEASURE}", {"scale_keys_x2"}) | OF_ROWS),
+     each(f"write_plans {MEASURE}", {"scale_keys_x2"}) | OF_ROWS),
     ("generation.tokens", 4, CAPTURES | RUNS | SAMPLES),
     ("generation.positions", "all", (RUNS - UNMOVED) | RANDOM_RUNS),
     ("activations.positions", "predicting", CAPTURES),
@@ -323,5 +323,5 @@ def test_a_rebuild_writes_the_stale_files_and_no_others(own_study: Path) -> None
 
 def test_everything_is_made_again_when_asked_for(finished_study: Path) -> None:
     result = snakemake(finished_study, "figures", "--dry-run", "--forceall")
-    plans = each("write_plan", {"none", "dpo"}) | {"build_tokenizer"}
+    plans = each("write_plans", {"none", "dpo"}) | {"build_tokenizer"}
     assert set(job_commands(result.stdout)) == DATA | MODEL | LISTED | plans

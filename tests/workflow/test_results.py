@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file
-from support.workflow import DATASETS, FIGURES, INTERVENTIONS, RESULTS, STAGES
+from support.workflow import DATASETS, ENTRIES, FIGURES, INTERVENTIONS, RESULTS, STAGES
 
 from dpo_neurons.figures.style import MAX_JSON_BYTES
 from dpo_neurons.files.hdf5 import read_attributes
@@ -40,6 +40,24 @@ def rows_of(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def entry_of(name: str) -> str:
+    """The entry of the micro study that a row, or the row that it controls, belongs to."""
+    entries = {f"control_{entry.removeprefix('patch_')}": entry for entry in ENTRIES}
+    return name if name in ENTRIES else entries[name]
+
+
+def plan_of(results: Path, name: str) -> pd.DataFrame:
+    """A row's lines in its entry's plans."""
+    plans = pd.read_parquet(results / f"plans/toy/{entry_of(name)}.parquet")
+    return plans[plans["intervention"] == name].drop(columns="intervention").reset_index(drop=True)
+
+
+def written_by(results: Path, name: str, prompts: str) -> list[dict]:
+    """A row's lines in its entry's continuations."""
+    lines = rows_of(results / f"generations/toy/{entry_of(name)}/{prompts}.jsonl")
+    return [line for line in lines if line["intervention"] == name]
+
+
 def test_a_run_leaves_every_file_of_the_contract_and_no_partial_ones(results: Path) -> None:
     each = [
         "plans/toy/{}.parquet",
@@ -48,7 +66,7 @@ def test_a_run_leaves_every_file_of_the_contract_and_no_partial_ones(results: Pa
         "scores/toy/{}.parquet",
         "perplexity/toy/{}.json",
     ]
-    expected = [path.format(name) for path in each for name in INTERVENTIONS]
+    expected = [path.format(name) for path in each for name in ENTRIES]
     expected += [f"checkpoints/toy/{stage}/config.json" for stage in STAGES]
     expected += [f"activations/toy/{name}.h5" for name in (*STAGES, "ablate_top_6")]
     expected += ["directions/toy/probe.safetensors", "contributions/toy/probe.parquet"]
@@ -101,13 +119,13 @@ def test_activations_have_the_datasets_and_attributes_of_the_contract(results, n
     source = results / f"checkpoints/toy/{'post' if name == 'post' else 'pre'}.source.json"
     assert attributes["revision"] == json.loads(source.read_text(encoding="utf-8"))["revision"]
     row = {"pre": "none", "post": "dpo"}.get(name, name)
-    written = rows_of(results / f"generations/toy/{row}/challenge_prompts.jsonl")
+    written = written_by(results, row, "challenge_prompts")
     captured = [ids[kept].tolist() for ids, kept in zip(tokens, mask, strict=True)]
     assert captured == [one["tokens"] for one in written]
 
 
 def test_the_capture_for_figure_1a_is_made_under_the_ablation(results: Path) -> None:
-    plan = pd.read_parquet(results / "plans/toy/ablate_top_6.parquet")
+    plan = plan_of(results, "ablate_top_6")
     with h5py.File(results / "activations/toy/ablate_top_6.h5") as file:
         assert (file["mlp_post_mean"][:][plan["layer"], plan["neuron"]] == 0).all()
     with h5py.File(results / "activations/toy/pre.h5") as file:
@@ -179,7 +197,7 @@ def test_groups_add_up_their_neurons_and_share_each_side(results: Path, neurons)
 def test_a_plan_names_the_neurons_and_what_becomes_of_them(results, neurons, name) -> None:
     if name.startswith(("control_", "damp")) and not name.startswith(("control_tp", "control_all")):
         pytest.skip("drawn at random, or by a ranking: see the test below")
-    plan = pd.read_parquet(results / f"plans/toy/{name}.parquet")
+    plan = plan_of(results, name)
     shift = neurons["activation_post"] - neurons["activation_pre"]
     effects = pd.read_parquet(results / "rankings/toy/effect_size.parquet")["score"]
     by_effect = neurons.loc[effects.sort_values(ascending=False, kind="stable").index]
@@ -214,7 +232,7 @@ def test_a_plan_names_the_neurons_and_what_becomes_of_them(results, neurons, nam
 
 def test_rows_by_rankings_and_random_controls_change_what_they_should(results, neurons) -> None:
     def read(name: str) -> pd.DataFrame:
-        return pd.read_parquet(results / f"plans/toy/{name}.parquet")
+        return plan_of(results, name)
 
     auroc = pd.read_parquet(results / "rankings/toy/auroc.parquet")
     assert auroc["score"].between(0, 1).all()
@@ -232,7 +250,7 @@ def test_rows_by_rankings_and_random_controls_change_what_they_should(results, n
 
 
 def test_editing_halves_or_raises_by_half_the_means_of_half_of_each_kind(results, neurons) -> None:
-    plan = pd.read_parquet(results / "plans/toy/edit_assign.parquet")
+    plan = plan_of(results, "edit_assign")
     assert set(plan["operation"]) == {"set"}
     rows = plan.merge(neurons, on=["layer", "neuron"])
     toxic, positive = rows["cosine"] > 0, rows["activation_pre"] >= 0
@@ -246,22 +264,27 @@ def test_editing_halves_or_raises_by_half_the_means_of_half_of_each_kind(results
 @pytest.mark.parametrize("name", INTERVENTIONS)
 def test_what_is_measured_of_an_intervention_is_in_its_files_and_its_row(results, name) -> None:
     for prompts in ("challenge_prompts", "reference_sentences"):
-        written = rows_of(results / f"generations/toy/{name}/{prompts}.jsonl")
+        written = written_by(results, name, prompts)
         asked = rows_of(results / f"data/{prompts}.jsonl")
         assert [row["prompt"] for row in written] == [row["prompt"] for row in asked]
-        assert {tuple(row) for row in written} == {("prompt", "continuation", "tokens")}
+        assert {tuple(row) for row in written} == {
+            ("intervention", "prompt", "continuation", "tokens")
+        }
         assert all(0 < len(row["tokens"]) <= TOKENS for row in written)
-    scores = pd.read_parquet(results / f"scores/toy/{name}.parquet")
-    assert (scores.columns[0], len(scores)) == ("toxicity", PROMPTS)
+    scores = pd.read_parquet(results / f"scores/toy/{entry_of(name)}.parquet")
+    assert list(scores.columns)[:2] == ["intervention", "toxicity"]
+    scores = scores[scores["intervention"] == name]
+    assert len(scores) == PROMPTS
     assert scores["toxicity"].between(0, 1).all()
-    perplexity = json.loads((results / f"perplexity/toy/{name}.json").read_text())
+    measured = json.loads((results / f"perplexity/toy/{entry_of(name)}.json").read_text())
+    (perplexity,) = [row for row in measured["interventions"] if row["intervention"] == name]
     assert set(perplexity) >= {"perplexity", "log_perplexity", "tokens", "positions"}
     assert perplexity["perplexity"] == pytest.approx(np.exp(perplexity["log_perplexity"]))
     assert perplexity["positions"] == "all"
     assert perplexity["tokens"] > 500
     row = pd.read_csv(results / "tables/toy.csv").set_index("intervention").loc[name]
     assert row["checkpoint"] == ("post" if name in ("dpo", "scale_keys_x2") else "pre")
-    plan = pd.read_parquet(results / f"plans/toy/{name}.parquet")
+    plan = plan_of(results, name)
     assert row["neurons"] == (plan["neuron"] >= 0).sum()  # steering changes none by itself
     assert row["toxicity"] == pytest.approx(scores["toxicity"].mean())
     assert row["perplexity"] == pytest.approx(perplexity["perplexity"])

@@ -88,8 +88,8 @@ BROUGHT = [
 ]  # fmt: skip
 """Programs that run only in a study with a user's own files."""
 TELLING = {
-    "write_plan": "write_plan patch_tp",
-    "run_intervention": "run_intervention scale_keys_x2",
+    "write_plans": "write_plans patch_tp",
+    "run_interventions": "run_interventions scale_keys_x2",
     "capture_activations": "capture_activations pre",
     "write_synthetic_data": "write_synthetic_data preference_pairs",
     "gather_activations": "gather_activations pre",

@@ -29,7 +29,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     rows = read_csv(arguments.table, (*METADATA, "no_longer_writes"))
-    outcomes = read_outcomes(arguments.results, arguments.model, rows["intervention"])
+    outcomes = read_outcomes(arguments.results, arguments.model, rows)
     bootstrap = Bootstrap(arguments.resamples, arguments.level, arguments.seed)
     table = comparison_table(outcomes, rows, bootstrap)
     if warning := describe_few_pairs(table, outcomes):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.errors import InputError
-from dpo_neurons.evaluation.outcomes import read_toxicity
+from dpo_neurons.evaluation.outcomes import read_scores, read_toxicity
 from dpo_neurons.evaluation.prediction import (
     REFERENCE,
     comparable_rows,
@@ -13,7 +13,7 @@ from dpo_neurons.evaluation.prediction import (
     predict_effects,
 )
 from dpo_neurons.files.tables import read_csv, write_csv
-from dpo_neurons.interventions.plans import read_plan
+from dpo_neurons.interventions.plans import empty_plan, read_plans
 from dpo_neurons.models.checkpoint_folder import read_architecture
 from dpo_neurons.models.value_vectors import project_written_vectors
 from dpo_neurons.neurons.contributions import read_contributions
@@ -36,12 +36,8 @@ def main() -> None:
     """Parse, predict, correlate, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", type=Path, required=True, help="table csv")
-    parser.add_argument(
-        "--plans", type=Path, nargs="+", required=True, help="parquet, named after interventions"
-    )
-    parser.add_argument(
-        "--scores", type=Path, nargs="+", required=True, help="parquet, named as their rows"
-    )
+    parser.add_argument("--plans", type=Path, nargs="+", required=True, help="parquet")
+    parser.add_argument("--scores", type=Path, nargs="+", required=True, help="parquet")
     parser.add_argument("--contributions", type=Path, required=True)
     parser.add_argument("--checkpoint-pre", type=Path, required=True)
     parser.add_argument("--direction", type=Path, required=True)
@@ -61,12 +57,14 @@ def main() -> None:
     table = read_csv(arguments.table, COLUMNS)
     if "none" not in set(table["intervention"]):
         raise InputError(f"{arguments.table}: has no row 'none'; delete it and run again")
-    plans = {path.stem: read_plan(path) for path in arguments.plans}
+    changing = {name: plan for path in arguments.plans for name, plan in read_plans(path).items()}
+    # Rows of other directions have no scores among these.
+    scored = [name for path in arguments.scores for name in read_scores(path)]
+    plans = {name: changing.get(name, empty_plan()) for name in scored}
     norm_after_mlp = read_architecture(arguments.checkpoint_pre).norm_after_mlp is not None
     data = predict_effects(table, plans, contributions, along, norm_after_mlp)
-    scores = {path.stem: path for path in arguments.scores}
     compared = [REFERENCE, *comparable_rows(data)["intervention"]]
-    toxicity = read_toxicity({name: scores[name] for name in compared})
+    toxicity = read_toxicity(arguments.scores, compared)
     bootstrap = arguments.resamples, arguments.level, arguments.seed
     correlations = correlate_effects(data, toxicity, *bootstrap)
     for path, rows in ((arguments.output, data), (arguments.correlations, correlations)):

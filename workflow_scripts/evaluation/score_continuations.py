@@ -136,11 +136,12 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Parse, score, write."""
     arguments = parse_arguments()
-    rows = read_jsonl(arguments.continuations, ("prompt", "continuation"))
+    rows = read_jsonl(arguments.continuations, ("intervention", "prompt", "continuation"))
     texts = [make_encodable(row["continuation"]) for row in rows]
     scorer = SCORERS[arguments.scorer]
     options = {name: vars(arguments)[name] for name in scorer.required + scorer.optional}
     scores = scorer.score(texts, **options)
+    scores.insert(0, "intervention", [row["intervention"] for row in rows])
     write_table(arguments.output, scores)
     log.info("mean toxicity %.4f over %d continuations", scores["toxicity"].mean(), len(scores))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from dpo_neurons.evaluation.comparison_table import find_controls
 from dpo_neurons.evaluation.faithfulness_table import faithfulness_table, format_faithfulness
 from dpo_neurons.evaluation.intervention_table import Bootstrap
-from dpo_neurons.evaluation.outcomes import read_texts, read_toxicity
+from dpo_neurons.evaluation.outcomes import paths_of_entries, read_texts, read_toxicity
 from dpo_neurons.files.output_files import write_text
 from dpo_neurons.files.table_page import to_markdown
 from dpo_neurons.files.tables import read_csv, write_csv
@@ -30,16 +30,15 @@ def main() -> None:
 
     rows = read_csv(arguments.interventions, METADATA, texts=METADATA)
     names = rows["intervention"].tolist()
-    study = arguments.results, arguments.model
-    scores = {
-        name: arguments.results / f"scores/{arguments.model}/{name}.parquet" for name in names
-    }
-    divergences = arguments.results / "faithfulness" / arguments.model
+    divergences, scores = (
+        paths_of_entries(arguments.results / part / arguments.model, rows, ".parquet")
+        for part in ("faithfulness", "scores")
+    )
     table = faithfulness_table(
-        {name: read_divergences(divergences / f"{name}.parquet") for name in names},
+        read_divergences(divergences, names),
         find_controls(rows),
-        read_toxicity(scores),
-        {name: read_texts(*study, name) for name in names},
+        read_toxicity(scores, names),
+        read_texts(arguments.results, arguments.model, rows),
         Bootstrap(arguments.resamples, arguments.level, arguments.seed),
     )
     write_csv(arguments.csv, table)

@@ -8,7 +8,7 @@ from dpo_neurons.evaluation.intervention_table import (
     format_table,
     intervention_table,
 )
-from dpo_neurons.evaluation.outcomes import read_outcomes, read_writing
+from dpo_neurons.evaluation.outcomes import read_outcomes, read_writings
 from dpo_neurons.files.output_files import write_text
 from dpo_neurons.files.table_page import to_markdown, to_page
 from dpo_neurons.files.tables import read_csv, write_csv
@@ -32,12 +32,11 @@ def main() -> None:
     arguments = parser.parse_args()
 
     rows = read_csv(arguments.interventions, METADATA, texts=METADATA)
-    names = rows["intervention"].tolist()
-    study = arguments.results, arguments.model
+    study = arguments.results, arguments.model, rows
     table = intervention_table(
         rows,
-        read_outcomes(*study, names),
-        [read_writing(*study, name, arguments.references) for name in names],
+        read_outcomes(*study),
+        read_writings(*study, arguments.references),
         Bootstrap(arguments.resamples, arguments.level, arguments.seed),
     )
     write_csv(arguments.csv, table)

@@ -7,30 +7,31 @@ import numpy as np
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.evaluation.intervention_table import Bootstrap
+from dpo_neurons.evaluation.outcomes import read_scores
 from dpo_neurons.evaluation.sample_table import format_samples, sample_table
 from dpo_neurons.files.output_files import write_text
 from dpo_neurons.files.table_page import to_markdown
-from dpo_neurons.files.tables import read_table, write_csv
+from dpo_neurons.files.tables import write_csv
 from dpo_neurons.running.program import add_bootstrap_arguments, run_program
 
 
-def read_scores(path: Path, samples: int) -> np.ndarray:
-    """Read the scores of a row's samples: (samples, n_prompts)."""
-    scores = read_table(path, ("toxicity",), "scores need")["toxicity"].to_numpy()
-    if len(scores) % samples:
-        raise InputError(
-            f"{path}: {len(scores)} rows are not {samples} samples of each prompt; delete it and "
-            "run again"
-        )
-    return scores.reshape(samples, -1)
+def read_samples(path: Path, samples: int) -> dict[str, np.ndarray]:
+    """Read the scores of the samples of an entry's rows, by row: (samples, n_prompts) each."""
+    by_row = {}
+    for name, scores in read_scores(path).items():
+        if len(scores) % samples:
+            raise InputError(
+                f"{path}: {len(scores)} scores of row {name} are not {samples} samples of each "
+                "prompt; delete it and run again"
+            )
+        by_row[name] = scores["toxicity"].to_numpy().reshape(samples, -1)
+    return by_row
 
 
 def main() -> None:
     """Parse, tabulate, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--scores", type=Path, nargs="*", default=[], help="parquet, named after interventions"
-    )
+    parser.add_argument("--scores", type=Path, nargs="*", default=[], help="of entries, parquet")
     parser.add_argument("--samples", type=int, required=True, help="samples of each prompt")
     add_bootstrap_arguments(parser)
     parser.add_argument("--csv", type=Path, required=True)
@@ -38,7 +39,11 @@ def main() -> None:
     arguments = parser.parse_args()
 
     table = sample_table(
-        {path.stem: read_scores(path, arguments.samples) for path in arguments.scores},
+        {
+            name: scores
+            for path in arguments.scores
+            for name, scores in read_samples(path, arguments.samples).items()
+        },
         Bootstrap(arguments.resamples, arguments.level, arguments.seed),
     )
     write_csv(arguments.csv, table)

@@ -24,7 +24,8 @@ def main() -> None:
     parser.add_argument("--prompts", type=Path, required=True)
     parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
     parser.add_argument("--positions", required=True, help="generated or predicting")
-    parser.add_argument("--plan", type=Path, required=True, help="parquet")
+    parser.add_argument("--plans", type=Path, required=True, help="of an entry's rows, parquet")
+    parser.add_argument("--intervention", required=True, help="the row whose plan is applied")
     parser.add_argument(
         "--plan-positions",
         required=True,
@@ -41,11 +42,12 @@ def main() -> None:
     from dpo_neurons.activations.pieces import Share, capture_pieces
     from dpo_neurons.checkpoints.pair import apply_pair, read_pair
     from dpo_neurons.interventions.hooks import apply_plan
-    from dpo_neurons.interventions.plans import read_plan
+    from dpo_neurons.interventions.plans import empty_plan, read_plans
     from dpo_neurons.models.loading import load_model, load_tokenizer
     from dpo_neurons.running.devices import lease_devices
 
     prompts = [row["prompt"] for row in read_dataset(arguments.prompts, "challenge_prompts")]
+    plan = read_plans(arguments.plans).get(arguments.intervention, empty_plan())
     tokenizer = load_tokenizer(arguments.tokenizer)
     attributes = {
         "model": arguments.name,
@@ -60,7 +62,7 @@ def main() -> None:
         apply_pair(model, read_pair(arguments.pair))
         # The capture's hooks come after the plan's, so they read the changed activations.
         with (
-            apply_plan(model, read_plan(arguments.plan), arguments.plan_positions),
+            apply_plan(model, plan, arguments.plan_positions),
             ActivationCapture(model, arguments.positions) as capture,
         ):
             capture_pieces(

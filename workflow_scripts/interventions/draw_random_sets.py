@@ -1,4 +1,4 @@
-"""Draw random sets of neurons that match those of a plan, and plan the same change of them."""
+"""Draw random sets of neurons that match those of plans, and plan the same changes of them."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ import pandas as pd
 
 from dpo_neurons.files.tables import write_table
 from dpo_neurons.interventions.planning import plan_for_neurons
-from dpo_neurons.interventions.plans import read_plan
+from dpo_neurons.interventions.plans import empty_plan, read_plans
 from dpo_neurons.interventions.random_sets import draw_matched_sets
 from dpo_neurons.neurons.contributions import read_contributions
 from dpo_neurons.neurons.neuron_table import read_neurons
@@ -18,27 +18,32 @@ from dpo_neurons.running.program import log, run_program
 def main() -> None:
     """Parse, draw, plan, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--row", type=json.loads, required=True, help="the row's settings, as JSON")
-    parser.add_argument("--plan", type=Path, required=True, help="of the row, parquet")
+    parser.add_argument(
+        "--rows", type=json.loads, required=True, help="the rows with their settings, as JSON"
+    )
+    parser.add_argument("--plans", type=Path, required=True, help="of the rows, parquet")
     parser.add_argument("--contributions", type=Path, required=True, help="parquet")
     parser.add_argument("--neurons", type=Path, required=True, help="the first model's, parquet")
-    parser.add_argument("--draws", type=int, required=True)
+    parser.add_argument("--draws", type=int, required=True, help="sets for each row")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--output", type=Path, required=True, help="parquet, with a column draw")
     arguments = parser.parse_args()
 
-    chosen = read_plan(arguments.plan)
+    given = read_plans(arguments.plans)
     neurons = read_contributions(arguments.contributions).merge(
         read_neurons(arguments.neurons)[["layer", "neuron", "norm"]], on=["layer", "neuron"]
     )
-    plans = [
-        plan_for_neurons(drawn, arguments.row).assign(draw=draw)
-        for draw, drawn in enumerate(
-            draw_matched_sets(neurons, chosen, arguments.draws, arguments.seed), start=1
-        )
-    ]
+    plans = []
+    for row in arguments.rows:
+        name = row["intervention"]
+        chosen = given.get(name, empty_plan())
+        sets = draw_matched_sets(neurons, chosen, arguments.draws, arguments.seed)
+        plans += [
+            plan_for_neurons(drawn, row).assign(intervention=name, draw=draw)
+            for draw, drawn in enumerate(sets, start=1)
+        ]
+        log.info("%s: %d sets of %d neurons", name, arguments.draws, len(chosen))
     write_table(arguments.output, pd.concat(plans, ignore_index=True))
-    log.info("%d sets of %d neurons", arguments.draws, len(chosen))
 
 
 if __name__ == "__main__":

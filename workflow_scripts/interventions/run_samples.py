@@ -1,11 +1,12 @@
-"""Sample several continuations of each challenge prompt under an intervention."""
+"""Sample several continuations of each challenge prompt under an entry's rows."""
 
 import argparse
+import json
 from pathlib import Path
 
 from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.files.jsonl import write_jsonl
-from dpo_neurons.interventions.plans import read_plan
+from dpo_neurons.interventions.plans import empty_plan, read_plans
 from dpo_neurons.running.program import (
     add_model_arguments,
     add_pair_arguments,
@@ -19,20 +20,20 @@ from dpo_neurons.study.datasets import read_dataset
 def main() -> None:
     """Parse, sample, write."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--rows",
+        type=json.loads,
+        required=True,
+        help="each row's intervention and generation_positions, as JSON",
+    )
     parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--plan", type=Path, required=True, help="parquet")
+    parser.add_argument("--plans", type=Path, required=True, help="of the rows, parquet")
     parser.add_argument("--challenge-prompts", type=Path, required=True, help="JSON lines")
     parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
     parser.add_argument("--per-prompt", type=int, required=True, help="samples of each prompt")
     parser.add_argument("--temperature", type=float, required=True)
     parser.add_argument("--top-p", type=float, required=True, help="nucleus; 1 for all tokens")
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument(
-        "--generation-positions",
-        required=True,
-        choices=("last", "all"),
-        help="where the plan acts in each forward pass of generation",
-    )
     parser.add_argument("--direction", type=Path, help="safetensors, for plans that need it")
     parser.add_argument("--output", type=Path, required=True, help="JSON lines, with a sample each")
     add_pair_arguments(parser)
@@ -41,8 +42,7 @@ def main() -> None:
 
     obey_threads(arguments.threads)
     from dpo_neurons.checkpoints.pair import apply_pair, read_pair
-    from dpo_neurons.interventions.hooks import apply_plan
-    from dpo_neurons.interventions.outputs import continue_prompts, name_broken_intervention
+    from dpo_neurons.interventions.outputs import Intervention, continue_under_each
     from dpo_neurons.models.batches import first_batch_size
     from dpo_neurons.models.loading import load_model, load_tokenizer
     from dpo_neurons.models.sampling import Sampler, draw_uniforms
@@ -50,26 +50,33 @@ def main() -> None:
 
     dataset = read_dataset(arguments.challenge_prompts, "challenge_prompts")
     prompts = [row["prompt"] for row in dataset]
-    plan = read_plan(arguments.plan)
+    plans = read_plans(arguments.plans)
     direction = read_direction(arguments.direction) if arguments.direction else None
     tokenizer = load_tokenizer(arguments.tokenizer)
+    interventions = [
+        Intervention(
+            row["intervention"],
+            plans.get(row["intervention"], empty_plan()),
+            row["generation_positions"],
+            direction=direction,
+        )
+        for row in arguments.rows
+    ]
     written = []
     with lease_devices(arguments.device, arguments.gpus) as devices:
         model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
         apply_pair(model, read_pair(arguments.pair))
         batch_size = first_batch_size(arguments.batch_size, model.device)
-        with (
-            name_broken_intervention(arguments.plan.stem, plan, arguments.dtype),
-            apply_plan(model, plan, arguments.generation_positions, direction),
-        ):
-            for sample in range(1, arguments.per_prompt + 1):
-                uniforms = draw_uniforms(len(prompts), arguments.tokens, arguments.seed, sample)
-                sampler = Sampler(uniforms, arguments.temperature, arguments.top_p)
-                rows = continue_prompts(
-                    model, tokenizer, prompts, arguments.tokens, batch_size, sampler=sampler
-                )
-                written += [{"sample": sample, **row} for row in rows]
-                log.info("sample %d of %d", sample, arguments.per_prompt)
+        for sample in range(1, arguments.per_prompt + 1):
+            uniforms = draw_uniforms(len(prompts), arguments.tokens, arguments.seed, sample)
+            sampler = Sampler(uniforms, arguments.temperature, arguments.top_p)
+            sampled = continue_under_each(
+                interventions, model, tokenizer, prompts, arguments.tokens, batch_size, sampler
+            )
+            for intervention, lines in zip(interventions, sampled, strict=True):
+                name = intervention.name
+                written += [{"intervention": name, "sample": sample, **line} for line in lines]
+            log.info("sample %d of %d", sample, arguments.per_prompt)
     write_jsonl(arguments.output, written)
 
 

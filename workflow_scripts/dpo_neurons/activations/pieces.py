@@ -27,7 +27,7 @@ from dpo_neurons.files.hdf5 import (
     write_attributes,
 )
 from dpo_neurons.models.batches import first_batch_size, order_longest_first
-from dpo_neurons.models.decoding import Continuations, generate_greedily
+from dpo_neurons.models.generation import Continuations, generate_greedily
 from dpo_neurons.models.tokenization import count_tokens
 from dpo_neurons.running.progress import Progress
 

@@ -17,7 +17,7 @@ COLUMNS = (
     "intervention", "kind", "control_of", "checkpoint", "neurons", "toxicity", "toxicity_low",
     "toxicity_high", "perplexity", "f1", "repetition", "perplexity_low", "perplexity_high",
     "f1_low", "f1_high", "repetition_low", "repetition_high", "effect_share", "effect_share_low",
-    "effect_share_high", "tokens", "empty", "degenerate", "no_longer_writes", *PARAMETERS,
+    "effect_share_high", "tokens", "empty", "degenerate", "no_longer_writes", "entry", *PARAMETERS,
 )  # fmt: skip
 EXPLODED = 10.0
 """A model no longer writes if its perplexity is more than so many times that of the first model."""

@@ -1,8 +1,9 @@
 """Measurements of the interventions on a model, gathered from a study's results."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from dpo_neurons.evaluation.text_metrics import is_degenerate, repetition, unigr
 from dpo_neurons.files.json_text import read_checked_json
 from dpo_neurons.files.jsonl import read_jsonl
 from dpo_neurons.files.tables import read_table
-from dpo_neurons.interventions.plans import WHOLE_LAYER, read_plan
+from dpo_neurons.interventions.plans import WHOLE_LAYER, empty_plan, read_plans
 from dpo_neurons.study.datasets import read_dataset
 
 
@@ -33,69 +34,110 @@ class Outcomes:
         return self.interventions.index(intervention)
 
 
-def read_outcomes(results: Path, model: str, interventions: Iterable[str]) -> Outcomes:
-    """Read the toxicity and the losses of interventions.
+def read_outcomes(results: Path, model: str, rows: pd.DataFrame) -> Outcomes:
+    """Read the toxicity and the losses of interventions; rows: with intervention and entry.
 
     Raises InputError if they were not measured on the same prompts and windows.
     """
-    names = tuple(interventions)
-    toxicity = read_toxicity(
-        {name: results / "scores" / model / f"{name}.parquet" for name in names}
-    )
-    losses, tokens = [], []
+    names = rows["intervention"].tolist()
+    folders = {part: results / part / model for part in ("scores", "perplexity")}
+    toxicity = read_toxicity(paths_of_entries(folders["scores"], rows, ".parquet"), names)
+    windows: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for path in paths_of_entries(folders["perplexity"], rows, ".json"):
+        windows |= _read_windows(path)
     for name in names:
-        perplexity = results / "perplexity" / model / f"{name}.json"
-        window_losses, window_tokens = _read_windows(perplexity)
-        losses.append(window_losses)
-        tokens.append(window_tokens)
-        if not np.array_equal(tokens[-1], tokens[0]):
+        if name not in windows:
             raise InputError(
-                f"{perplexity}: its windows differ from those of {names[0]}; delete it and run "
-                "again"
+                f"{folders['perplexity']}: has no perplexity of row {name}; delete the folder and "
+                "run again"
             )
-    return Outcomes(names, toxicity.to_numpy(), np.column_stack(losses), tokens[0])
+        if not np.array_equal(windows[name][1], windows[names[0]][1]):
+            entry = dict(zip(names, rows["entry"], strict=True))[name]
+            raise InputError(
+                f"{folders['perplexity'] / entry}.json: the windows of row {name} differ from "
+                f"those of {names[0]}; delete it and run again"
+            )
+    losses = np.column_stack([windows[name][0] for name in names])
+    return Outcomes(tuple(names), toxicity.to_numpy(), losses, windows[names[0]][1])
 
 
-def read_toxicity(scores: Mapping[str, Path]) -> pd.DataFrame:
-    """Read interventions' scores: a row a prompt, a column an intervention, in their order.
+def paths_of_entries(folder: Path, rows: pd.DataFrame, ending: str) -> list[Path]:
+    """List the files of the entries of rows in a folder, each once, in the rows' order."""
+    return [folder / f"{entry}{ending}" for entry in rows["entry"].unique()]
 
-    Raises InputError if they do not have a score of the same number of prompts.
+
+def read_toxicity(scores: Iterable[Path], names: Sequence[str]) -> pd.DataFrame:
+    """Read scores of entries: a line a prompt, a column for each named row, in their order.
+
+    Raises InputError if a row has no scores, or of another number of prompts than the others.
     """
-    toxicities: dict[str, np.ndarray] = {}
-    for name, path in scores.items():
-        toxicities[name] = read_table(path, ("toxicity",), "scores need")["toxicity"].to_numpy()
-        first = next(iter(toxicities))
-        if len(toxicities[name]) != len(toxicities[first]):
+    toxicity = {
+        name: (path, lines["toxicity"].to_numpy())
+        for path in scores
+        for name, lines in read_scores(path).items()
+    }
+    for name in names:
+        if name not in toxicity:
+            raise InputError(f"scores: there are none of row {name}; delete them and run again")
+        path, scored = toxicity[name]
+        first = toxicity[names[0]][1]
+        if len(scored) != len(first):
             raise InputError(
-                f"{path}: {len(toxicities[name])} rows, but {first} has "
-                f"{len(toxicities[first])}; delete it and run again"
+                f"{path}: {len(scored)} scores of row {name}, but {names[0]} has {len(first)}; "
+                "delete it and run again"
             )
-    return pd.DataFrame(toxicities)
+    return pd.DataFrame({name: toxicity[name][1] for name in names})
 
 
-def read_texts(results: Path, model: str, intervention: str) -> list[str]:
-    """Read a row's continuations of the challenge prompts."""
-    path = results / "generations" / model / intervention / "challenge_prompts.jsonl"
-    return [str(row["continuation"]) for row in read_jsonl(path, ("continuation",))]
+def read_scores(path: Path) -> dict[str, pd.DataFrame]:
+    """Read the scores of an entry's rows, by name: a line a continuation."""
+    table = read_table(path, ("intervention", "toxicity"), "scores need")
+    by_row = table.groupby("intervention", sort=False)
+    return {str(name): lines.reset_index(drop=True) for name, lines in by_row}
 
 
-def _read_windows(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read the losses and scored tokens of each window: (n_windows,) each."""
+def read_texts(results: Path, model: str, rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Read rows' continuations of the challenge prompts, by row; rows: as in read_outcomes."""
+    folder, ending = results / "generations" / model, "/challenge_prompts.jsonl"
+    return {
+        name: [str(line["continuation"]) for line in lines]
+        for path in paths_of_entries(folder, rows, ending)
+        for name, lines in _read_by_row(path).items()
+    }
+
+
+def _read_by_row(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Read the continuations of an entry's rows, by row."""
+    lines = read_jsonl(path, ("intervention", "prompt", "continuation"))
+    by_row: dict[str, list[dict[str, Any]]] = {}
+    for line in lines:
+        by_row.setdefault(line["intervention"], []).append(line)
+    return by_row
+
+
+def _read_windows(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Read the losses and scored tokens of each window, by row: (n_windows,) each."""
     measured = read_checked_json(path, "delete it and run again")
     try:
-        losses = np.array(measured["window_losses"], dtype=np.float64)
-        tokens = np.array(measured["window_tokens"], dtype=np.int64)
+        windows = {
+            str(row["intervention"]): (
+                np.array(row["window_losses"], dtype=np.float64),
+                np.array(row["window_tokens"], dtype=np.int64),
+            )
+            for row in measured["interventions"]
+        }
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"{path}: losses cannot be read from it ({reason}); delete it and run again"
         ) from error
-    if losses.ndim != 1 or losses.shape != tokens.shape:
-        raise InputError(
-            f"{path}: window_losses and window_tokens must be lists of one length; delete it and "
-            "run again"
-        )
-    return losses, tokens
+    for losses, tokens in windows.values():
+        if losses.ndim != 1 or losses.shape != tokens.shape:
+            raise InputError(
+                f"{path}: window_losses and window_tokens must be lists of one length; delete it "
+                "and run again"
+            )
+    return windows
 
 
 @dataclass(frozen=True)
@@ -115,21 +157,39 @@ class Writing:
     """(n_prompts,) tokens of each challenge continuation."""
 
 
-def read_writing(results: Path, model: str, intervention: str, references: Path) -> Writing:
-    """Read one intervention's plan and continuations.
+def read_writings(results: Path, model: str, rows: pd.DataFrame, references: Path) -> list[Writing]:
+    """Read the plans and continuations of interventions; rows: with intervention and entry.
 
-    Raises InputError if the continuations are of other prompts than the references.
+    Raises InputError if continuations are missing, or of other prompts than the references.
     """
-    continuations = results / "generations" / model / intervention
-    challenge = read_jsonl(continuations / "challenge_prompts.jsonl", ("continuation",))
-    written = read_jsonl(continuations / "reference_sentences.jsonl", ("prompt", "continuation"))
     gold = read_dataset(references, "reference_sentences")
-    if [row["prompt"] for row in written] != [row["prompt"] for row in gold]:
-        raise InputError(
-            f"{continuations}/reference_sentences.jsonl: its prompts differ from those of "
-            f"{references}; delete it and run again"
+    writings = []
+    for entry, names in rows.groupby("entry", sort=False)["intervention"]:
+        plans = read_plans(results / "plans" / model / f"{entry}.parquet")
+        continuations = results / "generations" / model / str(entry)
+        challenge, written = (
+            _read_by_row(continuations / f"{prompts}.jsonl")
+            for prompts in ("challenge_prompts", "reference_sentences")
         )
-    plan = read_plan(results / "plans" / model / f"{intervention}.parquet")
+        for name in names:
+            lines = written.get(name, [])
+            if [line["prompt"] for line in lines] != [line["prompt"] for line in gold]:
+                raise InputError(
+                    f"{continuations}/reference_sentences.jsonl: the prompts of row {name} differ "
+                    f"from those of {references}; delete it and run again"
+                )
+            plan = plans.get(name, empty_plan())
+            writings.append(_describe_writing(plan, challenge.get(name, []), lines, gold))
+    return writings
+
+
+def _describe_writing(
+    plan: pd.DataFrame,
+    challenge: Sequence[Mapping[str, Any]],
+    written: Sequence[Mapping[str, Any]],
+    gold: Sequence[Mapping[str, Any]],
+) -> Writing:
+    """Measure a row's continuations of challenge prompts and of reference sentences."""
     of_neurons = plan[plan["neuron"] != WHOLE_LAYER]
     return Writing(
         neurons=len(of_neurons[["layer", "neuron"]].drop_duplicates()),

@@ -73,8 +73,8 @@ def _check_as_written(path: Path, content: bytes) -> None:
 TEXTS = frozenset(
     (
         "activation", "against", "by", "checkpoint", "control_of", "corrected_for_selection",
-        "correlation", "direction", "file", "form", "group", "groups", "intervention", "kind",
-        "mark", "model", "of", "origin", "part", "positions", "quantity", "revision",
+        "correlation", "direction", "entry", "file", "form", "group", "groups", "intervention",
+        "kind", "mark", "model", "of", "origin", "part", "positions", "quantity", "revision",
         "rows_left_out", "sha256", "side", "sign", "stage", "token", "values", "verdict", "what",
         "still_writes", "lowers_toxicity", "beyond_control", "beyond_random_sets", "nearer_to_dpo",
     )

@@ -9,11 +9,12 @@ from dpo_neurons.files.jsonl import read_jsonl
 
 
 def read_continuations(path: Path) -> pd.DataFrame:
-    """Read continuations: a row each, with prompt, continuation and tokens, their ids.
+    """Read continuations of an entry's rows: a line each.
 
-    Further keys become columns too. Raises InputError if the file is damaged or a row has no ids.
+    It has intervention, whose it is, prompt, continuation and tokens, their ids. Further keys
+    become columns too. Raises InputError if the file is damaged or a line has no ids.
     """
-    rows = read_jsonl(path, ("prompt", "continuation"))
+    rows = read_jsonl(path, ("intervention", "prompt", "continuation"))
     for number, row in enumerate(rows, start=1):
         tokens = row.get("tokens")
         if not isinstance(tokens, list) or not all(isinstance(token, int) for token in tokens):

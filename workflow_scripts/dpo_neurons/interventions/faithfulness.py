@@ -6,8 +6,8 @@ answers of the second checkpoint to the challenge prompts, and neutral text. So 
 on what a changed model writes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -18,9 +18,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dpo_neurons.errors import BrokenModelError
 from dpo_neurons.interventions.divergence_files import COLUMNS
-from dpo_neurons.interventions.source_activations import SourceActivations
+from dpo_neurons.interventions.outputs import Intervention, name_broken_intervention
 from dpo_neurons.models.batches import run_in_batches
-from dpo_neurons.models.decoding import read_answers, widen
+from dpo_neurons.models.decoding import read_answers, read_beginnings, widen
 from dpo_neurons.models.tokenization import (
     barred_tokens,
     choose_padding,
@@ -34,8 +34,8 @@ MOST_PROMPTS = 32
 
 References = Mapping[str, PreTrainedModel]
 """The unchanged checkpoints by the rows that stand for them, none and dpo."""
-UnderPlan = Callable[[], AbstractContextManager[None]]
-"""Makes a block in which one of the checkpoints is changed."""
+Sums = Mapping[str, Mapping[str, list[float]]]
+"""Divergences of a batch of texts, in nats, by row and reference."""
 
 
 class _Answer(NamedTuple):
@@ -49,21 +49,20 @@ class _Answer(NamedTuple):
 def measure_on_answers(
     model: PreTrainedModel,
     references: References,
-    under_plan: UnderPlan,
+    interventions: Sequence[Intervention],
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[str],
     answers: Sequence[Sequence[int]],
     n_tokens: int,
     batch_size: int,
-    source: SourceActivations | None = None,
 ) -> pd.DataFrame:
-    """Measure divergences where each token of given answers is predicted: a row a prompt.
+    """Measure divergences where each token of given answers is predicted: a line a row and prompt.
 
-    model: the changed model; outside of `under_plan` it is one of the references. answers: ids, at
-    most n_tokens each. Where an answer ended earlier, the prediction of its end counts too.
-    Each token is read as in generation, so a plan acts where it acts there.
+    model: the one that interventions change; outside of their blocks it is one of the references.
+    answers: ids, at most n_tokens each. Where an answer ended earlier, the prediction of its end
+    counts too. Each token is read as in generation, so a plan acts where it acts there.
     Returns the COLUMNS; kl_… are sums over an answer's predictions, in nats.
-    Raises BrokenModelError for predictions that are no numbers.
+    Raises InputError, with the row's name, for predictions that are no numbers.
     """
     pad = choose_padding(tokenizer, count_vocabulary(model))
     rows = [
@@ -71,7 +70,7 @@ def measure_on_answers(
         for prompt, answer in zip(tokenize_texts(tokenizer, prompts), answers, strict=True)
     ]
 
-    def measure(batch: Sequence[_Answer]) -> dict[str, list[float]]:
+    def measure(batch: Sequence[_Answer]) -> Sums:
         ids, mask = (
             part.to(model.device) for part in pad_rows([row.prompt for row in batch], pad, "left")
         )
@@ -79,34 +78,48 @@ def measure_on_answers(
         written, _ = pad_rows([[*row.answer, pad][:n_tokens] for row in batch], pad, "right")
         written = written.to(model.device)
         counted = torch.tensor([row.counted for row in batch], device=model.device)
+        beginnings = read_beginnings(model, ids, mask)
         expected = {
-            name: [_log_shares(logits) for logits in read_answers(unchanged, ids, mask, written)]
+            name: [
+                _log_shares(logits)
+                for logits in read_answers(
+                    unchanged, ids, mask, written,
+                    beginnings=beginnings if unchanged is model else None,
+                )
+            ]
             for name, unchanged in references.items()
-        }
-        sums = {name: torch.zeros(len(batch), dtype=torch.float64) for name in references}
-        with under_plan():
-            if source is not None:
-                source.see_prompts(ids, mask, pad)
-            for step, logits in enumerate(read_answers(model, ids, mask, written, source)):
-                changed = _log_shares(logits)
-                for name, of_reference in expected.items():
-                    divergence = _divergence(of_reference[step], changed)
-                    divergence = divergence.where(step < counted.to(divergence.device), 0)
-                    sums[name] += divergence.double().cpu()
-        return {name: total.tolist() for name, total in sums.items()}
+        }  # fmt: skip
+        sums = {}
+        for intervention in interventions:
+            source = intervention.source
+            totals = {name: torch.zeros(len(batch), dtype=torch.float64) for name in references}
+            with intervention.apply_in_generation(model):
+                if source is not None:
+                    source.see_prompts(ids, mask, pad)
+                shared = beginnings if intervention.changes_newest_only else None
+                for step, logits in enumerate(
+                    read_answers(model, ids, mask, written, source, shared)
+                ):
+                    changed = _log_shares(logits)
+                    for name, of_reference in expected.items():
+                        divergence = _divergence(of_reference[step], changed)
+                        divergence = divergence.where(step < counted.to(divergence.device), 0)
+                        totals[name] += divergence.double().cpu()
+            sums[intervention.name] = {name: total.tolist() for name, total in totals.items()}
+        return sums
 
     batches = run_in_batches(rows, min(batch_size, MOST_PROMPTS), measure, "comparing answers")
-    return _tabulate("answers", [row.counted for row in rows], [sums for _, sums in batches])
+    tokens = [row.counted for row in rows]
+    return _tabulate("answers", tokens, [sums for _, sums in batches], model, interventions)
 
 
 def measure_on_text(
     model: PreTrainedModel,
     references: References,
-    under_plan: UnderPlan,
+    interventions: Sequence[Intervention],
     windows: Sequence[Tensor],
-    source: SourceActivations | None = None,
 ) -> pd.DataFrame:
-    """Measure divergences on windows of text, ids (length,): a row a window, as on answers.
+    """Measure divergences on windows of text, ids (length,): a line a row and window.
 
     Each window is read at once; the last prediction, of a token beyond it, does not count.
     """
@@ -115,17 +128,19 @@ def measure_on_text(
         ids = window[None].to(model.device)
         with torch.inference_mode():
             expected = {name: _predict(unchanged, ids) for name, unchanged in references.items()}
-            with under_plan():
-                if source is not None:
-                    source.see_text(ids)
-                changed = _predict(model, ids)
-            sums.append(
-                {
+            of_window = {}
+            for intervention in interventions:
+                with intervention.apply_in_text(model):
+                    if intervention.source is not None:
+                        intervention.source.see_text(ids)
+                    changed = _predict(model, ids)
+                of_window[intervention.name] = {
                     name: [float(_divergence(of_reference.to(changed), changed).double().sum())]
                     for name, of_reference in expected.items()
                 }
-            )
-    return _tabulate("neutral", [len(window) - 1 for window in windows], sums)
+        sums.append(of_window)
+    tokens = [len(window) - 1 for window in windows]
+    return _tabulate("neutral", tokens, sums, model, interventions)
 
 
 def _predict(model: PreTrainedModel, ids: Tensor) -> Tensor:
@@ -149,13 +164,25 @@ def _divergence(expected: Tensor, changed: Tensor) -> Tensor:
 
 
 def _tabulate(
-    text: str, tokens: Sequence[int], sums: Sequence[Mapping[str, list[float]]]
+    text: str,
+    tokens: Sequence[int],
+    batches: Sequence[Sums],
+    model: PreTrainedModel,
+    interventions: Sequence[Intervention],
 ) -> pd.DataFrame:
     """Gather batches' sums into a table with the COLUMNS."""
-    table = pd.DataFrame({"text": text, "number": range(len(tokens)), "tokens": tokens})
-    for name in ("none", "dpo"):
-        table[f"kl_{name}"] = [value for batch in sums for value in batch[name]]
-    finite = np.isfinite(table[["kl_none", "kl_dpo"]].to_numpy()).all(axis=1)
-    if not finite.all():
-        raise BrokenModelError(f"a prediction on {text} {finite.argmin()} is NaN or infinite")
-    return table[list(COLUMNS)]
+    tables = []
+    for intervention in interventions:
+        table = pd.DataFrame({"text": text, "number": range(len(tokens)), "tokens": tokens})
+        table.insert(0, "intervention", intervention.name)
+        for name in ("none", "dpo"):
+            sums = (batch[intervention.name][name] for batch in batches)
+            table[f"kl_{name}"] = list(chain.from_iterable(sums))
+        finite = np.isfinite(table[["kl_none", "kl_dpo"]].to_numpy()).all(axis=1)
+        if not finite.all():
+            with name_broken_intervention(intervention.name, intervention.plan, model):
+                raise BrokenModelError(
+                    f"a prediction on {text} {finite.argmin()} is NaN or infinite"
+                )
+        tables.append(table[list(COLUMNS)])
+    return pd.concat(tables, ignore_index=True)

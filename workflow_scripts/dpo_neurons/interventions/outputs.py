@@ -1,16 +1,20 @@
-"""Results of a model under an intervention: its continuations and its perplexity."""
+"""Results of a model under interventions: continuations of prompts, and perplexity."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dpo_neurons.errors import BrokenModelError, InputError
+from dpo_neurons.interventions.hooks import apply_plan
+from dpo_neurons.interventions.operations import WeightOperation, list_operations
+from dpo_neurons.interventions.source_activations import SourceActivations
 from dpo_neurons.models.batches import order_longest_first
-from dpo_neurons.models.decoding import TokenObserver, generate_greedily
+from dpo_neurons.models.generation import Run, generate_each
 from dpo_neurons.models.perplexity import Perplexity
 from dpo_neurons.models.sampling import Sampler
 from dpo_neurons.models.tokenization import count_tokens
@@ -20,8 +24,53 @@ STRENGTHS = ("factor", "scale", "alpha", "dose")
 """Columns of a plan that say how strongly it acts."""
 
 
+@dataclass(frozen=True)
+class Intervention:
+    """A row of the tables, ready to change a model."""
+
+    name: str
+    plan: pd.DataFrame
+    """With its metadata, if an error message is to name the row's strength."""
+    generation_positions: str
+    """Where the plan acts in each forward pass of generation: last or all."""
+    perplexity_positions: str = "all"
+    """Where it acts in each window of text: all or first."""
+    direction: np.ndarray | None = None
+    """Unit rows, (k, d_model), for plans that subtract or remove it."""
+    source: SourceActivations | None = None
+    """For plans that assign each prompt its own activations."""
+
+    @contextmanager
+    def apply_in_generation(self, model: PreTrainedModel) -> Iterator[None]:
+        """Change a model inside the block as in generation."""
+        with (
+            name_broken_intervention(self.name, self.plan, model),
+            apply_plan(model, self.plan, self.generation_positions, self.direction, self.source),
+        ):
+            yield
+
+    @contextmanager
+    def apply_in_text(self, model: PreTrainedModel) -> Iterator[None]:
+        """Change a model inside the block as in windows of text."""
+        with (
+            name_broken_intervention(self.name, self.plan, model),
+            apply_plan(model, self.plan, self.perplexity_positions, self.direction, self.source),
+        ):
+            yield
+
+    @property
+    def changes_newest_only(self) -> bool:
+        """Whether each forward pass of generation is as before, up to the newest token."""
+        if self.plan.empty:
+            return True
+        edits_weights = self.plan["operation"].isin(list_operations(WeightOperation)).any()
+        return self.generation_positions == "last" and not edits_weights
+
+
 @contextmanager
-def name_broken_intervention(name: str, plan: pd.DataFrame, dtype: str) -> Iterator[None]:
+def name_broken_intervention(
+    name: str, plan: pd.DataFrame, model: PreTrainedModel
+) -> Iterator[None]:
     """Name the intervention, its strength and the number format if the model breaks in the block.
 
     plan: with its metadata. A model that a plan leaves as it is keeps its own error.
@@ -30,6 +79,7 @@ def name_broken_intervention(name: str, plan: pd.DataFrame, dtype: str) -> Itera
     try:
         yield
     except BrokenModelError as error:
+        dtype = str(model.dtype).removeprefix("torch.")
         if plan.empty:
             raise InputError(f"row {name}, in {dtype}: {error}") from error
         given = plan.iloc[0].reindex(STRENGTHS)
@@ -48,41 +98,79 @@ def continue_prompts(
     prompts: Sequence[str],
     n_tokens: int,
     batch_size: int,
-    observer: TokenObserver | None = None,
-    sampler: Sampler | None = None,
 ) -> list[Row]:
-    """Continue prompts, greedily without a sampler; return one row per prompt, in order.
+    """Continue prompts greedily; return one row per prompt, in order.
 
     A row has prompt, continuation and tokens, the ids before the end-of-sequence token. Prompts of
     similar length share batches.
     Raises InputError for a prompt too long for the model.
     """
+    (rows,) = _continue_by_each([Run()], model, tokenizer, prompts, n_tokens, batch_size)
+    return rows
+
+
+def continue_under_each(
+    interventions: Sequence[Intervention],
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    n_tokens: int,
+    batch_size: int,
+    sampler: Sampler | None = None,
+) -> list[list[Row]]:
+    """Continue prompts under each intervention: for each, the rows of `continue_prompts`.
+
+    Greedily without a sampler. Interventions at the newest token alone share what the model reads
+    before a prompt's last token.
+    Raises InputError for a prompt too long for the model, and for a model that breaks.
+    """
+    runs = [
+        Run(
+            partial(intervention.apply_in_generation, model),
+            intervention.changes_newest_only,
+            intervention.source,
+            sampler,
+        )
+        for intervention in interventions
+    ]
+    return _continue_by_each(runs, model, tokenizer, prompts, n_tokens, batch_size)
+
+
+def _continue_by_each(
+    runs: Sequence[Run],
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    n_tokens: int,
+    batch_size: int,
+) -> list[list[Row]]:
     order = order_longest_first(count_tokens(tokenizer, prompts))
     ordered = [prompts[index] for index in order]
-    rows: list[Row] = []
-    if sampler is not None:
-        sampler = replace(sampler, uniforms=sampler.uniforms[order])
-    for batch in generate_greedily(
-        model, tokenizer, ordered, n_tokens, batch_size, observer, sampler=sampler
-    ):
-        for offset, (ids, mask) in enumerate(zip(batch.tokens, batch.mask, strict=True)):
-            tokens = ids[mask].tolist()
-            text = tokenizer.decode(tokens, skip_special_tokens=True)
-            prompt = ordered[batch.start + offset]
-            rows.append({"prompt": prompt, "continuation": text, "tokens": tokens})
-    return [rows[place] for place in np.argsort(order)]
+    runs = [
+        run
+        if run.sampler is None
+        else replace(run, sampler=replace(run.sampler, uniforms=run.sampler.uniforms[order]))
+        for run in runs
+    ]
+    rows: list[list[Row]] = [[] for _ in runs]
+    for batches in generate_each(runs, model, tokenizer, ordered, n_tokens, batch_size):
+        for of_run, batch in zip(rows, batches, strict=True):
+            for offset, (ids, mask) in enumerate(zip(batch.tokens, batch.mask, strict=True)):
+                tokens = ids[mask].tolist()
+                text = tokenizer.decode(tokens, skip_special_tokens=True)
+                prompt = ordered[batch.start + offset]
+                of_run.append({"prompt": prompt, "continuation": text, "tokens": tokens})
+    return [[of_run[place] for place in np.argsort(order)] for of_run in rows]
 
 
-def describe_perplexity(measured: Perplexity, positions: str) -> Row:
-    """Return a perplexity's numbers, with the losses of its windows for intervals.
-
-    positions: where the plan acted in each window.
-    """
+def describe_perplexity(intervention: Intervention, measured: Perplexity) -> Row:
+    """Return a row's perplexity, with the losses of its windows for intervals."""
     return {
+        "intervention": intervention.name,
         "perplexity": measured.perplexity,
         "log_perplexity": measured.log_perplexity,
         "tokens": int(measured.tokens.sum()),
-        "positions": positions,
+        "positions": intervention.perplexity_positions,
         "window_losses": measured.losses.tolist(),
         "window_tokens": measured.tokens.tolist(),
     }

@@ -74,16 +74,29 @@ def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
         )
 
 
-def read_plan(path: Path) -> pd.DataFrame:
-    """Read a plan with all its columns, metadata included.
+def read_plans(path: Path) -> dict[str, pd.DataFrame]:
+    """Read the plans of an entry's rows by name, with all their columns, metadata included.
 
-    Raises InputError if the file is not a plan.
+    A row that changes nothing has none: its plan is `empty_plan()`.
+    Raises InputError if the file is not one of plans.
     """
-    return read_table(path, COLUMNS, "a plan needs")
+    table = read_table(path, ("intervention", *COLUMNS), "plans need")
+    by_row = table.groupby("intervention", sort=False)
+    return {str(name): plan.reset_index(drop=True) for name, plan in by_row}
 
 
-def write_plan(
-    path: Path, plan: pd.DataFrame, metadata: Mapping[str, object] | None = None
+def write_plans(
+    path: Path,
+    plans: Mapping[str, pd.DataFrame],
+    metadata: Mapping[str, Mapping[str, object]] | None = None,
 ) -> None:
-    """Write a plan as parquet; each entry of metadata becomes a column with one value."""
-    write_table(path, plan[list(COLUMNS)].assign(**(metadata or {})))
+    """Write the plans of an entry's rows, by name, as parquet.
+
+    metadata: of each row; each item becomes a column.
+    """
+    tables = [
+        plan[list(COLUMNS)].assign(intervention=name, **(metadata or {}).get(name, {}))
+        for name, plan in plans.items()
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    write_table(path, table[["intervention", *table.columns.drop("intervention")]])

@@ -1,25 +1,16 @@
-"""Decoding, greedy or by sampling: continuations of prompts, in batches padded on the left."""
+"""Decoding, greedy or by sampling: continuing one batch of prompts, padded on the left."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import DynamicCache, PreTrainedModel
 
-from dpo_neurons.errors import BrokenModelError, InputError
-from dpo_neurons.models.batches import run_in_batches
-from dpo_neurons.models.sampling import Sampler
-from dpo_neurons.models.tokenization import (
-    barred_tokens,
-    check_ids,
-    choose_padding,
-    count_vocabulary,
-    pad_rows,
-    tokenize_texts,
-)
+from dpo_neurons.errors import BrokenModelError
+from dpo_neurons.models.tokenization import barred_tokens
 
 
 class TokenObserver:
@@ -41,18 +32,6 @@ class TokenObserver:
         """See the batch's continuations, as in `Continuations`, once they are whole."""
 
 
-@dataclass(frozen=True)
-class Continuations:
-    """The continuations of one batch of prompts, in the prompts' order."""
-
-    start: int
-    """Index of the batch's first prompt."""
-    tokens: np.ndarray
-    """(batch, n_tokens) int32; after an end-of-sequence token there is padding."""
-    mask: np.ndarray
-    """(batch, n_tokens) bool; True for generated tokens before the end of the sequence."""
-
-
 def end_tokens(model: PreTrainedModel) -> list[int]:
     """List the tokens that end a sequence; a model may have none or several."""
     end = model.generation_config.eos_token_id
@@ -67,8 +46,17 @@ class Decoder:
     Each token is read once: keys and values of earlier tokens stay in a cache.
     """
 
-    def __init__(self, model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor) -> None:
-        """Take prompts, (batch, length), padded on the left."""
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        beginnings: DynamicCache | None = None,
+    ) -> None:
+        """Take prompts, (batch, length), padded on the left.
+
+        beginnings: what `read_beginnings` returned for them; they are not read again.
+        """
         self.ids = input_ids
         """(batch, length): the prompts and the tokens appended so far."""
         self._model = model
@@ -77,11 +65,14 @@ class Decoder:
             attention_mask == 0, 0
         )
         self._barred = barred_tokens(model)
-        self._cache = DynamicCache(config=model.config)
+        self._starts = beginnings is None
+        # A copy: other readers continue from the same beginnings.
+        self.cache = DynamicCache(config=model.config) if self._starts else deepcopy(beginnings)
+        """Keys and values of the tokens read so far."""
 
     def read_prompts(self) -> Tensor:
         """Read the prompts; return the next token's logits, (batch, vocabulary)."""
-        return self._read(first=True)
+        return self._read(first=self._starts)
 
     def append(self, tokens: Tensor) -> None:
         """Append a token, (batch,), to each text."""
@@ -100,7 +91,7 @@ class Decoder:
             inputs = prepare(
                 self.ids,
                 next_sequence_length=None if first else 1,
-                past_key_values=self._cache,
+                past_key_values=self.cache,
                 attention_mask=self._mask,
                 position_ids=self._positions,
                 use_cache=True,
@@ -108,11 +99,27 @@ class Decoder:
                 is_first_iteration=first,
             )
             output = self._model(**inputs, return_dict=True)
-            self._cache = output.past_key_values
+            self.cache = output.past_key_values
             logits = widen(output.logits[:, -1])
             if self._barred:
                 logits[:, self._barred] = -torch.inf
         return logits
+
+
+def read_beginnings(
+    model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor
+) -> DynamicCache | None:
+    """Read all but the last token of prompts, (batch, length), padded on the left.
+
+    Returns their keys and values. A change of the model at the newest token alone leaves these as
+    they are, so that several such changes may continue from them.
+    None if there is nothing before the last token.
+    """
+    if input_ids.shape[1] < 2:
+        return None
+    decoder = Decoder(model, input_ids[:, :-1], attention_mask[:, :-1])
+    decoder.read_prompts()
+    return decoder.cache
 
 
 Choose = Callable[[Tensor, int], Tensor]
@@ -128,10 +135,11 @@ def decode_greedily(
     n_tokens: int,
     observer: TokenObserver | None = None,
     choose: Choose | None = None,
+    beginnings: DynamicCache | None = None,
 ) -> Tensor:
     """Continue prompts, (batch, length) padded on the left, by their most likely tokens.
 
-    choose: chooses other tokens than the most likely.
+    choose: chooses other tokens than the most likely. beginnings: as in `Decoder`.
 
     Returns the new tokens, (batch, ≤ n_tokens). A row that has ended is filled with `pad`; decoding
     stops when all have ended. The observer sees the tokens of each forward pass.
@@ -143,7 +151,7 @@ def decode_greedily(
     ends = torch.tensor(end_tokens(model), dtype=input_ids.dtype, device=input_ids.device)
     going_on = torch.ones(len(input_ids), dtype=torch.bool, device=input_ids.device)
     broken = torch.zeros_like(going_on)
-    decoder = Decoder(model, input_ids, attention_mask)
+    decoder = Decoder(model, input_ids, attention_mask, beginnings)
     logits = decoder.read_prompts()
     for step in range(n_tokens):
         largest, chosen = logits.max(dim=-1)
@@ -173,14 +181,15 @@ def read_answers(
     attention_mask: Tensor,
     answers: Tensor,
     observer: TokenObserver | None = None,
+    beginnings: DynamicCache | None = None,
 ) -> Iterator[Tensor]:
     """Read given answers, (batch, n), token by token; yield the logits that predict each token.
 
     input_ids, attention_mask: prompts, (batch, length), padded on the left. Yields n tensors,
     (batch, vocabulary). The observer sees each token before it is read. Answers are padded on the
-    right; what is predicted there means nothing.
+    right; what is predicted there means nothing. beginnings: as in `Decoder`.
     """
-    decoder = Decoder(model, input_ids, attention_mask)
+    decoder = Decoder(model, input_ids, attention_mask, beginnings)
     yield decoder.read_prompts()
     for tokens in answers.T[:-1]:
         if observer is not None:
@@ -192,66 +201,3 @@ def read_answers(
 def widen(logits: Tensor) -> Tensor:
     """Convert logits to float32; those in float64 stay as they are."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
-
-
-def generate_greedily(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[str],
-    n_tokens: int,
-    batch_size: int,
-    observer: TokenObserver | None = None,
-    progress: str | None = "generating",
-    sampler: Sampler | None = None,
-) -> Iterator[Continuations]:
-    """Continue each prompt by up to `n_tokens` tokens, batch by batch.
-
-    progress: title of a progress bar. sampler: samples tokens in place of the most likely ones.
-    Raises InputError for a prompt that is too long for the model or has a token that it lacks, and
-    BrokenModelError as `decode_greedily` does.
-    """
-    extra = 1 if observer is not None and observer.needs_last_token else 0
-
-    def continue_batch(batch: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        rows = tokenize_texts(tokenizer, [prompts[index] for index in batch])
-        check_ids(model, tokenizer, rows)
-        pad = choose_padding(tokenizer, count_vocabulary(model))
-        ids, mask = (part.to(model.device) for part in pad_rows(rows, pad, "left"))
-        # The last token is chosen and not read, unless the observer asks for it.
-        _check_length(model, ids.shape[1] + n_tokens - 1 + extra)
-        if observer is not None:
-            observer.see_prompts(ids, mask, pad)
-            observer.begin_batch(len(ids))
-        choose = None if sampler is None else sampler.choose_for(batch)
-        tokens = decode_greedily(model, ids, mask, pad, n_tokens + extra, observer, choose)
-        padded, counted = _pad_to_length(
-            tokens[:, :n_tokens].cpu().numpy(), n_tokens, end_tokens(model), pad
-        )
-        if observer is not None:
-            observer.end_batch(padded, counted)
-        return padded, counted
-
-    indices = range(len(prompts))
-    for start, (tokens, mask) in run_in_batches(indices, batch_size, continue_batch, progress):
-        yield Continuations(start, tokens, mask)
-
-
-def _check_length(model: PreTrainedModel, n_positions: int) -> None:
-    longest = model.config.max_position_embeddings
-    if n_positions > longest:
-        raise InputError(
-            f"a prompt and its continuation have {n_positions} tokens to read, but the model reads "
-            f"at most {longest}; shorten the longest prompts of data.challenge_prompts and "
-            "data.reference_sentences, or lower generation.tokens"
-        )
-
-
-def _pad_to_length(
-    tokens: np.ndarray, n_tokens: int, ends: list[int], padding: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pad tokens, (batch, ≤ n_tokens), and mark those before the end: both (batch, n_tokens)."""
-    width = n_tokens - tokens.shape[1]
-    tokens = np.pad(tokens, ((0, 0), (0, width)), constant_values=padding).astype(np.int32)
-    mask = np.logical_and.accumulate(~np.isin(tokens, ends), axis=1)
-    mask[:, n_tokens - width :] = False
-    return tokens, mask

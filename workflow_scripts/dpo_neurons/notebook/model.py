@@ -17,7 +17,7 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.interventions.hooks import apply_plan
 from dpo_neurons.interventions.outputs import continue_prompts
 from dpo_neurons.models.batches import first_batch_size
-from dpo_neurons.models.decoding import generate_greedily
+from dpo_neurons.models.generation import generate_greedily
 from dpo_neurons.models.loading import load_model as load_checkpoint
 from dpo_neurons.models.loading import load_tokenizer
 from dpo_neurons.models.perplexity import measure_perplexity

@@ -92,20 +92,25 @@ class StudyResults:
 
     def plan(self, model: str, intervention: str) -> pd.DataFrame:
         """Return one row per change: layer, neuron, operation, value."""
-        path = self._file(f"plans/{model}/{intervention}.parquet")
-        return read_table(path, ("layer", "neuron", "operation", "value"), "a plan needs")
+        path = self._file(f"plans/{model}/{self._entry_of(intervention)}.parquet")
+        columns = ("intervention", "layer", "neuron", "operation", "value")
+        return _lines_of(intervention, read_table(path, columns, "plans need"))
 
     def generations(
         self, model: str, intervention: str, prompts: str = "challenge_prompts"
     ) -> pd.DataFrame:
         """Return one row per prompt: prompt, continuation and its token ids."""
-        path = self._file(f"generations/{model}/{intervention}/{prompts}.jsonl")
-        return pd.DataFrame(read_jsonl(path, ("prompt", "continuation")))
+        entry = self._entry_of(intervention)
+        path = self._file(f"generations/{model}/{entry}/{prompts}.jsonl")
+        lines = read_jsonl(path, ("intervention", "prompt", "continuation"))
+        return _lines_of(intervention, pd.DataFrame(lines))
 
     def scores(self, model: str, intervention: str) -> pd.DataFrame:
         """Return one row per challenge continuation; toxicity comes first."""
-        path = self._file(f"scores/{model}/{intervention}.parquet")
-        return read_table(path, ("toxicity",), "scores need")
+        path = self._file(f"scores/{model}/{self._entry_of(intervention)}.parquet")
+        return _lines_of(
+            intervention, read_table(path, ("intervention", "toxicity"), "scores need")
+        )
 
     def direction(self, model: str, direction: str) -> np.ndarray:
         """Return a direction's unit rows, (k, d_model) float64."""
@@ -133,6 +138,16 @@ class StudyResults:
         path = self._file(f"figures/{model}/{figure}.json")
         return alt.Chart.from_json(path.read_text(encoding="utf-8"))
 
+    def _entry_of(self, intervention: str) -> str:
+        """Return the entry whose files hold a row; if there is no such row, raise InputError."""
+        entries = self.interventions.set_index("intervention")["entry"]
+        if intervention not in entries.index:
+            raise InputError(
+                f"{self.folder}: has no intervention {intervention!r}, but "
+                f"{', '.join(entries.index)}"
+            )
+        return str(entries[intervention])
+
     def _file(self, name: str) -> Path:
         """Return a result's path; if it is missing, raise InputError."""
         path = self.folder / name
@@ -140,6 +155,12 @@ class StudyResults:
             there = ", ".join(_stems(path.parent, folders=True)) or "nothing"
             raise InputError(f"{path}: no such result; {path.parent} has {there}")
         return path
+
+
+def _lines_of(intervention: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the lines of one row out of its entry's table."""
+    own = table[table["intervention"] == intervention]
+    return own.drop(columns="intervention").reset_index(drop=True)
 
 
 def _stems(folder: Path, folders: bool = False) -> list[str]:

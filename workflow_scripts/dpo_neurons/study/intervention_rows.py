@@ -28,20 +28,26 @@ PARAMETERS = (
     "by", "file",
 )  # fmt: skip
 """Keys that a row may have besides its kind; each is a column."""
-METADATA = ("intervention", "kind", "control_of", "checkpoint", *PARAMETERS)
+METADATA = ("intervention", "entry", "kind", "control_of", "checkpoint", *PARAMETERS)
 """Columns that describe a row, in tables and in results/{study}/interventions.csv."""
 
 
-def table_rows(interventions: Mapping[str, Row]) -> dict[str, Row]:
-    """List every row by name: the two unpatched ones, then those of each entry.
+def rows_by_entry(interventions: Mapping[str, Row]) -> dict[str, dict[str, Row]]:
+    """List the rows of each entry by name; the two unpatched rows, an entry each, come first.
 
     An entry with lists of values, or with every combination of some groups, stands for many rows.
     A patch, a shift or damping is followed by its control, whose key `control_of` names it.
     """
-    rows: dict[str, Row] = {name: {"kind": name} for name in UNPATCHED}
+    rows: dict[str, dict[str, Row]] = {name: {name: {"kind": name}} for name in UNPATCHED}
     for entry, settings in interventions.items():
-        rows |= dict(_rows_of_entry(entry, settings))
+        rows[entry] = dict(_rows_of_entry(entry, settings))
     return rows
+
+
+def table_rows(interventions: Mapping[str, Row]) -> dict[str, Row]:
+    """List every row by name, in the order of `rows_by_entry`."""
+    by_entry = rows_by_entry(interventions).values()
+    return {name: row for rows in by_entry for name, row in rows.items()}
 
 
 def named_rows(interventions: Mapping[str, Row]) -> list[tuple[str, str]]:
@@ -72,12 +78,14 @@ def describe_rows(interventions: Mapping[str, Row], direction: str) -> list[Row]
     direction: the direction of rows that name none.
     """
     described = []
-    for name, row in table_rows(interventions).items():
-        metadata = {"intervention": name, "checkpoint": stage_of(name, row), **row}
-        if name not in UNPATCHED:
-            metadata.setdefault("direction", direction)
-        metadata["groups"] = " ".join(row.get("groups", ()))
-        described.append({key: metadata.get(key, "") for key in METADATA})
+    for entry, rows in rows_by_entry(interventions).items():
+        for name, row in rows.items():
+            metadata = {"intervention": name, "entry": entry, **row}
+            metadata["checkpoint"] = stage_of(name, row)
+            if name not in UNPATCHED:
+                metadata.setdefault("direction", direction)
+            metadata["groups"] = " ".join(row.get("groups", ()))
+            described.append({key: metadata.get(key, "") for key in METADATA})
     return described
 
 

@@ -9,7 +9,14 @@ from dataclasses import asdict
 from typing import Any
 
 from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
-from dpo_neurons.study.intervention_rows import is_random, plan_arguments
+from dpo_neurons.study.intervention_rows import (
+    Row,
+    is_random,
+    plan_arguments,
+    positions_in_generation,
+    positions_in_perplexity,
+    source_stage,
+)
 from dpo_neurons.study.study import Study
 
 SELECTION_KEYS = (
@@ -69,21 +76,66 @@ def _as_json(value: Any) -> Any:  # noqa: ANN401
     return json.dumps(value, ensure_ascii=False)
 
 
-def plan_options(study: Study, intervention: str) -> str:
-    """Write the options of write_plan.py that describe an intervention's plan."""
-    row = study.interventions[intervention]
-    options = plan_arguments(row)
-    if is_random(row):
-        options["seed"] = study.config["seed"]
-    return f"--kind {row['kind']} {write_options(options)}".strip()
+def plan_options(study: Study, entry: str) -> str:
+    """Write the option of write_plans.py that describes an entry's rows."""
+    rows = []
+    for name, row in study.rows_by_entry[entry].items():
+        settings = {"intervention": name, "kind": row["kind"], **plan_arguments(row)}
+        rows.append(settings | ({"seed": study.config["seed"]} if is_random(row) else {}))
+    return _write_rows(rows)
 
 
-def random_set_options(study: Study, intervention: str) -> str:
-    """Write the options of draw_random_sets.py that describe a row and its random sets."""
-    row = study.interventions[intervention]
-    settings = {"kind": row["kind"], **plan_arguments(row)}
-    options = {"row": json.dumps(settings), "draws": row["random_sets"]}
-    return write_options({**options, "seed": study.config["seed"]})
+def run_options(study: Study, entry: str) -> str:
+    """Write the option of run_interventions.py that says how to run an entry's rows."""
+    rows = []
+    for name, row in study.rows_by_entry[entry].items():
+        settings = _describe_generation(study, entry, name)
+        otherwise = study.config["perplexity"]["positions"]
+        settings["perplexity_positions"] = positions_in_perplexity(row, otherwise)
+        if (stage := source_stage(row)) is not None:
+            settings["source_stage"] = stage
+            settings["source_positions"] = study.config["activations"]["positions"]
+        rows.append(settings)
+    return _write_rows(rows)
+
+
+def sampling_options(study: Study, entry: str) -> str:
+    """Write the option of run_samples.py that says how to run an entry's sampled rows."""
+    names = study.sampled_rows(entry)
+    return _write_rows([_describe_generation(study, entry, name) for name in names])
+
+
+def random_set_run_options(study: Study, entry: str) -> str:
+    """Write the option of run_random_sets.py that says how to run an entry's random sets."""
+    names = _rows_with_random_sets(study, entry)
+    return _write_rows([_describe_generation(study, entry, name) for name in names])
+
+
+def random_set_options(study: Study, entry: str) -> str:
+    """Write the options of draw_random_sets.py that describe an entry's rows and their sets."""
+    rows = [
+        {"intervention": name, "kind": row["kind"], **plan_arguments(row)}
+        for name, row in _rows_with_random_sets(study, entry).items()
+    ]
+    draws = study.config["interventions"][entry]["random_sets"]
+    return f"{_write_rows(rows)} {write_options({'draws': draws, 'seed': study.config['seed']})}"
+
+
+def _rows_with_random_sets(study: Study, entry: str) -> dict[str, Row]:
+    """Return the rows of an entry that are compared with random sets; controls are not."""
+    rows = study.rows_by_entry[entry].items()
+    return {name: row for name, row in rows if "random_sets" in row}
+
+
+def _describe_generation(study: Study, entry: str, name: str) -> Row:
+    """Name a row, and say where its plan acts in each forward pass of generation."""
+    row, otherwise = study.rows_by_entry[entry][name], study.config["generation"]["positions"]
+    positions = positions_in_generation(row, otherwise)
+    return {"intervention": name, "generation_positions": positions}
+
+
+def _write_rows(rows: list[Row]) -> str:
+    return write_options({"rows": json.dumps(rows, ensure_ascii=False)})
 
 
 def scorer_options(study: Study) -> str:

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from dpo_neurons.study.data_files import matching_paths
-from dpo_neurons.study.intervention_rows import ranking_of, stage_of, table_rows
+from dpo_neurons.study.intervention_rows import ranking_of, rows_by_entry, stage_of
 
 STAGES = ("pre", "post")
 PUBLISHED_ABLATION = "ablate_top_200"
@@ -31,9 +31,14 @@ class Study:
         return f"results/{self.config['study']}"
 
     @cached_property
+    def rows_by_entry(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """The rows of each entry of `interventions`, by name; see `rows_by_entry`."""
+        return rows_by_entry(self.config["interventions"])
+
+    @cached_property
     def interventions(self) -> dict[str, dict[str, Any]]:
-        """Every row of the tables by name, controls included; see `table_rows`."""
-        return table_rows(self.config["interventions"])
+        """Every row of the tables by name, controls included."""
+        return {name: row for rows in self.rows_by_entry.values() for name, row in rows.items()}
 
     @cached_property
     def entries(self) -> dict[str, dict[str, Any]]:
@@ -93,19 +98,41 @@ class Study:
         ablations = [PUBLISHED_ABLATION, *self.rows_of_kind("ablate")]
         return chosen or next((name for name in ablations if name in self.interventions), None)
 
-    def stage(self, intervention: str) -> str:
-        """Name the checkpoint, pre or post, that an intervention runs on."""
-        return stage_of(intervention, self.interventions[intervention])
+    def stage(self, entry: str) -> str:
+        """Name the checkpoint, pre or post, that an entry's rows run on."""
+        (stage,) = {stage_of(name, row) for name, row in self.rows_by_entry[entry].items()}
+        return stage
 
-    def direction(self, intervention: str) -> str:
-        """Name the direction that an intervention goes by: its own, or the study's."""
-        return str(self.interventions[intervention].get("direction", self.config["direction"]))
+    def direction(self, entry: str) -> str:
+        """Name the direction that an entry's rows go by: its own, or the study's."""
+        settings = self.config["interventions"].get(entry, {})
+        return str(settings.get("direction", self.config["direction"]))
+
+    def entry_of(self, intervention: str) -> str:
+        """Name the entry of `interventions` that a row belongs to."""
+        return next(entry for entry, rows in self.rows_by_entry.items() if intervention in rows)
 
     @property
-    def random_sets(self) -> dict[str, int]:
-        """The number of random sets of neurons of each row that is compared with some."""
-        rows = self.interventions.items()
-        return {name: row["random_sets"] for name, row in rows if "random_sets" in row}
+    def entries_of_direction(self) -> list[str]:
+        """Name the entries whose rows go by the study's own direction."""
+        own = self.config["direction"]
+        return [entry for entry in self.rows_by_entry if self.direction(entry) == own]
+
+    @property
+    def entries_with_random_sets(self) -> list[str]:
+        """Name the entries whose rows are compared with random sets of neurons."""
+        entries = self.config["interventions"].items()
+        return [name for name, settings in entries if "random_sets" in settings]
+
+    @property
+    def sampled_entries(self) -> list[str]:
+        """Name the entries with rows that are sampled."""
+        return [entry for entry in self.rows_by_entry if self.sampled_rows(entry)]
+
+    def sampled_rows(self, entry: str) -> list[str]:
+        """Name the rows of an entry that are sampled."""
+        sampled = self.config["sampling"]["rows"]
+        return [name for name in self.rows_by_entry[entry] if name in sampled]
 
     def rows_of_kind(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return the rows of the tables that are of one kind, by name."""
