@@ -15,9 +15,9 @@ figures: $(READY)  ## run the study to its last figure
 plan: $(READY)  ## the jobs that would run, counted by rule
 	snakemake --dry-run --quiet rules host reason -- figures
 
-report: $(READY)  ## report.html: figures and tables with captions
+report: $(READY)  ## report.zip: findings, figures and tables with captions; unzip and open report.html
 	snakemake --cores $(CORES) figures
-	snakemake --report report.html
+	snakemake --report report.zip
 
 dag: $(READY)  ## dag.dot: the jobs, for graphviz
 	snakemake figures --dag dot > dag.dot
@@ -59,7 +59,7 @@ format: $(DEV_READY)  ## format Python and Snakemake files
 	snakefmt Snakefile rules
 
 clean:  ## remove results; .venv stays
-	rm -rf results report.html dag.dot site
+	rm -rf results report.html report.zip dag.dot site
 
 # The package itself is installed as it lies here, so that a pasted command finds it.
 $(READY): requirements.txt pyproject.toml

@@ -91,6 +91,7 @@ rule figures:
         TABLES,
         CONTRIBUTIONS,
         LOGIT_LENSES,
+        PAGES,
         f"{RESULTS}/sources.csv",
     localrule: True
 

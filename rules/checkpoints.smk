@@ -1,5 +1,8 @@
 """The pair of checkpoints of each model, before and after fine-tuning."""
 
+# A pair that cannot be compared is refused before hours go into its first checkpoint.
+PAIR_FIRST = 10
+
 
 rule build_tokenizer:
     output:
@@ -130,6 +133,7 @@ rule link_checkpoint:
         benchmark_path("link_checkpoint", "{checkpoint}")
     wildcard_constraints:
         checkpoint=any_of(STUDY.checkpoints_of_kind("directory", "hub")),
+    priority: PAIR_FIRST
     conda:
         ENVIRONMENT
     resources:
@@ -154,6 +158,7 @@ rule check_pair:
         log_path("check_pair", "{model}"),
     benchmark:
         benchmark_path("check_pair", "{model}")
+    priority: PAIR_FIRST
     conda:
         ENVIRONMENT
     resources:
@@ -179,6 +184,7 @@ rule merge_adapter:
     wildcard_constraints:
         model=any_of(STUDY.models_with("post", "adapter")),
     cache: CACHE
+    priority: PAIR_FIRST
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
@@ -210,6 +216,7 @@ rule import_state_dict:
     wildcard_constraints:
         checkpoint=any_of(STUDY.checkpoints_of_kind("state_dict")),
     cache: CACHE
+    priority: PAIR_FIRST
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]
@@ -240,6 +247,7 @@ rule import_gguf:
     wildcard_constraints:
         checkpoint=any_of(STUDY.checkpoints_of_kind("gguf")),
     cache: CACHE
+    priority: PAIR_FIRST
     conda:
         ENVIRONMENT
     threads: config["compute"]["threads"]

@@ -118,7 +118,7 @@ def where_results_are():
     """Return a run's last line: the results, and the command for the report."""
     tables = [f"{RESULTS}/tables/{table}.md" for table in [*MODELS, "comparison"]]
     made = [path for path in [*tables, f"{RESULTS}/figures"] if Path(path).exists()]
-    command = ["snakemake", "--report", "report.html"]
+    command = ["snakemake", "--report", "report.zip"]
     shown_path = os.path.relpath
     if Path.cwd() != PROJECT:
         command += ["--snakefile", workflow.main_snakefile, "--directory", str(Path.cwd())]

@@ -2,16 +2,19 @@
 
 
 def figure_files(figure, caption=None):
-    """Return the four files of a figure; the page goes into the report, under its model."""
+    """Return the four files of a figure; the vector goes into the report, under its model.
+
+    Each page carries a copy of Vega, which would make the report fifteen times as large.
+    """
     stem = f"{RESULTS}/figures/{{model}}/{figure}"
-    page = report(
-        f"{stem}.html",
+    vector = report(
+        f"{stem}.svg",
         caption=f"../report/figures/{caption or figure}.rst",
         category="{model}",
         subcategory="figures",
         labels={"figure": figure},
     )
-    return {"json": f"{stem}.json", "html": page, "svg": f"{stem}.svg", "png": f"{stem}.png"}
+    return {"json": f"{stem}.json", "html": f"{stem}.html", "svg": vector, "png": f"{stem}.png"}
 
 
 def stem_of(wildcards, output):

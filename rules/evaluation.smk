@@ -10,6 +10,7 @@ TABLES = expand(
     table=["directions", "tests", "faithfulness", "random_sets", "verdicts", "overlaps", "samples"],
     extension=["csv", "md"],
 )
+PAGES = expand(f"{RESULTS}/pages/{{model}}.html", model=MODELS)
 TABLES += expand(
     f"{RESULTS}/tables/{{model}}.published.{{extension}}",
     model=STUDY.models_with_published_numbers,
@@ -101,6 +102,48 @@ rule tabulate_published:
         " --published {input.published:q} --set {params.published_set} --table {input.table}"
         " --totals {input.totals} --groups {input.groups}"
         " --csv {output.csv} --markdown {output.markdown} 2> {log}"
+
+
+rule write_model_page:
+    input:
+        table=f"{RESULTS}/tables/{{model}}.csv",
+        tests=f"{RESULTS}/tables/{{model}}.tests.csv",
+        random_sets=f"{RESULTS}/tables/{{model}}.random_sets.csv",
+        verdicts=f"{RESULTS}/tables/{{model}}.verdicts.csv",
+        groups=f"{RESULTS}/groups/{{model}}/{DIRECTION}.csv",
+        random_directions=f"{RESULTS}/random_directions/{{model}}/{DIRECTION}.csv",
+        decompositions=f"{RESULTS}/decompositions/{{model}}/{DIRECTION}.csv",
+        sources=f"{RESULTS}/sources.csv",
+        contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
+        decomposed_neurons=f"{RESULTS}/decompositions/{{model}}/{DIRECTION}.parquet",
+        continuations=expand(
+            f"{RESULTS}/generations/{{{{model}}}}/{{entry}}/challenge_prompts.jsonl",
+            entry=STUDY.rows_by_entry,
+        ),
+        scores=SCORES,
+        template=f"{PACKAGE_ROOT}/dpo_neurons/evaluation/model_page.html",
+    output:
+        report(
+            f"{RESULTS}/pages/{{model}}.html",
+            caption="../report/page.rst",
+            category="{model}",
+            subcategory="findings",
+            labels={"figure": "findings, interventions, texts, neurons"},
+        ),
+    log:
+        log_path("write_model_page", "{model}"),
+    benchmark:
+        benchmark_path("write_model_page", "{model}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+    params:
+        files=files_as_options,
+        code=code_of("evaluation/write_model_page"),
+    shell:
+        "python {resources.scripts}/evaluation/write_model_page.py --model {wildcards.model}"
+        " {params.files} --output {output} 2> {log}"
 
 
 rule compare_models:

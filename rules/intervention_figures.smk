@@ -60,14 +60,14 @@ use rule draw_figure as draw_model_comparison with:
         comparison=f"{RESULTS}/tables/comparison.csv",
     output:
         json=f"{RESULTS}/figures/comparison/16_models.json",
-        html=report(
-            f"{RESULTS}/figures/comparison/16_models.html",
+        html=f"{RESULTS}/figures/comparison/16_models.html",
+        svg=report(
+            f"{RESULTS}/figures/comparison/16_models.svg",
             caption="../report/figures/16_models.rst",
             category="comparison",
             subcategory="figures",
             labels={"figure": "16_models"},
         ),
-        svg=f"{RESULTS}/figures/comparison/16_models.svg",
         png=f"{RESULTS}/figures/comparison/16_models.png",
     log:
         log_path("draw_model_comparison"),

@@ -18,6 +18,21 @@ def test_rows_survive_writing_and_reading(tmp_path_factory, rows):
     assert len(path.read_bytes().split(b"\n")) == len(rows) + 1
 
 
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_whole_lines_that_are_lost_are_noticed(tmp_path, lost):
+    path = tmp_path / "rows.jsonl"
+    write_jsonl(path, [{"a": str(number)} for number in range(3)])
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[: len(lines) - lost]))
+    if not lost:
+        assert len(read_jsonl(path, ["a"])) == 3
+        return
+    with pytest.raises(InputError, match=r"rows\.jsonl: not as it was written: .*cut off"):
+        read_jsonl(path, ["a"])
+    write_jsonl(path, [{"a": "new"}])
+    assert read_jsonl(path, ["a"]) == [{"a": "new"}]
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n  \n"])
 def test_blank_lines_and_line_ends_do_not_matter(tmp_path, end):
     path = tmp_path / "rows.jsonl"

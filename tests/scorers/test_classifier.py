@@ -4,22 +4,17 @@ import json
 import logging
 import math
 import random
-import shutil
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from support.small_classifiers import SMALL, WORDS, bert_tokenizer, byte_tokenizer, saved
 from transformers import (
     BertConfig,
-    BertForMaskedLM,
     BertForSequenceClassification,
     GPT2Config,
     GPT2ForSequenceClassification,
     PreTrainedTokenizerFast,
-    RobertaConfig,
-    RobertaForSequenceClassification,
     set_seed,
 )
 
@@ -27,109 +22,11 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.scorers.classifier import load_classifier, longest_input, score_by_classifier
 from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
 
-WORDS = [*"abcdefghijklmnopqrstuvwxyz", "fool", "friend", "##s", "##ly", "!", "."]
-LABELS = {"bert": ["toxic", "obscene", "threat"], "roberta": ["neutral", "toxic"]}
+pytest_plugins = ["support.saved_classifiers"]
+
 ACTIVATION = {"bert": "sigmoid", "roberta": "softmax"}
-SMALL = {
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 24,
-}
 TEXTS = ["fool", "friends friendly fool !", "a b c d e f g h i", "", "unknown 日本 🦆", " \n",
          "fool", "a " * 100, "z", "x y z . " * 5, "friend " * 17, "\u200b\u0000"]  # fmt: skip
-
-
-def bert_tokenizer():
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    ids = {word: index for index, word in enumerate([*special, *WORDS])}
-    tokenizer = Tokenizer(models.WordPiece(ids, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    names = dict(zip(["pad", "unk", "cls", "sep", "mask"], special, strict=True))
-    tokens = {f"{name}_token": token for name, token in names.items()}
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-        **tokens,
-    )
-
-
-def byte_tokenizer(special):
-    ids = {
-        token: index for index, token in enumerate([*special, *pre_tokenizers.ByteLevel.alphabet()])
-    }
-    tokenizer = Tokenizer(models.BPE(ids, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    return tokenizer
-
-
-def roberta_tokenizer():
-    tokenizer = byte_tokenizer(["<s>", "<pad>", "</s>", "<unk>"])
-    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", pad_token="<pad>", eos_token="</s>",
-        unk_token="<unk>", cls_token="<s>", sep_token="</s>",
-    )  # fmt: skip
-
-
-def saved(path, model, tokenizer, labels):
-    """Save a classifier whose every weight is random, biases and norms included."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.4)
-    model.config.id2label = dict(enumerate(labels))
-    model.config.label2id = {label: index for index, label in enumerate(labels)}
-    model.save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def directories(tmp_path_factory):
-    """A directory of a small random BERT and RoBERTa that read 40 tokens."""
-    set_seed(7)
-    bert, roberta = bert_tokenizer(), roberta_tokenizer()
-    made = {
-        "bert": (
-            BertForSequenceClassification(
-                BertConfig(
-                    vocab_size=len(bert), max_position_embeddings=40, num_labels=3,
-                    problem_type="multi_label_classification", **SMALL,
-                )
-            ),
-            bert,
-        ),
-        "roberta": (
-            RobertaForSequenceClassification(
-                RobertaConfig(
-                    vocab_size=len(roberta), max_position_embeddings=42, type_vocab_size=1,
-                    pad_token_id=1, bos_token_id=0, eos_token_id=2, num_labels=2, **SMALL,
-                )
-            ),
-            roberta,
-        ),
-    }  # fmt: skip
-    folder = tmp_path_factory.mktemp("classifiers")
-    return {kind: saved(folder / kind, *parts, LABELS[kind]) for kind, parts in made.items()}
-
-
-@pytest.fixture(params=["bert", "roberta"])
-def kind(request):
-    return request.param
-
-
-@pytest.fixture
-def classifier(directories, kind):
-    return load_classifier(directories[kind], "cpu")
-
-
-@pytest.fixture
-def copied(directories, tmp_path):
-    """A copy that may be damaged: copied(kind)."""
-    return lambda kind: shutil.copytree(directories[kind], tmp_path / kind)
 
 
 def by_hand(classifier, text):
@@ -291,101 +188,6 @@ def test_the_known_classifiers_have_the_activation_that_fits_their_labels():
         "s-nlp/roberta_toxicity_classifier": ("toxic", "softmax"),
         "facebook/roberta-hate-speech-dynabench-r4-target": ("hate", "softmax"),
     }
-
-
-def test_the_classifier_reads_its_own_weights_in_float32(classifier, directories, kind):
-    stored = load_file(directories[kind] / "model.safetensors")
-    weights = classifier.model.state_dict()
-    assert set(stored) <= set(weights)
-    assert all(torch.equal(weights[name], tensor) for name, tensor in stored.items())
-    assert {parameter.dtype for parameter in classifier.model.parameters()} == {torch.float32}
-    assert not classifier.model.training
-
-
-def test_a_half_precision_checkpoint_is_run_in_float32(copied):
-    path = copied("bert")
-    stored = load_file(path / "model.safetensors")
-    save_file(
-        {name: tensor.half() for name, tensor in stored.items()},
-        path / "model.safetensors",
-        metadata={"format": "pt"},
-    )
-    parameters = load_classifier(path, "cpu").model.parameters()
-    assert {parameter.dtype for parameter in parameters} == {torch.float32}
-
-
-def test_weights_that_are_missing_are_not_made_up(copied, tmp_path):
-    path = copied("bert")
-    stored = load_file(path / "model.safetensors")
-    del stored["classifier.weight"]
-    save_file(stored, path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(
-        InputError, match=r"'classifier\.weight' of the sequence classifier are missing"
-    ):
-        load_classifier(path, "cpu")
-    filler = BertForMaskedLM(BertConfig(vocab_size=40, **SMALL))
-    language_model = saved(tmp_path / "language model", filler, bert_tokenizer(), ["a", "b"])
-    with pytest.raises(InputError, match="of the sequence classifier are missing"):
-        load_classifier(language_model, "cpu")
-
-
-@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
-@pytest.mark.parametrize("damage", ["missing", "empty", "truncated", "noise"])
-def test_damaged_files_are_a_sentence_with_the_directory(copied, name, damage):
-    path = copied("bert")
-    content = (path / name).read_bytes()
-    (path / name).unlink()
-    if damage != "missing":
-        left = {"empty": b"", "truncated": content[: len(content) // 2], "noise": b"\xff" * 999}
-        (path / name).write_bytes(left[damage])
-    with pytest.raises(InputError) as caught:
-        load_classifier(path, "cpu")
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_directory_without_a_tokenizer_is_refused(copied, kind):
-    path = copied(kind)
-    for file in path.glob("*token*"):
-        file.unlink()
-    with pytest.raises(InputError, match=r"tokenizer.*copy the tokenizer's files into it"):
-        load_classifier(path, "cpu")
-
-
-def test_another_models_tokenizer_is_refused(directories, copied):
-    path = copied("bert")
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(directories["roberta"] / name, path / name)
-    classifier = load_classifier(path, "cpu")
-    with pytest.raises(InputError, match="the tokenizer is another model's"):
-        score_by_classifier(["é fool 日本"], classifier, "toxic", "sigmoid", 1)
-
-
-def test_code_that_comes_with_a_checkpoint_is_not_run(copied):
-    path = copied("bert")
-    config = json.loads((path / "config.json").read_text())
-    config |= {
-        "model_type": "own",
-        "auto_map": {
-            "AutoConfig": "own.OwnConfig",
-            "AutoModelForSequenceClassification": "own.OwnModel",
-        },
-    }
-    (path / "config.json").write_text(json.dumps(config))
-    ran = path / "ran"
-    (path / "own.py").write_text(f"open({str(ran)!r}, 'w')\n")
-    with pytest.raises(InputError, match="cannot load a sequence classifier"):
-        load_classifier(path, "cpu")
-    assert not ran.exists()
-
-
-def test_weights_that_are_no_numbers_are_found_in_the_scores(copied):
-    path = copied("bert")
-    stored = load_file(path / "model.safetensors")
-    stored["classifier.bias"][1] = float("nan")
-    save_file(stored, path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(InputError, match="scores are not numbers"):
-        score_by_classifier(["a"], load_classifier(path, "cpu"), "toxic", "sigmoid", 1)
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_the_scores_stay(classifier, kind, monkeypatch):

@@ -4,7 +4,8 @@ from support.workflow import BY_ONE_MODEL, CHANGED, DATASETS, ENTRIES, STAGES, e
 
 CHANGED_ENTRIES = set(CHANGED) & set(ENTRIES)
 MEASURE = "run_interventions score_continuations"
-MODELS_COMPARED = {"compare_models", "draw_model_comparison"}
+MODELS_COMPARED = {"compare_models", "draw_model_comparison", "write_model_page"}
+"""What is made of all tables of a model, and of all models."""
 PREDICTION = {"predict_toxicity", "draw_prediction"}
 TABLE = (
     {"tabulate_interventions", "draw_tradeoff", "draw_edit_grid", "draw_key_scaling"}
@@ -82,7 +83,7 @@ UNMOVED = each(MEASURE, ABLATED | {"steer_last", "none", "dpo"})
 """Entries whose rows act at every position, or not at all."""
 SHIFTED = each(MEASURE, {"shift_all", "damp_experts"})
 """Entries whose rows act at every position of the perplexity text."""
-SOURCES = {"tabulate_sources"}
+SOURCES = {"tabulate_sources", "write_model_page"}
 LISTED = {"list_interventions"}
 OF_LISTED = TABLE | TESTS | FAITHFULNESS | LISTED
 """Jobs that depend on how rows are described."""

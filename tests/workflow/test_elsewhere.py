@@ -87,8 +87,8 @@ def test_results_lie_in_the_directory_that_is_named(project, elsewhere):
     assert not (project / LEXICON).exists()
     # The command for a report finds the study wherever it is pasted.
     command = result.stdout.partition("To see all on one page: ")[2].splitlines()[0]
-    assert "--report report.html" in command
-    finished = command.replace("--report report.html", f"{LEXICON} --dry-run")
+    assert "--report report.zip" in command
+    finished = command.replace("--report report.zip", f"{LEXICON} --dry-run")
     again = run(["bash", "-c", finished], elsewhere.parent)
     assert again.returncode == 0, again.stdout
     assert "Nothing to be done" in again.stdout

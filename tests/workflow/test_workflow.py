@@ -170,15 +170,18 @@ def test_the_report_holds_every_figure_and_the_table_with_captions(own_study: Pa
     report = (own_study / "report.html").read_text(encoding="utf-8")
     start = re.search(r'<script id="results">\s*var results = ', report)
     shown = json.JSONDecoder().raw_decode(report, start.end())[0]
-    pages = {f"figures/toy/{figure}.html" for figure in FIGURES}
+    # A picture of each: their pages would carry a copy of Vega each.
+    pages = {f"figures/toy/{figure}.svg" for figure in FIGURES}
     pages |= {
+        "pages/toy.html",
         "tables/toy.html",
         "tables/toy.verdicts.html",
         "logit_lens/toy/probe.html",
         "sources.html",
     }
-    pages |= {"tables/comparison.html", "figures/comparison/16_models.html"}
+    pages |= {"tables/comparison.html", "figures/comparison/16_models.svg"}
     assert set(shown) == {f"{RESULTS}/{page}" for page in pages}
+    assert len(report) < 6e6
     for path, entry in shown.items():
         page = base64.b64decode(entry["data_uri"].partition(";base64,")[2])
         assert page == (own_study / path).read_bytes()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.checksums import check_as_written, record_checksum
 from dpo_neurons.files.json_text import parse_json
 from dpo_neurons.files.output_files import whole_file
 
@@ -15,9 +16,12 @@ def read_jsonl(path: Path, keys: Collection[str]) -> list[dict[str, Any]]:
     """Read one object per line, each with text under `keys`; skip blank lines.
 
     A byte-order mark is skipped. Raises InputError, naming file and line, for a missing file, a
-    line that is no JSON object, a key given twice, a key without text, or a file without lines.
+    line that is no JSON object, a key given twice, a key without text, a file without lines, or one
+    that is not as `write_jsonl` wrote it.
     """
-    return [row for _, row in numbered_rows(path, keys)]
+    rows = [row for _, row in numbered_rows(path, keys)]
+    check_as_written(path, path.read_bytes())
+    return rows
 
 
 def numbered_rows(path: Path, keys: Collection[str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -55,7 +59,9 @@ def _parse_line(path: Path, number: int, line: bytes, keys: Collection[str]) -> 
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write one JSON object per line."""
-    with whole_file(path) as partial, partial.open("w", encoding="utf-8") as lines:
-        for row in rows:
-            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+    """Write one JSON object per line, and the file's checksum to a hidden file beside it."""
+    with whole_file(path) as partial:
+        with partial.open("w", encoding="utf-8") as lines:
+            for row in rows:
+                lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+        record_checksum(partial, path)

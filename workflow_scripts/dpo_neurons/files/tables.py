@@ -1,6 +1,5 @@
 """Tables in files: parquet with checksums, and CSV."""
 
-import hashlib
 import io
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -9,10 +8,10 @@ import pandas as pd
 from pyarrow import parquet as pq
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.checksums import check_as_written, record_checksum
 from dpo_neurons.files.column_names import check_names_once
 from dpo_neurons.files.file_faults import describe_unreadable
-from dpo_neurons.files.output_files import whole_file, write_text
-from dpo_neurons.files.provenance import sha256_of
+from dpo_neurons.files.output_files import whole_file
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -50,24 +49,7 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table as CSV, without its index, and its checksum to a hidden file beside it."""
     with whole_file(path) as partial:
         table.to_csv(partial, index=False)
-        write_text(checksum_path(path), f"{sha256_of(partial)}  {path.name}\n")
-
-
-def checksum_path(path: Path) -> Path:
-    """Path of the checksum of a CSV file, which the format itself has no place for."""
-    return path.with_name(f".{path.name}.sha256")
-
-
-def _check_as_written(path: Path, content: bytes) -> None:
-    """Compare with the checksum beside the file, if any: lines lost at its end leave no trace."""
-    recorded = checksum_path(path)
-    if recorded.is_file():
-        checksum = recorded.read_bytes().split(maxsplit=1)[:1]
-        if checksum != [hashlib.sha256(content).hexdigest().encode()]:
-            raise InputError(
-                f"{path}: not as it was written: damaged, cut off or changed since; delete it and "
-                "run again"
-            )
+        record_checksum(partial, path)
 
 
 TEXTS = frozenset(
@@ -111,7 +93,7 @@ def read_csv(
         )
     except (OSError, ValueError, MemoryError) as error:
         raise describe_unreadable(path, error, "CSV") from error
-    _check_as_written(path, content)
+    check_as_written(path, content)
     if b"\0" in content or not content.endswith(b"\n"):
         # pandas would read a number that is cut off as a shorter one.
         raise InputError(f"{path}: damaged or cut off; delete it and run again")

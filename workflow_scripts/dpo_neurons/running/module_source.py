@@ -11,7 +11,7 @@ from pathlib import Path
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Import = ast.Import | ast.ImportFrom
 Chain = tuple[str, ...]
-"""A dotted reference: ("plans", "write_plan")."""
+"""A dotted reference: ("plans", "write_plans")."""
 
 
 class UnfollowableCodeError(Exception):

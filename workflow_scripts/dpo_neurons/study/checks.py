@@ -7,7 +7,12 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.running.masking import mask_secrets
 from dpo_neurons.scorers.endpoint import check_endpoint
 from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
-from dpo_neurons.study.intervention_rows import can_be_captured, named_rows, source_stage
+from dpo_neurons.study.intervention_rows import (
+    CHOOSING,
+    can_be_captured,
+    named_rows,
+    source_stage,
+)
 from dpo_neurons.study.names import check_names
 from dpo_neurons.study.path_checks import check_paths
 from dpo_neurons.study.schema import check_schema, nearest
@@ -189,7 +194,7 @@ def _check_rows(study: Study, source: str) -> None:
                 f"{key}.random_sets: not for values {row['values']}; leave random_sets out, or "
                 "values"
             )
-        if not any(chosen in row for chosen in ("groups", "every_combination_of", "top", "file")):
+        if not {*CHOOSING, "every_combination_of"} & set(row):
             raise InputError(
                 f"{key}.random_sets: the row changes all neurons, so no other set is as large; "
                 "leave random_sets out, or name groups"

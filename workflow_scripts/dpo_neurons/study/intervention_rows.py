@@ -20,6 +20,8 @@ LISTED = {
     "shift": {"dose": "d"},
 }
 """Keys that may be lists, by kind, each with the prefix of its values in a row's name."""
+CHOOSING = ("groups", "top", "file")
+"""Keys that choose some neurons; a row without them changes all."""
 ACT_EVERYWHERE = ("ablate", "steer", "shift", "damp")
 """Kinds that act at every position of a window of text, whatever `perplexity.positions` says."""
 PARAMETERS = (
@@ -128,11 +130,11 @@ def stage_of(name: str, row: Row) -> str:
 def needs_of_plan(row: Row) -> str:
     """Name the table that a row's plan is chosen from: contributions, neurons or nothing.
 
-    neurons describes the first model alone: editing and stripping without groups need no second.
+    neurons describes the first model alone: editing and stripping all neurons need no second.
     """
     if row["kind"] in (*UNPATCHED, "steer"):
         return "nothing"
-    if row["kind"] == "edit" or (row["kind"] == "strip" and "groups" not in row):
+    if row["kind"] == "edit" or (row["kind"] == "strip" and not set(CHOOSING) & set(row)):
         return "neurons"
     return "contributions"
 
@@ -181,7 +183,7 @@ def positions_in_perplexity(row: Row, otherwise: str) -> str:
 
 
 def plan_arguments(row: Row) -> Row:
-    """Return the settings of a row that write_plan.py takes besides its kind."""
+    """Return the settings of a row that write_plans.py takes besides its kind."""
     # The file of neurons is an input of the job.
     keys = ("control_of", *(name for name in PARAMETERS if name != "file"))
     arguments = {key: row[key] for key in keys if key in row}

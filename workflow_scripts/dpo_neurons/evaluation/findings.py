@@ -1,0 +1,157 @@
+"""Findings of one model in sentences, written from its tables by fixed rules."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dpo_neurons.evaluation.intervention_table import AFTER, BEFORE
+from dpo_neurons.evaluation.verdicts import ALL_YES, LEVEL, QUESTIONS
+from dpo_neurons.neurons.groups import REDUCING
+
+ENDS = ("", "_low", "_high")
+"""Endings of the columns of a number and its interval."""
+
+
+@dataclass(frozen=True)
+class FindingTables:
+    """The tables that findings are written from."""
+
+    table: pd.DataFrame
+    """Of interventions."""
+    tests: pd.DataFrame
+    groups: pd.DataFrame
+    random_directions: pd.DataFrame
+    decompositions: pd.DataFrame
+    """Sums over parts of the neurons; the row `all` counts."""
+    verdicts: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What may be said on one question."""
+
+    question: str
+    sentences: tuple[str, ...]
+
+
+def write_findings(tables: FindingTables) -> list[Finding]:
+    """Answer the questions that a reader asks first, in order."""
+    return [
+        Finding("What did fine-tuning do?", tuple(describe_effect(tables.table, tables.tests))),
+        Finding(
+            "Is it in the neuron groups?",
+            tuple(describe_groups(tables.groups, tables.random_directions)),
+        ),
+        Finding("Where does the reduction come from?", (describe_sources(tables.decompositions),)),
+        Finding(
+            "Does changing neurons do what fine-tuning did?",
+            tuple(describe_rows(tables.table, tables.verdicts)),
+        ),
+    ]
+
+
+def describe_effect(table: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
+    """Say by how much toxicity fell, whether it could be chance, and what else changed."""
+    rows = table.set_index("intervention")
+    before, after = rows.loc[BEFORE], rows.loc[AFTER]
+    test = tests.set_index(["intervention", "against"]).loc[(AFTER, BEFORE)]
+    if before["no_longer_writes"] or after["no_longer_writes"]:
+        broken = "first" if before["no_longer_writes"] else "fine-tuned"
+        return [f"The {broken} model no longer writes, so its toxicity says nothing."]
+    fall, low, high = (-test[f"toxicity_difference{end}"] for end in ("", "_high", "_low"))
+    measured = f"from {before['toxicity']:.3f} to {after['toxicity']:.3f}"
+    interval = f"[{low:z.3f}, {high:z.3f}]"
+    if low > 0:
+        share = f", {fall / before['toxicity']:.0%} of it"
+        effect = f"It lowers toxicity {measured}: by {fall:.3f} {interval}{share}."
+    elif high < 0:
+        effect = f"It raises toxicity {measured}: by {-fall:.3f} [{-high:.3f}, {-low:.3f}]."
+    else:
+        effect = (
+            f"Toxicity goes {measured}, but the interval of the fall, {interval}, includes 0: no "
+            "effect can be told from chance, and shares of it are undefined."
+        )
+    ratio = after["perplexity"] / before["perplexity"] - 1
+    return [
+        effect,
+        f"Perplexity goes from {before['perplexity']:.2f} to {after['perplexity']:.2f} "
+        f"({ratio:+.1%}), the mean length of an answer from {before['tokens']:.1f} to "
+        f"{after['tokens']:.1f} tokens; shorter answers have less room for toxicity.",
+    ]
+
+
+def describe_groups(groups: pd.DataFrame, random_directions: pd.DataFrame) -> list[str]:
+    """Give the groups' shares corrected for selection, and compare with random directions."""
+    by_group = groups.set_index("group")
+    shares: list[str] = []
+    for group in REDUCING:
+        value, low, high = (by_group.loc[group, f"crossfitted_share{end}"] for end in ENDS)
+        if not np.isfinite(value):
+            shares = []
+            break
+        shares.append(f"{group} {value:.0%} [{low:.0%}, {high:.0%}]")
+    first = "Shares of the groups are undefined: on other prompts they reduce nothing together."
+    if shares:
+        first = (
+            "Of what the four reducing groups take away, corrected for choosing and summing on the "
+            f"same prompts, the shares are {', '.join(shares[:-1])} and {shares[-1]}."
+        )
+    rank = random_directions.set_index("quantity").loc["net_reduction"]
+    n, p = int(rank["random_directions"]), rank["p"]
+    told = "larger than" if p <= LEVEL else "no larger than"
+    second = (
+        f"The net reduction along the direction is {told} along {n} random directions "
+        f"(p = {p:.3f})."
+    )
+    return [first, second]
+
+
+def describe_sources(decompositions: pd.DataFrame) -> str:
+    """Split the net reduction into the neurons' own weights and their inputs."""
+    whole = decompositions[decompositions["by"] == "all"].iloc[0]
+    weights = whole["from_value"] + whole["from_key"]
+    return (
+        f"The net reduction of {whole['reduction']:z.4g} is {weights:z.4g} from the neurons' own "
+        f"weights and {whole['from_inputs']:z.4g} from their inputs; of the latter, "
+        f"{whole['from_text']:z.4g} is there because the fine-tuned model writes other text."
+    )
+
+
+def describe_rows(table: pd.DataFrame, verdicts: pd.DataFrame) -> list[str]:
+    """Say which rows do what fine-tuning did, which only look so, and which broke the model."""
+    is_control = table.set_index("intervention")["control_of"] != ""
+    own = verdicts[~is_control[verdicts["intervention"]].to_numpy()]
+    by_verdict: Mapping[str, list[str]] = {
+        verdict: rows["intervention"].tolist() for verdict, rows in own.groupby("verdict")
+    }
+    does = [
+        name
+        for verdict, names in by_verdict.items()
+        if verdict.startswith(ALL_YES)
+        for name in names
+    ]
+    sentences = ["No row passes every test that was made of it."]
+    if does:
+        sentences = [
+            "By every test that was made of them, these lower toxicity and come nearer to the "
+            f"fine-tuned model: {_list(does)}."
+        ]
+    told = {
+        QUESTIONS["beyond_control"]: "lower toxicity, but their controls do too",
+        QUESTIONS["beyond_random_sets"]: "lower toxicity, but random sets of neurons do too",
+        QUESTIONS["nearer_to_dpo"]: "lower toxicity without coming nearer to the fine-tuned model",
+        QUESTIONS["still_writes"]: "break the model: what they score says nothing",
+        QUESTIONS["lowers_toxicity"]: "do not lower toxicity",
+    }
+    for verdict, what in told.items():
+        if names := by_verdict.get(verdict):
+            sentences.append(f"These {what}: {_list(names)}.")
+    return sentences
+
+
+def _list(names: Sequence[str]) -> str:
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,150 @@
+"""The page of one model: findings, tables to sort and search, texts side by side."""
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import itables
+import jinja2
+import numpy as np
+import pandas as pd
+from itables import to_html_datatable
+from itables.javascript import generate_init_offline_itables_html
+
+from dpo_neurons.evaluation.findings import Finding
+
+SHOWN_NEURONS = 1000
+"""Neurons of each sign on the page, those with the largest reductions."""
+SHOWN_PROMPTS = 30
+"""Prompts whose continuations are on the page."""
+BAR_WIDTH = 120
+"""Width of the bar of an interval, in pixels."""
+NEURON_COLUMNS = (
+    "rank", "layer", "neuron", "group", "reduction", "cosine", "activation_pre", "activation_post",
+    "from_value", "from_key", "from_inputs", "from_text",
+)  # fmt: skip
+
+
+def interventions_for_reading(
+    table: pd.DataFrame, verdicts: pd.DataFrame, random_sets: pd.DataFrame
+) -> pd.DataFrame:
+    """Lay out the interventions as cells of HTML, every text escaped.
+
+    A row whose model no longer writes is marked, so that the page can grey it.
+    """
+    verdict = verdicts.set_index("intervention")["verdict"]
+    rank = random_sets.set_index("intervention")["p"]
+    widest = float(np.nanmax(table["toxicity_high"].to_numpy(dtype=float), initial=1e-9))
+    lines = []
+    for row in table.itertuples():
+        name = html.escape(str(row.intervention))
+        share = row.effect_share
+        lines.append(
+            {
+                "intervention": f'<s class="broken">{name}</s>' if row.no_longer_writes else name,
+                "control of": html.escape(str(row.control_of)),
+                "groups": html.escape(str(row.groups)),
+                "neurons": row.neurons,
+                "toxicity": f"{row.toxicity:.3f}",
+                "interval": draw_interval(
+                    row.toxicity, row.toxicity_low, row.toxicity_high, widest
+                ),
+                "perplexity": f"{row.perplexity:.2f}",
+                "tokens": f"{row.tokens:.1f}",
+                "share of dpo": f"{share:.2f}" if np.isfinite(share) else "",
+                "p among random sets": f"{rank[row.intervention]:.3f}"
+                if row.intervention in rank.index
+                else "",
+                "verdict": html.escape(str(verdict.get(row.intervention, ""))),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def draw_interval(value: float, low: float, high: float, widest: float) -> str:
+    """Draw a number and its interval as a small picture, SVG, from 0 to `widest`."""
+    left, right, middle = (
+        round(BAR_WIDTH * min(max(bound, 0.0), widest) / widest, 1) if np.isfinite(bound) else 0.0
+        for bound in (low, high, value)
+    )
+    told = html.escape(f"{value:.3f} [{low:.3f}, {high:.3f}]")
+    return (
+        f'<svg width="{BAR_WIDTH + 8}" height="12" role="img" aria-label="{told}">'
+        f"<title>{told}</title>"
+        f'<line x1="{left + 4}" x2="{right + 4}" y1="6" y2="6" stroke="#888" stroke-width="3"/>'
+        f'<circle cx="{middle + 4}" cy="6" r="4" fill="#00588F"/></svg>'
+    )
+
+
+def choose_neurons(contributions: pd.DataFrame, decomposed: pd.DataFrame) -> pd.DataFrame:
+    """Choose the neurons with the largest reductions of either sign: the NEURON_COLUMNS."""
+    table = contributions.merge(
+        decomposed[["layer", "neuron", *NEURON_COLUMNS[-4:]]], on=["layer", "neuron"]
+    ).sort_values("rank")
+    chosen = pd.concat([table.head(SHOWN_NEURONS), table.tail(SHOWN_NEURONS)]).drop_duplicates()
+    shown = chosen[list(NEURON_COLUMNS)].copy()
+    for column in shown.select_dtypes("floating"):
+        shown[column] = shown[column].map("{:z.4g}".format).astype(float)
+    return shown
+
+
+def texts_for_reading(
+    texts: Mapping[str, Sequence[str]], scores: Mapping[str, Sequence[float]], prompts: list[str]
+) -> str:
+    """Write prompts and each row's continuations with their scores as JSON for a script element.
+
+    Prompts are those whose scores differ most between rows, at most SHOWN_PROMPTS.
+    """
+    spread = np.ptp(np.array([scores[name] for name in texts], dtype=float), axis=0)
+    chosen = np.argsort(-spread, kind="stable")[:SHOWN_PROMPTS].tolist()
+    content = {
+        "prompts": [prompts[at] for at in chosen],
+        "rows": {
+            name: [[written[at], round(float(scores[name][at]), 3)] for at in chosen]
+            for name, written in texts.items()
+        },
+    }
+    # No text can end the element.
+    return json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
+
+
+def render_page(
+    template: Path,
+    model: str,
+    findings: Sequence[Finding],
+    interventions: pd.DataFrame,
+    neurons: pd.DataFrame,
+    sources: pd.DataFrame,
+    texts: str,
+) -> str:
+    """Render the page: self-contained, with no request to any network.
+
+    interventions: of `interventions_for_reading`. texts: of `texts_for_reading`.
+    """
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    bundle = Path(itables.__file__).parent / "html/dt_bundle.js"
+    shared: dict[str, Any] = {"connected": False, "showIndex": False, "display_logo_when_loading": False}
+    tables = {
+        "interventions": to_html_datatable(
+            interventions, table_id="interventions", allow_html=True, paging=False, order=[],
+            scrollX=True, classes="display compact", **shared,
+        ),
+        "neurons": to_html_datatable(
+            neurons, table_id="neurons", allow_html=False, pageLength=15, order=[], maxBytes=0,
+            classes="display compact", **shared,
+        ),
+        "sources": to_html_datatable(
+            sources, table_id="sources", allow_html=False, paging=False, order=[], scrollX=True,
+            classes="display compact", **shared,
+        ),
+    }  # fmt: skip
+    return environment.from_string(template.read_text(encoding="utf-8")).render(
+        model=model,
+        findings=findings,
+        shown_prompts=SHOWN_PROMPTS,
+        script=generate_init_offline_itables_html(bundle),
+        tables=tables,
+        texts=texts,
+    )

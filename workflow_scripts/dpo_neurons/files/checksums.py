@@ -1,0 +1,33 @@
+"""Checksums of text files, in a hidden file beside each: lines lost at an end leave no trace."""
+
+import hashlib
+from pathlib import Path
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.files.output_files import write_text
+from dpo_neurons.files.provenance import sha256_of
+
+
+def checksum_path(path: Path) -> Path:
+    """Path of the checksum of a text file, which the format itself has no place for."""
+    return path.with_name(f".{path.name}.sha256")
+
+
+def record_checksum(written: Path, path: Path) -> None:
+    """Write the checksum of a file that has been written and will be moved to `path`."""
+    write_text(checksum_path(path), f"{sha256_of(written)}  {path.name}\n")
+
+
+def check_as_written(path: Path, content: bytes) -> None:
+    """Compare a file's content with the checksum beside it, if there is one.
+
+    Raises InputError if it is not as the workflow wrote it.
+    """
+    recorded = checksum_path(path)
+    if recorded.is_file():
+        checksum = recorded.read_bytes().split(maxsplit=1)[:1]
+        if checksum != [hashlib.sha256(content).hexdigest().encode()]:
+            raise InputError(
+                f"{path}: not as it was written: damaged, cut off or changed since; delete it and "
+                "run again"
+            )
