@@ -47,6 +47,27 @@ FIGURES += expand(
 )
 
 
+VEGA = f"{RESULTS}/figures/vega.js"
+
+
+# Once for all pages: bundling takes as long as drawing.
+rule bundle_vega:
+    output:
+        VEGA,
+    log:
+        log_path("bundle_vega"),
+    benchmark:
+        benchmark_path("bundle_vega")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+    params:
+        code=code_of("figures/bundle_vega"),
+    shell:
+        "python {resources.scripts}/figures/bundle_vega.py --output {output} 2> {log}"
+
+
 # The base of all figures' rules. It has no output and never runs itself.
 rule draw_figure:
     log:
@@ -66,6 +87,7 @@ rule draw_figure:
 
 use rule draw_figure as draw_layer_projections with:
     input:
+        vega=VEGA,
         **({"ablated": f"{RESULTS}/activations/{{model}}/{ABLATED}.h5"} if ABLATED else {}),
         before=f"{RESULTS}/activations/{{model}}/pre.h5",
         after=f"{RESULTS}/activations/{{model}}/post.h5",
@@ -82,6 +104,7 @@ use rule draw_figure as draw_layer_projections with:
 
 use rule draw_figure as draw_cumulative_reduction with:
     input:
+        vega=VEGA,
         curve=f"{RESULTS}/net_curve/{{model}}/{DIRECTION}.csv",
     output:
         **figure_files("1b_cumulative_reduction"),
@@ -95,6 +118,7 @@ use rule draw_figure as draw_cumulative_reduction with:
 
 use rule draw_figure as draw_group_shares with:
     input:
+        vega=VEGA,
         groups=f"{RESULTS}/groups/{{model}}/{DIRECTION}.csv",
     output:
         **figure_files("2a_group_shares"),
@@ -108,6 +132,7 @@ use rule draw_figure as draw_group_shares with:
 
 use rule draw_figure as draw_rank_composition with:
     input:
+        vega=VEGA,
         contributions=CONTRIBUTIONS_TABLE,
     output:
         **figure_files("2b_rank_composition"),
@@ -125,6 +150,7 @@ use rule draw_figure as draw_rank_composition with:
 
 use rule draw_figure as draw_projection_shifts with:
     input:
+        vega=VEGA,
         contributions=CONTRIBUTIONS_TABLE,
     output:
         **figure_files("2c_projection_shifts"),
@@ -145,6 +171,7 @@ use rule draw_figure as draw_projection_shifts with:
 
 use rule draw_figure as draw_layer_reduction with:
     input:
+        vega=VEGA,
         layer_groups=f"{RESULTS}/layer_groups/{{model}}/{DIRECTION}.csv",
         contributions=CONTRIBUTIONS_TABLE,
     output:
@@ -159,6 +186,7 @@ use rule draw_figure as draw_layer_reduction with:
 
 use rule draw_figure as draw_top_activations with:
     input:
+        vega=VEGA,
         contributions=CONTRIBUTIONS_TABLE,
     output:
         **figure_files("4_top_activations"),
@@ -176,6 +204,7 @@ use rule draw_figure as draw_top_activations with:
 
 use rule draw_figure as draw_top_toxic_shifts with:
     input:
+        vega=VEGA,
         contributions=CONTRIBUTIONS_TABLE,
     output:
         **figure_files("5a_top_toxic_shifts"),
@@ -195,6 +224,7 @@ use rule draw_figure as draw_top_toxic_shifts with:
 
 use rule draw_figure as draw_later_toxic_shifts with:
     input:
+        vega=VEGA,
         contributions=CONTRIBUTIONS_TABLE,
     output:
         **figure_files("5b_later_toxic_shifts"),
@@ -214,6 +244,7 @@ use rule draw_figure as draw_later_toxic_shifts with:
 
 use rule draw_figure as draw_cancellation with:
     input:
+        vega=VEGA,
         cancellation=f"{RESULTS}/cancellation/{{model}}/{DIRECTION}.csv",
     output:
         **figure_files("7_cancellation"),
@@ -227,6 +258,7 @@ use rule draw_figure as draw_cancellation with:
 
 use rule draw_figure as draw_net_curve with:
     input:
+        vega=VEGA,
         curve=f"{RESULTS}/net_curve/{{model}}/{DIRECTION}.csv",
     output:
         **figure_files("8_net_curve"),
@@ -240,6 +272,7 @@ use rule draw_figure as draw_net_curve with:
 
 use rule draw_figure as draw_activation_changes with:
     input:
+        vega=VEGA,
         contributions=CONTRIBUTIONS_TABLE,
     output:
         **figure_files("10_activation_changes"),
@@ -253,6 +286,7 @@ use rule draw_figure as draw_activation_changes with:
 
 use rule draw_figure as draw_reduction_sources with:
     input:
+        vega=VEGA,
         sources=f"{RESULTS}/decompositions/{{model}}/{DIRECTION}.csv",
     output:
         **figure_files("13_reduction_sources"),
@@ -266,6 +300,7 @@ use rule draw_figure as draw_reduction_sources with:
 
 use rule draw_figure as draw_residual_shift with:
     input:
+        vega=VEGA,
         prompts=f"{RESULTS}/residuals/{{model}}/prompts.csv",
         layers=f"{RESULTS}/residuals/{{model}}/layers.csv",
     output:
@@ -280,6 +315,7 @@ use rule draw_figure as draw_residual_shift with:
 
 use rule draw_figure as draw_value_changes with:
     input:
+        vega=VEGA,
         changes=f"{RESULTS}/residuals/{{model}}/value_changes.csv",
     output:
         **figure_files("15_value_changes"),
@@ -293,6 +329,7 @@ use rule draw_figure as draw_value_changes with:
 
 use rule draw_figure as draw_subspace with:
     input:
+        vega=VEGA,
         contributions=f"{RESULTS}/contributions/{{model}}/{{direction}}.parquet",
     output:
         **figure_files("17_subspace_{direction}", caption="17_subspace"),
@@ -306,6 +343,7 @@ use rule draw_figure as draw_subspace with:
 
 use rule draw_figure as draw_rewards with:
     input:
+        vega=VEGA,
         rewards=f"{RESULTS}/checkpoints/{{model}}/post.rewards.csv",
     output:
         **figure_files("18_rewards"),

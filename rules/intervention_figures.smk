@@ -3,6 +3,7 @@
 
 use rule draw_figure as draw_tradeoff with:
     input:
+        vega=VEGA,
         table=f"{RESULTS}/tables/{{model}}.csv",
         random_sets=f"{RESULTS}/tables/{{model}}.random_sets.csv",
     output:
@@ -17,6 +18,7 @@ use rule draw_figure as draw_tradeoff with:
 
 use rule draw_figure as draw_prediction with:
     input:
+        vega=VEGA,
         prediction=f"{RESULTS}/prediction/{{model}}.csv",
         correlations=f"{RESULTS}/prediction/{{model}}.correlations.csv",
     output:
@@ -31,6 +33,7 @@ use rule draw_figure as draw_prediction with:
 
 use rule draw_figure as draw_edit_grid with:
     input:
+        vega=VEGA,
         table=f"{RESULTS}/tables/{{model}}.csv",
     output:
         **figure_files("11_edit_grid"),
@@ -44,6 +47,7 @@ use rule draw_figure as draw_edit_grid with:
 
 use rule draw_figure as draw_key_scaling with:
     input:
+        vega=VEGA,
         table=f"{RESULTS}/tables/{{model}}.csv",
     output:
         **figure_files("12_key_scaling"),
@@ -57,6 +61,7 @@ use rule draw_figure as draw_key_scaling with:
 
 use rule draw_figure as draw_model_comparison with:
     input:
+        vega=VEGA,
         comparison=f"{RESULTS}/tables/comparison.csv",
     output:
         json=f"{RESULTS}/figures/comparison/16_models.json",

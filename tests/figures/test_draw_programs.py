@@ -81,6 +81,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with h5py.File(folder / f"{name}.h5", "w") as file:
             file["mlp_out_mean"] = np.full((3, 4), 3.0 - i, dtype=np.float32)
     save_file({"direction": np.eye(1, 4, dtype=np.float32)}, folder / "direction.safetensors")
+    (folder / "vega.js").write_text("function vegaEmbed() {}")
     return folder
 
 
@@ -136,7 +137,8 @@ def run(study: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType, s
 
     def run(program: ModuleType, arguments: str) -> None:
         monkeypatch.chdir(study)
-        monkeypatch.setattr(sys, "argv", [program.__name__, *arguments.split(), "--model", "toy"])
+        words = [*arguments.split(), "--model", "toy", "--vega", "vega.js"]
+        monkeypatch.setattr(sys, "argv", [program.__name__, *words])
         program.main()
 
     return run

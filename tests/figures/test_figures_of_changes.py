@@ -17,6 +17,13 @@ from dpo_neurons.neurons.groups import GROUPS
 random = np.random.default_rng(7)
 
 
+def written_vega(folder):
+    """A stand-in for the scripts that draw a page."""
+    path = folder / "vega.js"
+    path.write_text("function vegaEmbed() {}")
+    return path
+
+
 def sources(n_layers, n_groups=8):
     """A summary of a split, its parts summing to the reductions."""
     by = ["all", *["group"] * n_groups, *["layer"] * n_layers]
@@ -140,7 +147,8 @@ def test_the_figure_says_that_no_value_vector_changed(tmp_path, monkeypatch):
     header = ",".join(value_changes.COLUMNS)
     (tmp_path / "changes.csv").write_text(f"{header}\n")
     options = {"--model": "m", "--changes": tmp_path / "changes.csv"}
-    run_main(draw_value_changes, monkeypatch, {**options, "--output-stem": tmp_path / "15"})
+    options |= {"--output-stem": tmp_path / "15", "--vega": written_vega(tmp_path)}
+    run_main(draw_value_changes, monkeypatch, options)
     assert "no value vector changed" in (tmp_path / "15.svg").read_text()
 
 
@@ -155,7 +163,9 @@ def test_the_figure_says_that_no_value_vector_changed(tmp_path, monkeypatch):
 def test_programs_write_four_files_or_name_the_column_that_is_missing(
     program, tables, tmp_path, monkeypatch
 ):
-    arguments = {"--model": "toy", "--output-stem": tmp_path / "figure"}
+    arguments = {
+        "--model": "toy", "--output-stem": tmp_path / "figure", "--vega": written_vega(tmp_path)
+    }  # fmt: skip
     if program is draw_reduction_sources:
         arguments["--direction-name"] = "probe"
     for name, table in tables.items():

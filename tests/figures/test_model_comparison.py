@@ -127,10 +127,11 @@ def test_without_a_patch_or_ablation_the_groups_are_drawn_alone():
 
 def test_the_program_writes_four_files(tmp_path):
     comparison_of(0.24, np.nan).to_csv(tmp_path / "c.csv", index=False)
+    (tmp_path / "vega.js").write_text("function vegaEmbed() {}")
     result = program(
         "draw_model_comparison",
         f"--comparison {tmp_path}/c.csv --direction-name probe"
-        f" --output-stem {tmp_path}/out/16_models",
+        f" --vega {tmp_path}/vega.js --output-stem {tmp_path}/out/16_models",
     )
     assert result.returncode == 0, result.stdout
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {

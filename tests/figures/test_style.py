@@ -100,13 +100,23 @@ def test_signed_log_scale_of_nothing(values):
     assert axis["values"] == [-1.0, -0.3, 0.0, 0.3, 1.0]
 
 
+@pytest.fixture
+def vega(tmp_path: Path) -> Path:
+    """A stand-in for the scripts that draw a page."""
+    path = tmp_path / "vega.js"
+    path.write_text("function vegaEmbed() {}")
+    return path
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stem of a written figure, in a folder that did not exist, its name with a dot in it."""
-    stem = tmp_path_factory.mktemp("figures") / "toy" / "1.5_bars"
+    folder = tmp_path_factory.mktemp("figures")
+    stem = folder / "toy" / "1.5_bars"
+    (folder / "vega.js").write_text(vl_convert.javascript_bundle(), encoding="utf-8")
     data = pd.DataFrame({"group": ["TP-", "AN-"], "reduction": [1.0, 2.0]})
     bars = alt.Chart(data).mark_bar().encode(x="reduction:Q", y=alt.Y("group:N"))
-    write_figure(bars.properties(title="TP₋ and AN₋"), stem)
+    write_figure(bars.properties(title="TP₋ and AN₋"), stem, folder / "vega.js")
     return stem
 
 
@@ -117,10 +127,18 @@ def test_four_files_and_nothing_else(written: Path):
 
 def test_page_needs_no_network(written: Path):
     page = written.with_name("1.5_bars.html").read_text()
-    assert re.findall(r"<script[^>]*>", page) == ['<script type="text/javascript">'] * 2
+    assert re.findall(r"<script[^>]*>", page) == ["<script>"] * 2
     assert not re.search(r"""<link|@import|(src|href)=["']?https?:""", page)
     assert len(page) > 500_000, "the libraries are in the page"
     assert '"reduction": 2.0' in page
+
+
+def test_no_text_of_a_figure_ends_its_pages_script(tmp_path: Path, vega: Path):
+    data = pd.DataFrame({"label": ["</script><b>"]})
+    write_figure(alt.Chart(data).mark_text().encode(text="label:N"), tmp_path / "texts", vega)
+    page = (tmp_path / "texts.html").read_text()
+    assert page.count("</script>") == 2
+    assert json.dumps("</script><b>").replace("<", "\\u003c") in page
 
 
 def test_picture_and_vector(written: Path):
@@ -142,20 +160,22 @@ def test_json_is_the_chart(written: Path):
     assert spec["background"] == "white"
 
 
-def test_too_much_data_is_a_bug(tmp_path: Path):
+def test_too_much_data_is_a_bug(tmp_path: Path, vega: Path):
     rows = [{"text": "x" * 1000, "i": i} for i in range(2100)]
     chart = alt.Chart(alt.Data(values=rows)).mark_point().encode(x="i:Q")
     with pytest.raises(ValueError, match="aggregate"):
-        write_figure(chart, tmp_path / "large")
-    assert list(tmp_path.iterdir()) == []
+        write_figure(chart, tmp_path / "large", vega)
+    assert [path.name for path in tmp_path.iterdir()] == ["vega.js"]
 
 
-def test_without_fonts_the_picture_has_plain_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_fonts_the_picture_has_plain_signs(
+    tmp_path: Path, vega: Path, monkeypatch: pytest.MonkeyPatch
+):
     data = pd.DataFrame({"label": ["AN₋"]})
     chart = alt.Chart(data).mark_text().encode(text="label:N")
     plain = alt.Chart(pd.DataFrame({"label": ["AN−"]})).mark_text().encode(text="label:N")
     monkeypatch.setattr(figure_style, "_has_signs", lambda: False)
-    write_figure(chart, tmp_path / "signs")
-    write_figure(plain, tmp_path / "plain")
+    write_figure(chart, tmp_path / "signs", vega)
+    write_figure(plain, tmp_path / "plain", vega)
     assert (tmp_path / "signs.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
     assert "AN₋" in (tmp_path / "signs.svg").read_text()

@@ -42,7 +42,9 @@ def test_the_chart_holds_the_net_of_every_row_and_is_drawn(rows):
 def test_a_direction_of_one_row_is_refused(tmp_path, monkeypatch):
     heavy_tailed(2, 9).to_parquet(tmp_path / "c.parquet")
     words = ["--contributions", str(tmp_path / "c.parquet"), "--direction-name", "probe"]
+    (tmp_path / "vega.js").write_text("function vegaEmbed() {}")
     words += ["--model", "toy", "--output-stem", str(tmp_path / "17")]
+    words += ["--vega", str(tmp_path / "vega.js")]
     monkeypatch.setattr(sys, "argv", ["draw_subspace", *words])
     with pytest.raises(InputError, match=r"c\.parquet: direction probe has a single row; draw fig"):
         draw_subspace.main()

@@ -35,12 +35,14 @@ WRITERS = {
         from dpo_neurons.figures.style import write_figure
         rows = pd.DataFrame({"a": numbers[:3000], "b": numbers[:3000]})
         alt.data_transformers.disable_max_rows()
-        write_figure(alt.Chart(rows).mark_point().encode(x="a", y="b"), path.with_suffix(""))""",
+        chart = alt.Chart(rows).mark_point().encode(x="a", y="b")
+        write_figure(chart, path.with_suffix(""), vega)""",
     "figure.html": """
         import altair as alt
         from dpo_neurons.figures.style import write_figure
         rows = pd.DataFrame({"a": numbers[:9], "b": numbers[:9]})
-        write_figure(alt.Chart(rows).mark_point().encode(x="a", y="b"), path.with_suffix(""))""",
+        chart = alt.Chart(rows).mark_point().encode(x="a", y="b")
+        write_figure(chart, path.with_suffix(""), vega)""",
     "nothing.h5": """
         import h5py
         from dpo_neurons.files.output_files import whole_file
@@ -70,11 +72,14 @@ def test_a_full_disk_is_told_and_holds_nothing_that_looks_whole(
     program = (
         "import sys\nfrom pathlib import Path\nimport numpy as np, pandas as pd\n"
         "from dpo_neurons.running.program import run_program\n"
-        "path, numbers = Path(sys.argv[1]), np.random.default_rng(1).normal(size=60_000)\n"
+        "path, vega = map(Path, sys.argv[1:])\n"
+        "numbers = np.random.default_rng(1).normal(size=60_000)\n"
         f"def main():\n{written}\nrun_program(main)\n"
     )
+    vega = small_disk.parent / "vega.js"
+    vega.write_text("x" * 900_000)  # the size of the scripts in a page
     done = subprocess.run(
-        [sys.executable, "-c", program, small_disk / name],
+        [sys.executable, "-c", program, small_disk / name, vega],
         cwd=SCRIPTS, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode != 0

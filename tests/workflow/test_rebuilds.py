@@ -323,5 +323,5 @@ def test_a_rebuild_writes_the_stale_files_and_no_others(own_study: Path) -> None
 
 def test_everything_is_made_again_when_asked_for(finished_study: Path) -> None:
     result = snakemake(finished_study, "figures", "--dry-run", "--forceall")
-    plans = each("write_plans", {"none", "dpo"}) | {"build_tokenizer"}
+    plans = each("write_plans", {"none", "dpo"}) | {"build_tokenizer", "bundle_vega"}
     assert set(job_commands(result.stdout)) == DATA | MODEL | LISTED | plans

@@ -65,7 +65,8 @@ BROUGHT = [
      " --table results/micro/tables/toy.csv --totals results/micro/totals/toy/probe.csv"
      " --groups results/micro/groups/toy/probe.csv --csv out.csv --markdown out.md"),
     ("draw_subspace", "--contributions {here}/plane/contributions.parquet"
-     " --direction-name plane --model toy --output-stem out"),
+     " --direction-name plane --model toy --vega {here}/results/micro/figures/vega.js"
+     " --output-stem out"),
     ("link_checkpoint", "--path results/micro/checkpoints/toy/pre --output out"
      " --source-output out.json"),
     ("link_checkpoint", "--path {brought}/old --output out --source-output out.json"),

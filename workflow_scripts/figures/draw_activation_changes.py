@@ -21,7 +21,9 @@ def main() -> None:
     constant = median_size(change_of_activation(contributions))
     data = aggregate(contributions, BINS, constant)
     names = (arguments.model, arguments.direction_name)
-    write_figure(chart(data, len(contributions), constant, *names), arguments.output_stem)
+    write_figure(
+        chart(data, len(contributions), constant, *names), arguments.output_stem, arguments.vega
+    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,11 @@ def main() -> None:
     arguments = parser.parse_args()
 
     data = aggregate(read_csv(arguments.curve, COLUMNS))
-    write_figure(chart(data, arguments.model, arguments.direction_name), arguments.output_stem)
+    write_figure(
+        chart(data, arguments.model, arguments.direction_name),
+        arguments.output_stem,
+        arguments.vega,
+    )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ def main() -> None:
 
     table = read_csv(arguments.table, COLUMNS)
     references = table[table["kind"].isin(REFERENCES)]
-    write_figure(chart(aggregate(table), references, arguments.model), arguments.output_stem)
+    write_figure(
+        chart(aggregate(table), references, arguments.model), arguments.output_stem, arguments.vega
+    )
 
 
 if __name__ == "__main__":

@@ -27,7 +27,11 @@ def main() -> None:
     files = (arguments.before, arguments.ablated, arguments.after)
     paths = {state: path for state, path in zip(STATES, files, strict=True) if path}
     data = aggregate(read_mlp_outputs(paths, len(direction)), direction)
-    write_figure(chart(data, arguments.model, arguments.direction_name), arguments.output_stem)
+    write_figure(
+        chart(data, arguments.model, arguments.direction_name),
+        arguments.output_stem,
+        arguments.vega,
+    )
 
 
 if __name__ == "__main__":

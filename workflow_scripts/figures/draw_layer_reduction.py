@@ -23,7 +23,7 @@ def main() -> None:
         read_csv(arguments.layer_groups, COLUMNS), read_contributions(arguments.contributions)
     )
     figure = chart(data, layers, arguments.model, arguments.direction_name)
-    write_figure(figure, arguments.output_stem)
+    write_figure(figure, arguments.output_stem, arguments.vega)
 
 
 if __name__ == "__main__":

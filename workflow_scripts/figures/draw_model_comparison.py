@@ -19,7 +19,9 @@ def main() -> None:
 
     comparison = read_csv(arguments.comparison, COLUMNS)
     shares, groups = aggregate(comparison)
-    write_figure(chart(shares, groups, arguments.direction_name), arguments.output_stem)
+    write_figure(
+        chart(shares, groups, arguments.direction_name), arguments.output_stem, arguments.vega
+    )
 
 
 if __name__ == "__main__":

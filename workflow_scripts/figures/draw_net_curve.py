@@ -19,7 +19,7 @@ def main() -> None:
 
     data, marks = aggregate(read_csv(arguments.curve, COLUMNS))
     figure = chart(data, marks, arguments.model, arguments.direction_name)
-    write_figure(figure, arguments.output_stem)
+    write_figure(figure, arguments.output_stem, arguments.vega)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def main() -> None:
     data = aggregate(prediction)
     left_out = len(prediction) - len(data)
     figure = chart(data, correlations, left_out, arguments.model, arguments.direction_name)
-    write_figure(figure, arguments.output_stem)
+    write_figure(figure, arguments.output_stem, arguments.vega)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def main() -> None:
     ranked_by, quantity = arguments.ranked_by, arguments.quantity
     data = aggregate(contributions, ranked_by, arguments.first, arguments.last, quantity)
     figure = chart(data, ranked_by, quantity, arguments.model, arguments.direction_name)
-    write_figure(figure, arguments.output_stem)
+    write_figure(figure, arguments.output_stem, arguments.vega)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ def main() -> None:
 
     prompts = read_csv(arguments.prompts, PROMPT_COLUMNS)
     layers = read_csv(arguments.layers, LAYER_COLUMNS)
-    write_figure(chart(*aggregate(prompts, layers), arguments.model), arguments.output_stem)
+    write_figure(
+        chart(*aggregate(prompts, layers), arguments.model), arguments.output_stem, arguments.vega
+    )
 
 
 if __name__ == "__main__":

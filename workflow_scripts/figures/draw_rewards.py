@@ -17,7 +17,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     data = aggregate(read_csv(arguments.rewards, COLUMNS))
-    write_figure(chart(data, arguments.model), arguments.output_stem)
+    write_figure(chart(data, arguments.model), arguments.output_stem, arguments.vega)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,11 @@ def main() -> None:
             "draw figure 3 instead"
         )
     data = aggregate(contributions)
-    write_figure(chart(data, arguments.model, arguments.direction_name), arguments.output_stem)
+    write_figure(
+        chart(data, arguments.model, arguments.direction_name),
+        arguments.output_stem,
+        arguments.vega,
+    )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,11 @@ def main() -> None:
         parser.error("--top must be at least 1")
 
     data = aggregate(read_contributions(arguments.contributions), arguments.top)
-    write_figure(chart(data, arguments.model, arguments.direction_name), arguments.output_stem)
+    write_figure(
+        chart(data, arguments.model, arguments.direction_name),
+        arguments.output_stem,
+        arguments.vega,
+    )
 
 
 if __name__ == "__main__":

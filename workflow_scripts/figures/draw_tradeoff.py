@@ -21,7 +21,7 @@ def main() -> None:
         read_csv(arguments.table, COLUMNS),
         read_csv(arguments.random_sets, RANDOM_COLUMNS, may_be_empty=True),
     )
-    write_figure(chart(data, arguments.model), arguments.output_stem)
+    write_figure(chart(data, arguments.model), arguments.output_stem, arguments.vega)
 
 
 if __name__ == "__main__":

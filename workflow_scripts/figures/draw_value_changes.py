@@ -17,7 +17,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     changes = read_csv(arguments.changes, COLUMNS, may_be_empty=True)
-    write_figure(chart(*aggregate(changes), arguments.model), arguments.output_stem)
+    write_figure(chart(*aggregate(changes), arguments.model), arguments.output_stem, arguments.vega)
 
 
 if __name__ == "__main__":

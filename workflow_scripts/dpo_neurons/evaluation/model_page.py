@@ -125,7 +125,11 @@ def render_page(
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     bundle = Path(itables.__file__).parent / "html/dt_bundle.js"
-    shared: dict[str, Any] = {"connected": False, "showIndex": False, "display_logo_when_loading": False}
+    shared: dict[str, Any] = {
+        "connected": False,
+        "showIndex": False,
+        "display_logo_when_loading": False,
+    }
     tables = {
         "interventions": to_html_datatable(
             interventions, table_id="interventions", allow_html=True, paging=False, order=[],

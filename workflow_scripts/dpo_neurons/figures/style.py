@@ -1,9 +1,10 @@
 """Style of all figures: colours, theme, scales; the files of a figure."""
 
 import argparse
+import html
+import json
 from collections.abc import Iterable
 from functools import cache
-from io import StringIO
 from pathlib import Path
 from typing import Any, cast
 
@@ -48,6 +49,22 @@ MAX_JSON_BYTES = 2_000_000
 
 OFFLINE_MENU = {"actions": {"export": True, "source": True, "compiled": False, "editor": False}}
 """Entries of a page's menu that need no network."""
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{name}</title>
+<style>.vega-embed details, .vega-embed summary {{ position: relative; }}</style>
+<script>{vega}</script>
+</head>
+<body>
+<div id="figure"></div>
+<script>vegaEmbed("#figure", {spec}, {options}).catch(console.error);</script>
+</body>
+</html>
+"""
+"""A page with one figure, and the scripts that draw it."""
 
 
 def theme() -> alt.theme.ThemeConfig:
@@ -94,7 +111,8 @@ def add_figure_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_output_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says where a figure is written."""
+    """Add the options that say where a figure is written, and what draws its page."""
+    parser.add_argument("--vega", type=Path, required=True, help="of bundle_vega, JavaScript")
     parser.add_argument(
         "--output-stem",
         type=Path,
@@ -182,27 +200,33 @@ def empty_figure(title: str, reason: str) -> LayeredChart:
     return alt.layer(text, title=alt.Title(title)).properties(width=520, height=40)
 
 
-def write_figure(chart: alt.TopLevelMixin, stem: Path) -> None:
+def write_figure(chart: alt.TopLevelMixin, stem: Path, vega: Path) -> None:
     """Write a chart as Vega-Lite JSON, self-contained page, vector and picture.
 
-    The files are `stem`.json, .html, .svg and .png. Raises ValueError if the JSON is larger than
-    MAX_JSON_BYTES: aggregate the data first.
+    The files are `stem`.json, .html, .svg and .png. vega: the scripts that draw the page. Raises
+    ValueError if the JSON is larger than MAX_JSON_BYTES: aggregate the data first.
     """
     alt.theme.register("dpo_neurons", enable=False)(theme)
     with alt.theme.enable("dpo_neurons"):
-        _write_files(chart, stem)
+        _write_files(chart, stem, vega)
 
 
-def _write_files(chart: alt.TopLevelMixin, stem: Path) -> None:
-    spec = chart.to_json(indent=None)
+def _write_files(chart: alt.TopLevelMixin, stem: Path, vega: Path) -> None:
+    # Each part was validated when it was made.
+    spec = chart.to_json(indent=None, validate=False)
     if (size := len(spec.encode())) > MAX_JSON_BYTES:
         raise ValueError(f"{stem}: {size:,} bytes of JSON; aggregate the data further")
-    page = StringIO()
-    chart.save(page, format="html", inline=True, embed_options=OFFLINE_MENU)
+    page = PAGE.format(
+        name=html.escape(stem.name),
+        vega=vega.read_text(encoding="utf-8"),
+        # No text of the figure can end the element.
+        spec=spec.replace("<", "\\u003c"),
+        options=json.dumps(OFFLINE_MENU),
+    )
     vector = vl_convert.vegalite_to_svg(spec)
     # The picture is made of the vector: drawing it anew takes longer.
     plain = vector if _has_signs() else vl_convert.vegalite_to_svg(_with_plain_signs(chart))
-    for extension, content in (("json", spec), ("html", page.getvalue()), ("svg", vector)):
+    for extension, content in (("json", spec), ("html", page), ("svg", vector)):
         write_text(stem.with_name(f"{stem.name}.{extension}"), content)
     with whole_file(stem.with_name(f"{stem.name}.png")) as partial:
         partial.write_bytes(vl_convert.svg_to_png(plain, scale=2))
