@@ -7,13 +7,16 @@ READY := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: figures plan report dag test test-fast numbers test-slurm bench notebook docs lint format clean
+.PHONY: figures plan watch report dag test test-fast numbers test-slurm bench notebook docs lint format clean
 
 figures: $(READY)  ## run the study to its last figure
 	snakemake --cores $(CORES) figures
 
 plan: $(READY)  ## the jobs that would run, counted by rule
 	snakemake --dry-run --quiet rules host reason -- figures
+
+watch: $(READY)  ## how far the newest run is, and how long it will take
+	PYTHONPATH=workflow_scripts python -m dpo_neurons.running.run_progress
 
 report: $(READY)  ## report.zip: findings, figures and tables with captions; unzip and open report.html
 	snakemake --cores $(CORES) figures

@@ -46,6 +46,7 @@ def merge_adapter(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
     try:
         config = PeftConfig.from_pretrained(str(adapter), local_files_only=True)
         weights = load_peft_weights(str(adapter), device="cpu", local_files_only=True)
+        weights = _name_as_loaded(model, weights)
         _resize_vocabulary(model, weights, adapter)
         adapted = get_peft_model(model, config)
         _check_mergeable(adapted, adapter)
@@ -82,6 +83,33 @@ def _check_mergeable(adapted: PeftModel, adapter: Path) -> None:
             f"{adapter}: adapts only one of embedding and unembedding, which are one matrix in "
             "this model, so it cannot be merged; train it without them, or with modules_to_save"
         )
+
+
+def _name_as_loaded(model: PreTrainedModel, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give weights the names under which peft loads them.
+
+    After a vocabulary was resized, peft saves embedding and unembedding with all their parts:
+    modules trained whole beside the original ones, and the rows of trained tokens under both ends
+    of a tied matrix.
+    """
+    named = {}
+    for name, tensor in weights.items():
+        trained = name.removesuffix("weight") + "modules_to_save.weight"
+        if ".original_module." not in name and trained not in weights:
+            named[name.replace(".modules_to_save.", ".")] = tensor
+    untyped: Any = model
+    start, end = untyped.get_input_embeddings(), untyped.get_output_embeddings()
+    if end is None or start.weight is not end.weight:
+        return named
+    start_name, end_name = (
+        next(name for name, module in model.named_modules() if module is wanted)
+        for wanted in (start, end)
+    )
+    for name in [name for name in named if f".{end_name}.token_adapter." in name]:
+        twin = named.get(name.replace(f".{end_name}.", f".{start_name}."))
+        if twin is not None and twin.equal(named[name]):
+            del named[name]
+    return named
 
 
 def _resize_vocabulary(model: PreTrainedModel, weights: dict[str, Tensor], adapter: Path) -> None:
