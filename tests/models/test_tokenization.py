@@ -21,6 +21,7 @@ from dpo_neurons.models.tokenization import (
     count_tokens,
     find_added_tokens,
     pad_rows,
+    stop_appending,
     tokenize_texts,
 )
 
@@ -68,6 +69,17 @@ def test_a_text_that_begins_by_itself_gets_no_second_beginning(adding):
     assert tokenize_texts(tokenizer, [TEXT, f"<end> {TEXT}"]) == [[END, *IDS]] * 2
     # Without one, a text's own stays.
     assert tokenize_texts(adding("$A"), [f"<end> {TEXT}"]) == [[END, *IDS]]
+
+
+@pytest.mark.parametrize(
+    "template", ["$A <end>", "<unk> $A <end>", "<end> $A <end>", "<end> $A", "$A"]
+)
+def test_a_tokenizer_stops_appending_and_goes_on_beginning(adding, template):
+    tokenizer = adding(template)
+    before, after = find_added_tokens(tokenizer)
+    quiet = stop_appending(tokenizer)
+    assert quiet(TEXT)["input_ids"] == [*before, *IDS]
+    assert tokenizer(TEXT)["input_ids"] == [*before, *IDS, *after]
 
 
 def test_both_are_said_once(adding, caplog):

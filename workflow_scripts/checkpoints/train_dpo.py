@@ -37,6 +37,7 @@ def main() -> None:
         training_dtype,
     )
     from dpo_neurons.models.loading import load_tokenizer, load_trainable_model
+    from dpo_neurons.models.tokenization import stop_appending
     from dpo_neurons.running.devices import lease_device
 
     pairs = [
@@ -56,7 +57,7 @@ def main() -> None:
     training = TrainingSettings(
         **{field.name: getattr(arguments, field.name) for field in fields(TrainingSettings)}
     )
-    tokenizer = load_tokenizer(arguments.checkpoint)
+    tokenizer = stop_appending(load_tokenizer(arguments.checkpoint))
     with lease_device(arguments.device) as device:
         from datasets import Dataset
         from trl import DPOConfig

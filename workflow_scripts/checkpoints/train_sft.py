@@ -32,6 +32,7 @@ def main() -> None:
         training_dtype,
     )
     from dpo_neurons.models.loading import load_tokenizer, load_trainable_model
+    from dpo_neurons.models.tokenization import stop_appending
     from dpo_neurons.running.devices import lease_device
 
     rows = [
@@ -41,7 +42,7 @@ def main() -> None:
     training = TrainingSettings(
         **{field.name: getattr(arguments, field.name) for field in fields(TrainingSettings)}
     )
-    tokenizer = load_tokenizer(arguments.checkpoint)
+    tokenizer = stop_appending(load_tokenizer(arguments.checkpoint))
     with lease_device(arguments.device) as device:
         from datasets import Dataset
         from trl import SFTConfig, SFTTrainer

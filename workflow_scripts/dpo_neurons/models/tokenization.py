@@ -1,5 +1,6 @@
 """Texts as token ids: begun as the tokenizer begins texts, never ended, within the vocabulary."""
 
+import copy
 import logging
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -7,6 +8,7 @@ from itertools import islice
 from typing import Any, Literal
 
 import torch
+from tokenizers.processors import TemplateProcessing
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -62,6 +64,25 @@ def tokenize_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> 
             _say_once(f"texts that begin with {_names(tokenizer, before)} get no second one")
         rows.append(list(ids) if begun else [*before, *ids])
     return rows
+
+
+def stop_appending(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """Return a tokenizer that appends nothing to texts, for programs that end them by themselves.
+
+    trl ends each answer with the end-of-sequence token. A tokenizer that appends one too would end
+    it twice, and would put one between a prompt and its answer.
+    """
+    before, after = find_added_tokens(tokenizer)
+    if not after:
+        return tokenizer
+    changed: Any = copy.deepcopy(tokenizer)
+    names = changed.convert_ids_to_tokens(before)
+    changed.backend_tokenizer.post_processor = TemplateProcessing(
+        single=[*names, "$A"], special_tokens=list(zip(names, before, strict=True))
+    )
+    log.info("the tokenizer ends texts with %s; answers get one end alone", _names(changed, after))
+    quiet: PreTrainedTokenizerBase = changed
+    return quiet
 
 
 def begins_with(ids: Sequence[int], before: Sequence[int]) -> bool:
