@@ -27,7 +27,13 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.files.file_faults import check_can_be_made
 from dpo_neurons.running.digest_store import digest_programs
 from dpo_neurons.running.failed_jobs import describe_failed_jobs
-from dpo_neurons.running.hardware import checkpoint_mb, old_weights_mb, visible_gpus
+from dpo_neurons.running.hardware import (
+    checkpoint_mb,
+    logits_mb,
+    model_mb,
+    old_weights_mb,
+    visible_gpus,
+)
 from dpo_neurons.study.checks import check_study
 from dpo_neurons.study.config_text import check_config_texts, only_looks
 from dpo_neurons.study.intervention_rows import (
@@ -35,6 +41,7 @@ from dpo_neurons.study.intervention_rows import (
     positions_in_generation,
     ranking_of,
     runs_with_direction,
+    source_stage,
 )
 from dpo_neurons.study.program_options import (
     fetch_options,

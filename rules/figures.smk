@@ -87,8 +87,8 @@ rule draw_figure:
 
 use rule draw_figure as draw_layer_projections with:
     input:
-        vega=VEGA,
         **({"ablated": f"{RESULTS}/activations/{{model}}/{ABLATED}.h5"} if ABLATED else {}),
+        vega=VEGA,
         before=f"{RESULTS}/activations/{{model}}/pre.h5",
         after=f"{RESULTS}/activations/{{model}}/post.h5",
         direction=f"{RESULTS}/directions/{{model}}/{DIRECTION}.safetensors",

@@ -72,7 +72,7 @@ rule run_interventions:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(minutes=60),
+        **model_resources(minutes=60, text_at_once=4096),
         scripts=SCRIPTS,
     params:
         rows=runs_of_entry,

@@ -17,24 +17,39 @@ def gpus_of_model(wildcards):
     return gpus_of(config["models"][wildcards.model]["gpus"])
 
 
-def models_mb(input):
-    """Return the size in MB of the checkpoints that a job loads: one, or two if it needs both."""
+PROGRAM_MB = 500
+"""Of a program that has loaded torch and transformers, in MB."""
+SPARE = 1.15
+"""Asked for in place of what was measured: a scheduler ends jobs that take more."""
+
+
+def loaded_checkpoints(input):
+    """Return the checkpoints that a job loads: one, or two if it needs both."""
     names = ("checkpoint", "checkpoint_pre", "checkpoint_post")
-    return sum(checkpoint_mb(input.get(name)) for name in names if input.get(name))
+    return [str(input.get(name)) for name in names if input.get(name)]
 
 
-def model_resources(minutes):
+def model_resources(minutes, text_at_once=0):
     """Return the resources of jobs that run a model; minutes: the time for a tiny model.
 
-    A job of an entry runs each of its rows.
+    text_at_once: tokens of text that are read at once, with all their logits in memory. A job of an
+    entry runs each of its rows, and those whose source is the changed model itself load it twice.
     """
 
     def mem_mb(wildcards, input):
-        return 2000 + 3 * models_mb(input)
+        dtype = config["models"][wildcards.model]["dtype"]
+        checkpoints = loaded_checkpoints(input)
+        models = sum(model_mb(checkpoint, dtype) for checkpoint in checkpoints)
+        rows = rows_of_entry(wildcards) if "entry" in wildcards.keys() else []
+        if any(source_stage(row) == STUDY.stage(wildcards.entry) for row in rows):
+            models += model_mb(checkpoints[0], dtype)
+        logits = logits_mb(checkpoints[0], text_at_once, dtype)
+        return int(SPARE * (PROGRAM_MB + models + logits))
 
     def runtime(wildcards, input):
+        models = sum(map(checkpoint_mb, loaded_checkpoints(input)))
         n_rows = len(rows_of_entry(wildcards)) if "entry" in wildcards.keys() else 1
-        return minutes + n_rows * (models_mb(input) // 200) + 5 * (n_rows - 1)
+        return minutes + n_rows * (models // 200) + 5 * (n_rows - 1)
 
     return {
         "gpu": gpus_of_model,
@@ -48,10 +63,17 @@ def model_resources(minutes):
 
 
 def training_resources():
-    """Return the resources of jobs that tune a model in float32 on one GPU."""
+    """Return the resources of jobs that tune a model on one GPU."""
 
     def mem_mb(wildcards, input):
-        return 4000 + 10 * checkpoint_mb(input.checkpoint)
+        model = config["models"][wildcards.model]
+        tuned = "float64" if model["dtype"] == "float64" else "float32"
+        # Weights, gradients and the optimiser's averages; and the reference, as it is run.
+        models = 3 * model_mb(input.checkpoint, tuned) + model_mb(input.checkpoint, model["dtype"])
+        tokens = 2 * model["post"]["batch_size"] * (model["post"].get("max_tokens") or 512)
+        # Logits, their gradient, and one copy more.
+        logits = 3 * logits_mb(input.checkpoint, tokens, tuned)
+        return int(SPARE * (PROGRAM_MB + models + logits))
 
     def runtime(wildcards, input):
         return 60 + checkpoint_mb(input.checkpoint) // 20

@@ -1,9 +1,11 @@
-"""The number of GPUs that rules may use on this machine."""
+"""The GPUs that rules may use on this machine, and the memory that models take."""
+
+import json
 
 import pytest
 
 from dpo_neurons.running import hardware
-from dpo_neurons.running.hardware import visible_gpus
+from dpo_neurons.running.hardware import logits_mb, model_mb, visible_gpus
 
 
 @pytest.fixture
@@ -29,3 +31,26 @@ def test_gpus_are_counted_as_the_environment_leaves_them(
     if in_slurm:
         monkeypatch.setenv("SLURM_JOB_ID", "7")
     assert visible_gpus() == count
+
+
+@pytest.mark.parametrize(
+    ("described", "dtype", "megabytes"),
+    [
+        ({"dtype": "bfloat16"}, "float32", 8),
+        ({"torch_dtype": "float16"}, "float16", 4),
+        ({"dtype": "float32"}, "float64", 8),
+        ({}, "bfloat16", 2),
+        ("damaged", "float32", 4),
+    ],
+)
+def test_a_model_takes_the_memory_of_its_own_number_format(tmp_path, described, dtype, megabytes):
+    (tmp_path / "model.safetensors").write_bytes(bytes(4_000_000))
+    (tmp_path / "config.json").write_text(json.dumps(described))
+    assert model_mb(str(tmp_path), dtype) == megabytes
+
+
+@pytest.mark.parametrize("described", [{"vocab_size": 5000}, {"text_config": {"vocab_size": 5000}}])
+def test_logits_take_memory_for_every_token_of_the_vocabulary(tmp_path, described):
+    (tmp_path / "config.json").write_text(json.dumps(described))
+    assert logits_mb(str(tmp_path), 1000, "float32") == 20
+    assert logits_mb(str(tmp_path / "not made yet"), 1000, "float32") == 0

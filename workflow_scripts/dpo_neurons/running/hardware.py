@@ -1,7 +1,12 @@
-"""Facts for the resources of rules: numbers of GPUs, sizes of checkpoints."""
+"""Facts for the resources of rules: numbers of GPUs, memory of models."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
+
+NUMBER_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+"""Bytes of a number in each format."""
 
 
 def visible_gpus() -> int:
@@ -25,6 +30,29 @@ def checkpoint_mb(checkpoint: str) -> int:
 def old_weights_mb(checkpoint: str) -> int:
     """Return the size of a checkpoint's weights in PyTorch's own format, in MB."""
     return _size_mb(checkpoint, "pytorch_model*.bin")
+
+
+def model_mb(checkpoint: str, dtype: str) -> int:
+    """Return the memory in MB of a checkpoint's weights in a number format; 0 until it is made."""
+    described = _read_config(checkpoint)
+    stored = described.get("dtype") or described.get("torch_dtype") or "float32"
+    return checkpoint_mb(checkpoint) * NUMBER_BYTES[dtype] // NUMBER_BYTES.get(str(stored), 4)
+
+
+def logits_mb(checkpoint: str, tokens: int, dtype: str) -> int:
+    """Return the memory in MB of the logits of so many tokens; 0 until the checkpoint is made."""
+    described = _read_config(checkpoint)
+    vocabulary = described.get("vocab_size") or described.get("text_config", {}).get("vocab_size")
+    return tokens * (vocabulary or 0) * NUMBER_BYTES[dtype] // 1_000_000
+
+
+def _read_config(checkpoint: str) -> dict[str, Any]:
+    """Read what a checkpoint says of itself; nothing until it is made, or where it is damaged."""
+    try:
+        described: Any = json.loads((Path(checkpoint) / "config.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}  # the job that reads it names the fault
+    return described if isinstance(described, dict) else {}
 
 
 def _size_mb(checkpoint: str, pattern: str) -> int:
