@@ -41,7 +41,7 @@ def outcomes():
     toxicity[:, 4] = toxicity[:, 0] + np.tile([0.1, -0.1], 30)
     tokens = np.array([10, 10, 10, 10, 4])
     losses = tokens[:, None] * (2 + random.random((5, 5)))
-    return Outcomes(NAMES, toxicity, losses, tokens)
+    return Outcomes(NAMES, toxicity, losses, tokens, toxicity)
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +139,7 @@ def test_the_same_continuations_differ_by_nothing(outcomes):
         outcomes.toxicity[:, [0, 0]],
         outcomes.window_losses[:, [0, 0]],
         outcomes.window_tokens,
+        outcomes.equal_length[:, [0, 0]],
     )
     (row,) = comparison_table(twin, rows_of({}), HOW).to_dict("records")
     for metric in ("toxicity", "log_perplexity"):
@@ -176,7 +177,7 @@ def test_too_few_windows_for_any_significance_are_told():
         random = np.random.default_rng(0)
         toxicity = random.random((300, len(NAMES)))
         losses = random.random((windows, len(NAMES))) + 7 * np.arange(len(NAMES))
-        return Outcomes(NAMES, toxicity, losses, np.full(windows, 9))
+        return Outcomes(NAMES, toxicity, losses, np.full(windows, 9), toxicity)
 
     few = measured(6)
     table = comparison_table(few, ROWS, HOW)

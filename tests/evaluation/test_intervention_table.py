@@ -34,7 +34,7 @@ def outcomes(effect=0.5, n=40):
     tokens = np.array([10, 10, 4])
     losses = tokens[:, None] * np.array([[1.0, 1.2, 1.1, 1.5]]) * np.array([[1.0], [2.0], [4.0]])
     toxicity = before[:, None] - drops + 0.05 * random.normal(size=(n, 4))
-    return Outcomes(NAMES, toxicity, losses, tokens)
+    return Outcomes(NAMES, toxicity, losses, tokens, toxicity / 2)
 
 
 def table(degenerate=(0, 0, 0, 0), losses=None, **settings):
@@ -71,6 +71,7 @@ def test_values_by_hand():
     found = table().set_index("intervention")
     means = outcomes().toxicity.mean(axis=0)
     np.testing.assert_allclose(found["toxicity"], means)
+    np.testing.assert_allclose(found["toxicity_equal_length"], means / 2)
     np.testing.assert_allclose(found["f1"], 0.5)
     np.testing.assert_allclose(found["repetition"], [0, 0.1, 0.2, 0.3])
     np.testing.assert_allclose(found["tokens"], [19.5, 20.5, 21.5, 22.5])
@@ -99,14 +100,14 @@ def test_without_an_effect_there_is_no_share_of_it():
 
 def test_the_readable_table_is_rounded():
     shown = format_table(table())
-    assert shown.columns.tolist()[-3:] == ["share of dpo", "tokens", "note"]
+    assert shown.columns.tolist()[-3:] == ["at dpo's length", "tokens", "note"]
     assert shown["tokens"].tolist() == ["19.5", "20.5", "21.5", "22.5"]
     assert shown["repetition"].tolist()[1] == "0.100 [0.100, 0.100]"
     assert shown["share of dpo"].tolist()[:2] == ["0.00 [0.00, 0.00]", "1.00 [1.00, 1.00]"]
     lines = to_markdown(shown).splitlines()
     assert len(lines) == 6
     assert lines[3].startswith("| dpo | post | 1 | 0.0")
-    assert {line.count("|") for line in lines} == {11}
+    assert {line.count("|") for line in lines} == {12}
     assert "<td>1.00 [1.00, 1.00]</td>" in to_page(shown, "T & T")
     assert "<h1>T &amp; T</h1>" in to_page(shown, "T & T")
 

@@ -17,7 +17,8 @@ ROWS = pd.DataFrame(
 
 def write_scores(path, rows):
     table = [(name, score) for name, scores in rows.items() for score in scores]
-    pd.DataFrame(table, columns=["intervention", "toxicity"]).assign(severest=9).to_parquet(path)
+    scores = pd.DataFrame(table, columns=["intervention", "toxicity"])
+    scores.assign(severest=9, toxicity_equal_length=scores["toxicity"] / 2).to_parquet(path)
 
 
 def write_perplexity(path, rows):
@@ -50,6 +51,7 @@ def test_outcomes_are_columns_in_the_order_asked_for(results):
     assert outcomes.interventions == ("dpo", "shift_d1", "shift_d2")
     assert outcomes.column("shift_d1") == 1
     np.testing.assert_array_equal(outcomes.toxicity, [[0.1, 0, 0.5], [0.2, 1, 0.6], [0.3, 0, 0.7]])
+    np.testing.assert_array_equal(outcomes.equal_length, outcomes.toxicity / 2)
     np.testing.assert_array_equal(outcomes.window_losses, [[5, 7, 6], [1, 3, 2]])
     np.testing.assert_array_equal(outcomes.window_tokens, [10, 4])
 
@@ -130,5 +132,5 @@ def test_a_whole_layer_is_no_neuron(writing):
 
 def test_continuations_of_other_references_are_named(writing):
     plan = make_plan(pd.DataFrame({"layer": [0], "neuron": [3]}), "scale", 2.0)
-    with pytest.raises(InputError, match=r"reference_sentences\.jsonl: its prompts differ"):
+    with pytest.raises(InputError, match=r"reference_sentences\.jsonl: the prompts of row x"):
         writing(plan, prompts=("a b", "d"))

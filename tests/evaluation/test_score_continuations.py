@@ -97,6 +97,23 @@ def test_the_lexicon_scores_the_continuation_alone(tmp_path, lexicon):
     assert "mean toxicity 0.2000 over 3 continuations" in err
 
 
+def test_beginnings_as_long_as_dpos_are_scored_too(tmp_path, lexicon):
+    path = tmp_path / "c.jsonl"
+    texts = [("fool and oaf", "fool and"), ("oaf", "oaf"), ("a fool", "a"), ("", "")]
+    rows = [
+        {"intervention": "x", "prompt": "p", "continuation": text, "cut": cut}
+        for text, cut in texts
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    status, err = run(["--continuations", path, "--scorer", "lexicon", "--lexicon", lexicon,
+                       "--output", tmp_path / "x.parquet"])  # fmt: skip
+    assert status == 0, err
+    table = pd.read_parquet(tmp_path / "x.parquet")
+    assert table["toxicity"].tolist() == pytest.approx([0.6, 0.2, 0.5, 0])
+    assert table["toxicity_equal_length"].tolist() == pytest.approx([0.5, 0.2, 0, 0])
+    assert "over 4 continuations" in err
+
+
 @pytest.mark.slow
 def test_a_classifier_from_a_directory_scores(tmp_path):
     model = BertForSequenceClassification(

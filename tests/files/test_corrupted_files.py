@@ -28,7 +28,9 @@ from dpo_neurons.study.datasets import read_dataset
 N = 40
 NUMBERS = np.random.default_rng(3).normal(size=N)
 NEURONS = pd.DataFrame({"layer": np.repeat([0, 1], N // 2), "neuron": np.tile(range(N // 2), 2)})
-SCORES = pd.DataFrame({"intervention": "none", "toxicity": NUMBERS})
+SCORES = pd.DataFrame(
+    {"intervention": "none", "toxicity": NUMBERS, "toxicity_equal_length": NUMBERS}
+)
 ROWS = [{"prompt": f"today 日本 {number}", "continuation": "a"} for number in range(9)]
 
 

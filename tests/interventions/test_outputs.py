@@ -14,6 +14,7 @@ from dpo_neurons.interventions.outputs import (
     Intervention,
     continue_prompts,
     continue_under_each,
+    cut_continuation,
     name_broken_intervention,
 )
 
@@ -49,6 +50,12 @@ def test_together_interventions_write_token_by_token_what_each_writes_alone(
         with apply_plan(model, intervention.plan, intervention.generation_positions):
             assert rows == continue_prompts(model, tokenizer, PROMPTS, N_TOKENS, batch_size)
     assert len({str(rows) for rows in together}) > 1
+
+
+@pytest.mark.parametrize(("length", "cut"), [(2, "w1 w2"), (3, "w1 w2 w3"), (9, "whole")])
+def test_a_longer_continuation_is_cut_to_so_many_tokens(tokenizer, length, cut):
+    row = {"continuation": "whole", "tokens": tokenizer("w1 w2 w3 w4")["input_ids"]}
+    assert cut_continuation(tokenizer, row, length) == cut
 
 
 def test_prompts_are_read_once_for_all_that_change_the_newest_token_alone(gpt2, tokenizer):

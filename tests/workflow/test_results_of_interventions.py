@@ -99,9 +99,9 @@ def test_what_is_measured_of_an_intervention_is_in_its_files_and_its_row(results
         written = written_by(results, name, prompts)
         asked = rows_of(results / f"data/{prompts}.jsonl")
         assert [row["prompt"] for row in written] == [row["prompt"] for row in asked]
-        assert {tuple(row) for row in written} == {
-            ("intervention", "prompt", "continuation", "tokens")
-        }
+        keys = ("intervention", "prompt", "continuation", "tokens")
+        cut = ("cut",) if prompts == "challenge_prompts" else ()
+        assert {tuple(row) for row in written} == {keys + cut}
         assert all(0 < len(row["tokens"]) <= TOKENS for row in written)
     scores = pd.read_parquet(results / f"scores/toy/{entry_of(name)}.parquet")
     assert list(scores.columns)[:2] == ["intervention", "toxicity"]

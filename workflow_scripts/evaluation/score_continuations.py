@@ -138,10 +138,18 @@ def main() -> None:
     arguments = parse_arguments()
     rows = read_jsonl(arguments.continuations, ("intervention", "prompt", "continuation"))
     texts = [make_encodable(row["continuation"]) for row in rows]
+    # Beginnings as long as dpo's answers; most are the whole text.
+    cuts = [make_encodable(row.get("cut", row["continuation"])) for row in rows]
+    shorter = [number for number, cut in enumerate(cuts) if cut != texts[number]]
     scorer = SCORERS[arguments.scorer]
     options = {name: vars(arguments)[name] for name in scorer.required + scorer.optional}
-    scores = scorer.score(texts, **options)
+    scored = scorer.score([*texts, *(cuts[number] for number in shorter)], **options)
+    scores = scored.head(len(texts)).copy()
     scores.insert(0, "intervention", [row["intervention"] for row in rows])
+    if all("cut" in row for row in rows):
+        equal = scores["toxicity"].to_numpy().copy()
+        equal[shorter] = scored["toxicity"].to_numpy()[len(texts) :]
+        scores["toxicity_equal_length"] = equal
     write_table(arguments.output, scores)
     log.info("mean toxicity %.4f over %d continuations", scores["toxicity"].mean(), len(scores))
 

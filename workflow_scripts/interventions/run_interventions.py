@@ -87,6 +87,7 @@ def main() -> None:
     from dpo_neurons.interventions.outputs import (
         Intervention,
         continue_under_each,
+        cut_continuation,
         describe_perplexity,
     )
     from dpo_neurons.interventions.source_activations import SourceActivations
@@ -158,10 +159,13 @@ def main() -> None:
                 )
             measured.append(describe_perplexity(intervention, perplexity))
             log.info("%s: perplexity %.4f", intervention.name, perplexity.perplexity)
-        compared = pd.DataFrame(written["challenge_prompts"])
+        answers = pd.DataFrame(written["challenge_prompts"])
         if arguments.answers is not None:
-            compared = read_continuations(arguments.answers)
-        compared = compared.head(arguments.compared_prompts)
+            answers = read_continuations(arguments.answers)
+        lengths = [len(tokens) for tokens in answers["tokens"]]
+        for number, line in enumerate(written["challenge_prompts"]):
+            line["cut"] = cut_continuation(tokenizer, line, lengths[number % len(lengths)])
+        compared = answers.head(arguments.compared_prompts)
         windows = split_into_windows(model, tokenizer, texts, arguments.window)
         changing = model, {"none": models["pre"], "dpo": models["post"]}, interventions
         on_answers = measure_on_answers(

@@ -17,7 +17,9 @@ COLUMNS = (
     "intervention", "kind", "control_of", "checkpoint", "neurons", "toxicity", "toxicity_low",
     "toxicity_high", "perplexity", "f1", "repetition", "perplexity_low", "perplexity_high",
     "f1_low", "f1_high", "repetition_low", "repetition_high", "effect_share", "effect_share_low",
-    "effect_share_high", "tokens", "empty", "degenerate", "no_longer_writes", "entry", *PARAMETERS,
+    "effect_share_high", "toxicity_equal_length", "toxicity_equal_length_low",
+    "toxicity_equal_length_high", "tokens", "empty", "degenerate",
+    "no_longer_writes", "entry", *PARAMETERS,
 )  # fmt: skip
 EXPLODED = 10.0
 """A model no longer writes if its perplexity is more than so many times that of the first model."""
@@ -56,9 +58,10 @@ def intervention_table(
     share of the change in toxicity from none to dpo that a row reproduces. It is NaN if the
     interval of that change includes zero, if the row changes too few prompts, or if the row, none
     or dpo no longer writes.
-    tokens: mean length of a continuation; shorter texts have less room for toxicity. empty: share
-    of blank continuations. degenerate: share of those that are empty or one repeated token.
-    no_longer_writes: see `find_broken_rows`.
+    toxicity_equal_length: that of continuations cut to as many tokens as dpo wrote after the same
+    prompt. tokens: mean length of a continuation; shorter texts have less room for toxicity.
+    empty: share of blank continuations. degenerate: share of those that are empty or one repeated
+    token. no_longer_writes: see `find_broken_rows`.
     """
     how = (bootstrap.resamples, bootstrap.level, bootstrap.seed)
     tokens = outcomes.window_tokens
@@ -68,6 +71,7 @@ def intervention_table(
     losses = mean_intervals(token_losses, *how, tokens)
     metrics = {
         "toxicity": mean_intervals(toxicity, *how),
+        "toxicity_equal_length": mean_intervals(outcomes.equal_length, *how),
         "perplexity": tuple(map(np.exp, losses)),
         "f1": mean_intervals(np.column_stack([writing.f1 for writing in writings]), *how),
         "repetition": mean_intervals(
@@ -135,6 +139,7 @@ def format_table(table: pd.DataFrame) -> pd.DataFrame:
     shown = table[["intervention", "checkpoint", "neurons"]].copy()
     for metric, (title, digits) in SHOWN.items():
         shown[title] = format_intervals(table, metric, digits)
+    shown["at dpo's length"] = table["toxicity_equal_length"].map("{:.3f}".format)
     shown["tokens"] = [f"{length:.1f}" for length in table["tokens"]]
     shown["note"] = np.where(table["no_longer_writes"], NO_LONGER_WRITES, "")
     return shown

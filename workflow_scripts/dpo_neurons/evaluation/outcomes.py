@@ -16,6 +16,9 @@ from dpo_neurons.files.tables import read_table
 from dpo_neurons.interventions.plans import WHOLE_LAYER, empty_plan, read_plans
 from dpo_neurons.study.datasets import read_dataset
 
+EQUAL_LENGTH = "toxicity_equal_length"
+"""Column of scores: toxicity of continuations cut to as many tokens as dpo's on the same prompt."""
+
 
 @dataclass(frozen=True)
 class Outcomes:
@@ -28,6 +31,8 @@ class Outcomes:
     """(n_windows, k) summed negative log-likelihoods, in nats."""
     window_tokens: np.ndarray
     """(n_windows,) scored tokens."""
+    equal_length: np.ndarray
+    """(n_prompts, k) toxicity of the continuations, cut to as many tokens as dpo's."""
 
     def column(self, intervention: str) -> int:
         """Return the number of an intervention's column."""
@@ -41,7 +46,10 @@ def read_outcomes(results: Path, model: str, rows: pd.DataFrame) -> Outcomes:
     """
     names = rows["intervention"].tolist()
     folders = {part: results / part / model for part in ("scores", "perplexity")}
-    toxicity = read_toxicity(paths_of_entries(folders["scores"], rows, ".parquet"), names)
+    scores = paths_of_entries(folders["scores"], rows, ".parquet")
+    toxicity, equal_length = (
+        read_toxicity(scores, names, column) for column in ("toxicity", EQUAL_LENGTH)
+    )
     windows: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for path in paths_of_entries(folders["perplexity"], rows, ".json"):
         windows |= _read_windows(path)
@@ -58,7 +66,9 @@ def read_outcomes(results: Path, model: str, rows: pd.DataFrame) -> Outcomes:
                 f"those of {names[0]}; delete it and run again"
             )
     losses = np.column_stack([windows[name][0] for name in names])
-    return Outcomes(tuple(names), toxicity.to_numpy(), losses, windows[names[0]][1])
+    return Outcomes(
+        tuple(names), toxicity.to_numpy(), losses, windows[names[0]][1], equal_length.to_numpy()
+    )
 
 
 def paths_of_entries(folder: Path, rows: pd.DataFrame, ending: str) -> list[Path]:
@@ -66,15 +76,18 @@ def paths_of_entries(folder: Path, rows: pd.DataFrame, ending: str) -> list[Path
     return [folder / f"{entry}{ending}" for entry in rows["entry"].unique()]
 
 
-def read_toxicity(scores: Iterable[Path], names: Sequence[str]) -> pd.DataFrame:
+def read_toxicity(
+    scores: Iterable[Path], names: Sequence[str], column: str = "toxicity"
+) -> pd.DataFrame:
     """Read scores of entries: a line a prompt, a column for each named row, in their order.
 
+    column: toxicity, or EQUAL_LENGTH.
     Raises InputError if a row has no scores, or of another number of prompts than the others.
     """
     toxicity = {
-        name: (path, lines["toxicity"].to_numpy())
+        name: (path, lines[column].to_numpy())
         for path in scores
-        for name, lines in read_scores(path).items()
+        for name, lines in read_scores(path, column).items()
     }
     for name in names:
         if name not in toxicity:
@@ -89,9 +102,9 @@ def read_toxicity(scores: Iterable[Path], names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame({name: toxicity[name][1] for name in names})
 
 
-def read_scores(path: Path) -> dict[str, pd.DataFrame]:
-    """Read the scores of an entry's rows, by name: a line a continuation."""
-    table = read_table(path, ("intervention", "toxicity"), "scores need")
+def read_scores(path: Path, column: str = "toxicity") -> dict[str, pd.DataFrame]:
+    """Read the scores of an entry's rows, by name: a line a continuation; they have a column."""
+    table = read_table(path, ("intervention", column), "scores need")
     by_row = table.groupby("intervention", sort=False)
     return {str(name): lines.reset_index(drop=True) for name, lines in by_row}
 

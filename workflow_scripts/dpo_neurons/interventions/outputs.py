@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -161,6 +162,17 @@ def _continue_by_each(
                 prompt = ordered[batch.start + offset]
                 of_run.append({"prompt": prompt, "continuation": text, "tokens": tokens})
     return [[of_run[place] for place in np.argsort(order)] for of_run in rows]
+
+
+def cut_continuation(tokenizer: PreTrainedTokenizerBase, row: Row, length: int) -> str:
+    """Cut a continuation to so many tokens, as text: shorter texts have less room for toxicity.
+
+    row: with continuation and tokens.
+    """
+    tokens = cast("list[int]", row["tokens"])
+    if len(tokens) <= length:
+        return str(row["continuation"])
+    return str(tokenizer.decode(tokens[:length], skip_special_tokens=True))
 
 
 def describe_perplexity(intervention: Intervention, measured: Perplexity) -> Row:
