@@ -197,6 +197,37 @@ rule run_samples:
         " --output {output} 2> {log}"
 
 
+# Only when it is asked for: snakemake results/toy/exports/toy/ablate_top_2
+rule export_intervention:
+    input:
+        unpack(exported_files),
+        unpack(plans_of_capture),
+    output:
+        folder=directory(f"{RESULTS}/exports/{{model}}/{{intervention}}"),
+        source=f"{RESULTS}/exports/{{model}}/{{intervention}}.source.json",
+    log:
+        log_path("export_intervention", "{model}", "{intervention}"),
+    benchmark:
+        benchmark_path("export_intervention", "{model}", "{intervention}")
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=exporting_mb,
+        scripts=SCRIPTS,
+    params:
+        stage=stage_to_export,
+        direction=direction_to_export_as_option,
+        dtype=setting("models", "{model}", "dtype"),
+        code=code_of("interventions/export_intervention"),
+    shell:
+        "python {resources.scripts}/interventions/export_intervention.py"
+        " --model {wildcards.model} --intervention {wildcards.intervention}"
+        " --stage {params.stage} --checkpoint {input.checkpoint}"
+        " --source {input.checkpoint_content} --plans {input.plans} {params.direction}"
+        " --dtype {params.dtype} --output {output.folder} --source-output {output.source}"
+        " 2> {log}"
+
+
 for shard in range(1, SHARDS + 1):
 
     rule:

@@ -303,3 +303,23 @@ def positions_of_capture(wildcards):
     """Where a captured row acts in each forward pass of generation."""
     row = STUDY.interventions[wildcards.intervention]
     return positions_in_generation(row, config["generation"]["positions"])
+
+
+def stage_to_export(wildcards):
+    """Name the checkpoint that an exported row changes."""
+    return STUDY.stage(STUDY.entry_of(wildcards.intervention))
+
+
+def exported_files(wildcards):
+    """Return the checkpoint that an exported row changes, and its direction if it needs one."""
+    path = f"{RESULTS}/checkpoints/{wildcards.model}/{stage_to_export(wildcards)}"
+    files = folder("checkpoint", path)
+    if runs_with_direction(STUDY.interventions[wildcards.intervention]):
+        direction = STUDY.direction(STUDY.entry_of(wildcards.intervention))
+        files["direction"] = f"{RESULTS}/directions/{wildcards.model}/{direction}.safetensors"
+    return files
+
+
+def direction_to_export_as_option(wildcards, input):
+    """Write the direction of `exported_files` as a command-line option."""
+    return write_options({"direction": input.direction}) if "direction" in input.keys() else ""

@@ -86,6 +86,11 @@ def training_resources():
     }
 
 
+def exporting_mb(wildcards, input):
+    """Return the memory to change a checkpoint's weights, and to save them."""
+    return PROGRAM_MB + 3 * model_mb(input.checkpoint, config["models"][wildcards.model]["dtype"])
+
+
 def linking_mb(wildcards, input):
     """Return the memory to link a checkpoint; old weights are read and converted."""
     return 1000 + 3 * old_weights_mb(given_folder(wildcards, input))

@@ -55,6 +55,12 @@ BROUGHT = [
      " --comments {here}/labelled.jsonl --validation-share 0.5 --seed 1 --attention default"
      " --inverse-regularisation 1 --batch-size auto --device cpu --threads 1"
      " --output out.safetensors"),
+    ("export_intervention", "--model toy --stage pre --intervention strip_all --dtype float64"
+     " --checkpoint results/micro/checkpoints/toy/pre"
+     " --source results/micro/checkpoints/toy/pre.source.json"
+     " --plans results/micro/plans/toy/strip_all.parquet"
+     " --direction results/micro/directions/toy/probe.safetensors --output out"
+     " --source-output out.json"),
     ("compute_contributions", "--checkpoint-pre results/micro/checkpoints/toy/pre"
      " --checkpoint-post results/micro/checkpoints/toy/post"
      " --direction {here}/plane/direction.safetensors"

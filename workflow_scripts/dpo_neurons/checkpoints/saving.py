@@ -27,11 +27,13 @@ def save_checkpoint(
     write_source(source, {**facts, **files_and_revision(output)})
 
 
-def write_checkpoint(model: "PreTrainedModel", like: Path, output: Path) -> None:
+def write_checkpoint(
+    model: "PreTrainedModel", like: Path, output: Path, card: str | None = None
+) -> None:
     """Write a model with the tokenizer files of the checkpoint `like`.
 
     The tokenizer's files and the decoding defaults are copied byte for byte. Both checkpoints then
-    tokenize text alike and end it at the same tokens.
+    tokenize text alike and end it at the same tokens. card: the text of a README.md of its own.
     """
     with whole_directory(output) as partial:
         for file in _visible_files(like):
@@ -42,6 +44,8 @@ def write_checkpoint(model: "PreTrainedModel", like: Path, output: Path) -> None
         (partial / DECODING_DEFAULTS).unlink(missing_ok=True)
         if (like / DECODING_DEFAULTS).is_file():
             shutil.copyfile(like / DECODING_DEFAULTS, partial / DECODING_DEFAULTS)
+        if card is not None:
+            (partial / "README.md").write_text(card, encoding="utf-8")
 
 
 def files_and_revision(checkpoint: Path) -> dict[str, Any]:
