@@ -42,6 +42,68 @@ rule train_probe:
 benchmark_unless_cached("train_probe", benchmark_path("train_probe", "{model}", "{direction}"))
 
 
+rule compute_mean_difference:
+    input:
+        **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        comments=f"{DATA}/labelled_comments.jsonl",
+    output:
+        f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
+    log:
+        log_path("compute_mean_difference", "{model}", "{direction}"),
+    wildcard_constraints:
+        direction=any_of(STUDY.names_with("directions", "difference")),
+    cache: CACHE
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        **model_resources(minutes=20),
+        scripts=SCRIPTS,
+    params:
+        recipe=setting_options("directions", "{direction}"),
+        dtype=setting("models", "{model}", "dtype"),
+        attention=setting("models", "{model}", "attention"),
+        code=code_of("directions/compute_mean_difference"),
+    shell:
+        "python {resources.scripts}/directions/compute_mean_difference.py"
+        " --checkpoint {input.checkpoint} --comments {input.comments} {params.recipe}"
+        " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
+        " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
+        " --output {output} 2> {log}"
+
+
+benchmark_unless_cached(
+    "compute_mean_difference", benchmark_path("compute_mean_difference", "{model}", "{direction}")
+)
+
+
+rule read_value_vector:
+    input:
+        **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
+    output:
+        f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
+    log:
+        log_path("read_value_vector", "{model}", "{direction}"),
+    wildcard_constraints:
+        direction=any_of(STUDY.names_with("directions", "value_vector")),
+    cache: CACHE
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+    params:
+        neuron=setting_options("directions", "{direction}"),
+        code=code_of("directions/read_value_vector"),
+    shell:
+        "python {resources.scripts}/directions/read_value_vector.py"
+        " --checkpoint {input.checkpoint} {params.neuron} --output {output} 2> {log}"
+
+
+benchmark_unless_cached(
+    "read_value_vector", benchmark_path("read_value_vector", "{model}", "{direction}")
+)
+
+
 rule import_direction:
     input:
         path_of_direction,

@@ -8,7 +8,8 @@ from support.by_hand import hooks_left, stack
 from support.tiny_models import PROMPTS
 from support.workflow import program
 
-from dpo_neurons.directions.probe import mean_resid_post, train_probe
+from dpo_neurons.directions.probe import train_probe
+from dpo_neurons.directions.text_states import read_resid_post
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.jsonl import write_jsonl
 from dpo_neurons.models.generation import generate_greedily
@@ -28,7 +29,7 @@ def stream_alone(model, tokenizer, text):
 
 @pytest.mark.parametrize("batch_size", [1, 2, 16])
 def test_states_are_means_over_each_texts_own_tokens(model, tokenizer, batch_size):
-    states = mean_resid_post(model, tokenizer, PROMPTS, batch_size)
+    states = read_resid_post(model, tokenizer, PROMPTS, batch_size)[:, 0]
     assert states.shape == (len(PROMPTS), 16)
     expected = np.stack([stream_alone(model, tokenizer, prompt) for prompt in PROMPTS])
     np.testing.assert_allclose(states, expected, atol=1e-5)
@@ -36,7 +37,7 @@ def test_states_are_means_over_each_texts_own_tokens(model, tokenizer, batch_siz
 
 
 def test_states_are_those_before_the_final_norm(model, tokenizer):
-    state = torch.tensor(mean_resid_post(model, tokenizer, ["w7"], 1), dtype=torch.float32)
+    state = torch.tensor(read_resid_post(model, tokenizer, ["w7"], 1)[:, 0], dtype=torch.float32)
     inner = getattr(model.base_model, "decoder", model.base_model)
     names = ("ln_f", "norm", "final_layer_norm", "final_layernorm")
     norm = next(getattr(inner, name) for name in names if hasattr(inner, name))
@@ -49,13 +50,13 @@ def test_states_are_those_before_the_final_norm(model, tokenizer):
 def test_texts_longer_than_the_model_reads_are_cut(gpt2, tokenizer):
     long = " ".join(["w1 w2 w3 w4"] * 20)
     cut = " ".join(long.split()[:48])
-    states = mean_resid_post(gpt2, tokenizer, [long, cut], 2)
+    states = read_resid_post(gpt2, tokenizer, [long, cut], 2)[:, 0]
     np.testing.assert_allclose(states[0], states[1], atol=1e-6)
 
 
 def test_generation_after_the_probe_still_pads_on_the_left(gpt2, tokenizer):
     before = next(generate_greedily(gpt2, tokenizer, PROMPTS, 4, 16)).tokens
-    mean_resid_post(gpt2, tokenizer, PROMPTS, 16)
+    read_resid_post(gpt2, tokenizer, PROMPTS, 16)[:, 0]
     after = next(generate_greedily(gpt2, tokenizer, PROMPTS, 4, 16)).tokens
     np.testing.assert_array_equal(before, after)
 

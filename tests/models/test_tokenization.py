@@ -10,7 +10,7 @@ from support.tiny_models import PROMPTS
 from tokenizers import normalizers
 from tokenizers.processors import TemplateProcessing
 
-from dpo_neurons.directions.probe import mean_resid_post
+from dpo_neurons.directions.text_states import read_resid_post
 from dpo_neurons.errors import InputError
 from dpo_neurons.models import tokenization
 from dpo_neurons.models.generation import generate_greedily
@@ -130,7 +130,7 @@ def test_what_runs_a_model_reads_the_same_whatever_is_appended_or_padded(gpt2, a
     def everything(tokenizer):
         batches = list(generate_greedily(gpt2, tokenizer, PROMPTS, 4, 2, progress=None))
         perplexity = measure_perplexity(gpt2, tokenizer, PROMPTS * 3, 7, 2)
-        stream = mean_resid_post(gpt2, tokenizer, PROMPTS, 2)
+        stream = read_resid_post(gpt2, tokenizer, PROMPTS, 2)
         tokens = np.concatenate([np.where(b.mask, b.tokens, -1) for b in batches])
         return tokens, perplexity.losses, stream
 
@@ -192,7 +192,7 @@ def test_a_token_that_a_model_cannot_read_is_named_with_its_text(
     reads = [
         lambda: list(generate_greedily(gpt2, tokenizer, [f"w1 {word}"], 3, 2)),
         lambda: measure_perplexity(gpt2, tokenizer, [f"w1 {word} w2"], 7, 2),
-        lambda: mean_resid_post(gpt2, tokenizer, [f"w1 {word}"], 2),
+        lambda: read_resid_post(gpt2, tokenizer, [f"w1 {word}"], 2),
         lambda: check_ids(gpt2, tokenizer, [[4, token]]),
     ]
     for read in reads:

@@ -89,6 +89,12 @@ CONFIGURATION = [
     ("directions.words", {"kind": "embedding", "words": ["fool"], "neutral_words": ["friend"]},
      each("compute_embedding_direction compute_contributions summarise_groups tabulate_logit_lens"
           " compare_random_directions", {"words"}) | {"compare_directions"}),
+    ("directions.contrast", {"kind": "difference", "layer": "best"},
+     each("compute_mean_difference compute_contributions summarise_groups tabulate_logit_lens"
+          " compare_random_directions", {"contrast"}) | {"compare_directions"}),
+    ("directions.one", {"kind": "value_vector", "layer": 1, "neuron": 3},
+     each("read_value_vector compute_contributions summarise_groups tabulate_logit_lens"
+          " compare_random_directions", {"one"}) | {"compare_directions"}),
     ("logit_lens.tokens", 3, {"tabulate_logit_lens"}),
     ("logit_lens.value_vectors", 2, {"tabulate_logit_lens"}),
     ("models.toy.attention", "eager", MODEL_RUNS),

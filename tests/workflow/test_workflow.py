@@ -48,6 +48,11 @@ BROUGHT = [
      " --output out.safetensors"),
     ("compute_embedding_direction", "--checkpoint results/micro/checkpoints/toy/pre"
      " --words fool oaf --neutral-words friend --threads 1 --output out.safetensors"),
+    ("compute_mean_difference", "--checkpoint results/micro/checkpoints/toy/pre --label rude"
+     " --comments {here}/labelled.jsonl --layer best --position last --dtype float64"
+     " --attention default --batch-size auto --device cpu --threads 1 --output out.safetensors"),
+    ("read_value_vector", "--checkpoint results/micro/checkpoints/toy/pre --layer 1 --neuron 7"
+     " --output out.safetensors"),
     ("compute_svd_direction", "--checkpoint results/micro/checkpoints/toy/pre --neurons 9"
      " --components 2 --direction results/micro/directions/toy/probe.safetensors --threads 1"
      " --output out.safetensors"),

@@ -24,7 +24,8 @@ def main() -> None:
     obey_threads(arguments.threads)
     import numpy as np
 
-    from dpo_neurons.directions.probe import mean_resid_post, train_probe
+    from dpo_neurons.directions.probe import train_probe
+    from dpo_neurons.directions.text_states import read_resid_post
     from dpo_neurons.models.batches import first_batch_size
     from dpo_neurons.models.loading import load_model, load_tokenizer
     from dpo_neurons.running.devices import lease_devices
@@ -35,7 +36,7 @@ def main() -> None:
         model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
         texts = [comment["text"] for comment in comments]
         batch_size = first_batch_size(arguments.batch_size, model.device)
-        resid_post = mean_resid_post(model, tokenizer, texts, batch_size)
+        resid_post = read_resid_post(model, tokenizer, texts, batch_size)[:, 0]
     labels = np.array([comment[arguments.label] >= 0.5 for comment in comments], dtype=int)
     probe = train_probe(
         resid_post,

@@ -5,49 +5,13 @@ Yang et al. 2024 (arXiv 2411.06424v1), section 3, use the probe of Lee et al. 20
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
 from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.models.architectures import Layers
-from dpo_neurons.models.text_reading import read_texts
-
-
-def mean_resid_post(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    texts: list[str],
-    batch_size: int,
-) -> np.ndarray:
-    """Average the last residual stream over each text's tokens: (n, d_model).
-
-    The stream is that after the last block. Padding is left out, and texts longer than the model
-    reads are cut. The stream is read before the final norm, because value vectors write there.
-    Raises InputError for a text with a token that the model lacks.
-    """
-    block_outputs: list[torch.Tensor] = []
-
-    def read_output(module: torch.nn.Module, inputs: object, output: Any) -> None:  # noqa: ANN401
-        block_outputs[:] = [output[0] if isinstance(output, tuple) else output]
-
-    def average(mask: torch.Tensor) -> np.ndarray:
-        resid_post = block_outputs.pop().float()
-        counted = mask[..., None].to(resid_post.device)
-        means = (resid_post * counted).sum(dim=1) / counted.sum(dim=1).clamp(min=1)
-        batch_means: np.ndarray = means.cpu().numpy()
-        return batch_means
-
-    hook = Layers.of(model).blocks[-1].register_forward_hook(read_output)
-    try:
-        return read_texts(model, tokenizer, texts, batch_size, average).astype(np.float64)
-    finally:
-        hook.remove()
 
 
 @dataclass(frozen=True)

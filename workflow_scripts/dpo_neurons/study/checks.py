@@ -206,7 +206,10 @@ def _check_needs(study: Study, source: str) -> None:
     for dataset, why in study.needed_data.items():
         if dataset not in study.config["data"]:
             raise InputError(f"{source}: {why}, which needs data.{dataset}; add {dataset} to data")
-    for name in study.names_with("directions", "probe"):
+    by_label = [
+        name for kind in ("probe", "difference") for name in study.names_with("directions", kind)
+    ]
+    for name in by_label:
         label = study.config["directions"][name].get("label", "toxic")
         if label not in ("toxic", *study.config["data"]["labelled_comments"].get("columns", ())):
             raise InputError(

@@ -60,8 +60,9 @@ class Study:
         for dataset, (stage, kind) in READ_BY_TRAINING.items():
             for name in self.models_with(stage, kind):
                 needed[dataset] = f"models.{name}.{stage} is of kind {kind}"
-        for name in self.names_with("directions", "probe"):
-            needed["labelled_comments"] = f"directions.{name} is of kind probe"
+        for kind in ("difference", "probe"):
+            for name in self.names_with("directions", kind):
+                needed["labelled_comments"] = f"directions.{name} is of kind {kind}"
         for name, row in self.interventions.items():
             if ranking_of(row) == "auroc":
                 needed["labelled_comments"] = f"interventions.{name} ranks neurons by AUROC"
