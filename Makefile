@@ -39,7 +39,7 @@ test-slurm: $(DEV_READY)  ## the micro study through a Slurm of one node; on Deb
 	tests/slurm/with_slurm.sh pytest tests/slurm/check_slurm.py
 
 bench: $(DEV_READY)  ## every benchmark, one after the other; see docs/benchmarks.md
-	for name in capture capture_growth patched_generation neuron_tables scoring workflow_overhead; do \
+	for name in capture capture_growth patched_generation study neuron_tables scoring workflow_overhead; do \
 	  python bench/$$name.py || exit 1; done
 
 notebook: $(DEV_READY)  ## run notebooks/tour.ipynb on a small study

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -156,6 +157,22 @@ def test_scorers_are_timed_in_texts_a_second(measured):
     values = values_of(measured("scoring", *TINY, *small))
     assert min(values["lexicon"]) > 0
     assert len(values["classifier, one by one ÷ batched"]) == 2
+
+
+def test_a_study_is_measured_by_the_processor_time_of_its_processes(measured, bench, monkeypatch):
+    module, ran = bench("study"), []
+    spin = "sum(range(3_000_000))"
+
+    def run(code):
+        return lambda: ran.append(subprocess.run([sys.executable, "-c", code], check=True))
+
+    monkeypatch.setattr(module, "prepare", lambda folder, arguments: None)
+    variants = {module.NOTEBOOK: run(spin), module.OURS: run("pass"), module.COMPARED: run("pass")}
+    monkeypatch.setattr(module, "all_variants", lambda folder, arguments: variants)
+    values = values_of(measured("study", *TINY, *WORK, "--rounds=2"))
+    assert len(ran) == 3 * 3  # a first round does not count
+    assert len(values[f"{module.OURS} ÷ notebook"]) == 2
+    assert max(values[f"{module.OURS} ÷ notebook"]) < 1
 
 
 def test_overhead_is_what_is_not_a_steps_own_computation(measured, tmp_path, monkeypatch, bench):
