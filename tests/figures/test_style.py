@@ -133,6 +133,16 @@ def test_page_needs_no_network(written: Path):
     assert '"reduction": 2.0' in page
 
 
+def test_a_figure_describes_itself_to_those_who_do_not_see_it(tmp_path: Path, vega: Path):
+    data = pd.DataFrame({"group": ["TP-"], "reduction": [1.0]})
+    title = alt.Title("Shares", subtitle=["toy: of the reduction", "with intervals"])
+    chart = alt.Chart(data).mark_bar().encode(x="reduction:Q").properties(title=title)
+    write_figure(chart, tmp_path / "shares", vega)
+    said = "Shares. toy: of the reduction. with intervals"
+    assert json.loads((tmp_path / "shares.json").read_text())["description"] == said
+    assert f'aria-label="{said}"' in (tmp_path / "shares.svg").read_text()
+
+
 def test_no_text_of_a_figure_ends_its_pages_script(tmp_path: Path, vega: Path):
     data = pd.DataFrame({"label": ["</script><b>"]})
     write_figure(alt.Chart(data).mark_text().encode(text="label:N"), tmp_path / "texts", vega)

@@ -213,7 +213,9 @@ def write_figure(chart: alt.TopLevelMixin, stem: Path, vega: Path) -> None:
 
 def _write_files(chart: alt.TopLevelMixin, stem: Path, vega: Path) -> None:
     # Each part was validated when it was made.
-    spec = chart.to_json(indent=None, validate=False)
+    parsed = json.loads(chart.to_json(indent=None, validate=False))
+    description = describe_figure(parsed)
+    spec = json.dumps({"description": description, **parsed})
     if (size := len(spec.encode())) > MAX_JSON_BYTES:
         raise ValueError(f"{stem}: {size:,} bytes of JSON; aggregate the data further")
     page = PAGE.format(
@@ -224,12 +226,23 @@ def _write_files(chart: alt.TopLevelMixin, stem: Path, vega: Path) -> None:
         options=json.dumps(OFFLINE_MENU),
     )
     vector = vl_convert.vegalite_to_svg(spec)
+    named = f'<svg role="img" aria-label="{html.escape(description)}" '
+    vector = vector.replace("<svg ", named, 1)
     # The picture is made of the vector: drawing it anew takes longer.
     plain = vector if _has_signs() else vl_convert.vegalite_to_svg(_with_plain_signs(chart))
     for extension, content in (("json", spec), ("html", page), ("svg", vector)):
         write_text(stem.with_name(f"{stem.name}.{extension}"), content)
     with whole_file(stem.with_name(f"{stem.name}.png")) as partial:
         partial.write_bytes(vl_convert.svg_to_png(plain, scale=2))
+
+
+def describe_figure(spec: dict[str, Any]) -> str:
+    """Describe a figure to those who do not see it, by its title and subtitle."""
+    title = spec.get("title", "")
+    if not isinstance(title, dict):
+        return str(title)
+    lines = title.get("subtitle", [])
+    return ". ".join([title["text"], *([lines] if isinstance(lines, str) else lines)])
 
 
 @cache
