@@ -17,7 +17,7 @@ from dpo_neurons.figures.drawn_interventions import (
     measured_rows,
 )
 from dpo_neurons.figures.labels import spread_labels
-from dpo_neurons.figures.style import AFTER, BEFORE, LayeredChart, empty_figure
+from dpo_neurons.figures.style import AFTER, BEFORE, PLAIN_NUMBERS, LayeredChart, empty_figure
 
 COLUMNS = ("intervention", "kind", "top", "factor", "no_longer_writes", *MEASURE_COLUMNS)
 """Columns of the table of interventions that are drawn."""
@@ -91,7 +91,7 @@ def _panel(data: pd.DataFrame, references: pd.DataFrame, x: alt.X, measure: str)
     domain = [low / margin, high * margin] if log else [low - margin, high + margin]
     y = alt.Y(f"{measure}:Q", title=f"{measure} (log scale)" if log else measure)
     y = y.scale(type="log" if log else "linear", domain=domain, nice=False, zero=False)
-    y = y.axis(tickCount=5, format="~g")
+    y = y.axis(tickCount=5, labelExpr=PLAIN_NUMBERS)
     tops = sorted(data["top"].unique().tolist())
     colour = alt.Color("top:N", title="neurons scaled", sort=tops)
     colour = colour.scale(domain=tops, range=[SHADES[i % len(SHADES)] for i in range(len(tops))])

@@ -18,6 +18,7 @@ from dpo_neurons.figures.labels import find_readable_labels
 from dpo_neurons.figures.style import (
     AFTER,
     BEFORE,
+    PLAIN_NUMBERS,
     LayeredChart,
     empty_figure,
     median_size,
@@ -110,7 +111,7 @@ def _linear_scale(values: np.ndarray) -> tuple[alt.Scale, alt.Axis]:
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
     margin = 0.05 * (high - low) or 0.5
     scale = alt.Scale(type="linear", domain=[low - margin, high + margin], nice=False)
-    return scale, alt.Axis(tickCount=6, format="~g")
+    return scale, alt.Axis(tickCount=6, labelExpr=PLAIN_NUMBERS)
 
 
 def _labels(data: pd.DataFrame, scale: alt.Scale, domain: list[float]) -> np.ndarray:

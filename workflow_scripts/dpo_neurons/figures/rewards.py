@@ -8,7 +8,7 @@ chosen answer has the larger reward. Points are held-out pairs; pale lines the p
 import altair as alt
 import pandas as pd
 
-from dpo_neurons.figures.style import AFTER, BEFORE, LayeredChart
+from dpo_neurons.figures.style import AFTER, BEFORE, PLAIN_NUMBERS, LayeredChart
 
 COLUMNS = ("step", "pairs", "chosen_reward", "rejected_reward", "accuracy")
 """Columns of the file of rewards that are drawn."""
@@ -52,7 +52,10 @@ def chart(data: pd.DataFrame, model: str) -> alt.TopLevelMixin:
 
 def _panel(data: pd.DataFrame, title: str, x_title: str | None) -> LayeredChart:
     is_share = x_title is not None
-    y = alt.Y("value:Q", title=title).axis(tickCount=5, format="%" if is_share else "~g")
+    axis = alt.Axis(tickCount=5, format="%")
+    if not is_share:
+        axis = alt.Axis(tickCount=5, labelExpr=PLAIN_NUMBERS)
+    y = alt.Y("value:Q", title=title, axis=axis)
     if is_share:
         y = y.scale(domain=[0, 1])
     colour = alt.Color("quantity:N", title=None).scale(

@@ -38,6 +38,9 @@ UNCORRECTED = "#8A8A8A"
 GROUP_LABEL_EXPR = "replace(replace(datum.label, '-', '₋'), '+', '₊')"
 """Vega expression that writes a group's sign as a subscript, for axes, legends and headers."""
 
+PLAIN_NUMBERS = "format(datum.value, '~g')"
+"""Vega expression for an axis' labels. An axis' own format, ~g, would write 20 as 2e+1."""
+
 FONT = "DejaVu Sans, sans-serif"
 """DejaVu Sans has the subscript signs. Without any font no text would be drawn."""
 
@@ -172,7 +175,7 @@ def symlog_scale(values: np.ndarray, constant: float | None = None) -> tuple[alt
     scale = alt.Scale(type="symlog", constant=constant, domain=domain.tolist(), nice=False)
     ticks = _symlog_ticks(constant, low, high, ends[1] - ends[0])
     # Without an explicit count, Vega drops every other tick of a short axis, even zero.
-    axis = alt.Axis(values=ticks, tickCount=len(ticks), format="~g", labelOverlap=False)
+    axis = alt.Axis(values=ticks, tickCount=len(ticks), labelExpr=PLAIN_NUMBERS, labelOverlap=False)
     return scale, axis
 
 
