@@ -1,5 +1,6 @@
 """Helpers for the rules of all stages: names of the study, paths, settings, options."""
 
+import hashlib
 import json
 import os
 import shlex
@@ -67,6 +68,15 @@ def setting_options(*keys, only=None):
 def code_of(program):
     """Return the digest of a program's code; as a param, it reruns the rule when code changes."""
     return DIGESTS[program]
+
+
+def content_of(path):
+    """Return the checksum of a file of the package, such as a template.
+
+    As a param it reruns the rule when the file changes. As an input, with the path of this copy of
+    the project, it would rerun the rule in every other copy.
+    """
+    return hashlib.sha256((PACKAGE_ROOT / path).read_bytes()).hexdigest()
 
 
 def log_path(rule_name, *wildcards):

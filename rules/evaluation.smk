@@ -77,7 +77,6 @@ use rule score_continuations as score_samples with:
 
 rule tabulate_published:
     input:
-        published=f"{PACKAGE_ROOT}/dpo_neurons/evaluation/published_numbers.csv",
         table=f"{RESULTS}/tables/{{model}}.csv",
         totals=f"{RESULTS}/totals/{{model}}/{DIRECTION}.csv",
         groups=f"{RESULTS}/groups/{{model}}/{DIRECTION}.csv",
@@ -95,11 +94,13 @@ rule tabulate_published:
     resources:
         scripts=SCRIPTS,
     params:
+        published=content_of("dpo_neurons/evaluation/published_numbers.csv"),
         published_set=setting("models", "{model}", "published"),
         code=code_of("evaluation/tabulate_published"),
     shell:
         "python {resources.scripts}/evaluation/tabulate_published.py"
-        " --published {input.published:q} --set {params.published_set} --table {input.table}"
+        " --published {resources.scripts}/dpo_neurons/evaluation/published_numbers.csv"
+        " --set {params.published_set} --table {input.table}"
         " --totals {input.totals} --groups {input.groups}"
         " --csv {output.csv} --markdown {output.markdown} 2> {log}"
 
@@ -121,7 +122,6 @@ rule write_model_page:
             entry=STUDY.rows_by_entry,
         ),
         scores=SCORES,
-        template=f"{PACKAGE_ROOT}/dpo_neurons/evaluation/model_page.html",
     output:
         report(
             f"{RESULTS}/pages/{{model}}.html",
@@ -140,9 +140,11 @@ rule write_model_page:
         scripts=SCRIPTS,
     params:
         files=files_as_options,
+        template=content_of("dpo_neurons/evaluation/model_page.html"),
         code=code_of("evaluation/write_model_page"),
     shell:
         "python {resources.scripts}/evaluation/write_model_page.py --model {wildcards.model}"
+        " --template {resources.scripts}/dpo_neurons/evaluation/model_page.html"
         " {params.files} --output {output} 2> {log}"
 
 

@@ -15,11 +15,12 @@ from dpo_neurons.evaluation.findings import (
 def table(before=0.5, after=0.1, broken=()):
     rows = pd.DataFrame(
         {
-            "intervention": ["none", "dpo", "patch_tp", "control_tp", "shift_all"],
-            "control_of": ["", "", "", "patch_tp", ""],
-            "toxicity": [before, after, 0.2, 0.2, 0.1],
-            "perplexity": [20.0, 22.0, 30.0, 30.0, 21.0],
-            "tokens": [19.7, 8.2, 9.0, 9.0, 9.0],
+            "intervention": ["none", "dpo", "patch_tp", "control_tp", "shift_all", "scale_keys"],
+            "control_of": ["", "", "", "patch_tp", "", ""],
+            "checkpoint": ["pre", "post", "pre", "pre", "pre", "post"],
+            "toxicity": [before, after, 0.2, 0.2, 0.1, 0.1],
+            "perplexity": [20.0, 22.0, 30.0, 30.0, 21.0, 21.0],
+            "tokens": [19.7, 8.2, 9.0, 9.0, 9.0, 9.0],
         }
     )
     return rows.assign(no_longer_writes=rows["intervention"].isin(broken))
@@ -90,13 +91,14 @@ def judged(**verdicts):
     return pd.DataFrame({"intervention": verdicts.keys(), "verdict": verdicts.values()})
 
 
-def test_rows_are_told_apart_by_verdict_and_controls_are_left_out():
+def test_rows_are_told_apart_without_controls_and_rows_of_the_second_model():
     first, *others = describe_rows(
         table(),
         judged(
             patch_tp="lowers it no more than its control",
             control_tp="lowers it, but comes no nearer to dpo",
             shift_all="lowers it and comes nearer to dpo (no random sets)",
+            scale_keys="lowers it and comes nearer to dpo (no control, no random sets)",
         ),
     )
     assert first.endswith("come nearer to the fine-tuned model: shift_all.")

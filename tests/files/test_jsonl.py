@@ -90,7 +90,7 @@ def test_rows_that_fail_to_come_leave_the_old_file(tmp_path):
     with pytest.raises(RuntimeError):
         write_jsonl(path, rows())
     assert read_jsonl(path, ["a"]) == [{"a": "old"}]
-    assert list(tmp_path.iterdir()) == [path]
+    assert sorted(tmp_path.iterdir()) == [tmp_path / ".rows.jsonl.sha256", path]
 
 
 def test_a_byte_order_mark_is_skipped(tmp_path):

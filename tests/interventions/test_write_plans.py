@@ -187,11 +187,13 @@ def test_an_entrys_rows_say_in_columns_what_they_are(write):
     plans = write(patch, control)
     assert plans["row 0"][["layer", "neuron"]].equals(plans["row 1"][["layer", "neuron"]])
     assert len(plans["row 0"]) == 3
-    for column, values in (("kind", ["patch", "control"]), ("control_of", [None, "row 0"]),
+    assert plans["row 0"]["control_of"].isna().all()
+    for column, values in (("kind", ["patch", "control"]),
                            ("groups", ["TP- AN-"] * 2), ("direction", ["probe"] * 2),
                            ("values", ["mean"] * 2)):  # fmt: skip
         for name, value in zip(plans, values, strict=True):
             assert set(plans[name][column]) == {value}
+    assert set(plans["row 1"]["control_of"]) == {"row 0"}
     assert plans["row 1"][["alpha", "beta", "factor", "scale", "share"]].isna().all(axis=None)
 
 

@@ -201,6 +201,10 @@ def test_every_row_is_described_by_columns():
     rows = describe_rows(entries, "probe")
     assert [list(row) for row in rows] == [list(METADATA)] * 8
     by_name = {row["intervention"]: {k: v for k, v in row.items() if v != ""} for row in rows}
+    owners = [described.pop("entry") for described in by_name.values()]
+    assert owners == [
+        "none", "dpo", "patch_tp", "patch_tp", "edit_x", "edit_x", "steer_last", "scale_keys_top"
+    ]  # fmt: skip
     assert list(by_name) == [
         "none", "dpo", "patch_tp", "control_tp", "edit_x_a0_b0.5", "edit_x_a0.1_b0.5",
         "steer_last", "scale_keys_top",

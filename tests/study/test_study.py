@@ -52,10 +52,11 @@ def test_a_patch_whose_name_repeats_the_prefix_has_its_own_control():
 @pytest.mark.parametrize(
     ("name", "stage"),
     [("none", "pre"), ("dpo", "post"), ("scale_keys_x2", "post"), ("ablate_top_6", "pre"),
-     ("patch_tp", "pre"), ("control_tp", "pre")],
+     ("patch_tp", "pre")],
 )  # fmt: skip
 def test_only_key_scaling_and_dpo_run_on_the_second_checkpoint(study, name, stage):
     assert study.stage(name) == stage
+    assert study.entry_of(name) == name
 
 
 def test_an_intervention_may_have_a_direction_of_its_own(tmp_path):

@@ -48,9 +48,9 @@ BROUGHT = [
      " --output out.safetensors"),
     ("compute_embedding_direction", "--checkpoint results/micro/checkpoints/toy/pre"
      " --words fool oaf --neutral-words friend --threads 1 --output out.safetensors"),
-    ("compute_mean_difference", "--checkpoint results/micro/checkpoints/toy/pre --label rude"
-     " --comments {here}/labelled.jsonl --layer best --position last --dtype float64"
-     " --attention default --batch-size auto --device cpu --threads 1 --output out.safetensors"),
+    ("compute_mean_difference", "--checkpoint results/micro/checkpoints/toy/pre --label toxic"
+     " --comments results/micro/data/labelled_comments.jsonl --layer best --position last"
+     " --dtype float64 --attention default --batch-size auto --device cpu --threads 1 --output out.safetensors"),
     ("read_value_vector", "--checkpoint results/micro/checkpoints/toy/pre --layer 1 --neuron 7"
      " --output out.safetensors"),
     ("compute_svd_direction", "--checkpoint results/micro/checkpoints/toy/pre --neurons 9"

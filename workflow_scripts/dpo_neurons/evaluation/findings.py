@@ -120,18 +120,16 @@ def describe_sources(decompositions: pd.DataFrame) -> str:
 
 
 def describe_rows(table: pd.DataFrame, verdicts: pd.DataFrame) -> list[str]:
-    """Say which rows do what fine-tuning did, which only look so, and which broke the model."""
-    is_control = table.set_index("intervention")["control_of"] != ""
-    own = verdicts[~is_control[verdicts["intervention"]].to_numpy()]
+    """Say which rows do what fine-tuning did, which only look so, and which broke the model.
+
+    Controls are left out, and rows that start from the fine-tuned model.
+    """
+    rows = table[(table["control_of"] == "") & (table["checkpoint"] == "pre")]
+    own = verdicts[verdicts["intervention"].isin(rows["intervention"])]
     by_verdict: Mapping[str, list[str]] = {
-        verdict: rows["intervention"].tolist() for verdict, rows in own.groupby("verdict")
+        str(verdict): named["intervention"].tolist() for verdict, named in own.groupby("verdict")
     }
-    does = [
-        name
-        for verdict, names in by_verdict.items()
-        if verdict.startswith(ALL_YES)
-        for name in names
-    ]
+    does = own.loc[own["verdict"].str.startswith(ALL_YES), "intervention"].tolist()
     sentences = ["No row passes every test that was made of it."]
     if does:
         sentences = [
