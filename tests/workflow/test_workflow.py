@@ -50,7 +50,8 @@ BROUGHT = [
      " --words fool oaf --neutral-words friend --threads 1 --output out.safetensors"),
     ("compute_mean_difference", "--checkpoint results/micro/checkpoints/toy/pre --label toxic"
      " --comments results/micro/data/labelled_comments.jsonl --layer best --position last"
-     " --dtype float64 --attention default --batch-size auto --device cpu --threads 1 --output out.safetensors"),
+     " --dtype float64 --attention default --batch-size auto --device cpu --threads 1"
+     " --output out.safetensors"),
     ("read_value_vector", "--checkpoint results/micro/checkpoints/toy/pre --layer 1 --neuron 7"
      " --output out.safetensors"),
     ("compute_svd_direction", "--checkpoint results/micro/checkpoints/toy/pre --neurons 9"
