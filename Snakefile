@@ -75,6 +75,9 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 
+report: "report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/resources.smk"
 include: "rules/lookups.smk"
