@@ -17,8 +17,8 @@ def gpus_of_model(wildcards):
     return gpus_of(config["models"][wildcards.model]["gpus"])
 
 
-PROGRAM_MB = 500
-"""Of a program that has loaded torch and transformers, in MB."""
+PROGRAM_MB = 750
+"""Of a program that has loaded torch and transformers, and of a batch of texts, in MB."""
 SPARE = 1.15
 """Asked for in place of what was measured: a scheduler ends jobs that take more."""
 
