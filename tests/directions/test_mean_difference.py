@@ -63,6 +63,11 @@ def test_too_few_of_a_label_are_told():
         find_mean_difference(np.ones((4, 1, 2)), np.array([True, *[False] * 3]), [0], "rude")
 
 
+def test_two_kinds_of_texts_with_one_mean_are_told():
+    with pytest.raises(InputError, match="have the same mean state after layer 7, so there is no"):
+        find_mean_difference(np.ones((6, 1, 2)), np.array([True, False] * 3), [7], "rude")
+
+
 @pytest.mark.parametrize(
     ("layer", "layers"), [("last", [5]), ("0", [0]), ("best", [0, 1, 2, 3, 4, 5])]
 )

@@ -58,6 +58,12 @@ def test_a_longer_continuation_is_cut_to_so_many_tokens(tokenizer, length, cut):
     assert cut_continuation(tokenizer, row, length) == cut
 
 
+def test_a_prompt_that_is_too_long_is_told_before_anything_is_read(gpt2, tokenizer):
+    long = " ".join(["w1"] * (gpt2.config.max_position_embeddings + 5))
+    with pytest.raises(InputError, match="tokens to read, but the model reads at most"):
+        continue_under_each(INTERVENTIONS, gpt2, tokenizer, ["w1 w2", long], N_TOKENS, 2)
+
+
 def test_prompts_are_read_once_for_all_that_change_the_newest_token_alone(gpt2, tokenizer):
     lengths, prompts = [], sorted(PROMPTS, key=len)[-2:]
     hook = gpt2.transformer.wte.register_forward_hook(

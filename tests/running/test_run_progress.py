@@ -59,7 +59,8 @@ def test_what_a_running_job_has_left_counts(log):
 
 
 def test_a_failed_job_no_longer_runs(log):
-    log.write_text(LOG + "[Fri Nov 27 06:06:00 2026]\nError in rule run_interventions:\n")
+    block = "Error in rule run_interventions:\n    message: None\n    jobid: 4\n    output: b\n"
+    log.write_text(f"{LOG}[Fri Nov 27 06:06:00 2026]\n{block}")
     progress = read_progress(log)
     assert (progress.failed, progress.running) == (["run_interventions"], [])
     assert "failed: run_interventions" in describe_progress(progress, BEGUN + 400)
@@ -70,6 +71,19 @@ def test_a_log_without_jobs_is_said_to_have_none(tmp_path):
     path.write_text("Nothing to be done\n")
     with pytest.raises(InputError, match="lists no jobs: nothing was to be done"):
         read_progress(path)
+
+
+def test_the_log_of_a_real_run_that_failed_is_read(tmp_path):
+    rules = 'rule all:\n    input: "a", "b"\nrule make:\n    output: "a"\n    shell: "false"\n'
+    rules += 'rule write:\n    output: "b"\n    shell: "echo 1 > {output}"\n'
+    (tmp_path / "Snakefile").write_text(rules)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--keep-going"]
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True)
+    assert done.returncode != 0
+    (log,) = tmp_path.glob(".snakemake/log/*.log")
+    progress = read_progress(log)
+    assert (progress.failed, progress.running) == (["make"], [])
+    assert list(progress.done) == ["write"]
 
 
 def test_the_log_of_a_real_run_is_read(tmp_path):

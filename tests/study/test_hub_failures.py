@@ -1,4 +1,4 @@
-"""What is told when a hub fails, refuses or is out of reach: one sentence, and no secret in it."""
+"""Each failure of a hub is told in one sentence, without a secret in it."""
 
 import errno
 from pathlib import Path

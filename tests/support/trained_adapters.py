@@ -12,13 +12,7 @@ LLAMA = ["gate_proj", "up_proj", "down_proj", "q_proj", "v_proj"]
 def trained_adapter(checkpoint, directory, config):
     """Save an adapter of random numbers; returns the adapted model."""
     torch.manual_seed(3)
-    adapted = get_peft_model(load_trainable_model(checkpoint, "float32"), config)
-    with torch.no_grad():
-        for parameter in adapted.parameters():
-            if parameter.requires_grad:
-                parameter.copy_(torch.randn_like(parameter) * 0.3)
-    adapted.save_pretrained(directory)
-    return adapted.eval()
+    return _save_random_adapter(load_trainable_model(checkpoint, "float32"), directory, config)
 
 
 def lora(targets, **settings):
@@ -31,6 +25,10 @@ def adapter_on_resized(checkpoint, directory, config, rows):
     model = load_trainable_model(checkpoint, "float32")
     model.resize_token_embeddings(rows)
     randomise(model.get_input_embeddings(), 0.3)
+    return _save_random_adapter(model, directory, config)
+
+
+def _save_random_adapter(model, directory, config):
     adapted = get_peft_model(model, config)
     with torch.no_grad():
         for parameter in adapted.parameters():

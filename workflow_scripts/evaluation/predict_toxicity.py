@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.errors import InputError
-from dpo_neurons.evaluation.outcomes import read_scores, read_toxicity
+from dpo_neurons.evaluation.outcomes import choose_toxicity, gather_scores
 from dpo_neurons.evaluation.prediction import (
     REFERENCE,
     comparable_rows,
@@ -57,14 +57,13 @@ def main() -> None:
     table = read_csv(arguments.table, COLUMNS)
     if "none" not in set(table["intervention"]):
         raise InputError(f"{arguments.table}: has no row 'none'; delete it and run again")
-    changing = {name: plan for path in arguments.plans for name, plan in read_plans(path).items()}
+    changing, scores = read_plans(*arguments.plans), gather_scores(arguments.scores)
     # Rows of other directions have no scores among these.
-    scored = [name for path in arguments.scores for name in read_scores(path)]
-    plans = {name: changing.get(name, empty_plan()) for name in scored}
+    plans = {name: changing.get(name, empty_plan()) for name in scores}
     norm_after_mlp = read_architecture(arguments.checkpoint_pre).norm_after_mlp is not None
     data = predict_effects(table, plans, contributions, along, norm_after_mlp)
     compared = [REFERENCE, *comparable_rows(data)["intervention"]]
-    toxicity = read_toxicity(arguments.scores, compared)
+    toxicity = choose_toxicity(scores, compared)
     bootstrap = arguments.resamples, arguments.level, arguments.seed
     correlations = correlate_effects(data, toxicity, *bootstrap)
     for path, rows in ((arguments.output, data), (arguments.correlations, correlations)):

@@ -6,7 +6,12 @@ from pathlib import Path
 from dpo_neurons.evaluation.comparison_table import find_controls
 from dpo_neurons.evaluation.faithfulness_table import faithfulness_table, format_faithfulness
 from dpo_neurons.evaluation.intervention_table import Bootstrap
-from dpo_neurons.evaluation.outcomes import paths_of_entries, read_texts, read_toxicity
+from dpo_neurons.evaluation.outcomes import (
+    choose_toxicity,
+    gather_scores,
+    paths_of_entries,
+    read_texts,
+)
 from dpo_neurons.files.output_files import write_text
 from dpo_neurons.files.table_page import to_markdown
 from dpo_neurons.files.tables import read_csv, write_csv
@@ -37,7 +42,7 @@ def main() -> None:
     table = faithfulness_table(
         read_divergences(divergences, names),
         find_controls(rows),
-        read_toxicity(scores, names),
+        choose_toxicity(gather_scores(scores), names),
         read_texts(arguments.results, arguments.model, rows),
         Bootstrap(arguments.resamples, arguments.level, arguments.seed),
     )

@@ -22,8 +22,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     d_mlp = int(read_contributions(arguments.contributions)["neuron"].max()) + 1
-    plans = {name: plan for path in arguments.plans for name, plan in read_plans(path).items()}
-    table = tabulate_overlaps(plans, d_mlp)
+    table = tabulate_overlaps(read_plans(*arguments.plans), d_mlp)
     write_csv(arguments.csv, table)
     write_text(arguments.markdown, to_markdown(format_overlaps(table)))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from dpo_neurons.evaluation.intervention_table import COLUMNS
-from dpo_neurons.evaluation.outcomes import read_scores
+from dpo_neurons.evaluation.outcomes import gather_scores
 from dpo_neurons.evaluation.random_set_table import format_random_sets, random_set_table
 from dpo_neurons.files.output_files import write_text
 from dpo_neurons.files.table_page import to_markdown
@@ -31,9 +31,8 @@ def main() -> None:
         by_row = read_continuations(path).groupby("intervention", sort=False)
         texts |= {str(name): lines for name, lines in by_row}
     toxicity = {
-        name: scores["toxicity"].to_numpy()
-        for path in arguments.scores
-        for name, scores in read_scores(path).items()
+        name: scores.lines["toxicity"].to_numpy()
+        for name, scores in gather_scores(arguments.scores).items()
     }
     interventions = read_csv(arguments.table, COLUMNS, texts=("intervention",))
     table = random_set_table(interventions, texts, toxicity, arguments.level)

@@ -1,13 +1,14 @@
 """Tabulate the toxicity of sampled continuations."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.evaluation.intervention_table import Bootstrap
-from dpo_neurons.evaluation.outcomes import read_scores
+from dpo_neurons.evaluation.outcomes import gather_scores
 from dpo_neurons.evaluation.sample_table import format_samples, sample_table
 from dpo_neurons.files.output_files import write_text
 from dpo_neurons.files.table_page import to_markdown
@@ -15,10 +16,10 @@ from dpo_neurons.files.tables import write_csv
 from dpo_neurons.running.program import add_bootstrap_arguments, run_program
 
 
-def read_samples(path: Path, samples: int) -> dict[str, np.ndarray]:
-    """Read the scores of the samples of an entry's rows, by row: (samples, n_prompts) each."""
+def read_samples(paths: Iterable[Path], samples: int) -> dict[str, np.ndarray]:
+    """Read the scores of the samples of entries' rows, by row: (samples, n_prompts) each."""
     by_row = {}
-    for name, scores in read_scores(path).items():
+    for name, (path, scores) in gather_scores(paths).items():
         if len(scores) % samples:
             raise InputError(
                 f"{path}: {len(scores)} scores of row {name} are not {samples} samples of each "
@@ -39,11 +40,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     table = sample_table(
-        {
-            name: scores
-            for path in arguments.scores
-            for name, scores in read_samples(path, arguments.samples).items()
-        },
+        read_samples(arguments.scores, arguments.samples),
         Bootstrap(arguments.resamples, arguments.level, arguments.seed),
     )
     write_csv(arguments.csv, table)

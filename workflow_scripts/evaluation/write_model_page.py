@@ -14,7 +14,7 @@ from dpo_neurons.evaluation.model_page import (
     render_page,
     texts_for_reading,
 )
-from dpo_neurons.evaluation.outcomes import read_scores
+from dpo_neurons.evaluation.outcomes import gather_scores
 from dpo_neurons.files.output_files import write_text
 from dpo_neurons.files.tables import read_csv, read_table
 from dpo_neurons.interventions.continuation_files import read_continuations
@@ -56,9 +56,8 @@ def main() -> None:
         for name, lines in written.groupby("intervention", sort=False)
     }
     scores = {
-        name: lines["toxicity"].tolist()
-        for path in arguments.scores
-        for name, lines in read_scores(path).items()
+        name: scored.lines["toxicity"].tolist()
+        for name, scored in gather_scores(arguments.scores).items()
     }
     first = written["intervention"].iloc[0]
     prompts = written.loc[written["intervention"] == first, "prompt"].tolist()

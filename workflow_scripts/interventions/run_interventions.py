@@ -136,18 +136,10 @@ def main() -> None:
                     row["perplexity_positions"], direction, make_source(row, plan),
                 )
             )  # fmt: skip
-        written = {
-            name: [
-                {"intervention": intervention.name, **line}
-                for intervention, lines in zip(
-                    interventions,
-                    continue_under_each(
-                        interventions, model, tokenizer, texts_of_set, arguments.tokens, batch_size
-                    ),
-                    strict=True,
-                )
-                for line in lines
-            ]
+        continued = {
+            name: continue_under_each(
+                interventions, model, tokenizer, texts_of_set, arguments.tokens, batch_size
+            )
             for name, texts_of_set in prompts.items()
         }
         measured = []
@@ -159,12 +151,15 @@ def main() -> None:
                 )
             measured.append(describe_perplexity(intervention, perplexity))
             log.info("%s: perplexity %.4f", intervention.name, perplexity.perplexity)
-        answers = pd.DataFrame(written["challenge_prompts"])
-        if arguments.answers is not None:
-            answers = read_continuations(arguments.answers)
-        lengths = [len(tokens) for tokens in answers["tokens"]]
-        for number, line in enumerate(written["challenge_prompts"]):
-            line["cut"] = cut_continuation(tokenizer, line, lengths[number % len(lengths)])
+        # Without others, this run is of the second checkpoint alone, and these are its own.
+        answers = (
+            read_continuations(arguments.answers)
+            if arguments.answers is not None
+            else pd.DataFrame(continued["challenge_prompts"][0])
+        )
+        for lines in continued["challenge_prompts"]:
+            for line, answer in zip(lines, answers["tokens"], strict=True):
+                line["cut"] = cut_continuation(tokenizer, line, len(answer))
         compared = answers.head(arguments.compared_prompts)
         windows = split_into_windows(model, tokenizer, texts, arguments.window)
         changing = model, {"none": models["pre"], "dpo": models["post"]}, interventions
@@ -174,7 +169,9 @@ def main() -> None:
         )  # fmt: skip
         on_text = measure_on_text(*changing, windows[: arguments.compared_windows])
     for name in PROMPTS:
-        write_jsonl(paths[f"{name}_output"], written[name])
+        by_row = zip(interventions, continued[name], strict=True)
+        written = [{"intervention": row.name, **line} for row, lines in by_row for line in lines]
+        write_jsonl(paths[f"{name}_output"], written)
     write_checked_json(arguments.perplexity_output, {"interventions": measured})
     write_table(arguments.faithfulness_output, pd.concat([on_answers, on_text], ignore_index=True))
 

@@ -104,14 +104,19 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="parquet")
     arguments = parser.parse_args()
 
-    given = {name: getattr(arguments, name) for name in Sources.__annotations__}
-    sources = Sources(**given)
+    sources = Sources(
+        arguments.contributions,
+        arguments.neurons,
+        arguments.ranking,
+        arguments.file,
+        arguments.checkpoint,
+    )
     plans, metadata = {}, {}
     for row in arguments.rows:
         name = row["intervention"]
         plans[name] = plan_row(row, sources)
-        file = "" if arguments.file is None else str(arguments.file)
-        settings = {**row, "groups": " ".join(row.get("groups", ())), "file": file}
+        settings = {**row, "groups": " ".join(row.get("groups", ()))}
+        settings["file"] = "" if sources.file is None else str(sources.file)
         metadata[name] = {column: settings.get(column) for column in METADATA}
         log.info("%s: %d changes", name, len(plans[name]))
     write_plans(arguments.output, plans, metadata)

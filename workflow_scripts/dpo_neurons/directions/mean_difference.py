@@ -28,7 +28,7 @@ def find_mean_difference(
     difference, made of every other text of each label, tells the rest apart best (Arditi et al.
     2024, arXiv 2406.11717, choose among candidates by a held-out score too). The vector is made of
     all texts.
-    Raises InputError if a label has fewer than two texts.
+    Raises InputError if a label has fewer than two texts, or both have the same mean.
     """
     places = [np.flatnonzero(labels == value) for value in (True, False)]
     if min(map(len, places)) < 2:
@@ -39,13 +39,19 @@ def find_mean_difference(
     made_of = np.zeros(len(labels), dtype=bool)
     for rows in places:
         made_of[rows[::2]] = True
-    best = MeanDifference(np.empty(0), -1, -1.0)
-    for number, layer in enumerate(layers):
+
+    def measure(number: int) -> MeanDifference:
         at = states[:, number]
         along = at[~made_of] @ _difference(at[made_of], labels[made_of])
         auroc = float(roc_auc_score(labels[~made_of], along))
-        if auroc > best.auroc:
-            best = MeanDifference(_difference(at, labels), layer, auroc)
+        return MeanDifference(_difference(at, labels), layers[number], auroc)
+
+    best = max(map(measure, range(len(layers))), key=lambda found: found.auroc)
+    if not best.vector.any():
+        raise InputError(
+            f"data.labelled_comments: the {label} comments and the others have the same mean "
+            f"state after layer {best.layer}, so there is no direction; give other comments"
+        )
     return best
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -46,9 +46,9 @@ def read_outcomes(results: Path, model: str, rows: pd.DataFrame) -> Outcomes:
     """
     names = rows["intervention"].tolist()
     folders = {part: results / part / model for part in ("scores", "perplexity")}
-    scores = paths_of_entries(folders["scores"], rows, ".parquet")
+    scores = gather_scores(paths_of_entries(folders["scores"], rows, ".parquet"), EQUAL_LENGTH)
     toxicity, equal_length = (
-        read_toxicity(scores, names, column) for column in ("toxicity", EQUAL_LENGTH)
+        choose_toxicity(scores, names, column) for column in ("toxicity", EQUAL_LENGTH)
     )
     windows: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for path in paths_of_entries(folders["perplexity"], rows, ".json"):
@@ -76,37 +76,47 @@ def paths_of_entries(folder: Path, rows: pd.DataFrame, ending: str) -> list[Path
     return [folder / f"{entry}{ending}" for entry in rows["entry"].unique()]
 
 
-def read_toxicity(
-    scores: Iterable[Path], names: Sequence[str], column: str = "toxicity"
+class RowScores(NamedTuple):
+    """A row's scores: a line a continuation, and the entry's file that they are from."""
+
+    path: Path
+    lines: pd.DataFrame
+
+
+def gather_scores(paths: Iterable[Path], *columns: str) -> dict[str, RowScores]:
+    """Read the scores of entries' rows, by name. They have toxicity, and these columns besides.
+
+    Raises InputError if a file is damaged or lacks a column.
+    """
+    needed = ("intervention", "toxicity", *columns)
+    return {
+        str(name): RowScores(path, lines.reset_index(drop=True))
+        for path in paths
+        for name, lines in read_table(path, needed, "scores need").groupby(
+            "intervention", sort=False
+        )
+    }
+
+
+def choose_toxicity(
+    scores: Mapping[str, RowScores], names: Sequence[str], column: str = "toxicity"
 ) -> pd.DataFrame:
-    """Read scores of entries: a line a prompt, a column for each named row, in their order.
+    """Put named rows' scores side by side: a line a prompt, a column a row, in their order.
 
     column: toxicity, or EQUAL_LENGTH.
     Raises InputError if a row has no scores, or of another number of prompts than the others.
     """
-    toxicity = {
-        name: (path, lines[column].to_numpy())
-        for path in scores
-        for name, lines in read_scores(path, column).items()
-    }
     for name in names:
-        if name not in toxicity:
+        if name not in scores:
             raise InputError(f"scores: there are none of row {name}; delete them and run again")
-        path, scored = toxicity[name]
-        first = toxicity[names[0]][1]
-        if len(scored) != len(first):
+        path, lines = scores[name]
+        first = scores[names[0]].lines
+        if len(lines) != len(first):
             raise InputError(
-                f"{path}: {len(scored)} scores of row {name}, but {names[0]} has {len(first)}; "
+                f"{path}: {len(lines)} scores of row {name}, but {names[0]} has {len(first)}; "
                 "delete it and run again"
             )
-    return pd.DataFrame({name: toxicity[name][1] for name in names})
-
-
-def read_scores(path: Path, column: str = "toxicity") -> dict[str, pd.DataFrame]:
-    """Read the scores of an entry's rows, by name: a line a continuation; they have a column."""
-    table = read_table(path, ("intervention", column), "scores need")
-    by_row = table.groupby("intervention", sort=False)
-    return {str(name): lines.reset_index(drop=True) for name, lines in by_row}
+    return pd.DataFrame({name: scores[name].lines[column].to_numpy() for name in names})
 
 
 def read_texts(results: Path, model: str, rows: pd.DataFrame) -> dict[str, list[str]]:

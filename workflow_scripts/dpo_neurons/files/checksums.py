@@ -18,15 +18,16 @@ def record_checksum(written: Path, path: Path) -> None:
     write_text(checksum_path(path), f"{sha256_of(written)}  {path.name}\n")
 
 
-def check_as_written(path: Path, content: bytes) -> None:
+def check_as_written(path: Path, content: bytes | None = None) -> None:
     """Compare a file's content with the checksum beside it, if there is one.
 
+    content: what was read from the file; without it, a file with a checksum is read again.
     Raises InputError if it is not as the workflow wrote it.
     """
     recorded = checksum_path(path)
     if recorded.is_file():
-        checksum = recorded.read_bytes().split(maxsplit=1)[:1]
-        if checksum != [hashlib.sha256(content).hexdigest().encode()]:
+        found = sha256_of(path) if content is None else hashlib.sha256(content).hexdigest()
+        if recorded.read_bytes().split(maxsplit=1)[:1] != [found.encode()]:
             raise InputError(
                 f"{path}: not as it was written: damaged, cut off or changed since; delete it and "
                 "run again"

@@ -20,7 +20,7 @@ def read_jsonl(path: Path, keys: Collection[str]) -> list[dict[str, Any]]:
     that is not as `write_jsonl` wrote it.
     """
     rows = [row for _, row in numbered_rows(path, keys)]
-    check_as_written(path, path.read_bytes())
+    check_as_written(path)
     return rows
 
 

@@ -1,6 +1,6 @@
 """The engine: applies any plan inside a block and restores the model exactly."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from dpo_neurons.interventions.operations import (
     OPERATIONS,
     ActivationOperation,
     ActivationTerms,
+    Operation,
     OutputOperation,
     SourceOperation,
     WeightOperation,
@@ -52,8 +53,7 @@ def apply_plan(
     layers = Layers.of(model)
     check_plan(plan, n_layers=len(layers.blocks), d_mlp=layers.d_mlp)
     operations = set(plan["operation"])
-    if direction is None and any(map(needs_direction, operations)):
-        raise ValueError("the plan needs a direction")
+    check_direction(plan, direction)
     if source is None and operations & set(list_operations(SourceOperation)):
         raise ValueError("the plan needs the source model's activations")
     where = {"last": slice(-1, None), "first": slice(0, 1)}.get(positions, slice(None))
@@ -63,7 +63,7 @@ def apply_plan(
         stack.callback(model.register_forward_pre_hook(batch.see, with_kwargs=True).remove)
         for layer, rows in plan.groupby("layer"):
             projection = layers.down_projections[layer]
-            by_operation = {OPERATIONS[name]: group for name, group in rows.groupby("operation")}
+            by_operation = group_operations(rows)
             if any(isinstance(o, ActivationOperation | SourceOperation) for o in by_operation):
                 change = _make_activation_hook(
                     by_operation, layers.value_vectors(layer), where, batch, source, layer
@@ -79,12 +79,8 @@ def apply_plan(
                     last_module = norms[layer] if norms else projection
                     stack.callback(last_module.register_forward_hook(subtract).remove)
                 if isinstance(operation, WeightOperation):
-                    is_key = operation.vectors == "key"
-                    vectors = (layers.key_vectors if is_key else layers.value_vectors)(layer)
-                    rows_removed = (
-                        None if basis is None else stored_basis(basis, layers.gain(layer))
-                    )
-                    stack.enter_context(_edit_vectors(operation, vectors, group, rows_removed))
+                    edited = edit_vectors(layers, layer, operation, group, basis)
+                    stack.callback(_restore_vectors, *edited)
         yield
 
 
@@ -106,21 +102,62 @@ def stored_basis(basis: np.ndarray, gain: Tensor | None) -> np.ndarray:
     return basis if gain is None else orthonormal_rows(basis * gain.cpu().numpy())
 
 
-@contextmanager
-def _edit_vectors(
-    operation: WeightOperation, vectors: Tensor, rows: pd.DataFrame, basis: np.ndarray | None
-) -> Iterator[None]:
-    """Edit a plan's rows of vectors, (d_mlp, d_model); restore them after."""
+@torch.no_grad()
+def edit_vectors(
+    layers: Layers,
+    layer: int,
+    operation: WeightOperation,
+    rows: pd.DataFrame,
+    basis: np.ndarray | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Edit a plan's key or value vectors of one layer, in the model's own memory.
+
+    basis: orthonormal rows in the residual stream, (k, d_model), for operations that need them.
+    Returns the layer's vectors, the edited neurons, and what their vectors were.
+    """
+    is_key = operation.vectors == "key"
+    vectors = (layers.key_vectors if is_key else layers.value_vectors)(layer)
     neurons, values = _to_tensors(rows, vectors)
-    span = None if basis is None else torch.tensor(basis, dtype=torch.float64).to(vectors.device)
+    span = None
+    if basis is not None:
+        stored = stored_basis(basis, layers.gain(layer))
+        span = torch.tensor(stored, dtype=torch.float64).to(vectors.device)
     original = vectors[neurons]  # a copy
-    with torch.no_grad():
-        try:
-            # Only `original` stays in memory: a generator holds its locals while the block runs.
-            vectors[neurons] = operation.edit(original, values, span)
-            yield
-        finally:
-            vectors[neurons] = original
+    vectors[neurons] = operation.edit(original, values, span)
+    return vectors, neurons, original
+
+
+@torch.no_grad()
+def _restore_vectors(vectors: Tensor, neurons: Tensor, original: Tensor) -> None:
+    vectors[neurons] = original
+
+
+def group_operations(rows: pd.DataFrame) -> dict[Operation, pd.DataFrame]:
+    """Group a plan's rows by their operations."""
+    return {OPERATIONS[str(name)]: group for name, group in rows.groupby("operation")}
+
+
+def gather_terms(by_operation: Mapping[Operation, pd.DataFrame], like: Tensor) -> ActivationTerms:
+    """Gather the factors and offsets of one layer's activations.
+
+    like: a tensor with a row a neuron, (d_mlp, …), of the number format and device of the terms.
+    """
+    terms = ActivationTerms(
+        replaced=like.new_zeros(len(like), dtype=torch.bool),
+        factor=like.new_ones(len(like)),
+        offset=like.new_zeros(len(like)),
+    )
+    for operation, rows in by_operation.items():
+        if isinstance(operation, ActivationOperation):
+            neurons, values = _to_tensors(rows, like)
+            operation.set_terms(terms, neurons, values.to(like))
+    return terms
+
+
+def check_direction(plan: pd.DataFrame, direction: np.ndarray | None) -> None:
+    """Raise ValueError if a plan needs a direction and there is none."""
+    if direction is None and any(map(needs_direction, set(plan["operation"]))):
+        raise ValueError("the plan needs a direction")
 
 
 class _BatchSize:
@@ -133,7 +170,7 @@ class _BatchSize:
 
 
 def _make_activation_hook(
-    by_operation: dict[Any, pd.DataFrame],
+    by_operation: Mapping[Operation, pd.DataFrame],
     like: Tensor,
     where: slice,
     batch: _BatchSize,
@@ -141,19 +178,10 @@ def _make_activation_hook(
     layer: int,
 ) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
     """Make the hook that applies all operations on one layer's activations."""
-    terms = ActivationTerms(
-        replaced=like.new_zeros(len(like), dtype=torch.bool),
-        factor=like.new_ones(len(like)),
-        offset=like.new_zeros(len(like)),
-    )
-    only_replaces, from_source = True, None
-    for operation, rows in by_operation.items():
-        if isinstance(operation, ActivationOperation):
-            neurons, values = _to_tensors(rows, like)
-            operation.set_terms(terms, neurons, values.to(like))
-            only_replaces = only_replaces and bool(terms.replaced[neurons].all())
-        elif isinstance(operation, SourceOperation):
-            from_source = source
+    terms = gather_terms(by_operation, like)
+    only_replaces = bool((terms.replaced | ((terms.factor == 1) & (terms.offset == 0))).all())
+    takes_source = any(isinstance(operation, SourceOperation) for operation in by_operation)
+    from_source = source if takes_source else None
 
     def change(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         given, *rest = inputs

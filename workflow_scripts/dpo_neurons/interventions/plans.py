@@ -74,15 +74,18 @@ def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
         )
 
 
-def read_plans(path: Path) -> dict[str, pd.DataFrame]:
-    """Read the plans of an entry's rows by name, with all their columns, metadata included.
+def read_plans(*paths: Path) -> dict[str, pd.DataFrame]:
+    """Read the plans of entries' rows by name, with all their columns, metadata included.
 
     A row that changes nothing has none: its plan is `empty_plan()`.
-    Raises InputError if the file is not one of plans.
+    Raises InputError if a file is not one of plans.
     """
-    table = read_table(path, ("intervention", *COLUMNS), "plans need")
-    by_row = table.groupby("intervention", sort=False)
-    return {str(name): plan.reset_index(drop=True) for name, plan in by_row}
+    tables = (read_table(path, ("intervention", *COLUMNS), "plans need") for path in paths)
+    return {
+        str(name): plan.reset_index(drop=True)
+        for table in tables
+        for name, plan in table.groupby("intervention", sort=False)
+    }
 
 
 def write_plans(

@@ -91,6 +91,7 @@ def generate_each(
         rows = tokenize_texts(tokenizer, [prompts[index] for index in batch])
         check_ids(model, tokenizer, rows)
         ids, mask = (part.to(model.device) for part in pad_rows(rows, pad, "left"))
+        _check_length(model, ids.shape[1] + n_tokens - 1 + max(map(_extra_tokens, runs)))
         beginnings = None
         if any(run.changes_newest_only for run in runs):
             beginnings = read_beginnings(model, ids, mask)
@@ -100,16 +101,13 @@ def generate_each(
         run: Run, batch: Sequence[int], ids: Tensor, mask: Tensor, beginnings: DynamicCache | None
     ) -> tuple[np.ndarray, np.ndarray]:
         observer = run.observer
-        extra = 1 if observer is not None and observer.needs_last_token else 0
-        # The last token is chosen and not read, unless the observer asks for it.
-        _check_length(model, ids.shape[1] + n_tokens - 1 + extra)
         choose = None if run.sampler is None else run.sampler.choose_for(batch)
         with run.changed():
             if observer is not None:
                 observer.see_prompts(ids, mask, pad)
                 observer.begin_batch(len(ids))
             tokens = decode_greedily(
-                model, ids, mask, pad, n_tokens + extra, observer, choose,
+                model, ids, mask, pad, n_tokens + _extra_tokens(run), observer, choose,
                 beginnings if run.changes_newest_only else None,
             )  # fmt: skip
         padded, counted = _pad_to_length(
@@ -122,6 +120,11 @@ def generate_each(
     indices = range(len(prompts))
     for start, results in run_in_batches(indices, batch_size, continue_batch, progress):
         yield [Continuations(start, tokens, mask) for tokens, mask in results]
+
+
+def _extra_tokens(run: Run) -> int:
+    """Count the tokens beyond the continuation: the last is chosen, and read if a run asks so."""
+    return int(run.observer is not None and run.observer.needs_last_token)
 
 
 def _check_length(model: PreTrainedModel, n_positions: int) -> None:

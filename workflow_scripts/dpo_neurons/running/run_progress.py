@@ -78,14 +78,18 @@ def read_progress(log: Path) -> RunProgress:
     done: dict[str, list[float]] = {}
     failed: list[str] = []
     stamp, newest, first = 0.0, Job("", 0), 0.0
+    is_failure = False
     for line in text.splitlines():
         if found := STAMP.match(line):
             stamp = datetime.strptime(found[1], "%a %b %d %H:%M:%S %Y").timestamp()
             first = first or stamp
         elif found := BEGUN.match(line):
-            newest = Job(found[1], stamp)
+            newest, is_failure = Job(found[1], stamp), False
         elif found := JOB_ID.match(line):
-            jobs[found[1]] = newest
+            if is_failure:
+                jobs.pop(found[1], None)
+            else:
+                jobs[found[1]] = newest
         elif found := OF_JOB.match(line):
             newest.on = found[1]
         elif found := FINISHED.match(line):
@@ -93,9 +97,7 @@ def read_progress(log: Path) -> RunProgress:
             done.setdefault(job.rule, []).append(stamp - job.begun)
         elif found := FAILED.match(line):
             failed.append(found[1])
-    for rule in failed:
-        ended = next((number for number, job in jobs.items() if job.rule == rule), None)
-        jobs.pop(ended or "", None)
+            is_failure = True
     cores = CORES.search(text)
     return RunProgress(
         planned, done, list(jobs.values()), failed, first, int(cores[1]) if cores else 1

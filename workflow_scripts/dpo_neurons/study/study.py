@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from dpo_neurons.study.data_files import matching_paths
-from dpo_neurons.study.intervention_rows import ranking_of, rows_by_entry, stage_of
+from dpo_neurons.study.intervention_rows import ranking_of, rows_by_entry, stage_of, table_rows
 
 STAGES = ("pre", "post")
 PUBLISHED_ABLATION = "ablate_top_200"
@@ -38,7 +38,7 @@ class Study:
     @cached_property
     def interventions(self) -> dict[str, dict[str, Any]]:
         """Every row of the tables by name, controls included."""
-        return {name: row for rows in self.rows_by_entry.values() for name, row in rows.items()}
+        return table_rows(self.config["interventions"])
 
     @cached_property
     def entries(self) -> dict[str, dict[str, Any]]:
