@@ -91,6 +91,7 @@ include: "rules/interventions.smk"
 include: "rules/evaluation.smk"
 include: "rules/intervention_tables.smk"
 include: "rules/figures.smk"
+include: "rules/figures_of_changes.smk"
 include: "rules/intervention_figures.smk"
 
 

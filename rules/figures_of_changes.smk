@@ -1,0 +1,116 @@
+"""Figures 7, 8, 10, 13 to 15, 17 and 18, of what changed. Their base rule is in figures.smk."""
+
+
+use rule draw_figure as draw_cancellation with:
+    input:
+        vega=VEGA,
+        cancellation=f"{RESULTS}/cancellation/{{model}}/{DIRECTION}.csv",
+    output:
+        **figure_files("7_cancellation"),
+    log:
+        log_path("draw_cancellation", "{model}"),
+    benchmark:
+        benchmark_path("draw_cancellation", "{model}")
+    params:
+        **drawn_by("draw_cancellation", direction_name=DIRECTION),
+
+
+use rule draw_figure as draw_net_curve with:
+    input:
+        vega=VEGA,
+        curve=f"{RESULTS}/net_curve/{{model}}/{DIRECTION}.csv",
+    output:
+        **figure_files("8_net_curve"),
+    log:
+        log_path("draw_net_curve", "{model}"),
+    benchmark:
+        benchmark_path("draw_net_curve", "{model}")
+    params:
+        **drawn_by("draw_net_curve", direction_name=DIRECTION),
+
+
+use rule draw_figure as draw_activation_changes with:
+    input:
+        vega=VEGA,
+        contributions=CONTRIBUTIONS_TABLE,
+    output:
+        **figure_files("10_activation_changes"),
+    log:
+        log_path("draw_activation_changes", "{model}"),
+    benchmark:
+        benchmark_path("draw_activation_changes", "{model}")
+    params:
+        **drawn_by("draw_activation_changes", direction_name=DIRECTION),
+
+
+use rule draw_figure as draw_reduction_sources with:
+    input:
+        vega=VEGA,
+        sources=f"{RESULTS}/decompositions/{{model}}/{DIRECTION}.csv",
+    output:
+        **figure_files("13_reduction_sources"),
+    log:
+        log_path("draw_reduction_sources", "{model}"),
+    benchmark:
+        benchmark_path("draw_reduction_sources", "{model}")
+    params:
+        **drawn_by("draw_reduction_sources", direction_name=DIRECTION),
+
+
+use rule draw_figure as draw_residual_shift with:
+    input:
+        vega=VEGA,
+        prompts=f"{RESULTS}/residuals/{{model}}/prompts.csv",
+        layers=f"{RESULTS}/residuals/{{model}}/layers.csv",
+    output:
+        **figure_files("14_residual_shift"),
+    log:
+        log_path("draw_residual_shift", "{model}"),
+    benchmark:
+        benchmark_path("draw_residual_shift", "{model}")
+    params:
+        **drawn_by("draw_residual_shift"),
+
+
+use rule draw_figure as draw_value_changes with:
+    input:
+        vega=VEGA,
+        changes=f"{RESULTS}/residuals/{{model}}/value_changes.csv",
+    output:
+        **figure_files("15_value_changes"),
+    log:
+        log_path("draw_value_changes", "{model}"),
+    benchmark:
+        benchmark_path("draw_value_changes", "{model}")
+    params:
+        **drawn_by("draw_value_changes"),
+
+
+use rule draw_figure as draw_subspace with:
+    input:
+        vega=VEGA,
+        contributions=f"{RESULTS}/contributions/{{model}}/{{direction}}.parquet",
+    output:
+        **figure_files("17_subspace_{direction}", caption="17_subspace"),
+    log:
+        log_path("draw_subspace", "{model}", "{direction}"),
+    benchmark:
+        benchmark_path("draw_subspace", "{model}", "{direction}")
+    params:
+        **drawn_by("draw_subspace", direction_name="{direction}"),
+
+
+use rule draw_figure as draw_rewards with:
+    input:
+        vega=VEGA,
+        rewards=f"{RESULTS}/checkpoints/{{model}}/post.rewards.csv",
+    output:
+        **figure_files("18_rewards"),
+    log:
+        log_path("draw_rewards", "{model}"),
+    benchmark:
+        benchmark_path("draw_rewards", "{model}")
+    wildcard_constraints:
+        model=any_of(TUNED_BY_DPO),
+    params:
+        **drawn_by("draw_rewards"),
