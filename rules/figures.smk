@@ -34,6 +34,7 @@ FIGURES = expand(
         "14_residual_shift",
         "15_value_changes",
         *expand("17_subspace_{direction}", direction=SUBSPACES),
+        "20_stream_split",
     ],
     extension=FIGURE_EXTENSIONS,
 )

@@ -1,4 +1,4 @@
-"""The table of model architectures: where a model keeps its blocks, its MLPs and its neurons.
+"""The table of model architectures: where a model keeps its blocks, attention, MLPs and neurons.
 
 Adding an architecture is adding a row to ARCHITECTURES. Neuron i of a layer has a key vector (what
 it looks for, a row or column of the key projection) and a value vector (what it writes, a row or
@@ -41,6 +41,13 @@ class Architecture:
     """From the causal language model to its token embedding, (vocabulary, d_model)."""
     unembedding: str = "lm_head"
     """Likewise to its unembedding, as stored; where it is not stored, it is the embedding."""
+    attention: str = "self_attn"
+    """From a block to its attention."""
+    output_projection: str = "o_proj"
+    """From the attention to the projection that heads write through. Its weight is stored as the
+    down projection's is."""
+    norm_after_attention: str | None = None
+    """From a block to the norm between attention and residual stream, where there is one."""
     norm_offset: float = 0.0
     """What norms add to their stored weight before they multiply with it."""
     norms_centre: bool = False
@@ -51,6 +58,14 @@ class Architecture:
         parts = (self.blocks, str(layer), self.mlp, self.down_projection)
         return ".".join(part for part in parts if part)
 
+    def output_projection_of(self, layer: int) -> str:
+        """Path from the causal language model to a layer's output projection of attention."""
+        return f"{self.blocks}.{layer}.{self.attention}.{self.output_projection}"
+
+    def norm_after_attention_of(self, layer: int) -> str | None:
+        """Path from the causal language model to a layer's norm after attention, if it has one."""
+        return self.norm_after_attention and f"{self.blocks}.{layer}.{self.norm_after_attention}"
+
     def norm_after_mlp_of(self, layer: int) -> str | None:
         """Path from the causal language model to a layer's norm after the MLP, if it has one."""
         return self.norm_after_mlp and f"{self.blocks}.{layer}.{self.norm_after_mlp}"
@@ -59,7 +74,11 @@ class Architecture:
 _GATED = Architecture(
     "model.layers", "mlp", "gate_proj", "down_proj", False, None, "model.norm", "model.embed_tokens"
 )
-_GATED_WITH_NORM = replace(_GATED, norm_after_mlp="post_feedforward_layernorm")
+_GATED_WITH_NORMS = replace(
+    _GATED,
+    norm_after_attention="post_attention_layernorm",
+    norm_after_mlp="post_feedforward_layernorm",
+)
 
 ARCHITECTURES = {
     "gpt2": Architecture(
@@ -71,16 +90,18 @@ ARCHITECTURES = {
         None,
         "transformer.ln_f",
         "transformer.wte",
+        attention="attn",
+        output_projection="c_proj",
         norms_centre=True,
     ),
     "llama": _GATED,
     "mistral": _GATED,
-    "gemma2": replace(_GATED_WITH_NORM, norm_offset=1.0),
+    "gemma2": replace(_GATED_WITH_NORMS, norm_offset=1.0),
     "gemma": replace(_GATED, norm_offset=1.0),
-    "gemma3_text": replace(_GATED_WITH_NORM, norm_offset=1.0),
+    "gemma3_text": replace(_GATED_WITH_NORMS, norm_offset=1.0),
     "qwen2": _GATED,
     "qwen3": _GATED,
-    "olmo2": _GATED_WITH_NORM,
+    "olmo2": _GATED_WITH_NORMS,
     "phi3": replace(_GATED, key_projection="gate_up_proj"),
     "phi": Architecture(
         "model.layers",
@@ -91,6 +112,7 @@ ARCHITECTURES = {
         None,
         "model.final_layernorm",
         "model.embed_tokens",
+        output_projection="dense",
         norms_centre=True,
     ),
     "gpt_neox": Architecture(
@@ -103,6 +125,8 @@ ARCHITECTURES = {
         "gpt_neox.final_layer_norm",
         "gpt_neox.embed_in",
         "embed_out",
+        attention="attention",
+        output_projection="dense",
         norms_centre=True,
     ),
     # OPT's MLP has no module of its own.
@@ -115,6 +139,7 @@ ARCHITECTURES = {
         None,
         "model.decoder.final_layer_norm",
         "model.decoder.embed_tokens",
+        output_projection="out_proj",
         norms_centre=True,
     ),
 }
@@ -137,12 +162,16 @@ def architecture_of_type(model_type: str, where: Path | str) -> Architecture:
 
 @dataclass(frozen=True)
 class Layers:
-    """The parts of a loaded model that hold its neurons, a list entry a layer."""
+    """The parts of a loaded model that write into the residual stream, a list entry a layer."""
 
     architecture: Architecture
     blocks: list[nn.Module]
     key_projections: list[nn.Module]
     down_projections: list[nn.Module]
+    output_projections: list[nn.Module]
+    """What the heads of attention write through."""
+    norms_after_attention: list[nn.Module] | None
+    """The norms between attention and residual stream, in architectures that have them."""
     norms_after_mlp: list[nn.Module] | None
     """The norms between MLP output and residual stream, in architectures that have them."""
 
@@ -158,11 +187,12 @@ class Layers:
             blocks=blocks,
             key_projections=[mlp.get_submodule(architecture.key_projection) for mlp in mlps],
             down_projections=[mlp.get_submodule(architecture.down_projection) for mlp in mlps],
-            norms_after_mlp=(
-                [block.get_submodule(architecture.norm_after_mlp) for block in blocks]
-                if architecture.norm_after_mlp
-                else None
-            ),
+            output_projections=[
+                block.get_submodule(f"{architecture.attention}.{architecture.output_projection}")
+                for block in blocks
+            ],
+            norms_after_attention=_find_norms(blocks, architecture.norm_after_attention),
+            norms_after_mlp=_find_norms(blocks, architecture.norm_after_mlp),
         )
 
     @property
@@ -174,6 +204,12 @@ class Layers:
     def d_model(self) -> int:
         """Width of the residual stream."""
         return self.value_vectors(0).shape[1]
+
+    @property
+    def d_attn(self) -> int:
+        """Width of what the heads of a layer give to the output projection, all heads together."""
+        weight = self.output_projections[0].get_parameter("weight")
+        return weight.shape[0 if self.architecture.neurons_in_rows else 1]
 
     def value_vectors(self, layer: int) -> Tensor:
         """View of a layer's value vectors, (d_mlp, d_model), in the model's own memory.
@@ -190,10 +226,15 @@ class Layers:
 
     def gain(self, layer: int) -> Tensor | None:
         """Gain of a layer's norm after the MLP, (d_model,) float64; None without such a norm."""
-        if self.norms_after_mlp is None:
-            return None
-        weight = self.norms_after_mlp[layer].get_parameter("weight").detach()
-        return weight.double() + self.architecture.norm_offset
+        return None if self.norms_after_mlp is None else self.gain_of(self.norms_after_mlp[layer])
+
+    def gain_of(self, norm: nn.Module) -> Tensor:
+        """Return what a norm multiplies each coordinate with, (d_model,) float64."""
+        return norm.get_parameter("weight").detach().double() + self.architecture.norm_offset
+
+
+def _find_norms(blocks: list[nn.Module], norm: str | None) -> list[nn.Module] | None:
+    return [block.get_submodule(norm) for block in blocks] if norm else None
 
 
 def view_by_prompt(states: Tensor, rows: int) -> Tensor:

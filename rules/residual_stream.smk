@@ -1,0 +1,66 @@
+"""How fine-tuning shifts the residual stream, and what wrote the shift along the direction."""
+
+
+rule compare_residuals:
+    input:
+        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
+        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
+        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
+        direction=f"{RESULTS}/directions/{{model}}/{DIRECTION}.safetensors",
+    output:
+        layers=f"{RESULTS}/residuals/{{model}}/layers.csv",
+        prompts=f"{RESULTS}/residuals/{{model}}/prompts.csv",
+        changes=f"{RESULTS}/residuals/{{model}}/value_changes.csv",
+    log:
+        log_path("compare_residuals", "{model}"),
+    benchmark:
+        benchmark_path("compare_residuals", "{model}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+        mem_mb=value_vectors_mb,
+    params:
+        code=code_of("neurons/compare_residuals"),
+    shell:
+        "python {resources.scripts}/neurons/compare_residuals.py"
+        " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
+        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
+        " --direction {input.direction} --output {output.layers}"
+        " --prompts-output {output.prompts} --changes-output {output.changes} 2> {log}"
+
+
+rule split_stream_shift:
+    input:
+        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
+        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
+        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
+        activations_crossed=f"{RESULTS}/activations/{{model}}/crossed.h5",
+        direction=f"{RESULTS}/directions/{{model}}/{DIRECTION}.safetensors",
+    output:
+        parts=f"{RESULTS}/stream_split/{{model}}/parts.csv",
+        layers=f"{RESULTS}/stream_split/{{model}}/layers.csv",
+        totals=f"{RESULTS}/stream_split/{{model}}/totals.csv",
+    log:
+        log_path("split_stream_shift", "{model}"),
+    benchmark:
+        benchmark_path("split_stream_shift", "{model}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+        mem_mb=value_vectors_mb,
+    params:
+        resamples=config["bootstrap"]["resamples"],
+        level=config["bootstrap"]["level"],
+        seed=SEED,
+        code=code_of("neurons/split_stream_shift"),
+    shell:
+        "python {resources.scripts}/neurons/split_stream_shift.py"
+        " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
+        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
+        " --activations-crossed {input.activations_crossed} --direction {input.direction}"
+        " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
+        " --parts {output.parts} --layers {output.layers} --totals {output.totals} 2> {log}"
