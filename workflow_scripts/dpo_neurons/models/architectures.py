@@ -25,7 +25,9 @@ class Architecture:
     blocks: str
     """From the causal language model to its list of transformer blocks."""
     mlp: str
-    """From a block to its MLP."""
+    """From a block to its MLP; empty where the block itself holds the projections."""
+    attention: str
+    """From a block to its attention."""
     key_projection: str
     """From the MLP to the projection that holds the key vectors: the gate of a gated MLP, which
     comes first where gate and up projection are one matrix."""
@@ -57,7 +59,15 @@ class Architecture:
 
 
 _GATED = Architecture(
-    "model.layers", "mlp", "gate_proj", "down_proj", False, None, "model.norm", "model.embed_tokens"
+    "model.layers",
+    "mlp",
+    "self_attn",
+    "gate_proj",
+    "down_proj",
+    False,
+    None,
+    "model.norm",
+    "model.embed_tokens",
 )
 _GATED_WITH_NORM = replace(_GATED, norm_after_mlp="post_feedforward_layernorm")
 
@@ -65,6 +75,7 @@ ARCHITECTURES = {
     "gpt2": Architecture(
         "transformer.h",
         "mlp",
+        "attn",
         "c_fc",
         "c_proj",
         True,
@@ -85,6 +96,7 @@ ARCHITECTURES = {
     "phi": Architecture(
         "model.layers",
         "mlp",
+        "self_attn",
         "fc1",
         "fc2",
         False,
@@ -96,6 +108,7 @@ ARCHITECTURES = {
     "gpt_neox": Architecture(
         "gpt_neox.layers",
         "mlp",
+        "attention",
         "dense_h_to_4h",
         "dense_4h_to_h",
         False,
@@ -109,6 +122,7 @@ ARCHITECTURES = {
     "opt": Architecture(
         "model.decoder.layers",
         "",
+        "self_attn",
         "fc1",
         "fc2",
         False,
