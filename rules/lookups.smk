@@ -236,7 +236,7 @@ def plan_files(wildcards):
     """Return the input files of the plans of an entry's rows."""
     files = {}
     for row in rows_of_entry(wildcards):
-        if row["kind"] == "steer":
+        if counts_layers(row):
             return folder("checkpoint", f"{RESULTS}/checkpoints/{wildcards.model}/pre")
         table = needs_of_plan(row)
         direction = STUDY.direction(wildcards.entry)
@@ -264,6 +264,19 @@ def checkpoint_to_change(wildcards):
     """Return the checkpoint that an entry's rows change."""
     stage = STUDY.stage(wildcards.entry)
     return folder("checkpoint", f"{RESULTS}/checkpoints/{wildcards.model}/{stage}")
+
+
+def donor_checkpoint(wildcards):
+    """Return the checkpoint whose weights an entry's rows put into the one that they change."""
+    rows = STUDY.rows_by_entry[wildcards.entry].items()
+    stages = {donor_stage(name, row) for name, row in rows} - {None}
+    path = f"{RESULTS}/checkpoints/{wildcards.model}"
+    return folder("donor", f"{path}/{stages.pop()}") if stages else {}
+
+
+def donor_as_option(wildcards, input):
+    """Write the checkpoint of `donor_checkpoint` as a command-line option."""
+    return write_options({"donor": input.donor}) if "donor" in input.keys() else ""
 
 
 def direction_to_run_with(wildcards):
@@ -311,9 +324,12 @@ def stage_to_export(wildcards):
 
 
 def exported_files(wildcards):
-    """Return the checkpoint that an exported row changes, and its direction if it needs one."""
-    path = f"{RESULTS}/checkpoints/{wildcards.model}/{stage_to_export(wildcards)}"
-    files = folder("checkpoint", path)
+    """Return the checkpoint that an exported row changes, and its direction and donor if any."""
+    path = f"{RESULTS}/checkpoints/{wildcards.model}"
+    files = folder("checkpoint", f"{path}/{stage_to_export(wildcards)}")
+    name = wildcards.intervention
+    if (donor := donor_stage(name, STUDY.interventions[name])) is not None:
+        files |= folder("donor", f"{path}/{donor}")
     if runs_with_direction(STUDY.interventions[wildcards.intervention]):
         direction = STUDY.direction(STUDY.entry_of(wildcards.intervention))
         files["direction"] = f"{RESULTS}/directions/{wildcards.model}/{direction}.safetensors"

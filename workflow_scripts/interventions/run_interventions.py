@@ -41,7 +41,8 @@ def parse_arguments() -> argparse.Namespace:
         type=json.loads,
         required=True,
         help="each row's intervention, generation_positions, perplexity_positions, and for plans "
-        "that assign each prompt its own activations source_stage and source_positions, as JSON",
+        "that assign each prompt its own activations source_stage and source_positions, for plans "
+        "that put in the other checkpoint's weights donor_stage, as JSON",
     )
     for stage in STAGES:
         parser.add_argument(f"--checkpoint-{stage}", type=Path, required=True)
@@ -91,6 +92,7 @@ def main() -> None:
         describe_perplexity,
     )
     from dpo_neurons.interventions.source_activations import SourceActivations
+    from dpo_neurons.interventions.transplants import WeightDonor
     from dpo_neurons.models.batches import first_batch_size
     from dpo_neurons.models.loading import load_model, load_tokenizer
     from dpo_neurons.models.perplexity import measure_perplexity, split_into_windows
@@ -114,6 +116,7 @@ def main() -> None:
         models = {stage: load(stage) for stage in STAGES}
         model = models[arguments.stage]
         sources = dict(models)
+        donors = {stage: WeightDonor(models[stage]) for stage in STAGES}
         batch_size = first_batch_size(arguments.batch_size, model.device)
 
         def make_source(row: dict[str, str], plan: "pd.DataFrame") -> "SourceActivations | None":
@@ -134,6 +137,7 @@ def main() -> None:
                 Intervention(
                     row["intervention"], plan, row["generation_positions"],
                     row["perplexity_positions"], direction, make_source(row, plan),
+                    donors.get(row.get("donor_stage")),
                 )
             )  # fmt: skip
         continued = {

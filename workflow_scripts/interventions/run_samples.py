@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--top-p", type=float, required=True, help="nucleus; 1 for all tokens")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--direction", type=Path, help="safetensors, for plans that need it")
+    parser.add_argument("--donor", type=Path, help="the other checkpoint, to put its weights in")
     parser.add_argument("--output", type=Path, required=True, help="JSON lines, with a sample each")
     add_pair_arguments(parser)
     add_model_arguments(parser)
@@ -43,6 +44,7 @@ def main() -> None:
     obey_threads(arguments.threads)
     from dpo_neurons.checkpoints.pair import apply_pair, read_pair
     from dpo_neurons.interventions.outputs import Intervention, continue_under_each
+    from dpo_neurons.interventions.transplants import WeightDonor
     from dpo_neurons.models.batches import first_batch_size
     from dpo_neurons.models.loading import load_model, load_tokenizer
     from dpo_neurons.models.sampling import Sampler, draw_uniforms
@@ -53,19 +55,22 @@ def main() -> None:
     plans = read_plans(arguments.plans)
     direction = read_direction(arguments.direction) if arguments.direction else None
     tokenizer = load_tokenizer(arguments.tokenizer)
-    interventions = [
-        Intervention(
-            row["intervention"],
-            plans.get(row["intervention"], empty_plan()),
-            row["generation_positions"],
-            direction=direction,
-        )
-        for row in arguments.rows
-    ]
     written = []
     with lease_devices(arguments.device, arguments.gpus) as devices:
-        model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
+        how = arguments.dtype, devices, arguments.attention
+        model = load_model(arguments.checkpoint, *how)
         apply_pair(model, read_pair(arguments.pair))
+        donor = WeightDonor(load_model(arguments.donor, *how)) if arguments.donor else None
+        interventions = [
+            Intervention(
+                row["intervention"],
+                plans.get(row["intervention"], empty_plan()),
+                row["generation_positions"],
+                direction=direction,
+                donor=donor,
+            )
+            for row in arguments.rows
+        ]
         batch_size = first_batch_size(arguments.batch_size, model.device)
         for sample in range(1, arguments.per_prompt + 1):
             uniforms = draw_uniforms(len(prompts), arguments.tokens, arguments.seed, sample)

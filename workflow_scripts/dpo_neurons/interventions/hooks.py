@@ -24,7 +24,9 @@ from dpo_neurons.interventions.operations import (
 )
 from dpo_neurons.interventions.plans import check_plan
 from dpo_neurons.interventions.source_activations import SourceActivations
+from dpo_neurons.interventions.transplants import WeightDonor, put_in_weights
 from dpo_neurons.models.architectures import Layers, view_by_prompt
+from dpo_neurons.models.weight_parts import OUTSIDE_LAYERS
 
 POSITIONS = ("last", "all", "first")
 
@@ -36,6 +38,7 @@ def apply_plan(
     positions: str,
     direction: np.ndarray | None = None,
     source: SourceActivations | None = None,
+    donor: WeightDonor | None = None,
 ) -> Iterator[None]:
     """Run the block with the plan in force.
 
@@ -45,7 +48,7 @@ def apply_plan(
     when it measures perplexity. Changes of weights act at all positions.
     direction: unit rows, (k, d_model), for plans that subtract the first row or remove the rows'
     span from value vectors. source: the source model's activations, for plans that assign each
-    prompt's own.
+    prompt's own. donor: the other checkpoint, for plans that put its weights in.
     Raises InputError for a plan that does not fit the model.
     """
     if positions not in POSITIONS:
@@ -61,7 +64,10 @@ def apply_plan(
     batch = _BatchSize()
     with ExitStack() as stack:
         stack.callback(model.register_forward_pre_hook(batch.see, with_kwargs=True).remove)
-        for layer, rows in plan.groupby("layer"):
+        for replaced in put_in_weights(model, donor, plan):
+            stack.callback(_restore_vectors, *replaced)
+        in_layers = plan[plan["layer"] != OUTSIDE_LAYERS]
+        for layer, rows in in_layers.groupby("layer"):
             projection = layers.down_projections[layer]
             by_operation = group_operations(rows)
             if any(isinstance(o, ActivationOperation | SourceOperation) for o in by_operation):
@@ -128,7 +134,7 @@ def edit_vectors(
 
 
 @torch.no_grad()
-def _restore_vectors(vectors: Tensor, neurons: Tensor, original: Tensor) -> None:
+def _restore_vectors(vectors: Tensor, neurons: Tensor | slice, original: Tensor) -> None:
     vectors[neurons] = original
 
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
+
+from dpo_neurons.models.weight_parts import Part
 
 if TYPE_CHECKING:  # keeps programs that only read or write plans from loading torch
     from torch import Tensor
 
+Places = Literal["neurons", "layers", "rest"]
+"""What rows of a plan name: neurons of a layer, a layer as a whole, or what is in no layer."""
 Predict = Callable[["Means", np.ndarray, np.ndarray], None]
 """Applies an operation's values, (n,), to the means of the neurons of these indices, (n,)."""
 
@@ -39,6 +43,11 @@ class Operation:
 
     predict: Predict | None
     """None if mean activations do not determine the effect."""
+
+    @property
+    def places(self) -> tuple[Places, ...]:
+        """Return what a row of a plan may name for this operation."""
+        return ("neurons",)
 
     @property
     def target(self) -> str:
@@ -95,9 +104,42 @@ class OutputOperation(Operation):
     needs_direction: bool = True
 
     @property
+    def places(self) -> tuple[Places, ...]:
+        """Return what a row of a plan may name: a layer."""
+        return ("layers",)
+
+    @property
     def target(self) -> str:
         """Return "MLP output"."""
         return "MLP output"
+
+
+@dataclass(frozen=True)
+class TransplantOperation(Operation):
+    """Puts weights W' of the other checkpoint in place of W, and restores W bit by bit.
+
+    The plan's value is λ in W + λ (W' − W), or r where the rank is limited: each matrix then gets
+    the first r singular components of W' − W, and each vector all of its change.
+    """
+
+    part: Part
+    limits_rank: bool = False
+
+    @property
+    def places(self) -> tuple[Places, ...]:
+        """Return what a row of a plan may name, by the part."""
+        if self.part == "embedding":
+            return ("rest",)
+        if self.part == "norms":
+            return ("layers", "rest")
+        is_of_neurons = self.part in ("keys", "values") and not self.limits_rank
+        return ("neurons", "layers") if is_of_neurons else ("layers",)
+
+    @property
+    def target(self) -> str:
+        """Return the part; key and value vectors are named as those of a weight operation."""
+        vectors = {"keys": "key vector", "values": "value vector"}
+        return vectors.get(self.part, self.part)
 
 
 @dataclass(frozen=True)
@@ -173,6 +215,12 @@ OPERATIONS: dict[str, Operation] = {
         _predict_removed, "value", _remove_directions, needs_direction=True
     ),
     "subtract_direction": OutputOperation(_predict_subtracted),
+    # No prediction: weights act through all that reads them.
+    **{f"transplant_{part}": TransplantOperation(None, part) for part in get_args(Part)},
+    **{
+        f"transplant_rank_of_{part}": TransplantOperation(None, part, limits_rank=True)
+        for part in get_args(Part)
+    },
 }
 """All operations, by their names in plans."""
 

@@ -8,11 +8,12 @@ import pandas as pd
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.tables import read_table, write_table
-from dpo_neurons.interventions.operations import OPERATIONS, OutputOperation, list_operations
+from dpo_neurons.interventions.operations import OPERATIONS, Places
+from dpo_neurons.models.weight_parts import OUTSIDE_LAYERS
 
 COLUMNS = ("layer", "neuron", "operation", "value")
 WHOLE_LAYER = -1
-"""The value of `neuron` for an operation on a layer's MLP output."""
+"""The value of `neuron` for an operation on a layer as a whole, or on what is in no layer."""
 
 
 def make_plan(neurons: pd.DataFrame, operation: str, values: pd.Series | float) -> pd.DataFrame:
@@ -54,10 +55,14 @@ def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
     values = pd.to_numeric(plan["value"], errors="coerce")
     if not np.isfinite(values.to_numpy(dtype=float)).all():
         raise InputError("plan: a value is missing or not a finite number; correct the plan")
-    whole = plan["operation"].isin(list_operations(OutputOperation))
-    neuron = plan["neuron"]
-    in_layer = (whole & neuron.eq(WHOLE_LAYER)) | (~whole & neuron.between(0, d_mlp - 1))
-    outside = plan[~plan["layer"].between(0, n_layers - 1) | ~in_layer]
+    layer, neuron = plan["layer"], plan["neuron"]
+    in_layers, whole = layer.between(0, n_layers - 1), neuron.eq(WHOLE_LAYER)
+    fits = (
+        (_may_name(plan, "neurons") & in_layers & neuron.between(0, d_mlp - 1))
+        | (_may_name(plan, "layers") & in_layers & whole)
+        | (_may_name(plan, "rest") & layer.eq(OUTSIDE_LAYERS) & whole)
+    )
+    outside = plan[~fits]
     if len(outside):
         layer, neuron = outside.iloc[0][["layer", "neuron"]]
         raise InputError(
@@ -72,6 +77,12 @@ def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
         raise InputError(
             f"plan: layer {layer}, neuron {neuron} has two operations; remove one of them"
         )
+
+
+def _may_name(plan: pd.DataFrame, places: Places) -> pd.Series:
+    """Return whether each row's operation may name these places."""
+    names = [name for name, operation in OPERATIONS.items() if places in operation.places]
+    return plan["operation"].isin(names)
 
 
 def read_plans(*paths: Path) -> dict[str, pd.DataFrame]:

@@ -24,16 +24,24 @@ from dpo_neurons.interventions.operations import (
     list_operations,
 )
 from dpo_neurons.interventions.plans import check_plan
+from dpo_neurons.interventions.transplants import WeightDonor, put_in_weights
 from dpo_neurons.models.architectures import Layers
+from dpo_neurons.models.weight_parts import OUTSIDE_LAYERS
 
 
 @torch.no_grad()
-def fold_plan(model: PreTrainedModel, plan: pd.DataFrame, direction: np.ndarray | None) -> None:
+def fold_plan(
+    model: PreTrainedModel,
+    plan: pd.DataFrame,
+    direction: np.ndarray | None,
+    donor: WeightDonor | None = None,
+) -> None:
     """Change a model's weights so that it does at every position what a plan does.
 
     The MLP's output is Σ mᵢ vᵢ + b. A neuron that is set or moved to m · factor + offset becomes
     one with the value vector factor · v, and b gains offset · v. Keys and value vectors that a plan
-    edits are edited. direction: unit rows, (k, d_model), for plans that need it.
+    edits are edited, and weights of the other checkpoint put in. direction: unit rows, (k,
+    d_model), for plans that need it. donor: likewise the other checkpoint.
     Raises InputError for a plan that weights cannot hold: one that goes by another model's
     activations, or adds a constant where the MLP has no bias. The model is then changed in part.
     """
@@ -42,11 +50,13 @@ def fold_plan(model: PreTrainedModel, plan: pd.DataFrame, direction: np.ndarray 
     if set(plan["operation"]) & set(list_operations(SourceOperation)):
         raise InputError(
             "the row assigns what another model does on the same prompt, which no weights hold; "
-            "export a row that ablates, scales, damps, strips or edits by a factor"
+            "export a row that ablates, scales, damps, strips, transplants or edits by a factor"
         )
     check_direction(plan, direction)
     basis = None if direction is None else orthonormal_rows(direction)
-    for number, rows in plan.groupby("layer"):
+    for _ in put_in_weights(model, donor, plan):
+        pass  # for good: what was there is not restored
+    for number, rows in plan[plan["layer"] != OUTSIDE_LAYERS].groupby("layer"):
         layer, by_operation = int(str(number)), group_operations(rows)
         for operation, group in by_operation.items():
             if isinstance(operation, WeightOperation):

@@ -25,22 +25,22 @@ class Architecture:
     blocks: str
     """From the causal language model to its list of transformer blocks."""
     mlp: str
-    """From a block to its MLP."""
+    """From a block to its MLP; empty where the block itself holds the projections."""
     key_projection: str
     """From the MLP to the projection that holds the key vectors: the gate of a gated MLP, which
     comes first where gate and up projection are one matrix."""
     down_projection: str
     """From the MLP to the projection that holds the value vectors."""
-    neurons_in_rows: bool
-    """Down projection weight is (d_mlp, d_model) as in GPT-2's Conv1D, else (d_model, d_mlp)."""
-    norm_after_mlp: str | None
-    """From a block to the norm between MLP output and residual stream, where there is one."""
     final_norm: str
     """From the causal language model to the norm before the unembedding."""
     embedding: str
     """From the causal language model to its token embedding, (vocabulary, d_model)."""
     unembedding: str = "lm_head"
     """Likewise to its unembedding, as stored; where it is not stored, it is the embedding."""
+    neurons_in_rows: bool = False
+    """Down projection weight is (d_mlp, d_model) as in GPT-2's Conv1D, else (d_model, d_mlp)."""
+    norm_after_mlp: str | None = None
+    """From a block to the norm between MLP output and residual stream, where there is one."""
     attention: str = "self_attn"
     """From a block to its attention."""
     output_projection: str = "o_proj"
@@ -72,7 +72,12 @@ class Architecture:
 
 
 _GATED = Architecture(
-    "model.layers", "mlp", "gate_proj", "down_proj", False, None, "model.norm", "model.embed_tokens"
+    blocks="model.layers",
+    mlp="mlp",
+    key_projection="gate_proj",
+    down_projection="down_proj",
+    final_norm="model.norm",
+    embedding="model.embed_tokens",
 )
 _GATED_WITH_NORMS = replace(
     _GATED,
@@ -82,16 +87,15 @@ _GATED_WITH_NORMS = replace(
 
 ARCHITECTURES = {
     "gpt2": Architecture(
-        "transformer.h",
-        "mlp",
-        "c_fc",
-        "c_proj",
-        True,
-        None,
-        "transformer.ln_f",
-        "transformer.wte",
+        blocks="transformer.h",
+        mlp="mlp",
+        key_projection="c_fc",
+        down_projection="c_proj",
+        neurons_in_rows=True,
         attention="attn",
         output_projection="c_proj",
+        final_norm="transformer.ln_f",
+        embedding="transformer.wte",
         norms_centre=True,
     ),
     "llama": _GATED,
@@ -104,42 +108,35 @@ ARCHITECTURES = {
     "olmo2": _GATED_WITH_NORMS,
     "phi3": replace(_GATED, key_projection="gate_up_proj"),
     "phi": Architecture(
-        "model.layers",
-        "mlp",
-        "fc1",
-        "fc2",
-        False,
-        None,
-        "model.final_layernorm",
-        "model.embed_tokens",
+        blocks="model.layers",
+        mlp="mlp",
+        key_projection="fc1",
+        down_projection="fc2",
         output_projection="dense",
+        final_norm="model.final_layernorm",
+        embedding="model.embed_tokens",
         norms_centre=True,
     ),
     "gpt_neox": Architecture(
-        "gpt_neox.layers",
-        "mlp",
-        "dense_h_to_4h",
-        "dense_4h_to_h",
-        False,
-        None,
-        "gpt_neox.final_layer_norm",
-        "gpt_neox.embed_in",
-        "embed_out",
+        blocks="gpt_neox.layers",
+        mlp="mlp",
+        key_projection="dense_h_to_4h",
+        down_projection="dense_4h_to_h",
         attention="attention",
         output_projection="dense",
+        final_norm="gpt_neox.final_layer_norm",
+        embedding="gpt_neox.embed_in",
+        unembedding="embed_out",
         norms_centre=True,
     ),
-    # OPT's MLP has no module of its own.
     "opt": Architecture(
-        "model.decoder.layers",
-        "",
-        "fc1",
-        "fc2",
-        False,
-        None,
-        "model.decoder.final_layer_norm",
-        "model.decoder.embed_tokens",
+        blocks="model.decoder.layers",
+        mlp="",
+        key_projection="fc1",
+        down_projection="fc2",
         output_projection="out_proj",
+        final_norm="model.decoder.final_layer_norm",
+        embedding="model.decoder.embed_tokens",
         norms_centre=True,
     ),
 }

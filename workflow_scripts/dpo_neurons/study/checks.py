@@ -9,6 +9,7 @@ from dpo_neurons.scorers.endpoint import check_endpoint
 from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
 from dpo_neurons.study.intervention_rows import (
     CHOOSING,
+    Row,
     can_be_captured,
     named_rows,
     source_stage,
@@ -187,6 +188,8 @@ def _check_rows(study: Study, source: str) -> None:
             raise InputError(f"{key}.by: ranks neurons for `top`, which is missing; add it")
         if "activation" in row and row.get("by", "cosine") != "cosine":
             raise InputError(f"{key}.activation: goes with by cosine alone; leave one of them out")
+        if row["kind"] == "transplant":
+            _check_transplant(row, key)
         if "random_sets" not in row:
             continue
         if not of_mean:
@@ -199,6 +202,30 @@ def _check_rows(study: Study, source: str) -> None:
                 f"{key}.random_sets: the row changes all neurons, so no other set is as large; "
                 "leave random_sets out, or name groups"
             )
+
+
+def _check_transplant(row: Row, key: str) -> None:
+    """Refuse parts, layers and ranks that have no meaning together."""
+    parts = row.get("parts", ())
+    if set(CHOOSING) & set(row):
+        others = [part for part in parts if part not in ("mlp", "keys", "values")]
+        if others:
+            raise InputError(
+                f"{key}.parts: {others[0]} belongs to no neuron; give mlp, keys or values, or "
+                "choose no neurons"
+            )
+        for name in ("layers", "rank"):
+            if name in row:
+                raise InputError(
+                    f"{key}.{name}: goes with whole matrices; leave it out, or choose no neurons"
+                )
+    if "embedding" in parts and "layers" in row:
+        raise InputError(f"{key}.parts: embedding is in no layer; leave it out, or layers")
+    first, last = row.get("layers", (0, 0))
+    if first > last:
+        raise InputError(
+            f"{key}.layers: the first layer, {first}, is beyond the last, {last}; give a range"
+        )
 
 
 def _check_needs(study: Study, source: str) -> None:

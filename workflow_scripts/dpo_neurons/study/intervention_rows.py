@@ -18,6 +18,7 @@ LISTED = {
     "scale_keys": {"factor": "x"},
     "patch": {"dose": "d"},
     "shift": {"dose": "d"},
+    "transplant": {"dose": "d", "rank": "r"},
 }
 """Keys that may be lists, by kind, each with the prefix of its values in a row's name."""
 CHOOSING = ("groups", "top", "file")
@@ -27,9 +28,11 @@ ACT_EVERYWHERE = ("ablate", "steer", "shift", "damp")
 PARAMETERS = (
     "direction", "groups", "top", "activation", "values", "factor", "alpha", "beta", "form",
     "layer", "scale", "positions", "share", "dose",
-    "by", "file",
+    "by", "file", "parts", "layers", "rank", "into",
 )  # fmt: skip
 """Keys that a row may have besides its kind; each is a column."""
+IN_ONE_TEXT = ("groups", "parts", "layers")
+"""Those that are lists; in a column, their items are one text."""
 METADATA = ("intervention", "entry", "kind", "control_of", "checkpoint", *PARAMETERS)
 """Columns that describe a row, in tables and in results/{study}/interventions.csv."""
 
@@ -86,9 +89,14 @@ def describe_rows(interventions: Mapping[str, Row], direction: str) -> list[Row]
             metadata["checkpoint"] = stage_of(name, row)
             if name not in UNPATCHED:
                 metadata.setdefault("direction", direction)
-            metadata["groups"] = " ".join(row.get("groups", ()))
+            metadata |= join_lists(row)
             described.append({key: metadata.get(key, "") for key in METADATA})
     return described
+
+
+def join_lists(row: Row) -> dict[str, str]:
+    """Return the lists of a row, IN_ONE_TEXT, each as one text with spaces."""
+    return {key: " ".join(map(str, row.get(key) or ())) for key in IN_ONE_TEXT}
 
 
 def _expand(name: str, row: Row) -> Iterator[tuple[str, Row]]:
@@ -106,8 +114,9 @@ def _expand(name: str, row: Row) -> Iterator[tuple[str, Row]]:
         yield name, row
         return
     # One list is enough to need the values of all in the name.
-    for values in product(*(_as_list(row[key]) for key in letters)):
-        settings = dict(zip(letters, values, strict=True))
+    given = [key for key in letters if key in row]
+    for values in product(*(_as_list(row[key]) for key in given)):
+        settings = dict(zip(given, values, strict=True))
         suffix = "_".join(f"{letters[key]}{value:g}" for key, value in settings.items())
         yield f"{name}_{suffix}", row | settings
 
@@ -124,7 +133,8 @@ def _as_list(value: Any) -> list[Any]:  # noqa: ANN401
 
 def stage_of(name: str, row: Row) -> str:
     """Name the checkpoint that a row runs on: keys are scaled in the second model."""
-    return UNPATCHED.get(name, "post" if row["kind"] == "scale_keys" else "pre")
+    otherwise = "post" if row["kind"] == "scale_keys" else "pre"
+    return UNPATCHED.get(name, str(row.get("into", otherwise)))
 
 
 def needs_of_plan(row: Row) -> str:
@@ -132,11 +142,17 @@ def needs_of_plan(row: Row) -> str:
 
     neurons describes the first model alone: editing and stripping all neurons need no second.
     """
-    if row["kind"] in (*UNPATCHED, "steer"):
+    if row["kind"] in UNPATCHED or counts_layers(row):
         return "nothing"
     if row["kind"] == "edit" or (row["kind"] == "strip" and not set(CHOOSING) & set(row)):
         return "neurons"
     return "contributions"
+
+
+def counts_layers(row: Row) -> bool:
+    """Whether a row's plan is made from the number of layers, and names no neurons."""
+    whole = row["kind"] == "transplant" and not set(CHOOSING) & set(row)
+    return row["kind"] == "steer" or whole
 
 
 def runs_with_direction(row: Row) -> bool:
@@ -151,10 +167,18 @@ def source_stage(row: Row) -> str | None:
     return "post" if row["kind"] == "patch" else "pre"
 
 
+def donor_stage(name: str, row: Row) -> str | None:
+    """Name the checkpoint whose weights a transplant puts into the other; None for others."""
+    if row["kind"] != "transplant":
+        return None
+    return "pre" if stage_of(name, row) == "post" else "post"
+
+
 def can_be_captured(name: str, row: Row) -> bool:
     """Whether a plan alone determines the first model's neurons, as a capture needs."""
     changes_it = name not in UNPATCHED and stage_of(name, row) == "pre"
-    return changes_it and not runs_with_direction(row) and source_stage(row) is None
+    needs_other = source_stage(row) is not None or donor_stage(name, row) is not None
+    return changes_it and not runs_with_direction(row) and not needs_other
 
 
 def is_random(row: Row) -> bool:
