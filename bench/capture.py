@@ -50,8 +50,10 @@ AGAIN, NNSIGHT = "generate, then forward again", "nnsight"
 TIME_BARS = {OURS: 1.06, BEST: 1.0}
 MEMORY_BARS = {OURS: 300.0}
 """In MB."""
-QUANTITIES = ("mlp_post", "mlp_out", "mlp_written", "resid_pre", "attn_z", "resid_post")
-"""What a cache sums; no norm follows an MLP of GPT-2, so it writes what it puts out."""
+QUANTITIES = (
+    "mlp_post", "mlp_out", "mlp_written", "resid_pre", "attn_z", "attn_z_normed", "resid_post",
+)  # fmt: skip
+"""What a cache sums; no norm follows attention and MLP of GPT-2."""
 
 
 def main() -> None:
@@ -190,7 +192,10 @@ def sum_by_hooks(model: PreTrainedModel, tokens: int) -> Iterator[dict[str, list
     hooks = [first.register_forward_pre_hook(lambda _, inputs: keep("resid_pre", inputs[0]))]
     for block in model.transformer.h:
         heads = block.attn.c_proj
-        hooks.append(heads.register_forward_pre_hook(lambda _, inputs: keep("attn_z", inputs[0])))
+        for name in ("attn_z", "attn_z_normed"):
+            hooks.append(
+                heads.register_forward_pre_hook(lambda _, inputs, name=name: keep(name, inputs[0]))
+            )
         hooks.append(block.mlp.c_proj.register_forward_hook(at_projection))
         hooks.append(block.register_forward_hook(at_block))
     yield sums
@@ -221,7 +226,7 @@ def capture_by_nnsight(
                     for block in traced.transformer.h:
                         before, heads = block.input, block.attn.c_proj.input
                         read, wrote = block.mlp.c_proj.input, block.mlp.c_proj.output
-                        states = (read, wrote, wrote, before, heads, block.output)
+                        states = (read, wrote, wrote, before, heads, heads, block.output)
                         step.append([state[:, -1] for state in states])
                     steps.append(step)
                 output = tracer.result.save()

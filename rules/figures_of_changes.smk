@@ -119,7 +119,7 @@ use rule draw_figure as draw_rewards with:
 use rule draw_figure as draw_stream_split with:
     input:
         vega=VEGA,
-        layers=f"{RESULTS}/stream_split/{{model}}/layers.csv",
+        layers=f"{RESULTS}/stream_split/{{model}}/{DIRECTION}.layers.csv",
     output:
         **figure_files("20_stream_split"),
     log:

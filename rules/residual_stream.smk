@@ -38,15 +38,16 @@ rule split_stream_shift:
         activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
         activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
         activations_crossed=f"{RESULTS}/activations/{{model}}/crossed.h5",
-        direction=f"{RESULTS}/directions/{{model}}/{DIRECTION}.safetensors",
+        direction=f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
     output:
-        parts=f"{RESULTS}/stream_split/{{model}}/parts.csv",
-        layers=f"{RESULTS}/stream_split/{{model}}/layers.csv",
-        totals=f"{RESULTS}/stream_split/{{model}}/totals.csv",
+        parts=f"{RESULTS}/stream_split/{{model}}/{{direction}}.parts.csv",
+        layers=f"{RESULTS}/stream_split/{{model}}/{{direction}}.layers.csv",
+        totals=f"{RESULTS}/stream_split/{{model}}/{{direction}}.totals.csv",
+        heads=f"{RESULTS}/heads/{{model}}/{{direction}}.parquet",
     log:
-        log_path("split_stream_shift", "{model}"),
+        log_path("split_stream_shift", "{model}", "{direction}"),
     benchmark:
-        benchmark_path("split_stream_shift", "{model}")
+        benchmark_path("split_stream_shift", "{model}", "{direction}")
     conda:
         ENVIRONMENT
     resources:
@@ -63,4 +64,5 @@ rule split_stream_shift:
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --activations-crossed {input.activations_crossed} --direction {input.direction}"
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
-        " --parts {output.parts} --layers {output.layers} --totals {output.totals} 2> {log}"
+        " --parts {output.parts} --layers {output.layers} --totals {output.totals}"
+        " --heads {output.heads} 2> {log}"

@@ -36,6 +36,7 @@ def split(loaded, checkpoints, architecture, tokenizer, tmp_path, monkeypatch):
         **{f"--activations-{name}": tmp_path / f"{name}.h5" for name in ("pre", "post", "crossed")},
         "--direction": tmp_path / "direction.safetensors",
         **{f"--{name}": path for name, path in paths.items()},
+        "--heads": tmp_path / "heads.parquet",
         "--resamples": 50, "--level": 0.95, "--seed": 1,
     }  # fmt: skip
     run_main(split_stream_shift, monkeypatch, arguments)
@@ -65,20 +66,17 @@ def parts_alone(model, texts, direction):
 
 
 def read_whole(model, ids):
-    """One pass over a text: what each output projection reads, and the stream before and after."""
-    seen = {"z": [], "before": [], "after": []}
+    """One pass over a text: `forward`'s, and the stream before and after each block."""
+    seen = {"before": [], "after": []}
     hooks = []
-    for layer, block in enumerate(stack(model)):
+    for block in stack(model):
         hooks += [
-            output_projection_of(model, layer).register_forward_pre_hook(
-                lambda _, x: seen["z"].append(x[0].view(len(ids), -1).double())
-            ),
             block.register_forward_pre_hook(lambda _, x: seen["before"].append(x[0][0].double())),
             block.register_forward_hook(
                 lambda _, x, y: seen["after"].append((y if torch.is_tensor(y) else y[0])[0])
             ),
         ]
-    seen["written"] = forward(model, [ids])["written"]
+    seen |= forward(model, [ids])
     for hook in hooks:
         hook.remove()
     return seen
@@ -88,7 +86,7 @@ def parts_of_token(model, seen, place, direction):
     """The parts of one token."""
     heads, neurons, biases, stream = [], [], [], []
     for layer, z in enumerate(seen["z"]):
-        heads.append((heads_by_algebra(model, layer, z[place]) @ direction).numpy())
+        heads.append((heads_by_algebra(model, layer, z[0, place].double()) @ direction).numpy())
         modules = output_projection_of(model, layer), mlp_of(model, layer).down
         both = [
             0.0 if one.bias is None else float(one.bias.detach().double() @ direction)

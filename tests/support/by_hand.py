@@ -121,9 +121,10 @@ def forward(model: PreTrainedModel, ids: list[list[int]]) -> dict[str, list[Tens
     """One forward pass: `inputs` and `outputs` of each MLP, its `neurons`, and the `logits`.
 
     `written` is what the MLP adds to the residual stream: its output, or that of a norm after it.
+    `z` is what the heads of attention give to the output projection.
     All but the logits are lists, a tensor (batch, positions, width) a layer.
     """
-    seen: dict[str, list] = {"inputs": [], "outputs": [], "neurons": [], "written": []}
+    seen: dict[str, list] = {"inputs": [], "outputs": [], "neurons": [], "written": [], "z": []}
 
     def keep(name: str, tensor: Tensor) -> None:
         seen[name].append(tensor.view(len(ids), len(ids[0]), -1))
@@ -134,6 +135,8 @@ def forward(model: PreTrainedModel, ids: list[list[int]]) -> dict[str, list[Tens
         hooks.append(mlp.down.register_forward_hook(lambda _, x, y: keep("outputs", y)))
         hooks.append(mlp.down.register_forward_hook(lambda _, x, y: keep("neurons", x[0])))
     for block, layer in zip(stack(model), range(len(stack(model))), strict=True):
+        heads = output_projection_of(model, layer)
+        hooks.append(heads.register_forward_hook(lambda _, x, y: keep("z", x[0])))
         last = getattr(block, "post_feedforward_layernorm", mlp_of(model, layer).down)
         hooks.append(last.register_forward_hook(lambda _, x, y: keep("written", y)))
     try:

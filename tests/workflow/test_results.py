@@ -97,8 +97,9 @@ def test_activations_have_the_datasets_and_attributes_of_the_contract(results, n
         "mlp_out_mean": ((LAYERS, WIDTH), "float32"),
         "resid_pre": ((PROMPTS, 1, WIDTH), "float32"),
         "resid_post": ((PROMPTS, LAYERS, WIDTH), "float32"),
-        "attn_z": ((PROMPTS, LAYERS, WIDTH), "float16"),
         "attn_z_mean": ((LAYERS, WIDTH), "float32"),
+        "attn_z_normed": ((PROMPTS, LAYERS, WIDTH), "float16"),
+        "attn_z_normed_mean": ((LAYERS, WIDTH), "float32"),
         "mlp_written_mean": ((LAYERS, WIDTH), "float32"),
     }
     assert set(attributes) >= {"model", "revision", "dtype", "positions", "versions"}

@@ -53,7 +53,9 @@ def main() -> None:
                     random_directions=read_csv(
                         results / f"random_directions/{model}/{direction}.csv", DIRECTIONS_COLUMNS
                     ),
-                    stream=read_csv(results / f"stream_split/{model}/totals.csv", STREAM_COLUMNS),
+                    stream=read_csv(
+                        results / f"stream_split/{model}/{direction}.totals.csv", STREAM_COLUMNS
+                    ),
                     verdicts=read_csv(
                         results / f"tables/{model}.verdicts.csv",
                         VERDICTS_COLUMNS,

@@ -14,10 +14,12 @@ from dpo_neurons.interventions.neuron_selection import (
     select_by_cosine,
     select_by_score,
     select_groups,
+    select_heads,
     select_listed,
 )
 from dpo_neurons.interventions.planning import (
     plan_editing,
+    plan_for_heads,
     plan_for_neurons,
     plan_steering,
     plan_transplant,
@@ -25,6 +27,7 @@ from dpo_neurons.interventions.planning import (
 from dpo_neurons.interventions.plans import empty_plan, write_plans
 from dpo_neurons.models.checkpoint_folder import count_layers
 from dpo_neurons.neurons.contributions import read_contributions
+from dpo_neurons.neurons.heads import read_heads
 from dpo_neurons.neurons.neuron_table import read_neurons
 from dpo_neurons.neurons.rankings import read_ranking
 from dpo_neurons.running.program import log, run_program
@@ -47,6 +50,7 @@ class Sources:
 
     contributions: Path | None
     neurons: Path | None
+    heads: Path | None
     ranking: Path | None
     file: Path | None
     checkpoint: Path | None
@@ -99,6 +103,9 @@ def plan_row(row: Mapping[str, Any], sources: Sources) -> pd.DataFrame:
         layers = tuple(row["layers"]) if "layers" in row else None
         chosen = row.get("parts"), layers, row.get("rank")
         return plan_transplant(n_layers, *chosen, row.get("dose", 1.0))
+    if "heads" in row:
+        assert sources.heads is not None
+        return plan_for_heads(select_heads(read_heads(sources.heads), row["heads"]), row)
     neurons = select_neurons(row, sources)
     if row["kind"] == "edit":
         return plan_editing(neurons, row["alpha"], row["beta"], row["form"])
@@ -113,6 +120,7 @@ def main() -> None:
     )
     parser.add_argument("--contributions", type=Path, help="parquet, to select neurons from")
     parser.add_argument("--neurons", type=Path, help="for edit, strip: the first model's, parquet")
+    parser.add_argument("--heads", type=Path, help="coordinates of heads, parquet")
     parser.add_argument("--ranking", type=Path, help="scores of neurons, parquet")
     parser.add_argument("--file", type=Path, help="select the neurons in its rows: layer, neuron")
     parser.add_argument("--checkpoint", type=Path, help="the first, for its layers")
@@ -122,6 +130,7 @@ def main() -> None:
     sources = Sources(
         arguments.contributions,
         arguments.neurons,
+        arguments.heads,
         arguments.ranking,
         arguments.file,
         arguments.checkpoint,

@@ -1,4 +1,4 @@
-"""Split the shift of the residual stream along the direction by what wrote it."""
+"""Split the shift of the residual stream along a direction by what wrote it."""
 
 import argparse
 from pathlib import Path
@@ -10,10 +10,12 @@ from dpo_neurons.activations.cache import (
     SAME_TEXT_DATASETS,
     STREAM_DATASETS,
     open_cache,
+    open_cache_pair,
 )
 from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.files.hdf5 import read_attributes
-from dpo_neurons.files.tables import write_csv
+from dpo_neurons.files.tables import write_csv, write_table
+from dpo_neurons.neurons.heads import describe_heads
 from dpo_neurons.neurons.stream_split import (
     TOLERANCE,
     StreamParts,
@@ -36,6 +38,7 @@ def main() -> None:
     parser.add_argument("--parts", type=Path, required=True, help="csv, one row per part")
     parser.add_argument("--layers", type=Path, required=True, help="csv, three rows per layer")
     parser.add_argument("--totals", type=Path, required=True, help="csv, one row per kind of part")
+    parser.add_argument("--heads", type=Path, required=True, help="parquet, a row per coordinate")
     arguments = parser.parse_args()
 
     direction = read_direction(arguments.direction)[0]
@@ -49,17 +52,19 @@ def main() -> None:
         log.info("%s: parts add up to the stream within %.2g (relative)", cache_path.name, error)
         return parts
 
-    pre = read(arguments.checkpoint_pre, arguments.activations_pre)
+    first = read(arguments.checkpoint_pre, arguments.activations_pre)
     seconds = {
         "own": read(arguments.checkpoint_post, arguments.activations_post),
         "same": read(arguments.checkpoint_post, arguments.activations_crossed, "_same_text"),
     }
     bootstrap = arguments.resamples, arguments.level, arguments.seed
-    tables = {text: split_shift(pre, post, *bootstrap) for text, post in seconds.items()}
+    tables = {text: split_shift(first, second, *bootstrap) for text, second in seconds.items()}
     paths = arguments.parts, arguments.layers, arguments.totals
     for path, by_text in zip(paths, zip(*tables.values(), strict=True), strict=True):
         table = pd.concat(by_text, keys=tables, names=["text"])
         write_csv(path, table.reset_index(level="text"))
+    with open_cache_pair(arguments.activations_pre, arguments.activations_post) as (pre, post):
+        write_table(arguments.heads, describe_heads(pre, post, tables["own"][0]))
     for text, (_, _, totals) in tables.items():
         log.info("%s text\n%s", text, totals.to_string(index=False))
 

@@ -24,7 +24,7 @@ from dpo_neurons.activations.stream_hooks import hook_stream, stream_shapes
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.architectures import Layers, view_by_prompt
 
-SAME_TEXT = ("mlp_post", "resid_pre", "attn_z", "mlp_written", "resid_post")
+SAME_TEXT = ("mlp_post", "resid_pre", "attn_z_normed", "mlp_written", "resid_post")
 """What is summed of the other model that reads this model's text, as in `hook_stream`."""
 
 

@@ -29,6 +29,7 @@ def stream_shapes(layers: Layers) -> dict[str, tuple[int, int]]:
         "mlp_out": (n_layers, d_model),
         "resid_pre": (1, d_model),
         "attn_z": (n_layers, layers.d_attn),
+        "attn_z_normed": (n_layers, layers.d_attn),
         "mlp_written": (n_layers, d_model),
         "resid_post": (n_layers, d_model),
     }
@@ -39,9 +40,9 @@ def hook_stream(layers: Layers, pick: Pick, store: Store) -> Iterator[RemovableH
 
     mlp_post: activations of neurons, (…, d_mlp). mlp_out: output of the MLP, (…, d_model).
     mlp_written: the same behind the norm that follows it, if any. attn_z: what the heads of
-    attention give to the output projection, (…, n_heads · d_head); with a norm after attention,
-    times the number that this norm multiplies the token with. resid_pre: stream before the first
-    block. resid_post: stream after each block.
+    attention give to the output projection, (…, n_heads · d_head). attn_z_normed: the same times
+    the number that a norm after attention, if any, multiplies the token with. resid_pre: stream
+    before the first block. resid_post: stream after each block.
     """
     yield layers.blocks[0].register_forward_pre_hook(
         lambda block, inputs: store("resid_pre", 0, pick(inputs[0]))
@@ -55,25 +56,26 @@ def hook_stream(layers: Layers, pick: Pick, store: Store) -> Iterator[RemovableH
 def _hook_attention(
     layers: Layers, layer: int, pick: Pick, store: Store
 ) -> Iterator[RemovableHandle]:
-    projection = layers.output_projections[layer]
-    if layers.norms_after_attention is None:
-        yield projection.register_forward_pre_hook(
-            lambda module, inputs: store("attn_z", layer, pick(inputs[0]))
-        )
-        return
-    norm = layers.norms_after_attention[layer]
-    gain = layers.gain_of(norm)
+    norms = layers.norms_after_attention
     heads: list[Tensor] = []
 
-    def read_heads(module: nn.Module, inputs: Inputs) -> None:
+    def read_heads(module: nn.Module, inputs: Inputs, output: Tensor) -> None:
         heads[:] = [pick(inputs[0])]
+        store("attn_z", layer, heads[0])
+        if norms is None:
+            store("attn_z_normed", layer, heads[0])
+
+    # After the projection, as neurons are: plans change what it reads before.
+    yield layers.output_projections[layer].register_forward_hook(read_heads)
+    if norms is None:
+        return
+    gain = layers.gain_of(norms[layer])
 
     def scale_heads(module: nn.Module, inputs: Inputs, output: Tensor) -> None:
         scale = measure_scale(pick(inputs[0]), pick(output), gain)
-        store("attn_z", layer, heads[0] * scale.to(heads[0]))
+        store("attn_z_normed", layer, heads[0] * scale.to(heads[0]))
 
-    yield projection.register_forward_pre_hook(read_heads)
-    yield norm.register_forward_hook(scale_heads)
+    yield norms[layer].register_forward_hook(scale_heads)
 
 
 def measure_scale(states: Tensor, normed: Tensor, gain: Tensor) -> Tensor:

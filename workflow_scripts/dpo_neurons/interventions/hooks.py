@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ from dpo_neurons.interventions.operations import (
 from dpo_neurons.interventions.plans import check_plan
 from dpo_neurons.interventions.source_activations import SourceActivations
 from dpo_neurons.interventions.transplants import WeightDonor, put_in_weights
-from dpo_neurons.models.architectures import Layers, view_by_prompt
+from dpo_neurons.models.architectures import Layers, Site, view_by_prompt
 from dpo_neurons.models.weight_parts import OUTSIDE_LAYERS
 
 POSITIONS = ("last", "all", "first")
@@ -54,7 +54,7 @@ def apply_plan(
     if positions not in POSITIONS:
         raise ValueError(f"positions must be one of {POSITIONS}, not {positions!r}")
     layers = Layers.of(model)
-    check_plan(plan, n_layers=len(layers.blocks), d_mlp=layers.d_mlp)
+    check_plan(plan, len(layers.blocks), layers.d_mlp, layers.d_attn)
     operations = set(plan["operation"])
     check_direction(plan, direction)
     if source is None and operations & set(list_operations(SourceOperation)):
@@ -68,13 +68,15 @@ def apply_plan(
             stack.callback(_restore_vectors, *replaced)
         in_layers = plan[plan["layer"] != OUTSIDE_LAYERS]
         for layer, rows in in_layers.groupby("layer"):
-            projection = layers.down_projections[layer]
             by_operation = group_operations(rows)
-            if any(isinstance(o, ActivationOperation | SourceOperation) for o in by_operation):
-                change = _make_activation_hook(
-                    by_operation, layers.value_vectors(layer), where, batch, source, layer
-                )
-                stack.callback(projection.register_forward_pre_hook(change).remove)
+            for site in get_args(Site):
+                at_site = of_site(by_operation, site)
+                if at_site:
+                    like = layers.read_vectors(site, layer)
+                    change = _make_activation_hook(at_site, like, where, batch, source, layer, site)
+                    reader = layers.readers(site)[layer]
+                    stack.callback(reader.register_forward_pre_hook(change).remove)
+            projection = layers.down_projections[layer]
             for operation, group in by_operation.items():
                 if isinstance(operation, OutputOperation) and direction is not None:
                     scale = float(group["value"].iloc[0])
@@ -143,10 +145,21 @@ def group_operations(rows: pd.DataFrame) -> dict[Operation, pd.DataFrame]:
     return {OPERATIONS[str(name)]: group for name, group in rows.groupby("operation")}
 
 
-def gather_terms(by_operation: Mapping[Operation, pd.DataFrame], like: Tensor) -> ActivationTerms:
-    """Gather the factors and offsets of one layer's activations.
+def of_site(
+    by_operation: Mapping[Operation, pd.DataFrame], site: Site
+) -> dict[Operation, pd.DataFrame]:
+    """Return the operations that change the activations of a site."""
+    return {
+        operation: rows
+        for operation, rows in by_operation.items()
+        if isinstance(operation, ActivationOperation | SourceOperation) and operation.site == site
+    }
 
-    like: a tensor with a row a neuron, (d_mlp, …), of the number format and device of the terms.
+
+def gather_terms(by_operation: Mapping[Operation, pd.DataFrame], like: Tensor) -> ActivationTerms:
+    """Gather the factors and offsets of one layer's activations of a site.
+
+    like: a tensor with a row an activation, (width, …), of the terms' number format and device.
     """
     terms = ActivationTerms(
         replaced=like.new_zeros(len(like), dtype=torch.bool),
@@ -182,8 +195,9 @@ def _make_activation_hook(
     batch: _BatchSize,
     source: SourceActivations | None,
     layer: int,
+    site: Site,
 ) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
-    """Make the hook that applies all operations on one layer's activations."""
+    """Make the hook that applies all operations on one layer's activations of a site."""
     terms = gather_terms(by_operation, like)
     only_replaces = bool((terms.replaced | ((terms.factor == 1) & (terms.offset == 0))).all())
     takes_source = any(isinstance(operation, SourceOperation) for operation in by_operation)
@@ -197,7 +211,7 @@ def _make_activation_hook(
             changed = torch.addcmul(terms.offset, changed, terms.factor)
         changed = torch.where(terms.replaced, terms.offset, changed)
         if from_source is not None:
-            changed = from_source.assign(layer, changed, where)
+            changed = from_source.assign(layer, site, changed, where)
         if changed.shape[1] < activations.shape[1]:
             everywhere = activations.clone()
             everywhere[:, where] = changed

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from dpo_neurons.models.architectures import Site
 from dpo_neurons.models.weight_parts import Part
 
 if TYPE_CHECKING:  # keeps programs that only read or write plans from loading torch
     from torch import Tensor
 
-Places = Literal["neurons", "layers", "rest"]
-"""What rows of a plan name: neurons of a layer, a layer as a whole, or what is in no layer."""
+Places = Literal["neurons", "heads", "layers", "rest"]
+"""What rows of a plan name: neurons of a layer, coordinates of its heads' `attn_z`, the layer as a
+whole, or what is in no layer."""
 Predict = Callable[["Means", np.ndarray, np.ndarray], None]
 """Applies an operation's values, (n,), to the means of the neurons of these indices, (n,)."""
 
@@ -61,11 +63,17 @@ class ActivationOperation(Operation):
 
     set_terms: Callable[[ActivationTerms, Tensor, Tensor], None]
     """Sets factor and offset of the neurons of these indices, (n,), from values, (n,)."""
+    site: Site = "mlp_post"
+
+    @property
+    def places(self) -> tuple[Places, ...]:
+        """Return what a row of a plan may name: neurons, or coordinates of heads."""
+        return ("neurons",) if self.site == "mlp_post" else ("heads",)
 
     @property
     def target(self) -> str:
-        """The activation."""
-        return "activation"
+        """Return the site."""
+        return self.site
 
 
 @dataclass(frozen=True)
@@ -75,11 +83,17 @@ class SourceOperation(Operation):
     values: Literal["prompt", "token", "same_text"]
     """Mean over the tokens that the source model generates, its activation at the token of the same
     number, or its activation where it reads the text that the changed model has written."""
+    site: Site = "mlp_post"
+
+    @property
+    def places(self) -> tuple[Places, ...]:
+        """Return what a row of a plan may name: neurons, or coordinates of heads."""
+        return ("neurons",) if self.site == "mlp_post" else ("heads",)
 
     @property
     def target(self) -> str:
-        """The activation."""
-        return "activation"
+        """Return the site."""
+        return self.site
 
 
 @dataclass(frozen=True)
@@ -209,6 +223,11 @@ OPERATIONS: dict[str, Operation] = {
     "set_prompt_mean": SourceOperation(_predict_source, "prompt"),
     "set_token": SourceOperation(_predict_source, "token"),
     "set_same_text": SourceOperation(_predict_source, "same_text"),
+    # No prediction: the table of contributions has no heads.
+    "set_head": ActivationOperation(None, _set, "attn_z"),
+    "scale_head": ActivationOperation(None, _scale, "attn_z"),
+    "add_head": ActivationOperation(None, _add, "attn_z"),
+    "set_head_same_text": SourceOperation(None, "same_text", "attn_z"),
     # No prediction: a key acts through the activation function, on inputs that are not stored.
     "scale_key": WeightOperation(None, "key", _scale_vectors),
     "remove_direction": WeightOperation(

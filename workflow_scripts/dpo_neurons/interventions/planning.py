@@ -191,6 +191,24 @@ def plan_for_neurons(neurons: pd.DataFrame, row: Mapping[str, Any]) -> pd.DataFr
     return plan_patch(neurons, stage, row.get("values") or "mean", dose)
 
 
+HEAD_OPERATIONS = {
+    "set": "set_head",
+    "add": "add_head",
+    "set_same_text": "set_head_same_text",
+}
+"""The operation on heads that does what an operation on neurons does."""
+
+
+def plan_for_heads(heads: pd.DataFrame, row: Mapping[str, Any]) -> pd.DataFrame:
+    """Plan a row of the tables that changes heads of attention as it would change neurons.
+
+    heads: a row a coordinate of `attn_z`, with the columns of a table of contributions that the
+    row's kind needs (patch, control, shift or ablate); `neuron` is the coordinate.
+    """
+    plan = plan_for_neurons(heads, row)
+    return plan.assign(operation=plan["operation"].map(HEAD_OPERATIONS))
+
+
 def plan_editing(
     neurons: pd.DataFrame, alpha: float, beta: float, form: Literal["assign", "scale", "shift"]
 ) -> pd.DataFrame:

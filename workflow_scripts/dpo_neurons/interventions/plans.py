@@ -37,9 +37,10 @@ def subtraction_plan(layer: int, scale: float) -> pd.DataFrame:
     return make_plan(rows, "subtract_direction", scale)
 
 
-def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
+def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int, d_attn: int) -> None:
     """Check that a plan fits a model.
 
+    d_attn: number of coordinates of all heads of a layer together.
     Raises InputError for an unknown operation, for a layer or neuron that the model does not have,
     and for a value that is not finite. Two operations on the same thing, such as a neuron's
     activation, are an error too.
@@ -59,6 +60,7 @@ def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
     in_layers, whole = layer.between(0, n_layers - 1), neuron.eq(WHOLE_LAYER)
     fits = (
         (_may_name(plan, "neurons") & in_layers & neuron.between(0, d_mlp - 1))
+        | (_may_name(plan, "heads") & in_layers & neuron.between(0, d_attn - 1))
         | (_may_name(plan, "layers") & in_layers & whole)
         | (_may_name(plan, "rest") & layer.eq(OUTSIDE_LAYERS) & whole)
     )
@@ -67,7 +69,8 @@ def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
         layer, neuron = outside.iloc[0][["layer", "neuron"]]
         raise InputError(
             f"plan: layer {layer}, neuron {neuron} is outside the model's {n_layers} layers of "
-            f"{d_mlp} neurons; use a plan that was written for this model"
+            f"{d_mlp} neurons and {d_attn} coordinates of heads; use a plan that was written for "
+            "this model"
         )
     targets = {name: operation.target for name, operation in OPERATIONS.items()}
     target = plan["operation"].map(targets)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dpo_neurons.errors import InputError
 
@@ -157,6 +157,10 @@ def architecture_of_type(model_type: str, where: Path | str) -> Architecture:
     return ARCHITECTURES[model_type]
 
 
+Site = Literal["mlp_post", "attn_z"]
+"""Where plans change activations: those of neurons, or what heads give to the output projection."""
+
+
 @dataclass(frozen=True)
 class Layers:
     """The parts of a loaded model that write into the residual stream, a list entry a layer."""
@@ -205,16 +209,23 @@ class Layers:
     @property
     def d_attn(self) -> int:
         """Width of what the heads of a layer give to the output projection, all heads together."""
-        weight = self.output_projections[0].get_parameter("weight")
-        return weight.shape[0 if self.architecture.neurons_in_rows else 1]
+        return self.read_vectors("attn_z", 0).shape[0]
+
+    def readers(self, site: Site) -> list[nn.Module]:
+        """Return the projections that read the activations of a site, a list entry a layer."""
+        return self.down_projections if site == "mlp_post" else self.output_projections
+
+    def read_vectors(self, site: Site, layer: int) -> Tensor:
+        """View of what each activation of a site is multiplied with, (width, d_model).
+
+        It is in the model's own memory and as stored: a norm behind it is not applied.
+        """
+        weight = self.readers(site)[layer].get_parameter("weight")
+        return weight if self.architecture.neurons_in_rows else weight.T
 
     def value_vectors(self, layer: int) -> Tensor:
-        """View of a layer's value vectors, (d_mlp, d_model), in the model's own memory.
-
-        They are as stored: a norm after the MLP is not applied.
-        """
-        weight = self.down_projections[layer].get_parameter("weight")
-        return weight if self.architecture.neurons_in_rows else weight.T
+        """View of a layer's value vectors, (d_mlp, d_model): see `read_vectors`."""
+        return self.read_vectors("mlp_post", layer)
 
     def key_vectors(self, layer: int) -> Tensor:
         """View of a layer's key vectors, (d_mlp, d_model), in the model's own memory."""

@@ -79,10 +79,11 @@ def read_stream_parts(
     heads = read_head_outputs(checkpoint, direction)
     n_layers, n_heads, _ = heads.components.shape
     z_shape = (n_layers, heads.components[0].size)
-    if cache[f"attn_z{text}_mean"].shape != z_shape:
+    z_mean = cache[f"attn_z_normed{text}_mean"][:].astype(np.float64)
+    if z_mean.shape != z_shape:
         raise InputError(
-            f"{cache.filename}: attn_z{text} of shape {cache[f'attn_z{text}_mean'].shape} does not "
-            f"fit {checkpoint}, whose heads are {z_shape}; capture the activations again"
+            f"{cache.filename}: attn_z_normed{text} of shape {z_mean.shape} does not fit "
+            f"{checkpoint}, whose heads are {z_shape}; capture the activations again"
         )
     _, _, mlp_biases = project_written_vectors(checkpoint, direction, direction_file)
     tokens = cache["mask"][:].sum(axis=1)
@@ -97,11 +98,10 @@ def read_stream_parts(
         [previous],
         [np.average(previous, weights=tokens)],
     )
-    z_mean = cache[f"attn_z{text}_mean"][:].astype(np.float64).reshape(heads.components.shape)
-    head_means = (z_mean * heads.components).sum(axis=2)
+    head_means = (z_mean.reshape(heads.components.shape) * heads.components).sum(axis=2)
     mlp_means = cache[f"mlp_written{text}_mean"][:].astype(np.float64) @ direction
     for layer in range(n_layers):
-        z = cache[f"attn_z{text}"][:, layer].reshape(len(tokens), n_heads, -1)
+        z = cache[f"attn_z_normed{text}"][:, layer].reshape(len(tokens), n_heads, -1)
         written = np.einsum("phd,hd->ph", z, heads.components[layer])
         stream = project_stream(f"resid_post{text}", layer)
         # A prompt's MLP output is not stored: it is what else the block added to its stream.

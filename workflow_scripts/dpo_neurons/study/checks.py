@@ -190,6 +190,8 @@ def _check_rows(study: Study, source: str) -> None:
             raise InputError(f"{key}.activation: goes with by cosine alone; leave one of them out")
         if row["kind"] == "transplant":
             _check_transplant(row, key)
+        if "heads" in row:
+            _check_heads(row, key)
         if "random_sets" not in row:
             continue
         if not of_mean:
@@ -202,6 +204,19 @@ def _check_rows(study: Study, source: str) -> None:
                 f"{key}.random_sets: the row changes all neurons, so no other set is as large; "
                 "leave random_sets out, or name groups"
             )
+
+
+def _check_heads(row: Row, key: str) -> None:
+    """Refuse what a row of heads cannot have."""
+    if row.get("values", "mean") not in ("mean", "same_text"):
+        raise InputError(
+            f"{key}.values: heads are set to a mean or to what they do on the same text; give mean "
+            "or same_text"
+        )
+    if "random_sets" in row:
+        raise InputError(
+            f"{key}.random_sets: are drawn among neurons, and the row changes heads; leave them out"
+        )
 
 
 def _check_transplant(row: Row, key: str) -> None:

@@ -21,14 +21,14 @@ LISTED = {
     "transplant": {"dose": "d", "rank": "r"},
 }
 """Keys that may be lists, by kind, each with the prefix of its values in a row's name."""
-CHOOSING = ("groups", "top", "file")
-"""Keys that choose some neurons; a row without them changes all."""
+CHOOSING = ("groups", "top", "file", "heads")
+"""Keys that choose some neurons or heads; a row without them changes all neurons."""
 ACT_EVERYWHERE = ("ablate", "steer", "shift", "damp")
 """Kinds that act at every position of a window of text, whatever `perplexity.positions` says."""
 PARAMETERS = (
     "direction", "groups", "top", "activation", "values", "factor", "alpha", "beta", "form",
     "layer", "scale", "positions", "share", "dose",
-    "by", "file", "parts", "layers", "rank", "into",
+    "by", "file", "parts", "layers", "rank", "into", "heads",
 )  # fmt: skip
 """Keys that a row may have besides its kind; each is a column."""
 IN_ONE_TEXT = ("groups", "parts", "layers")
@@ -138,12 +138,14 @@ def stage_of(name: str, row: Row) -> str:
 
 
 def needs_of_plan(row: Row) -> str:
-    """Name the table that a row's plan is chosen from: contributions, neurons or nothing.
+    """Name the table that a row's plan is chosen from: contributions, neurons, heads or nothing.
 
     neurons describes the first model alone: editing and stripping all neurons need no second.
     """
     if row["kind"] in UNPATCHED or counts_layers(row):
         return "nothing"
+    if "heads" in row:
+        return "heads"
     if row["kind"] == "edit" or (row["kind"] == "strip" and not set(CHOOSING) & set(row)):
         return "neurons"
     return "contributions"
