@@ -29,6 +29,7 @@ from dpo_neurons.running.digest_store import digest_programs
 from dpo_neurons.running.failed_jobs import describe_failed_jobs
 from dpo_neurons.running.hardware import (
     checkpoint_mb,
+    embedding_mb,
     logits_mb,
     model_mb,
     old_weights_mb,

@@ -28,6 +28,8 @@ class Architecture:
     """From a block to its MLP; empty where the block itself holds the projections."""
     attention: str
     """From a block to its attention."""
+    output_projection: str
+    """From the attention to the projection that writes into the residual stream."""
     key_projection: str
     """From the MLP to the projection that holds the key vectors: the gate of a gated MLP, which
     comes first where gate and up projection are one matrix."""
@@ -62,6 +64,7 @@ _GATED = Architecture(
     "model.layers",
     "mlp",
     "self_attn",
+    "o_proj",
     "gate_proj",
     "down_proj",
     False,
@@ -76,6 +79,7 @@ ARCHITECTURES = {
         "transformer.h",
         "mlp",
         "attn",
+        "c_proj",
         "c_fc",
         "c_proj",
         True,
@@ -97,6 +101,7 @@ ARCHITECTURES = {
         "model.layers",
         "mlp",
         "self_attn",
+        "dense",
         "fc1",
         "fc2",
         False,
@@ -109,6 +114,7 @@ ARCHITECTURES = {
         "gpt_neox.layers",
         "mlp",
         "attention",
+        "dense",
         "dense_h_to_4h",
         "dense_4h_to_h",
         False,
@@ -123,6 +129,7 @@ ARCHITECTURES = {
         "model.decoder.layers",
         "",
         "self_attn",
+        "out_proj",
         "fc1",
         "fc2",
         False,
