@@ -44,6 +44,7 @@ from dpo_neurons.study.intervention_rows import (
     positions_in_generation,
     ranking_of,
     runs_with_direction,
+    runs_with_shifts,
     source_stage,
 )
 from dpo_neurons.study.program_options import (

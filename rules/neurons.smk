@@ -247,6 +247,30 @@ rule compare_residuals:
         " --prompts-output {output.prompts} --changes-output {output.changes} 2> {log}"
 
 
+# Only for rows that steer along the shift.
+rule average_shifts:
+    input:
+        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
+        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
+    output:
+        f"{RESULTS}/stream_shifts/{{model}}.parquet",
+    log:
+        log_path("average_shifts", "{model}"),
+    benchmark:
+        benchmark_path("average_shifts", "{model}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+    params:
+        seed=SEED,
+        code=code_of("neurons/average_shifts"),
+    shell:
+        "python {resources.scripts}/neurons/average_shifts.py"
+        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
+        " --seed {params.seed} --output {output} 2> {log}"
+
+
 # Here, and not with the checkpoints: it is the first stage that has a direction to compare with.
 rule compare_weights:
     input:
