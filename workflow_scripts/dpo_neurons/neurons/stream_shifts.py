@@ -31,18 +31,17 @@ def mean_shifts(pre: h5py.File, post: h5py.File) -> np.ndarray:
 def draw_random_vectors(shifts: np.ndarray, seed: int) -> np.ndarray:
     """Draw vectors of random directions, each as long as the shift of its layer."""
     random = np.random.default_rng(seed).normal(size=shifts.shape)
-    vectors: np.ndarray = random * (
-        np.linalg.norm(shifts, axis=1, keepdims=True)
-        / np.linalg.norm(random, axis=1, keepdims=True)
-    )
+    wanted, drawn = (np.linalg.norm(part, axis=1, keepdims=True) for part in (shifts, random))
+    vectors: np.ndarray = random * (wanted / drawn)
     return vectors
 
 
 def tabulate_shifts(shifts: np.ndarray, random: np.ndarray) -> pd.DataFrame:
     """Tabulate shifts and random vectors, (n_layers, d_model): the COLUMNS, a row a number."""
     layer, dimension = np.indices(shifts.shape)
-    values = (layer, dimension, shifts, random)
-    return pd.DataFrame({name: value.ravel() for name, value in zip(COLUMNS, values, strict=True)})
+    values = np.stack([part.reshape(-1) for part in (layer, dimension, shifts, random)], axis=1)
+    table = pd.DataFrame(values, columns=list(COLUMNS))
+    return table.astype({"layer": "int64", "dimension": "int64"})
 
 
 def read_shifts(path: Path) -> Mapping[str, np.ndarray]:

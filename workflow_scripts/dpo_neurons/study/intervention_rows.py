@@ -41,7 +41,8 @@ def rows_by_entry(interventions: Mapping[str, Row]) -> dict[str, dict[str, Row]]
     """List the rows of each entry by name; the two unpatched rows, an entry each, come first.
 
     An entry with lists of values, or with every combination of some groups, stands for many rows.
-    A patch, a shift, damping or steering along the shift is followed by its control, whose key `control_of` names it.
+    A patch, a shift, damping or steering along the shift is followed by its control, whose key
+    `control_of` names it.
     """
     rows: dict[str, dict[str, Row]] = {name: {name: {"kind": name}} for name in UNPATCHED}
     for entry, settings in interventions.items():
