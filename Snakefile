@@ -29,6 +29,7 @@ from dpo_neurons.running.digest_store import digest_programs
 from dpo_neurons.running.failed_jobs import describe_failed_jobs
 from dpo_neurons.running.hardware import (
     checkpoint_mb,
+    embedding_mb,
     logits_mb,
     model_mb,
     old_weights_mb,
@@ -43,6 +44,7 @@ from dpo_neurons.study.intervention_rows import (
     positions_in_generation,
     ranking_of,
     runs_with_direction,
+    runs_with_shifts,
     source_stage,
 )
 from dpo_neurons.study.program_options import (

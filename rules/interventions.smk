@@ -129,7 +129,7 @@ rule run_random_sets:
         unpack(checkpoint_to_change),
         unpack(donor_checkpoint),
         unpack(pair_files),
-        unpack(direction_to_run_with),
+        unpack(vectors_to_run_with),
         plans=f"{RESULTS}/random_sets/{{model}}/{{entry}}.plans.parquet",
         challenge=f"{DATA}/challenge_prompts.jsonl",
     output:
@@ -147,7 +147,7 @@ rule run_random_sets:
     params:
         rows=random_set_runs_of_entry,
         tokens=config["generation"]["tokens"],
-        direction=direction_as_option,
+        vectors=vectors_as_options,
         donor=donor_as_option,
         dtype=setting("models", "{model}", "dtype"),
         attention=setting("models", "{model}", "attention"),
@@ -156,7 +156,7 @@ rule run_random_sets:
         "python {resources.scripts}/interventions/run_random_sets.py {params.rows}"
         " --checkpoint {input.checkpoint} --pair {input.pair} --tokenizer {input.tokenizer}"
         " --plans {input.plans} --challenge-prompts {input.challenge} --tokens {params.tokens}"
-        " {params.direction} {params.donor}"
+        " {params.vectors} {params.donor}"
         " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus} --batch-size {resources.batch_size}"
         " --device {resources.device} --threads {threads} --output {output} 2> {log}"
 
@@ -166,7 +166,7 @@ rule run_samples:
         unpack(checkpoint_to_change),
         unpack(donor_checkpoint),
         unpack(pair_files),
-        unpack(direction_to_run_with),
+        unpack(vectors_to_run_with),
         plans=f"{RESULTS}/plans/{{model}}/{{entry}}.parquet",
         challenge=f"{DATA}/challenge_prompts.jsonl",
     output:
@@ -186,7 +186,7 @@ rule run_samples:
         tokens=config["generation"]["tokens"],
         sampling=setting_options("sampling", only=["per_prompt", "temperature", "top_p"]),
         seed=SEED,
-        direction=direction_as_option,
+        vectors=vectors_as_options,
         donor=donor_as_option,
         dtype=setting("models", "{model}", "dtype"),
         attention=setting("models", "{model}", "attention"),
@@ -195,7 +195,7 @@ rule run_samples:
         "python {resources.scripts}/interventions/run_samples.py {params.rows}"
         " --checkpoint {input.checkpoint} --pair {input.pair} --tokenizer {input.tokenizer}"
         " --plans {input.plans} --challenge-prompts {input.challenge} --tokens {params.tokens}"
-        " {params.direction} {params.donor} {params.sampling} --seed {params.seed}"
+        " {params.vectors} {params.donor} {params.sampling} --seed {params.seed}"
         " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
         " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
         " --output {output} 2> {log}"

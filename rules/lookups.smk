@@ -279,22 +279,25 @@ def donor_as_option(wildcards, input):
     return write_options({"donor": input.donor}) if "donor" in input.keys() else ""
 
 
-def direction_to_run_with(wildcards):
-    """Return the file of the direction, if running an entry's rows needs it."""
-    if not any(map(runs_with_direction, rows_of_entry(wildcards))):
-        return {}
-    direction = STUDY.direction(wildcards.entry)
-    return {"direction": f"{RESULTS}/directions/{wildcards.model}/{direction}.safetensors"}
+def vectors_to_run_with(wildcards):
+    """Return the files of the direction and of the stream's shifts that an entry's rows need."""
+    files, model = {}, wildcards.model
+    if any(map(runs_with_direction, rows_of_entry(wildcards))):
+        direction = STUDY.direction(wildcards.entry)
+        files["direction"] = f"{RESULTS}/directions/{model}/{direction}.safetensors"
+    if any(map(runs_with_shifts, rows_of_entry(wildcards))):
+        files["shifts"] = f"{RESULTS}/stream_shifts/{model}.parquet"
+    return files
 
 
-def direction_as_option(wildcards, input):
-    """Write the direction of `direction_to_run_with` as a command-line option."""
-    return write_options({name: input[name] for name in direction_to_run_with(wildcards)})
+def vectors_as_options(wildcards, input):
+    """Write the files of `vectors_to_run_with` as command-line options."""
+    return write_options({name: input[name] for name in vectors_to_run_with(wildcards)})
 
 
 def run_files(wildcards):
     """Return the input files of an entry's rows, besides checkpoints, plans and texts."""
-    files = direction_to_run_with(wildcards)
+    files = vectors_to_run_with(wildcards)
     if wildcards.entry != "dpo":
         # All rows are compared on the text of the second checkpoint, which `dpo` itself writes.
         files["answers"] = f"{RESULTS}/generations/{wildcards.model}/dpo/challenge_prompts.jsonl"

@@ -31,6 +31,57 @@ rule compare_residuals:
         " --prompts-output {output.prompts} --changes-output {output.changes} 2> {log}"
 
 
+# Only for rows that steer along the shift.
+rule average_shifts:
+    input:
+        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
+        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
+    output:
+        f"{RESULTS}/stream_shifts/{{model}}.parquet",
+    log:
+        log_path("average_shifts", "{model}"),
+    benchmark:
+        benchmark_path("average_shifts", "{model}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+    params:
+        seed=SEED,
+        code=code_of("neurons/average_shifts"),
+    shell:
+        "python {resources.scripts}/neurons/average_shifts.py"
+        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
+        " --seed {params.seed} --output {output} 2> {log}"
+
+
+# Here, and not with the checkpoints: it is the first stage that has a direction to compare with.
+rule compare_weights:
+    input:
+        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
+        direction=f"{RESULTS}/directions/{{model}}/{DIRECTION}.safetensors",
+    output:
+        f"{RESULTS}/weight_changes/{{model}}.csv",
+    log:
+        log_path("compare_weights", "{model}"),
+    benchmark:
+        benchmark_path("compare_weights", "{model}")
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        scripts=SCRIPTS,
+        mem_mb=weight_changes_mb,
+        runtime=weight_changes_minutes,
+    params:
+        code=code_of("neurons/compare_weights"),
+    shell:
+        "python {resources.scripts}/neurons/compare_weights.py"
+        " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
+        " --direction {input.direction} --threads {threads} --output {output} 2> {log}"
+
+
 rule split_stream_shift:
     input:
         **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),

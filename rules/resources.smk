@@ -119,6 +119,16 @@ def gguf_mb(wildcards, input):
     return 2000 + 16 * Path(input.path).stat().st_size // 1_000_000
 
 
+def weight_changes_mb(wildcards, input):
+    """Return the memory for two copies of the largest matrix, the embedding, in float64."""
+    return int(SPARE * (PROGRAM_MB + 3 * embedding_mb(input.checkpoint_pre, "float64")))
+
+
+def weight_changes_minutes(wildcards, input):
+    """Return the time to decompose all matrices; one of 4096 × 14336 takes 20 s on a core."""
+    return 20 + checkpoint_mb(input.checkpoint_pre) // 100
+
+
 def value_vectors_mb(wildcards, input):
     """Return the memory for a few layers of value vectors in float64."""
     return 2000 + checkpoint_mb(input.checkpoint_pre) // 5

@@ -175,6 +175,19 @@ def test_steering_by_hand(plan, key, layer, number):
 
 
 @pytest.mark.parametrize(
+    ("settings", "change"),
+    [
+        ("kind: steer, along: shift, layer: middle, scale: 0.5", (3, -1, "add_shift", 0.5)),
+        ("kind: steer, along: direction, layer: 2, scale: 4", (2, -1, "subtract_direction", 4.0)),
+        ("kind: control, along: random, layer: last, scale: 1", (5, -1, "add_random", 1.0)),
+    ],
+)
+def test_steering_along_the_shift_and_its_control_by_hand(plan, settings, change):
+    Path("config.json").write_text(json.dumps({"n_layer": 6}))
+    assert plan(settings, checkpoint=".") == [change]
+
+
+@pytest.mark.parametrize(
     ("settings", "changes"),
     [
         ("parts: [mlp], layers: [1, 2]",

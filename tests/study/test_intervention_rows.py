@@ -13,6 +13,7 @@ from dpo_neurons.study.intervention_rows import (
     positions_in_perplexity,
     ranking_of,
     runs_with_direction,
+    runs_with_shifts,
     source_stage,
     stage_of,
     table_rows,
@@ -157,6 +158,26 @@ def test_what_activations_can_be_captured_under():
     )
     found = [name for name, row in rows.items() if can_be_captured(name, row)]
     assert found == ["ablate_a", "patch_a", "control_a", "edit_a"]
+
+
+def test_steering_along_the_shift_has_a_control_of_random_vectors():
+    entry = {"kind": "steer", "along": "shift", "layer": "last", "scale": [0.5, 1]}
+    along = {"kind": "steer", "along": "direction", "layer": "last", "scale": 2}
+    rows = table_rows({"steer_shift": entry, "steer_last": along})
+    assert list(rows)[2:] == [
+        "steer_shift_x0.5", "control_steer_shift_x0.5",
+        "steer_shift_x1", "control_steer_shift_x1", "steer_last",
+    ]  # fmt: skip
+    assert rows["control_steer_shift_x1"] == {
+        "kind": "control", "control_of": "steer_shift_x1", "along": "random", "layer": "last",
+        "scale": 1,
+    }  # fmt: skip
+    steered = {name: row for name, row in rows.items() if name not in ("none", "dpo")}
+    assert [runs_with_shifts(row) for row in steered.values()] == [True] * 4 + [False]
+    assert [runs_with_direction(row) for row in steered.values()] == [False] * 4 + [True]
+    assert {needs_of_plan(row) for row in steered.values()} == {"nothing"}
+    assert {positions_in_perplexity(row, "first") for row in steered.values()} == {"all"}
+    assert not any(can_be_captured(name, row) for name, row in steered.items())
 
 
 def test_a_transplant_takes_the_other_checkpoints_weights():

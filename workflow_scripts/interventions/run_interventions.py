@@ -14,6 +14,7 @@ from dpo_neurons.files.jsonl import write_jsonl
 from dpo_neurons.files.tables import write_table
 from dpo_neurons.interventions.continuation_files import read_continuations
 from dpo_neurons.interventions.plans import empty_plan, read_plans
+from dpo_neurons.neurons.stream_shifts import read_shifts
 from dpo_neurons.running.program import (
     add_model_arguments,
     add_pair_arguments,
@@ -59,6 +60,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--perplexity-output", type=Path, required=True, help="JSON")
     parser.add_argument("--window", type=int, required=True, help="tokens per window of text")
     parser.add_argument("--direction", type=Path, help="safetensors, for plans that need it")
+    parser.add_argument("--shifts", type=Path, help="of the stream, parquet, for plans that add it")
     faithfulness = parser.add_argument_group("divergence from both unchanged checkpoints")
     faithfulness.add_argument(
         "--answers",
@@ -104,6 +106,7 @@ def main() -> None:
     plans = read_plans(arguments.plans)
     pair = read_pair(arguments.pair)
     direction = read_direction(arguments.direction) if arguments.direction else None
+    shifts = read_shifts(arguments.shifts) if arguments.shifts else None
     tokenizer = load_tokenizer(arguments.tokenizer)
     with lease_devices(arguments.device, arguments.gpus) as devices:
 
@@ -137,7 +140,7 @@ def main() -> None:
                 Intervention(
                     row["intervention"], plan, row["generation_positions"],
                     row["perplexity_positions"], direction, make_source(row, plan),
-                    donors.get(row.get("donor_stage")),
+                    donors.get(row.get("donor_stage")), shifts,
                 )
             )  # fmt: skip
         continued = {

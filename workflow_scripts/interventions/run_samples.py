@@ -7,6 +7,7 @@ from pathlib import Path
 from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.files.jsonl import write_jsonl
 from dpo_neurons.interventions.plans import empty_plan, read_plans
+from dpo_neurons.neurons.stream_shifts import read_shifts
 from dpo_neurons.running.program import (
     add_model_arguments,
     add_pair_arguments,
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--top-p", type=float, required=True, help="nucleus; 1 for all tokens")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--direction", type=Path, help="safetensors, for plans that need it")
+    parser.add_argument("--shifts", type=Path, help="of the stream, parquet, for plans that add it")
     parser.add_argument("--donor", type=Path, help="the other checkpoint, to put its weights in")
     parser.add_argument("--output", type=Path, required=True, help="JSON lines, with a sample each")
     add_pair_arguments(parser)
@@ -54,6 +56,7 @@ def main() -> None:
     prompts = [row["prompt"] for row in dataset]
     plans = read_plans(arguments.plans)
     direction = read_direction(arguments.direction) if arguments.direction else None
+    shifts = read_shifts(arguments.shifts) if arguments.shifts else None
     tokenizer = load_tokenizer(arguments.tokenizer)
     written = []
     with lease_devices(arguments.device, arguments.gpus) as devices:
@@ -68,6 +71,7 @@ def main() -> None:
                 row["generation_positions"],
                 direction=direction,
                 donor=donor,
+                shifts=shifts,
             )
             for row in arguments.rows
         ]

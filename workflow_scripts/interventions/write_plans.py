@@ -37,6 +37,7 @@ from dpo_neurons.study.intervention_rows import (
     UNPATCHED,
     counts_layers,
     join_lists,
+    steered_along,
 )
 
 # The parameter `layer` is left out: a plan has a column of that name.
@@ -98,8 +99,8 @@ def plan_row(row: Mapping[str, Any], sources: Sources) -> pd.DataFrame:
     if counts_layers(row):
         assert sources.checkpoint is not None
         n_layers = count_layers(sources.checkpoint)
-        if row["kind"] == "steer":
-            return plan_steering(n_layers, str(row["layer"]), row["scale"])
+        if (along := steered_along(row)) is not None:
+            return plan_steering(n_layers, str(row["layer"]), row["scale"], along)
         layers = tuple(row["layers"]) if "layers" in row else None
         chosen = row.get("parts"), layers, row.get("rank")
         return plan_transplant(n_layers, *chosen, row.get("dose", 1.0))

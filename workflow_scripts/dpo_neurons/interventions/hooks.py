@@ -18,6 +18,7 @@ from dpo_neurons.interventions.operations import (
     Operation,
     OutputOperation,
     SourceOperation,
+    StreamOperation,
     WeightOperation,
     list_operations,
     needs_direction,
@@ -28,6 +29,8 @@ from dpo_neurons.interventions.transplants import WeightDonor, put_in_weights
 from dpo_neurons.models.architectures import Layers, Site, view_by_prompt
 from dpo_neurons.models.weight_parts import OUTSIDE_LAYERS
 
+BlockOutput = Tensor | tuple[Tensor, ...]
+"""Some blocks return only the residual stream, others a tuple that begins with it."""
 POSITIONS = ("last", "all", "first")
 
 
@@ -39,6 +42,7 @@ def apply_plan(
     direction: np.ndarray | None = None,
     source: SourceActivations | None = None,
     donor: WeightDonor | None = None,
+    shifts: Mapping[str, np.ndarray] | None = None,
 ) -> Iterator[None]:
     """Run the block with the plan in force.
 
@@ -48,7 +52,8 @@ def apply_plan(
     when it measures perplexity. Changes of weights act at all positions.
     direction: unit rows, (k, d_model), for plans that subtract the first row or remove the rows'
     span from value vectors. source: the source model's activations, for plans that assign each
-    prompt's own. donor: the other checkpoint, for plans that put its weights in.
+    prompt's own. donor: the other checkpoint, for plans that put its weights in. shifts: by name,
+    (n_layers, d_model), for plans that add them to the residual stream.
     Raises InputError for a plan that does not fit the model.
     """
     if positions not in POSITIONS:
@@ -86,6 +91,13 @@ def apply_plan(
                     norms = layers.norms_after_mlp
                     last_module = norms[layer] if norms else projection
                     stack.callback(last_module.register_forward_hook(subtract).remove)
+                if isinstance(operation, StreamOperation):
+                    if shifts is None:
+                        raise ValueError("the plan needs the stream's mean shifts")
+                    scale = float(group["value"].iloc[0])
+                    offset = torch.tensor(scale * shifts[operation.vector][layer])
+                    add = _make_stream_hook(offset.to(projection.weight), where)
+                    stack.callback(layers.blocks[layer].register_forward_hook(add).remove)
                 if isinstance(operation, WeightOperation):
                     edited = edit_vectors(layers, layer, operation, group, basis)
                     stack.callback(_restore_vectors, *edited)
@@ -232,3 +244,16 @@ def _make_subtraction_hook(
         return changed.view(output.shape)
 
     return subtract
+
+
+def _make_stream_hook(
+    offset: Tensor, where: slice
+) -> Callable[[nn.Module, tuple[Tensor, ...], BlockOutput], BlockOutput]:
+    """Make the hook that adds an offset, (d_model,), to the residual stream after a block."""
+
+    def add(module: nn.Module, inputs: tuple[Tensor, ...], output: BlockOutput) -> BlockOutput:
+        stream = (output if isinstance(output, Tensor) else output[0]).clone()
+        stream[:, where] += offset
+        return stream if isinstance(output, Tensor) else (stream, *output[1:])
+
+    return add

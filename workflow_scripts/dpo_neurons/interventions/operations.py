@@ -129,6 +129,24 @@ class OutputOperation(Operation):
 
 
 @dataclass(frozen=True)
+class StreamOperation(Operation):
+    """Adds a multiple of a vector of the layer to the residual stream after its block."""
+
+    vector: Literal["shift", "random"]
+    """The stream's mean shift, or a random vector of its length; see neurons.stream_shifts."""
+
+    @property
+    def places(self) -> tuple[Places, ...]:
+        """Return what a row of a plan may name: a layer."""
+        return ("layers",)
+
+    @property
+    def target(self) -> str:
+        """Return "residual stream"."""
+        return "residual stream"
+
+
+@dataclass(frozen=True)
 class TransplantOperation(Operation):
     """Puts weights W' of the other checkpoint in place of W, and restores W bit by bit.
 
@@ -234,6 +252,9 @@ OPERATIONS: dict[str, Operation] = {
         _predict_removed, "value", _remove_directions, needs_direction=True
     ),
     "subtract_direction": OutputOperation(_predict_subtracted),
+    # No prediction: it changes the stream, and no neuron of the layer.
+    "add_shift": StreamOperation(None, "shift"),
+    "add_random": StreamOperation(None, "random"),
     # No prediction: weights act through all that reads them.
     **{f"transplant_{part}": TransplantOperation(None, part) for part in get_args(Part)},
     **{

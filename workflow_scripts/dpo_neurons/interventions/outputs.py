@@ -1,6 +1,6 @@
 """Results of a model under interventions: continuations of prompts, and perplexity."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -47,6 +47,8 @@ class Intervention:
     """For plans that assign each prompt its own activations."""
     donor: WeightDonor | None = None
     """For plans that put the other checkpoint's weights in."""
+    shifts: Mapping[str, np.ndarray] | None = None
+    """By name, (n_layers, d_model), for plans that add them to the residual stream."""
 
     @contextmanager
     def apply_in_generation(self, model: PreTrainedModel) -> Iterator[None]:
@@ -67,7 +69,8 @@ class Intervention:
             yield
 
     def _apply(self, model: PreTrainedModel, positions: str) -> AbstractContextManager[None]:
-        return apply_plan(model, self.plan, positions, self.direction, self.source, self.donor)
+        given = self.direction, self.source, self.donor, self.shifts
+        return apply_plan(model, self.plan, positions, *given)
 
     @property
     def changes_newest_only(self) -> bool:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.interventions.neuron_selection import select_for_editing
-from dpo_neurons.interventions.plans import WHOLE_LAYER, make_plan, subtraction_plan
+from dpo_neurons.interventions.plans import WHOLE_LAYER, layer_plan, make_plan
 from dpo_neurons.models.weight_parts import OUTSIDE_LAYERS
 
 Values = Literal["mean", "prompt", "token", "same_text"]
@@ -232,16 +232,26 @@ def plan_editing(
     return pd.concat(plans).sort_values(["layer", "neuron"], ignore_index=True)
 
 
-def plan_steering(n_layers: int, layer: str, scale: float) -> pd.DataFrame:
-    """Plan to subtract `scale` times the unit direction from one layer's MLP output.
+STEERING = {"direction": "subtract_direction", "shift": "add_shift", "random": "add_random"}
+"""Operations that steer, by what they steer along."""
 
-    layer: "last" or a number from 0.
+
+def plan_steering(
+    n_layers: int, layer: str, scale: float, along: str = "direction"
+) -> pd.DataFrame:
+    """Plan to steer at one layer, by `scale`.
+
+    along: of STEERING. "direction" subtracts the unit direction from what the layer's MLP adds to
+    the stream; "shift" adds the mean shift that fine-tuning made of the stream after the layer;
+    "random", its control, adds a random vector of the shift's length. layer: "last", "middle" or a
+    number from 0.
     Raises InputError for a layer that the model does not have.
     """
-    number = n_layers - 1 if layer == "last" else int(layer)
+    named = {"last": n_layers - 1, "middle": n_layers // 2}
+    number = named[layer] if layer in named else int(layer)
     if not 0 <= number < n_layers:
         raise InputError(
             f"interventions: a steer row has layer {layer}, but the model has layers 0 to "
-            f"{n_layers - 1}; give one of these, or last"
+            f"{n_layers - 1}; give one of these, middle or last"
         )
-    return subtraction_plan(number, scale)
+    return layer_plan(number, STEERING[along], scale)

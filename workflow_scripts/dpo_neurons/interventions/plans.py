@@ -31,10 +31,9 @@ def empty_plan() -> pd.DataFrame:
     return make_plan(pd.DataFrame({"layer": [], "neuron": []}), "set", 0.0)
 
 
-def subtraction_plan(layer: int, scale: float) -> pd.DataFrame:
-    """Plan to subtract `scale` times the unit direction from a layer's MLP output."""
-    rows = pd.DataFrame({"layer": [layer], "neuron": [WHOLE_LAYER]})
-    return make_plan(rows, "subtract_direction", scale)
+def layer_plan(layer: int, operation: str, value: float) -> pd.DataFrame:
+    """Plan one operation on a layer as a whole."""
+    return make_plan(pd.DataFrame({"layer": [layer], "neuron": [WHOLE_LAYER]}), operation, value)
 
 
 def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int, d_attn: int) -> None:

@@ -22,6 +22,7 @@ from dpo_neurons.interventions.operations import (
     Operation,
     OutputOperation,
     SourceOperation,
+    StreamOperation,
     WeightOperation,
     list_operations,
 )
@@ -54,6 +55,10 @@ def fold_plan(
         raise InputError(
             "the row assigns what another model does on the same prompt, which no weights hold; "
             "export a row that ablates, scales, damps, strips, transplants or edits by a factor"
+        )
+    if set(plan["operation"]) & set(list_operations(StreamOperation)):
+        raise InputError(
+            "the row adds a vector to the residual stream, which no weight does; export another row"
         )
     check_direction(plan, direction)
     basis = None if direction is None else orthonormal_rows(direction)

@@ -18,6 +18,10 @@ OUTSIDE_LAYERS = -1
 """The layer of a tensor that belongs to no transformer block."""
 
 
+BARE_UNEMBEDDING = "lm_head"
+"""How transformers calls the unembedding of every architecture, whatever a file calls it."""
+
+
 class Place(NamedTuple):
     """Where a tensor belongs."""
 
@@ -29,17 +33,53 @@ class Place(NamedTuple):
 def place_of(architecture: Architecture, name: str) -> Place:
     """Find the layer and the part of a tensor.
 
-    name: in the causal language model, such as "model.layers.0.mlp.up_proj.weight", or as stored
-    by a bare model, without the first name of the path.
+    name: in the causal language model, such as "model.layers.0.mlp.up_proj.weight".
     """
-    blocks = architecture.blocks
-    for path in (blocks, blocks.partition(".")[2]):
-        if path and _is_in(name, path):
-            number, _, rest = name[len(path) + 1 :].partition(".")
-            return Place(int(number), _part_in_block(architecture, rest))
-    final_norm = architecture.final_norm
-    is_norm = any(_is_in(name, path) for path in (final_norm, final_norm.partition(".")[2]))
-    return Place(OUTSIDE_LAYERS, "norms" if is_norm else "embedding")
+    layer, rest = split_name(architecture, name)
+    if layer != OUTSIDE_LAYERS:
+        return Place(layer, _part_in_block(architecture, rest))
+    is_norm = _is_in(name, architecture.final_norm)
+    return Place(layer, "norms" if is_norm else "embedding")
+
+
+def split_name(architecture: Architecture, name: str) -> tuple[int, str]:
+    """Split a tensor's name in the causal language model into its layer and its name there."""
+    if _is_in(name, architecture.blocks):
+        number, _, rest = name[len(architecture.blocks) + 1 :].partition(".")
+        return int(number), rest
+    return OUTSIDE_LAYERS, name
+
+
+def name_in_model(architecture: Architecture, stored_name: str) -> str:
+    """Return the name in the causal language model of a tensor that a checkpoint stores.
+
+    A checkpoint saved from the bare model lacks the first name of the path.
+    """
+    root = architecture.blocks.partition(".")[0]
+    if _is_in(stored_name, architecture.unembedding):
+        return BARE_UNEMBEDDING + stored_name[len(architecture.unembedding) :]
+    if _is_in(stored_name, root) or _is_in(stored_name, BARE_UNEMBEDDING):
+        return stored_name
+    return f"{root}.{stored_name}"
+
+
+def stream_axis(
+    architecture: Architecture, name: str, shape: tuple[int, int], d_model: int
+) -> int | None:
+    """Return the axis of a matrix along which the residual stream lies: 0 or 1.
+
+    It is what a projection into the stream writes, and what any other projection of a block reads.
+    None for a matrix outside the blocks neither side of which is as wide as the stream.
+    name: in the causal language model.
+    """
+    layer, rest = split_name(architecture, name)
+    if layer == OUTSIDE_LAYERS:
+        return next((axis for axis in (1, 0) if shape[axis] == d_model), None)
+    writes = _part_in_block(architecture, rest) == "values" or _is_in(
+        rest, f"{architecture.attention}.{architecture.output_projection}"
+    )
+    # GPT-2's Conv1D stores its inputs as rows, all others their outputs.
+    return 0 if writes != architecture.neurons_in_rows else 1
 
 
 def _part_in_block(architecture: Architecture, name: str) -> Part:

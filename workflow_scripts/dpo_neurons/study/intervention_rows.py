@@ -28,7 +28,7 @@ ACT_EVERYWHERE = ("ablate", "steer", "shift", "damp")
 PARAMETERS = (
     "direction", "groups", "top", "activation", "values", "factor", "alpha", "beta", "form",
     "layer", "scale", "positions", "share", "dose",
-    "by", "file", "parts", "layers", "rank", "into", "heads",
+    "by", "file", "along", "parts", "layers", "rank", "into", "heads",
 )  # fmt: skip
 """Keys that a row may have besides its kind; each is a column."""
 IN_ONE_TEXT = ("groups", "parts", "layers")
@@ -41,7 +41,8 @@ def rows_by_entry(interventions: Mapping[str, Row]) -> dict[str, dict[str, Row]]
     """List the rows of each entry by name; the two unpatched rows, an entry each, come first.
 
     An entry with lists of values, or with every combination of some groups, stands for many rows.
-    A patch, a shift or damping is followed by its control, whose key `control_of` names it.
+    A patch, a shift, damping or steering along the shift is followed by its control, whose key
+    `control_of` names it.
     """
     rows: dict[str, dict[str, Row]] = {name: {name: {"kind": name}} for name in UNPATCHED}
     for entry, settings in interventions.items():
@@ -65,7 +66,7 @@ def named_rows(interventions: Mapping[str, Row]) -> list[tuple[str, str]]:
 
 
 def _rows_of_entry(entry: str, settings: Row) -> Iterator[tuple[str, Row]]:
-    """Yield the rows of an entry, each patch and shift followed by its control."""
+    """Yield the rows of an entry, each followed by its control if it has one."""
     for name, row in _expand(entry, settings):
         yield name, row
         control = {"kind": "control", "control_of": name}
@@ -75,6 +76,8 @@ def _rows_of_entry(entry: str, settings: Row) -> Iterator[tuple[str, Row]]:
             yield name.replace("patch_", "control_", 1), shared | control
         elif row["kind"] in PERMUTED:
             yield f"control_{name}", shared | control | {"values": PERMUTED[row["kind"]]}
+        elif row.get("along") == "shift":
+            yield f"control_{name}", shared | control | {"along": "random"}
 
 
 def describe_rows(interventions: Mapping[str, Row], direction: str) -> list[Row]:
@@ -151,15 +154,26 @@ def needs_of_plan(row: Row) -> str:
     return "contributions"
 
 
+def steered_along(row: Row) -> str | None:
+    """Name what a row steers along: direction, shift or random; None for other rows."""
+    along: str | None = row.get("along", "direction" if row["kind"] == "steer" else None)
+    return along
+
+
 def counts_layers(row: Row) -> bool:
     """Whether a row's plan is made from the number of layers, and names no neurons."""
     whole = row["kind"] == "transplant" and not set(CHOOSING) & set(row)
-    return row["kind"] == "steer" or whole
+    return steered_along(row) is not None or whole
 
 
 def runs_with_direction(row: Row) -> bool:
     """Whether running a row needs the direction itself, not only neurons chosen by it."""
-    return row["kind"] in ("steer", "strip")
+    return row["kind"] == "strip" or steered_along(row) == "direction"
+
+
+def runs_with_shifts(row: Row) -> bool:
+    """Whether running a row needs the mean shifts of the residual stream, or vectors as long."""
+    return steered_along(row) in ("shift", "random")
 
 
 def source_stage(row: Row) -> str | None:
@@ -180,7 +194,8 @@ def can_be_captured(name: str, row: Row) -> bool:
     """Whether a plan alone determines the first model's neurons, as a capture needs."""
     changes_it = name not in UNPATCHED and stage_of(name, row) == "pre"
     needs_other = source_stage(row) is not None or donor_stage(name, row) is not None
-    return changes_it and not runs_with_direction(row) and not needs_other
+    needs_vectors = runs_with_direction(row) or runs_with_shifts(row)
+    return changes_it and not needs_vectors and not needs_other
 
 
 def is_random(row: Row) -> bool:
@@ -204,8 +219,9 @@ def positions_in_generation(row: Row, otherwise: str) -> str:
 
 def positions_in_perplexity(row: Row, otherwise: str) -> str:
     """Where a row acts in a window of text; `otherwise` is where patches and edits do."""
-    everywhere = row["kind"] in (*UNPATCHED, *ACT_EVERYWHERE) or is_random(row)
-    return "all" if everywhere else otherwise
+    everywhere = row["kind"] in (*UNPATCHED, *ACT_EVERYWHERE)
+    # The controls of such kinds have a kind of their own.
+    return "all" if everywhere or is_random(row) or runs_with_shifts(row) else otherwise
 
 
 def plan_arguments(row: Row) -> Row:
