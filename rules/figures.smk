@@ -36,6 +36,7 @@ FIGURES = expand(
         "19_weight_changes",
         *expand("17_subspace_{direction}", direction=SUBSPACES),
         "20_stream_split",
+        *(["21_token_probabilities"] if config["token_probabilities"]["words"] else []),
     ],
     extension=FIGURE_EXTENSIONS,
 )

@@ -1,4 +1,4 @@
-"""Figures 7, 8, 10, 13 to 15 and 17 to 20, of what changed. Their base rule is in figures.smk."""
+"""Figures 7, 8, 10, 13 to 15 and 17 to 21, of what changed. Their base rule is in figures.smk."""
 
 
 use rule draw_figure as draw_cancellation with:
@@ -142,3 +142,17 @@ use rule draw_figure as draw_stream_split with:
         benchmark_path("draw_stream_split", "{model}")
     params:
         **drawn_by("draw_stream_split", direction_name=DIRECTION),
+
+
+use rule draw_figure as draw_token_probabilities with:
+    input:
+        vega=VEGA,
+        probabilities=f"{RESULTS}/token_probabilities/{{model}}.csv",
+    output:
+        **figure_files("21_token_probabilities"),
+    log:
+        log_path("draw_token_probabilities", "{model}"),
+    benchmark:
+        benchmark_path("draw_token_probabilities", "{model}")
+    params:
+        **drawn_by("draw_token_probabilities"),

@@ -159,6 +159,11 @@ def selection_of_data(wildcards):
 # Functions even where no wildcard matters: Snakemake takes braces in a plain text for wildcards.
 
 
+def words_to_trace(wildcards):
+    """Write the words whose probability is traced as a command-line option."""
+    return write_options({"words": config["token_probabilities"]["words"]})
+
+
 def options_of_scorer(wildcards):
     """Command-line options that a score depends on."""
     return scorer_options(STUDY)

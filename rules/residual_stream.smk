@@ -117,3 +117,39 @@ rule split_stream_shift:
         " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
         " --parts {output.parts} --layers {output.layers} --totals {output.totals}"
         " --heads {output.heads} 2> {log}"
+
+
+rule trace_token_probabilities:
+    input:
+        unpack(pair_files),
+        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
+        prompts=f"{DATA}/challenge_prompts.jsonl",
+    output:
+        f"{RESULTS}/token_probabilities/{{model}}.csv",
+    log:
+        log_path("trace_token_probabilities", "{model}"),
+    benchmark:
+        benchmark_path("trace_token_probabilities", "{model}")
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        **model_resources(minutes=20),
+        scripts=SCRIPTS,
+    params:
+        words=words_to_trace,
+        resamples=config["bootstrap"]["resamples"],
+        level=config["bootstrap"]["level"],
+        seed=SEED,
+        dtype=setting("models", "{model}", "dtype"),
+        attention=setting("models", "{model}", "attention"),
+        code=code_of("activations/trace_token_probabilities"),
+    shell:
+        "python {resources.scripts}/activations/trace_token_probabilities.py"
+        " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
+        " --pair {input.pair} --tokenizer {input.tokenizer} --prompts {input.prompts}"
+        " {params.words} --resamples {params.resamples} --level {params.level}"
+        " --seed {params.seed} --dtype {params.dtype} --attention {params.attention}"
+        " --gpus {resources.model_gpus} --batch-size {resources.batch_size}"
+        " --device {resources.device} --threads {threads} --output {output} 2> {log}"

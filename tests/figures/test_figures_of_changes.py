@@ -1,8 +1,9 @@
-"""Figures 13 to 15, 19 and 20: values of their data; charts of any depth are small and drawn."""
+"""Figures 13 to 15 and 19 to 21: values of their data; charts of any depth are small and drawn."""
 
 import draw_reduction_sources
 import draw_residual_shift
 import draw_stream_split
+import draw_token_probabilities
 import draw_value_changes
 import draw_weight_changes
 import numpy as np
@@ -16,6 +17,7 @@ from dpo_neurons.figures import (
     reduction_sources,
     residual_shift,
     stream_split,
+    token_probabilities,
     value_changes,
     weight_changes,
 )
@@ -96,8 +98,18 @@ def written(n_layers):
     )
 
 
+def probabilities(n_layers):
+    """Probabilities after each half layer of both models."""
+    index = pd.MultiIndex.from_product([["pre", "post"], range(n_layers), ["attention", "mlp"]])
+    table = index.to_frame(index=False, name=["stage", "layer", "after"])
+    table["probability"] = random.uniform(0.2, 0.3, len(table))
+    return table.assign(
+        probability_low=table["probability"] - 0.1, probability_high=table["probability"] + 0.1
+    )
+
+
 def charts(n_layers, n_prompts):
-    """The five charts of a model with this number of layers."""
+    """The six charts of a model with this number of layers."""
     prompts, layers = shifts(n_layers, n_prompts)
     late = max(n_layers * 3 // 4 - 1, 0)
     return {
@@ -105,6 +117,9 @@ def charts(n_layers, n_prompts):
         "14": residual_shift.chart(*residual_shift.aggregate(prompts, layers), NAMES[0]),
         "19": weight_changes.chart(weight_changes.aggregate(matrices(n_layers)), *NAMES),
         "15": value_changes.chart(*value_changes.aggregate(changes(n_layers, late)), NAMES[0]),
+        "21": token_probabilities.chart(
+            token_probabilities.aggregate(probabilities(n_layers)), NAMES[0]
+        ),
         "20": stream_split.chart(stream_split.aggregate(written(n_layers)), *NAMES),
     }
 
@@ -192,6 +207,13 @@ def test_what_was_written_is_drawn_beside_the_stream_for_both_texts():
     assert row["reduction"].item() == wanted["reduction"].item()
 
 
+def test_half_layers_are_drawn_in_the_order_of_the_depth():
+    data = token_probabilities.aggregate(probabilities(3))
+    before = data[data["stage"] == "pre"]
+    assert before["depth"].tolist() == [0, 0.5, 1, 1.5, 2, 2.5]
+    assert set(before["model"]) == {"before fine-tuning"}
+
+
 @pytest.mark.parametrize(("n_layers", "n_prompts"), [(1, 1), (2, 24), (32, 1199)])
 def test_charts_of_any_depth_are_drawn_and_small(n_layers, n_prompts):
     drawn = charts(n_layers, n_prompts)
@@ -218,6 +240,7 @@ def test_the_figure_says_that_no_value_vector_changed(tmp_path, monkeypatch):
         (draw_value_changes, {"--changes": changes(2, 0)}),
         (draw_weight_changes, {"--changes": matrices(2)}),
         (draw_stream_split, {"--layers": written(2)}),
+        (draw_token_probabilities, {"--probabilities": probabilities(2)}),
     ],
 )
 def test_programs_write_four_files_or_name_the_column_that_is_missing(
