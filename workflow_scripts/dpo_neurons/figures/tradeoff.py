@@ -35,6 +35,7 @@ TITLES = KINDS | {
     "patch": "Patching (filled), joined to its control (open)",
     "shift": "Live shifts (filled), joined to random shifts (open)",
     "damp": "Damping (filled), joined to permuted damping (open)",
+    "steer": "Steering (filled); along the shift, joined to a random vector (open)",
 }
 """Title of each panel."""
 
