@@ -78,7 +78,7 @@ def split_of(pre, post, tokenizer, same_text=True):
     for name, model in (("pre", pre), ("post", post)):
         with ActivationCapture(model, "generated") as capture:
             (batch,) = generate_greedily(model, tokenizer, PROMPTS, N_TOKENS, 16, capture)
-            means[name] = mean_of(capture.sums["mlp_post_crossed"], batch)
+            means[name] = mean_of(capture.sums["mlp_post"], batch)
             means[f"{name} tokens"] = batch.tokens
     with CrossedCapture(pre, post, "generated") as capture:
         (batch,) = generate_greedily(pre, tokenizer, PROMPTS, N_TOKENS, 16, capture)

@@ -54,11 +54,11 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 
 TEXTS = frozenset(
     (
-        "activation", "against", "along", "by", "checkpoint", "control_of",
+        "activation", "after", "against", "along", "by", "checkpoint", "control_of",
         "corrected_for_selection", "correlation", "direction", "entry", "file", "form", "group",
         "groups", "intervention", "into", "kind", "layers", "mark", "matrix", "model", "of",
         "origin", "part", "parts", "positions", "quantity", "revision", "rows_left_out", "sha256",
-        "side", "sign", "stage", "token", "values", "verdict", "what", "still_writes",
+        "side", "sign", "stage", "text", "token", "values", "verdict", "what", "still_writes",
         "lowers_toxicity", "beyond_control", "beyond_random_sets", "nearer_to_dpo",
     )
 )  # fmt: skip
