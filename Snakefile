@@ -44,11 +44,13 @@ from dpo_neurons.study.intervention_rows import (
     source_stage,
 )
 from dpo_neurons.study.program_options import (
+    FIRST_SCORER,
     fetch_options,
     plan_options,
     random_set_options,
     random_set_run_options,
     run_options,
+    runs_a_model,
     sampling_options,
     scorer_options,
     scorer_run_options,

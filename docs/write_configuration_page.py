@@ -30,6 +30,7 @@ SEE_ALSO = {
     "faithfulness": "[Interventions](interventions.md)",
     "groups": "[How to read each figure](figures.md)",
     "scorer": "[Scorers](scorers.md)",
+    "further_scorers": "[Scorers](scorers.md)",
     "logit_lens": "[Directions](directions.md)",
     "bootstrap": "[Statistics](statistics.md)",
     "interventions": "[Interventions](interventions.md)",

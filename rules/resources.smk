@@ -86,6 +86,25 @@ def training_resources():
     }
 
 
+def gpus_of_scorer(wildcards):
+    """Return the number of GPUs for the job's scorer: 0 if it runs no model."""
+    return gpus_of(1) if runs_a_model(settings_of_scorer(wildcards)) else 0
+
+
+def threads_of_scorer(wildcards):
+    """Return the number of threads for the job's scorer."""
+    return config["compute"]["threads"] if runs_a_model(settings_of_scorer(wildcards)) else 1
+
+
+def scoring_mb(wildcards, input):
+    """Return the memory of the job's scorer."""
+    scorer = settings_of_scorer(wildcards)
+    if not runs_a_model(scorer):
+        return 1000
+    model = model_mb(given_path(key_of_scorer(wildcards)), scorer.get("dtype", "float32"))
+    return int(SPARE * (PROGRAM_MB + model))
+
+
 def exporting_mb(wildcards, input):
     """Return the memory to change a checkpoint's weights, and to save them."""
     return PROGRAM_MB + 3 * model_mb(input.checkpoint, config["models"][wildcards.model]["dtype"])

@@ -42,11 +42,20 @@ class Study:
 
     @cached_property
     def entries(self) -> dict[str, dict[str, Any]]:
-        """Entries that may be on the hub or on disk, by dotted key: data, checkpoints, scorer."""
+        """Entries that may be on the hub or on disk, by dotted key: data, checkpoints, scorers."""
         entries = {f"data.{name}": entry for name, entry in self.config["data"].items()}
         for name, model in self.config["models"].items():
             entries |= {f"models.{name}.{stage}": model[stage] for stage in STAGES}
-        return {**entries, "scorer": self.config["scorer"]}
+        return entries | self.scorers
+
+    @property
+    def scorers(self) -> dict[str, dict[str, Any]]:
+        """All scorers by dotted key; the first, `scorer`, gives toxicity."""
+        further = self.config["further_scorers"].items()
+        return {
+            "scorer": self.config["scorer"],
+            **{f"further_scorers.{name}": settings for name, settings in further},
+        }
 
     @property
     def on_hub(self) -> dict[str, dict[str, Any]]:
@@ -66,8 +75,9 @@ class Study:
         for name, row in self.interventions.items():
             if ranking_of(row) == "auroc":
                 needed["labelled_comments"] = f"interventions.{name} ranks neurons by AUROC"
-        if self.config["scorer"]["kind"] == "lexicon":
-            needed["lexicon"] = "scorer is of kind lexicon"
+        for key, scorer in self.scorers.items():
+            if scorer["kind"] == "lexicon":
+                needed["lexicon"] = f"{key} is of kind lexicon"
         return needed
 
     def data_paths(self, dataset: str) -> list[str]:
