@@ -26,13 +26,7 @@ SCORES = expand(f"{RESULTS}/scores/{{{{model}}}}/{{entry}}.parquet", entry=STUDY
 PERPLEXITIES = expand(
     f"{RESULTS}/perplexity/{{{{model}}}}/{{entry}}.json", entry=STUDY.rows_by_entry
 )
-RANDOM_SET_TABLES += expand(
-    f"{RESULTS}/tables/{{model}}.{{table}}.{{extension}}",
-    model=MODELS if config["further_scorers"] else [],
-    table=["scorers", "agreement"],
-    extension=["csv", "md"],
-)
-SCORES = expand(
+RANDOM_SET_SCORES = expand(
     f"{RESULTS}/random_sets/{{{{model}}}}/{{entry}}.parquet", entry=STUDY.entries_with_random_sets
 )
 

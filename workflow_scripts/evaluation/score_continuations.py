@@ -94,7 +94,7 @@ def score_with_perspective(
     texts: list[str],
     endpoint: str,
     attributes: Sequence[str],
-    path: str,
+    request_path: str,
     language: str | None,
     header: str | None,
     queries_per_second: float,
@@ -107,7 +107,7 @@ def score_with_perspective(
     from dpo_neurons.scorers.perspective_service import Service
     from dpo_neurons.scorers.score_store import open_store
 
-    service = Service(endpoint, language, queries_per_second, path, header)
+    service = Service(endpoint, language, queries_per_second, request_path, header)
     key = os.environ.get(KEY_VARIABLE, "").strip()
     with open_store(store) as scores:
         return score_by_perspective(texts, attributes, service, scores, key, Patience())
@@ -141,7 +141,7 @@ SCORERS = {
     "perspective": Scorer(
         score_with_perspective,
         ("endpoint", "attributes", "store"),
-        ("path", "language", "header", "queries_per_second"),
+        ("request_path", "language", "header", "queries_per_second"),
     ),
     "phrases": Scorer(score_with_phrases, ("match",), ("phrases",)),
 }
@@ -181,7 +181,9 @@ def parse_arguments() -> argparse.Namespace:
     guard.add_argument("--dtype", choices=("float32", "bfloat16", "float16"))
     perspective = parser.add_argument_group("perspective")
     perspective.add_argument("--endpoint", help="address of the service")
-    perspective.add_argument("--path", default=PATH, help=f"path of requests (default: {PATH})")
+    perspective.add_argument(
+        "--request-path", default=PATH, help=f"path of requests (default: {PATH})"
+    )
     perspective.add_argument("--header", help="of the key, with its scheme (default: a parameter)")
     perspective.add_argument("--attributes", nargs="+", help="toxicity is the largest of them")
     perspective.add_argument(

@@ -82,7 +82,7 @@ def read_reply(reply: Reply, attributes: Sequence[str], key: str) -> dict[str, f
             raise RefusedTextError(error_type)
     raise ServiceError(
         f"the service refuses the request (HTTP {status}{message})",
-        "check the scorer's endpoint, path, attributes and language",
+        "check the scorer's endpoint, request_path, attributes and language",
     )
 
 

@@ -210,5 +210,5 @@ def _refused(refusal: RefusedTextError, language: str | None) -> ServiceError:
         )
     return ServiceError(
         f"the service refuses even a single character ({refusal.error_type})",
-        "check the scorer's endpoint and path",
+        "check the scorer's endpoint and request_path",
     )

@@ -40,7 +40,7 @@ SCORE_KEYS: dict[str, tuple[str, ...]] = {
     "guard": (
         "scored_token", "other_token", "answer_start", "template", "template_settings", "dtype",
     ),
-    "perspective": ("attributes", "language", "endpoint", "path"),
+    "perspective": ("attributes", "language", "endpoint", "request_path"),
 }  # fmt: skip
 """Keys of each kind of scorer that a score depends on, besides files."""
 
