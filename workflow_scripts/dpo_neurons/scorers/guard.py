@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from dpo_neurons.errors import InputError
@@ -121,7 +120,7 @@ def write_question(guard: Guard, question: Question, prompt: str, answer: str) -
         settings = {"add_generation_prompt": True, **(question.template_settings or {})}
         try:
             text = str(guard.tokenizer.apply_chat_template(messages, tokenize=False, **settings))
-        except (TemplateError, TypeError, ValueError) as error:
+        except Exception as error:  # a template raises whatever it likes
             raise InputError(
                 f"{guard.directory}: its chat template fails ({' '.join(str(error).split())}); set "
                 "the scorer's template_settings to what it needs, or give a template"
