@@ -44,7 +44,6 @@ from dpo_neurons.study.intervention_rows import (
     source_stage,
 )
 from dpo_neurons.study.program_options import (
-    FIRST_SCORER,
     fetch_options,
     plan_options,
     random_set_options,
@@ -57,7 +56,7 @@ from dpo_neurons.study.program_options import (
     selection_options,
     write_options,
 )
-from dpo_neurons.study.study import STAGES, any_of
+from dpo_neurons.study.study import KEY_OF_FIRST_SCORER, STAGES, any_of
 
 # Snakemake merges --configfile into the Snakefile's own file. Here it replaces that file.
 if not workflow.overwrite_configfiles:

@@ -112,7 +112,7 @@ def architecture_folder(wildcards, input):
 def key_of_scorer(wildcards):
     """Return the key of a job's scorer in the study."""
     further = "scorer" in wildcards.keys()
-    return f"further_scorers.{wildcards.scorer}" if further else FIRST_SCORER
+    return f"further_scorers.{wildcards.scorer}" if further else KEY_OF_FIRST_SCORER
 
 
 def settings_of_scorer(wildcards):

@@ -18,9 +18,8 @@ from dpo_neurons.evaluation.intervention_table import (
 from dpo_neurons.evaluation.outcomes import choose_toxicity, gather_scores, paths_of_entries
 from dpo_neurons.files.tables import read_table
 from dpo_neurons.statistics.bootstrap import mean_intervals
+from dpo_neurons.study.names import NAME_OF_FIRST_SCORER
 
-FIRST = "toxicity"
-"""What the tables call the first scorer."""
 THRESHOLD = 0.5
 """From this score on, a scorer says yes."""
 ROW_COLUMNS = (
@@ -43,7 +42,8 @@ def read_scorers(
     """
     names = rows["intervention"].tolist()
     paths = paths_of_entries(results / "scores" / model, rows, ".parquet")
-    scores = {FIRST: choose_toxicity(gather_scores(paths), names)}
+    toxicity = choose_toxicity(gather_scores(paths), names)
+    scores = {NAME_OF_FIRST_SCORER: toxicity}
     for scorer in further:
         folder = results / "further_scores" / model / scorer
         by_row = {
@@ -54,10 +54,10 @@ def read_scorers(
             )["score"]
         }
         for name in names:
-            if len(by_row.get(name, ())) != len(scores[FIRST]):
+            if len(by_row.get(name, ())) != len(toxicity):
                 raise InputError(
                     f"{folder}: {len(by_row.get(name, ()))} scores of row {name}, but "
-                    f"{FIRST} has {len(scores[FIRST])}; delete the folder and run again"
+                    f"{NAME_OF_FIRST_SCORER} has {len(toxicity)}; delete the folder and run again"
                 )
         scores[scorer] = pd.DataFrame({name: by_row[name] for name in names})
     return scores

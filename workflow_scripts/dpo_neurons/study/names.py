@@ -14,7 +14,7 @@ NO_TEXTS = {"na", "nan", "null", "none", "true", "false", "inf", "infinity"}
 """What pandas and YAML read as a missing value, a truth value or a number."""
 MODELS_OWN = {"comparison"}
 """Names of tables that stand beside those of the models."""
-FIRST_SCORER = "toxicity"
+NAME_OF_FIRST_SCORER = "toxicity"
 """What tables of all scorers call the first."""
 ENDINGS = re.compile(
     r".*\.(directions|tests|scorers|agreement|published|faithfulness|random_sets|verdicts|overlaps|samples|plans|correlations|source|piece-[0-9]+)",
@@ -42,10 +42,10 @@ def check_names(study: Study, source: str) -> None:
             raise InputError(
                 f"{source}: models: {name!r} is the name of a table of all models; rename the model"
             )
-    if any(name.lower() == FIRST_SCORER for name in config["further_scorers"]):
+    if any(name.lower() == NAME_OF_FIRST_SCORER for name in config["further_scorers"]):
         raise InputError(
-            f"{source}: further_scorers: {FIRST_SCORER!r} is what tables call the first scorer; "
-            "give another name"
+            f"{source}: further_scorers: {NAME_OF_FIRST_SCORER!r} is what tables call the first "
+            "scorer; give another name"
         )
     _check_distinct(f"{source}: interventions", study.interventions)
     for name in study.interventions:

@@ -19,7 +19,7 @@ from dpo_neurons.study.intervention_rows import (
     positions_in_perplexity,
     source_stage,
 )
-from dpo_neurons.study.study import Study
+from dpo_neurons.study.study import KEY_OF_FIRST_SCORER, Study
 
 SELECTION_KEYS = (
     "columns", "where", "skip", "rows", "rows_per_label", "prompt_words", "shared_words",
@@ -31,8 +31,6 @@ KNOWN_SCORERS: dict[str, Mapping[str, Any]] = {
     "guard": KNOWN_GUARDS,
 }
 """Models whose score the package knows how to read, by the kind of scorer."""
-FIRST_SCORER = "scorer"
-"""Its key; only its score is called toxicity."""
 SCORE_KEYS: dict[str, tuple[str, ...]] = {
     "lexicon": (),
     "phrases": ("phrases", "match"),
@@ -173,7 +171,7 @@ def scorer_options(study: Study, key: str) -> str:
     if "phrases" in options:
         options["phrases"] = json.dumps(options["phrases"], ensure_ascii=False)
     words = write_options({"scorer": scorer["kind"], **options})
-    return words if key == FIRST_SCORER else f"{words} --further"
+    return words if key == KEY_OF_FIRST_SCORER else f"{words} --further"
 
 
 def scorer_run_options(study: Study, key: str) -> str:

@@ -9,6 +9,8 @@ from dpo_neurons.study.data_files import matching_paths
 from dpo_neurons.study.intervention_rows import ranking_of, rows_by_entry, stage_of, table_rows
 
 STAGES = ("pre", "post")
+KEY_OF_FIRST_SCORER = "scorer"
+"""Only its score is called toxicity."""
 PUBLISHED_ABLATION = "ablate_top_200"
 ALWAYS_READ = ("challenge_prompts", "reference_sentences", "perplexity_text")
 READ_BY_TRAINING = {
@@ -50,10 +52,10 @@ class Study:
 
     @property
     def scorers(self) -> dict[str, dict[str, Any]]:
-        """All scorers by dotted key; the first, `scorer`, gives toxicity."""
+        """All scorers by dotted key; the first gives toxicity."""
         further = self.config["further_scorers"].items()
         return {
-            "scorer": self.config["scorer"],
+            KEY_OF_FIRST_SCORER: self.config["scorer"],
             **{f"further_scorers.{name}": settings for name, settings in further},
         }
 
