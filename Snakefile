@@ -53,13 +53,14 @@ from dpo_neurons.study.program_options import (
     random_set_options,
     random_set_run_options,
     run_options,
+    runs_a_model,
     sampling_options,
     scorer_options,
     scorer_run_options,
     selection_options,
     write_options,
 )
-from dpo_neurons.study.study import STAGES, any_of
+from dpo_neurons.study.study import KEY_OF_FIRST_SCORER, STAGES, any_of
 
 # Snakemake merges --configfile into the Snakefile's own file. Here it replaces that file.
 if not workflow.overwrite_configfiles:

@@ -30,6 +30,7 @@ SEE_ALSO = {
     "faithfulness": "[Interventions](interventions.md)",
     "groups": "[How to read each figure](figures.md)",
     "scorer": "[Scorers](scorers.md)",
+    "further_scorers": "[Scorers](scorers.md)",
     "logit_lens": "[Directions](directions.md)",
     "bootstrap": "[Statistics](statistics.md)",
     "interventions": "[Interventions](interventions.md)",
@@ -79,8 +80,9 @@ def configuration_page(schema: Schema) -> str:
         for name, section, required in sections
     ]
     lines = [HEAD, *table(["key", "what it sets"], overview)]
+    described: set[str] = set()
     for section in sections:
-        lines += section_lines(section, definitions)
+        lines += section_lines(section, definitions, described)
     return "\n".join(lines)
 
 
@@ -95,8 +97,11 @@ def resolve(schema: Schema, definitions: Schema) -> Schema:
     return target | keywords
 
 
-def section_lines(section: Key, definitions: Schema) -> Iterator[str]:
-    """Write about a key at the top level and every key below it."""
+def section_lines(section: Key, definitions: Schema, described: set[str]) -> Iterator[str]:
+    """Write about a key at the top level and every key below it.
+
+    described: titles of entries whose kinds an earlier section has; this one's are added.
+    """
     name, schema, required = section
     yield f"## `{name}`\n"
     see_also = f" See also: {SEE_ALSO[name]}." if name in SEE_ALSO else ""
@@ -114,8 +119,10 @@ def section_lines(section: Key, definitions: Schema) -> Iterator[str]:
     item = item_of(schema, definitions)
     if item is not None and has_kinds(item):
         entries[item["title"]] = item
-    for entry in entries.values():
-        yield from kinds_lines(entry, definitions)
+    for title, entry in entries.items():
+        if title not in described:
+            described.add(title)
+            yield from kinds_lines(entry, definitions)
 
 
 def value_sentences(schema: Schema, required: bool, definitions: Schema) -> str:

@@ -34,6 +34,7 @@ wildcard_constraints:
     capture=any_of([*STAGES, *STUDY.interventions, "crossed"]),
     entry=any_of(STUDY.rows_by_entry),
     intervention=any_of(STUDY.interventions),
+    scorer=any_of(config["further_scorers"]),
 
 
 def setting(*keys):

@@ -16,6 +16,12 @@ TABLES += expand(
     model=STUDY.models_with_published_numbers,
     extension=["csv", "md"],
 )
+TABLES += expand(
+    f"{RESULTS}/tables/{{model}}.{{table}}.{{extension}}",
+    model=MODELS if config["further_scorers"] else [],
+    table=["scorers", "agreement"],
+    extension=["csv", "md"],
+)
 SCORES = expand(f"{RESULTS}/scores/{{{{model}}}}/{{entry}}.parquet", entry=STUDY.rows_by_entry)
 PERPLEXITIES = expand(
     f"{RESULTS}/perplexity/{{{{model}}}}/{{entry}}.json", entry=STUDY.rows_by_entry
@@ -37,10 +43,11 @@ rule score_continuations:
         benchmark_path("score_continuations", "{model}", "{entry}")
     conda:
         ENVIRONMENT
-    threads: config["compute"]["threads"] if config["scorer"]["kind"] == "classifier" else 1
+    threads: threads_of_scorer
     resources:
         scripts=SCRIPTS,
-        gpu=gpus_of(1) if config["scorer"]["kind"] == "classifier" else 0,
+        gpu=gpus_of_scorer,
+        mem_mb=scoring_mb,
         running=running_of_scorer,
     params:
         scorer=options_of_scorer,
@@ -73,6 +80,56 @@ use rule score_continuations as score_samples with:
         log_path("score_samples", "{model}", "{entry}"),
     benchmark:
         benchmark_path("score_samples", "{model}", "{entry}")
+
+
+use rule score_continuations as score_further with:
+    input:
+        unpack(scorer_files),
+        continuations=f"{RESULTS}/generations/{{model}}/{{entry}}/challenge_prompts.jsonl",
+    output:
+        f"{RESULTS}/further_scores/{{model}}/{{scorer}}/{{entry}}.parquet",
+    log:
+        log_path("score_further", "{model}", "{scorer}", "{entry}"),
+    benchmark:
+        benchmark_path("score_further", "{model}", "{scorer}", "{entry}")
+
+
+rule compare_scorers:
+    input:
+        table=f"{RESULTS}/tables/{{model}}.csv",
+        scores=SCORES,
+        further=expand(
+            f"{RESULTS}/further_scores/{{{{model}}}}/{{scorer}}/{{entry}}.parquet",
+            scorer=config["further_scorers"],
+            entry=STUDY.rows_by_entry,
+        ),
+    output:
+        csv=f"{RESULTS}/tables/{{model}}.scorers.csv",
+        markdown=f"{RESULTS}/tables/{{model}}.scorers.md",
+        agreement_csv=f"{RESULTS}/tables/{{model}}.agreement.csv",
+        agreement_markdown=f"{RESULTS}/tables/{{model}}.agreement.md",
+    log:
+        log_path("compare_scorers", "{model}"),
+    benchmark:
+        benchmark_path("compare_scorers", "{model}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+    params:
+        results=results_folder,
+        scorers=list(config["further_scorers"]),
+        resamples=config["bootstrap"]["resamples"],
+        level=config["bootstrap"]["level"],
+        seed=SEED,
+        code=code_of("evaluation/compare_scorers"),
+    shell:
+        "python {resources.scripts}/evaluation/compare_scorers.py --results {params.results}"
+        " --model {wildcards.model} --table {input.table} --scorers {params.scorers}"
+        " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
+        " --csv {output.csv} --markdown {output.markdown}"
+        " --agreement-csv {output.agreement_csv}"
+        " --agreement-markdown {output.agreement_markdown} 2> {log}"
 
 
 rule tabulate_published:

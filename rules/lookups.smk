@@ -7,7 +7,9 @@ SOURCES = [
     *expand(
         f"{FETCHED}/{{entry}}.source.json",
         entry=[
-            key for key, entry in STUDY.on_hub.items() if entry["kind"] in ("classifier", "adapter")
+            key
+            for key, entry in STUDY.on_hub.items()
+            if entry["kind"] in ("classifier", "guard", "adapter")
         ],
     ),
 ]
@@ -107,13 +109,24 @@ def architecture_folder(wildcards, input):
     return input.like if is_made(path) else path
 
 
+def key_of_scorer(wildcards):
+    """Return the key of a job's scorer in the study."""
+    further = "scorer" in wildcards.keys()
+    return f"further_scorers.{wildcards.scorer}" if further else KEY_OF_FIRST_SCORER
+
+
+def settings_of_scorer(wildcards):
+    """Return the settings of a job's scorer."""
+    return STUDY.scorers[key_of_scorer(wildcards)]
+
+
 def scorer_files(wildcards):
     """Return the scorer's input files, besides the continuations."""
-    kind = config["scorer"]["kind"]
-    if kind == "lexicon":
+    scorer = settings_of_scorer(wildcards)
+    if scorer["kind"] == "lexicon":
         return {"lexicon": f"{DATA}/lexicon.jsonl"}
-    if kind == "classifier":
-        return given_folder_files("classifier", given_path("scorer"))
+    if runs_a_model(scorer):
+        return given_folder_files(scorer["kind"], given_path(key_of_scorer(wildcards)))
     return {}
 
 
@@ -122,9 +135,10 @@ def scorer_files_as_options(wildcards, input):
     files = {"continuations": input.continuations}
     if "lexicon" in input.keys():
         files["lexicon"] = input.lexicon
-    if "classifier" in input.keys():
-        path = given_path("scorer")
-        files["classifier"] = input.classifier if is_made(path) else path
+    scorer = settings_of_scorer(wildcards)
+    if runs_a_model(scorer):
+        path, kind = given_path(key_of_scorer(wildcards)), scorer["kind"]
+        files[kind] = input[kind] if is_made(path) else path
     return write_options(files)
 
 
@@ -166,12 +180,12 @@ def words_to_trace(wildcards):
 
 def options_of_scorer(wildcards):
     """Command-line options that a score depends on."""
-    return scorer_options(STUDY)
+    return scorer_options(STUDY, key_of_scorer(wildcards))
 
 
 def running_of_scorer(wildcards):
     """Command-line options that no score depends on."""
-    return scorer_run_options(STUDY)
+    return scorer_run_options(STUDY, key_of_scorer(wildcards))
 
 
 def plans_of_entry(wildcards):

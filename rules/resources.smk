@@ -19,6 +19,8 @@ def gpus_of_model(wildcards):
 
 PROGRAM_MB = 750
 """Of a program that has loaded torch and transformers, and of a batch of texts, in MB."""
+LEAST_MB = 4000
+"""What jobs without an estimate ask for under Slurm, in MB."""
 SPARE = 1.15
 """Asked for in place of what was measured: a scheduler ends jobs that take more."""
 
@@ -89,6 +91,25 @@ def training_resources():
         "runtime": runtime,
         "device": config["compute"]["device"],
     }
+
+
+def gpus_of_scorer(wildcards):
+    """Return the number of GPUs for the job's scorer: 0 if it runs no model."""
+    return gpus_of(1) if runs_a_model(settings_of_scorer(wildcards)) else 0
+
+
+def threads_of_scorer(wildcards):
+    """Return the number of threads for the job's scorer."""
+    return config["compute"]["threads"] if runs_a_model(settings_of_scorer(wildcards)) else 1
+
+
+def scoring_mb(wildcards, input):
+    """Return the memory of the job's scorer: the profile's default, or more for a large model."""
+    scorer = settings_of_scorer(wildcards)
+    if not runs_a_model(scorer):
+        return LEAST_MB
+    model = model_mb(given_path(key_of_scorer(wildcards)), scorer.get("dtype", "float32"))
+    return max(LEAST_MB, int(SPARE * (PROGRAM_MB + model)))
 
 
 def exporting_mb(wildcards, input):

@@ -52,6 +52,23 @@ def test_beginnings_as_long_as_dpos_are_scored_too(tmp_path, lexicon):
     assert "over 4 continuations" in err
 
 
+def test_a_further_scorer_writes_its_score_and_scores_whole_texts_alone(tmp_path):
+    path = tmp_path / "c.jsonl"
+    row = {"intervention": "x", "prompt": "p", "continuation": "I can\u2019t say", "cut": "I"}
+    path.write_text(json.dumps(row) + "\n" + json.dumps(row | {"continuation": "say"}) + "\n")
+    options = ["--continuations", path, "--scorer", "phrases", "--match", "beginning",
+               "--output", tmp_path / "x.parquet"]  # fmt: skip
+    status, err = run([*options, "--further"])
+    assert status == 0, err
+    assert "mean score 0.5000 over 2 continuations" in err
+    table = pd.read_parquet(tmp_path / "x.parquet")
+    assert table.to_dict("list") == {"intervention": ["x", "x"], "score": [1, 0]}
+    assert run([*options, "--phrases", '["I", "say"]'])[0] == 0
+    table = pd.read_parquet(tmp_path / "x.parquet")
+    assert table["toxicity"].tolist() == [1, 1]
+    assert table["toxicity_equal_length"].tolist() == [1, 1]
+
+
 @pytest.mark.slow
 def test_a_classifier_from_a_directory_scores(tmp_path):
     model = BertForSequenceClassification(
@@ -83,11 +100,14 @@ def test_a_classifier_from_a_directory_scores(tmp_path):
     assert "mean toxicity 0.5000 over 3 continuations" in err
 
 
-@pytest.mark.parametrize("scorer", ["lexicon", "perspective"])
+@pytest.mark.parametrize("scorer", ["lexicon", "perspective", "phrases"])
 def test_scoring_without_a_model_does_not_load_torch(tmp_path, lexicon, scorer):
     continuations = written(tmp_path / "c.jsonl", [""])
     options = ["--continuations", continuations, "--scorer", "lexicon", "--lexicon", lexicon,
                "--output", tmp_path / "x.parquet"]  # fmt: skip
+    if scorer == "phrases":
+        options = ["--continuations", continuations, "--scorer", "phrases", "--match", "anywhere",
+                   "--output", tmp_path / "x.parquet"]  # fmt: skip
     if scorer == "perspective":
         options = perspective("http://127.0.0.1:9", continuations, tmp_path)
     code = """
@@ -105,6 +125,8 @@ print([name for name in ("torch", "transformers", "tokenizers") if name in sys.m
 @pytest.mark.parametrize(
     ("scorer", "missing"),
     [("lexicon", "--lexicon"), ("perspective", "--endpoint, --attributes, --store"),
+     ("phrases", "--match"),
+     ("guard", "--guard, --scored-token, --other-token, --dtype, --batch-size, --threads"),
      ("classifier", "--classifier, --label, --activation, --batch-size, --threads")],
 )  # fmt: skip
 def test_options_that_a_scorer_needs_are_named(monkeypatch, capsys, scorer, missing):
@@ -120,6 +142,8 @@ def test_the_digest_of_the_code_follows_every_scorer():
     for module, name in (
         ("dpo_neurons.scorers.lexicon", "score_by_lexicon"),
         ("dpo_neurons.scorers.classifier", "_probabilities"),
+        ("dpo_neurons.scorers.guard", "_probabilities"),
+        ("dpo_neurons.scorers.phrases", "REFUSALS"),
         ("dpo_neurons.scorers.perspective", "_ask_each"),
         ("dpo_neurons.scorers.perspective_reply", "_score"),
         ("dpo_neurons.scorers.score_store", "ScoreStore"),

@@ -87,7 +87,26 @@ def test_another_language_and_another_service_are_other_scores(score, sentence, 
     score(["a"], language="de")
     score(["a"], language=None)
     assert [request.body.get("languages") for request in service.requests] == [["en"], ["de"], None]
-    assert "HTTP 404" in sentence(["a"], path="/other")
+    assert "HTTP 404" in sentence(["a"], below="/other")
+
+
+@pytest.mark.parametrize(
+    ("header", "sent"),
+    [("X-Api-Key", {"X-Api-Key": KEY}),
+     ("Authorization: Bearer", {"Authorization": f"Bearer {KEY}"})],
+)  # fmt: skip
+def test_a_service_may_take_its_key_in_a_header_under_another_path(
+    score, service, sentence, header, sent
+):
+    service.path = "/v2/analyze"
+    ((service.header, _),) = sent.items()
+    asked = {"path": "/v2/analyze", "header": header}
+    assert score(["a"], **asked)["insult"].tolist() == expected(["a"], "INSULT")
+    (request,) = service.requests
+    assert (request.key, request.in_header) == (None, sent[service.header])
+    # What Perspective itself says of the same text at this address would be another score.
+    assert "HTTP 404" in sentence(["a"])
+    assert "no header can hold" in sentence(["b"], key="kéy", **asked)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +215,7 @@ def test_a_language_error_is_retried_with_the_language_named(score, service, tex
 def test_a_language_that_an_attribute_does_not_know_is_a_sentence(sentence, service):
     said = sentence(["a", "b"], ["INSULT", "SEXUALLY_EXPLICIT"], language="de")
     assert "in language 'de' (LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE)" in said
-    assert "set scorer.language and scorer.attributes" in said
+    assert "set the scorer's language and attributes" in said
     assert len(service.requests) == 1
 
 

@@ -159,7 +159,7 @@ def test_too_high_a_rate_is_waited_for_and_has_another_remedy(score, sentence, s
     service.always = reply
     said = sentence(["b"], tries=3)
     assert "3 tries in a row failed, the last with HTTP 4" in said
-    assert "lower scorer.queries_per_second or run fewer jobs at once" in said
+    assert "lower the scorer's queries_per_second or run fewer jobs at once" in said
 
 
 @pytest.mark.parametrize("reason", ["SERVICE_DISABLED", "accessNotConfigured", "BILLING_DISABLED"])
@@ -287,7 +287,7 @@ def test_an_error_that_is_not_documented_is_a_sentence(sentence, service, status
     service.script.append(says(body, status))
     said = sentence(["a"])
     assert words in said
-    assert "check scorer.endpoint" in said
+    assert "check the scorer's endpoint" in said
     assert len(said) < 700
     assert len(service.requests) == 1
 

@@ -4,8 +4,10 @@ import argparse
 import copy
 import json
 import shlex
+import sys
 
 import pytest
+import score_continuations
 from hypothesis import given
 from hypothesis import strategies as st
 from support.embedded_study import EMBEDDED
@@ -17,6 +19,8 @@ from dpo_neurons.study.program_options import (
     random_set_run_options,
     run_options,
     sampling_options,
+    scorer_options,
+    scorer_run_options,
     selection_options,
     write_options,
 )
@@ -140,3 +144,65 @@ def test_a_condition_reaches_the_import_as_the_text_or_number_that_it_is(value, 
     study = Study({"data": {"challenge_prompts": entry}})
     written = shlex.split(selection_options(study, "challenge_prompts"))
     assert written == ["--where", f"column={word}"]
+
+
+def parsed_by_the_scorer(options, monkeypatch):
+    """What score_continuations.py reads of options that went through the shell."""
+    words = ["score_continuations.py", "--continuations", "c", "--output", "o", "--batch-size", "1",
+             "--threads", "1", "--guard", "g", "--store", "s", *shlex.split(options)]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", words)
+    return score_continuations.parse_arguments()
+
+
+SHIELD = {"kind": "guard", "repository": "google/shieldgemma-2b", "dtype": "bfloat16"}
+
+
+def test_a_guard_is_asked_as_its_repository_says_unless_the_study_says_otherwise(monkeypatch):
+    guideline = '* "No Insult": it\'s {plain}\nand kind.'
+    config = {
+        "scorer": SHIELD | {"template_settings": {"guideline": guideline}},
+        "further_scorers": {
+            "llama": {"kind": "guard", "repository": "meta-llama/Llama-Guard-3-8B"},
+            "mine": SHIELD | {"template": "{prompt}\n{answer}", "scored_token": "-"},
+        },
+    }
+    for settings in config["further_scorers"].values():
+        settings.setdefault("dtype", "float32")
+    study = Study(config)
+    shield, llama, mine = (
+        parsed_by_the_scorer(scorer_options(study, key), monkeypatch) for key in study.scorers
+    )
+    assert (shield.scored_token, shield.other_token, shield.answer_start) == ("Yes", "No", "")
+    assert shield.template_settings == {"add_generation_prompt": False, "guideline": guideline}
+    assert (shield.template, shield.dtype, shield.further) == (None, "bfloat16", False)
+    assert (llama.scored_token, llama.other_token) == ("unsafe", "safe")
+    assert (llama.answer_start, llama.further) == ("\n\n", True)
+    assert (mine.scored_token, mine.template) == ("-", "{prompt}\n{answer}")
+    assert mine.template_settings == {"add_generation_prompt": False}
+
+
+def test_options_of_other_scorers_survive_the_shell(monkeypatch):
+    phrases = ["- no", "it's", 'a "b"', "Ich möchte nicht"]
+    service = {
+        "kind": "perspective", "endpoint": "https://a.example", "attributes": ["A", "B"],
+        "request_path": "/v2/a:b", "header": "Authorization: Bearer", "queries_per_second": 2,
+        "store": "s",
+    }  # fmt: skip
+    study = Study(
+        {
+            "scorer": {"kind": "phrases", "phrases": phrases, "match": "anywhere"},
+            "further_scorers": {"usual": {"kind": "phrases", "match": "beginning"}, "s": service},
+            "compute": {},
+        }
+    )
+    mine, usual, asked = (
+        parsed_by_the_scorer(
+            f"{scorer_options(study, key)} {scorer_run_options(study, key)}", monkeypatch
+        )
+        for key in study.scorers
+    )
+    assert (mine.phrases, mine.match) == (phrases, "anywhere")
+    assert (usual.phrases, usual.match) == (None, "beginning")
+    assert (asked.request_path, asked.header) == ("/v2/a:b", "Authorization: Bearer")
+    assert asked.attributes == ["A", "B"]
+    assert "Authorization" not in scorer_options(study, "further_scorers.s")

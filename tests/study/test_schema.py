@@ -90,7 +90,14 @@ def test_defaults_of_one_kind_are_not_given_to_another():
     classifier = {"kind": "classifier", "path": "x", "label": "y", "activation": "sigmoid"}
     assert filled(scorer=dict(classifier))["scorer"] == classifier
     perspective = filled(scorer={"kind": "perspective"})["scorer"]
-    assert set(perspective) == {"kind", "attributes", "endpoint", "queries_per_second", "store"}
+    assert set(perspective) == {
+        "kind",
+        "attributes",
+        "endpoint",
+        "queries_per_second",
+        "store",
+        "request_path",
+    }
     tuning = {"learning_rate": 1e-5, "warmup_steps": 0, "steps": 1, "batch_size": 1}
     sft = filled(models=post(kind="sft", **tuning))["models"]["a"]["post"]
     assert sft == {"kind": "sft", "max_grad_norm": 1, **tuning}

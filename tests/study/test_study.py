@@ -118,7 +118,9 @@ def test_nine_lines_are_a_study_and_nothing_of_the_embedded_one_is_in_it(minimal
         "data.challenge_prompts", "data.reference_sentences", "data.perplexity_text", "scorer",
     }  # fmt: skip
     assert study.config["scorer"]["repository"] == "unitary/toxic-bert"
-    assert scorer_options(study) == "--scorer classifier --label toxic --activation sigmoid"
+    assert (
+        scorer_options(study, "scorer") == "--scorer classifier --label toxic --activation sigmoid"
+    )
     assert {"ablate_top_1000", "patch_all_four", "control_all_four"} <= set(study.interventions)
     assert "synthetic" not in str(study.config)
     assert "toy" not in str(study.config)

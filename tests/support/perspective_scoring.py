@@ -4,6 +4,7 @@ import pytest
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.scorers.backoff import Patience
+from dpo_neurons.scorers.endpoint import PATH
 from dpo_neurons.scorers.perspective import score_by_perspective
 from dpo_neurons.scorers.perspective_service import Service
 from dpo_neurons.scorers.score_store import open_store
@@ -37,8 +38,10 @@ def slept():
 def score(service, store, slept):
     """Score texts by the stand-in, without sleeping: score(texts, …)."""
 
-    def scored(texts, attributes=TWO, key=KEY, language="en", path="", **patience):
-        asked = Service(service.url + path, language, FAST)
+    def scored(
+        texts, attributes=TWO, key=KEY, language="en", below="", path=PATH, header=None, **patience
+    ):
+        asked = Service(service.url + below, language, FAST, path, header)
         patience = {"reply_seconds": 5.0, "sleep": slept.append} | patience
         return score_by_perspective(texts, attributes, asked, store, key, Patience(**patience))
 

@@ -34,6 +34,7 @@ class Request:
     time: float
     key: str | None
     body: dict
+    in_header: str | None = None
 
     @property
     def text(self):
@@ -51,6 +52,9 @@ class StandIn:
     always: Callable | None = None
     """What to do with every request instead of answering."""
     latency: float = 0.0
+    path: str = "/v1alpha1/comments:analyze"
+    header: str | None = None
+    """Header of the key; without it, the key is a parameter."""
     longest_bytes: int = LONGEST_BYTES
 
     @property
@@ -77,10 +81,11 @@ def detected_language(text):
 
 def answer(request, service):
     """Status and content for a request, as documented."""
-    if request.key is None:
+    key = request.key if service.header is None else (request.in_header or "").split(" ")[-1]
+    if not key:
         return refusal(403, "Method doesn't allow unregistered callers.")
-    if request.key != KEY:
-        return refusal(400, f"API key not valid: {request.key}.", reason="API_KEY_INVALID")
+    if key != KEY:
+        return refusal(400, f"API key not valid: {key}.", reason="API_KEY_INVALID")
     text, wanted = request.text, request.body["requestedAttributes"]
     if not text.strip():
         return refusal(400, "Comment must be non-empty.", errorType="COMMENT_EMPTY")
@@ -202,12 +207,13 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         key = parse_qs(parts.query).get("key", [None])[0]
-        request = Request(time.time(), key, body)
+        in_header = self.headers.get(service.header) if service.header else None
+        request = Request(time.time(), key, body, in_header)
         with self.server.lock:
             service.requests.append(request)
             action = service.script.popleft() if service.script else service.always
         time.sleep(service.latency)
-        if parts.path != "/v1alpha1/comments:analyze":
+        if parts.path != service.path:
             self.reply(404, b"<html>Not Found</html>")
         elif action is not None:
             action(self, request)

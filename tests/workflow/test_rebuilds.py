@@ -42,6 +42,7 @@ from support.micro_jobs import (
     UNMOVED,
 )
 from support.workflow import (
+    ENTRIES,
     RESULTS,
     changed_config,
     each,
@@ -95,6 +96,8 @@ CONFIGURATION = [
     ("directions.one", {"kind": "value_vector", "layer": 1, "neuron": 3},
      each("read_value_vector compute_contributions summarise_groups tabulate_logit_lens"
           " compare_random_directions", {"one"}) | {"compare_directions"}),
+    ("further_scorers", {"refusal": {"kind": "phrases"}},
+     {f"score_further {entry} refusal" for entry in ENTRIES} | {"compare_scorers"}),
     ("logit_lens.tokens", 3, {"tabulate_logit_lens"}),
     ("logit_lens.value_vectors", 2, {"tabulate_logit_lens"}),
     ("models.toy.attention", "eager", MODEL_RUNS),
@@ -111,6 +114,9 @@ WORDS_FILE, CLASSIFIER_FOLDER = "stand_ins/words.csv", "stand_ins/classifier"
 CLASSIFIER = {
     "kind": "classifier", "path": CLASSIFIER_FOLDER, "label": "toxic", "activation": "sigmoid"
 }  # fmt: skip
+GUARD = {
+    "kind": "guard", "path": CLASSIFIER_FOLDER, "scored_token": "Yes", "other_token": "No"
+}  # fmt: skip
 PERSPECTIVE = {"kind": "perspective", "attributes": ["TOXICITY", "INSULT"]}
 WORDS = {"kind": "file", "path": "stand_ins/*.csv", "columns": {"word": "term"}, "rows": 9}
 CUT = {"kind": "file", "path": WORDS_FILE, "prompt_words": 9}
@@ -126,6 +132,10 @@ SETTINGS_OF_OTHER_STUDIES = [
     ("scorer", PERSPECTIVE, "scorer.queries_per_second", 9, set()),
     ("scorer", PERSPECTIVE, "scorer.store", "elsewhere.sqlite", set()),
     ("scorer", PERSPECTIVE, "compute.batch_size", 7, set()),
+    ("scorer", PERSPECTIVE, "scorer.request_path", "/v2/analyze", SCORES),
+    ("scorer", PERSPECTIVE, "scorer.header", "X-Api-Key", set()),
+    ("scorer", GUARD, "scorer.scored_token", "Si", SCORES),
+    ("scorer", GUARD, "scorer.dtype", "float32", SCORES),
     ("data.lexicon", WORDS, "data.lexicon.columns", {"word": "insult"}, IMPORTED),
     ("data.lexicon", WORDS, "data.lexicon.where", {"language": "en"}, IMPORTED),
     ("data.lexicon", WORDS, "data.lexicon.rows", 8, IMPORTED),

@@ -47,7 +47,12 @@ class RequestSender:
             logging.getLogger(name).addFilter(_is_of_another_thread)
 
     def post(
-        self, address: str, parameters: Mapping[str, str], body: object, seconds: float
+        self,
+        address: str,
+        parameters: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: object,
+        seconds: float,
     ) -> Reply:
         """Post a body as JSON and return the reply, redirections not followed.
 
@@ -62,7 +67,7 @@ class RequestSender:
                 params=dict(parameters),
                 json=body,
                 timeout=seconds,
-                headers={"Accept-Encoding": "identity"},
+                headers={"Accept-Encoding": "identity", **headers},
                 allow_redirects=False,  # they would carry the key elsewhere
                 stream=True,
             ) as response:

@@ -11,15 +11,13 @@ import pandas as pd
 import torch
 from transformers import (
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.files.json_text import read_json
-from dpo_neurons.files.provenance import check_as_recorded
 from dpo_neurons.models.batches import first_batch_size, order_longest_first, run_in_batches
+from dpo_neurons.scorers.pretrained import check_vocabulary, load_padding_tokenizer, load_weights
 
 log = logging.getLogger("dpo_neurons")
 
@@ -43,71 +41,20 @@ def load_classifier(directory: Path, device: str) -> Classifier:
 
     Raises InputError for a directory that holds none, damaged files and missing weights.
     """
-    if not (directory / "config.json").is_file():
-        raise InputError(
-            f"{directory}: no config.json in it; set scorer.path to a directory as written by "
-            "save_pretrained"
-        )
-    read_json(directory / "config.json", "fetch or make the classifier again")
-    check_as_recorded(directory, torch.get_num_threads())
-    try:
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            directory,
-            dtype=torch.float32,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    except MemoryError:
-        raise
-    except Exception as error:  # damaged files make transformers raise whatever there is
-        raise InputError(
-            f"{directory}: cannot load a sequence classifier ({_one_line(error)}); fetch or make "
-            "it again, or set scorer to another"
-        ) from error
-    if report["missing_keys"]:
-        # transformers would fill them with random numbers and go on.
-        raise InputError(
-            f"{directory}: the weights {sorted(report['missing_keys'])[0]!r} of the sequence "
-            "classifier are missing; fetch or make it again, or set scorer to another"
-        )
+    model = load_weights(
+        directory, AutoModelForSequenceClassification, torch.float32, "sequence classifier"
+    )
     labels = [str(model.config.id2label[index]) for index in range(model.config.num_labels)]
     if len(set(labels)) < len(labels):
         raise InputError(
             f"{directory / 'config.json'}: two labels in id2label have one name ({labels}); "
             "rename one"
         )
-    tokenizer = _load_tokenizer(directory)
+    # Encoders count positions from the left, padding included.
+    tokenizer = load_padding_tokenizer(directory, "right")
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id
-    return Classifier(directory, model.to(device).eval(), tokenizer, labels)
-
-
-def _load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            directory, local_files_only=True, trust_remote_code=False
-        )
-    except MemoryError:
-        raise
-    except Exception as error:  # the tokenizers library raises bare exceptions
-        raise InputError(
-            f"{directory}: cannot load a tokenizer ({_one_line(error)}); copy the tokenizer's "
-            "files into it"
-        ) from error
-    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
-        # transformers makes an empty tokenizer where there are no files.
-        raise InputError(f"{directory}: no tokenizer in it; copy the tokenizer's files into it")
-    # Encoders count positions from the left, padding included.
-    tokenizer.padding_side = "right"
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    if tokenizer.pad_token_id is None:
-        raise InputError(
-            f"{directory}: the tokenizer has no padding token; name one as pad_token in "
-            "tokenizer_config.json"
-        )
-    return tokenizer
+    return Classifier(directory, model.to(device), tokenizer, labels)
 
 
 def score_by_classifier(
@@ -169,13 +116,13 @@ def _unused_positions(model: PreTrainedModel) -> int:
 def _check_label(classifier: Classifier, label: str, activation: str) -> None:
     if label not in classifier.labels:
         raise InputError(
-            f"{classifier.directory}: no label {label!r}; set scorer.label to one of "
+            f"{classifier.directory}: no label {label!r}; set the scorer's label to one of "
             f"{', '.join(map(repr, classifier.labels))}"
         )
     if activation == "softmax" and len(classifier.labels) == 1:
         raise InputError(
             f"{classifier.directory}: softmax over one label is always 1; "
-            "set scorer.activation to sigmoid"
+            "set the scorer's activation to sigmoid"
         )
 
 
@@ -193,12 +140,7 @@ def _encoded(texts: Sequence[str], classifier: Classifier) -> dict[int, dict[str
     blank = len(texts) - len(rows)
     log.info("%d texts: %d are blank and score 0; %d are cut", len(texts), blank, truncated)
     largest = max((max(row["input_ids"]) for row in rows.values()), default=0)
-    known = len(classifier.model.get_input_embeddings().get_parameter("weight"))
-    if largest >= known:
-        raise InputError(
-            f"{classifier.directory}: the tokenizer gives token {largest}, but the model knows "
-            f"{known}; the tokenizer is another model's, so copy the right files"
-        )
+    check_vocabulary(classifier.directory, classifier.model, largest)
     return rows
 
 
@@ -211,7 +153,3 @@ def _probabilities(
         logits = classifier.model(**batch.to(classifier.model.device)).logits.double()
     chosen = torch.sigmoid(logits) if activation == "sigmoid" else torch.softmax(logits, dim=-1)
     return chosen.cpu().numpy()
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

@@ -92,8 +92,12 @@ def _ask(
     if not key:
         raise InputError(
             f"{KEY_VARIABLE} is not set, but {len(missing)} of {len(texts_sent)} texts are not yet "
-            f"in {stored.store.path}; put the key into the environment, or set scorer.kind to a "
-            "scorer that runs here"
+            f"in {stored.store.path}; put the key into the environment, or choose a scorer "
+            "that runs here"
+        )
+    if stored.service.header is not None and not (key.isascii() and key.isprintable()):
+        raise InputError(
+            f"{KEY_VARIABLE}: holds a character that no header can hold; set it to the key alone"
         )
     client = PerspectiveClient(stored.service, stored.store, key, patience)
     done = len(texts_sent) - len(missing)

@@ -82,7 +82,7 @@ def read_reply(reply: Reply, attributes: Sequence[str], key: str) -> dict[str, f
             raise RefusedTextError(error_type)
     raise ServiceError(
         f"the service refuses the request (HTTP {status}{message})",
-        "check scorer.endpoint, scorer.attributes and scorer.language",
+        "check the scorer's endpoint, request_path, attributes and language",
     )
 
 
@@ -107,8 +107,8 @@ def _quota_error(
     return TransientError(
         f"HTTP {reply.status}",
         requested_wait(reply.retry_after),
-        "lower scorer.queries_per_second or run fewer jobs at once; if the key's quota is used "
-        "up, wait until it is renewed",
+        "lower the scorer's queries_per_second or run fewer jobs at once; if the key's quota is "
+        "used up, wait until it is renewed",
     )
 
 

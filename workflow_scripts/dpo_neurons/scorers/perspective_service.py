@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from dpo_neurons.errors import InputError
 from dpo_neurons.scorers.backoff import Patience
 from dpo_neurons.scorers.bounded_request import NoReplyError, RequestSender
-from dpo_neurons.scorers.endpoint import check_endpoint
+from dpo_neurons.scorers.endpoint import PATH, check_endpoint
 from dpo_neurons.scorers.perspective_reply import (
     EMPTY,
     LANGUAGE_ERRORS,
@@ -37,17 +37,21 @@ class Service:
     """Which service to ask, and how."""
 
     endpoint: str
-    """Address before /v1alpha1, such as https://commentanalyzer.googleapis.com."""
+    """Address before the path, such as https://commentanalyzer.googleapis.com."""
     language: str | None
     """Named in every request; None lets the service detect it."""
     queries_per_second: float
+    path: str = PATH
+    """Path of the requests."""
+    header: str | None = None
+    """Header of the key, and its scheme if it has one: "X-Api-Key", or "Authorization: Bearer"."""
 
     def __post_init__(self) -> None:
         """Check the settings.
 
         Raises InputError for an endpoint that is no plain address, and for a wrong rate.
         """
-        check_endpoint(self.endpoint)
+        check_endpoint(self.endpoint, "scorer.endpoint")
         if not (math.isfinite(self.queries_per_second) and self.queries_per_second > 0):
             raise InputError(
                 f"scorer.queries_per_second: {self.queries_per_second} is no rate; "
@@ -60,7 +64,21 @@ class Service:
         parts = urlsplit(self.endpoint)
         default = {"http": 80, "https": 443}[parts.scheme]
         port = "" if parts.port in (None, default) else f":{parts.port}"
-        return f"perspective {parts.hostname}{port}{parts.path.rstrip('/')}"
+        # Perspective's own path goes without saying, as in stores of earlier versions.
+        path = parts.path.rstrip("/") + ("" if self.path == PATH else self.path)
+        return f"perspective {parts.hostname}{port}{path}"
+
+    @property
+    def address(self) -> str:
+        """Where requests go."""
+        return f"{self.endpoint.rstrip('/')}{self.path}"
+
+    def place_key(self, key: str) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the parameters and the headers of a request, one of which holds the key."""
+        if self.header is None:
+            return {"key": key}, {}
+        name, _, scheme = self.header.partition(":")
+        return {}, {name: f"{scheme.strip()} {key}".strip()}
 
     def store_key(self, text: str) -> TextKey:
         """What a text's scores are kept under."""
@@ -174,10 +192,10 @@ class PerspectiveClient:
         }
         if language is not None:
             body["languages"] = [language]
-        address = f"{self._service.endpoint.rstrip('/')}/v1alpha1/comments:analyze"
+        parameters, headers = self._service.place_key(self._key)
         seconds = self._patience.reply_seconds
         try:
-            reply = self._sender.post(address, {"key": self._key}, body, seconds)
+            reply = self._sender.post(self._service.address, parameters, headers, body, seconds)
         except NoReplyError as error:
             raise TransientError(str(error)) from None
         return read_reply(reply, attributes, self._key)
@@ -188,9 +206,9 @@ def _refused(refusal: RefusedTextError, language: str | None) -> ServiceError:
         return ServiceError(
             f"the service does not score these attributes in language {language!r} "
             f"({refusal.error_type})",
-            "set scorer.language and scorer.attributes to what it offers together",
+            "set the scorer's language and attributes to what it offers together",
         )
     return ServiceError(
         f"the service refuses even a single character ({refusal.error_type})",
-        "check scorer.endpoint",
+        "check the scorer's endpoint and request_path",
     )

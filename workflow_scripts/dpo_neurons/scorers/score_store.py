@@ -162,7 +162,7 @@ def open_store(path: Path) -> Iterator[ScoreStore]:
     except OSError as error:
         raise InputError(
             f"{path}: the store's folder cannot be made ({error.strerror}); "
-            "set scorer.store to a path that can be written"
+            "set the scorer's store to a path that can be written"
         ) from error
     with _explained(path):
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
@@ -182,7 +182,8 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         elif marked != APPLICATION_ID:
             raise InputError(
-                f"{path}: an SQLite file, but no store of scores; set scorer.store to another path"
+                f"{path}: an SQLite file, but no store of scores; set the scorer's store to "
+                "another path"
             )
         connection.execute(CLAIMS)
     (page,) = connection.execute("PRAGMA page_size").fetchone()

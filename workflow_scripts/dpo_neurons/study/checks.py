@@ -6,7 +6,7 @@ from typing import Any
 from dpo_neurons.errors import InputError
 from dpo_neurons.running.masking import mask_secrets
 from dpo_neurons.scorers.endpoint import check_endpoint
-from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
+from dpo_neurons.scorers.known_guards import KNOWN_GUARDS
 from dpo_neurons.study.intervention_rows import (
     CHOOSING,
     Row,
@@ -16,6 +16,7 @@ from dpo_neurons.study.intervention_rows import (
 )
 from dpo_neurons.study.names import check_names
 from dpo_neurons.study.path_checks import check_paths
+from dpo_neurons.study.program_options import KNOWN_SCORERS
 from dpo_neurons.study.schema import check_schema, nearest
 from dpo_neurons.study.study import Study
 
@@ -29,6 +30,11 @@ KEYS_OF_SOME_DATA = {
     "severity": ("lexicon",),
 }
 """Keys of an entry of `data` that go with some data sets only."""
+NEEDED_OF_UNKNOWN = {
+    "classifier": ("label", "activation"),
+    "guard": ("scored_token", "other_token"),
+}
+"""Keys of a scorer that are known for some repositories only."""
 
 
 def check_study(config: dict[str, Any], source: str) -> Study:
@@ -51,7 +57,7 @@ def _checked_study(config: dict[str, Any], source: str) -> Study:
         if model["post"]["kind"] in ("dpo", "sft"):
             model["post"].setdefault("seed", config["seed"])
     study = Study(config)
-    _check_endpoint(study, source)
+    _check_endpoints(study, source)
     _check_names(study, source)
     check_names(study, source)
     _check_numbers(study, source)
@@ -107,13 +113,11 @@ def _check_names(study: Study, source: str) -> None:
         _check_name(source, key, study.drawn_ablation, rows, what)
 
 
-def _check_endpoint(study: Study, source: str) -> None:
+def _check_endpoints(study: Study, source: str) -> None:
     """Refuse an endpoint that is no plain address, without quoting it."""
-    if study.config["scorer"]["kind"] == "perspective":
-        try:
-            check_endpoint(study.config["scorer"]["endpoint"])
-        except InputError as error:
-            raise InputError(f"{source}: {error}") from None
+    for key, scorer in study.scorers.items():
+        if scorer["kind"] == "perspective":
+            check_endpoint(scorer["endpoint"], f"{source}: {key}.endpoint")
 
 
 def _check_expanded_names(study: Study, source: str) -> None:
@@ -259,15 +263,8 @@ def _check_needs(study: Study, source: str) -> None:
                 "data.labelled_comments; say in its columns which column holds it, as in "
                 f"columns: {{{label}: {label}}}"
             )
-    scorer = study.config["scorer"]
-    repository = scorer.get("repository", "")
-    if scorer["kind"] == "classifier" and repository not in KNOWN_CLASSIFIERS:
-        for key in ("label", "activation"):
-            if key not in scorer:
-                raise InputError(
-                    f"{source}: scorer: {key!r} is missing; add it, since it is known only "
-                    f"for {', '.join(KNOWN_CLASSIFIERS)}{nearest(repository, KNOWN_CLASSIFIERS)}"
-                )
+    for key, scorer in study.scorers.items():
+        _check_scorer(f"{source}: {key}", scorer)
     for name, entry in study.config["data"].items():
         if entry["kind"] == "synthetic" and name != "lexicon" and "rows" not in entry:
             raise InputError(f"{source}: data.{name}: the key 'rows' is missing; add it")
@@ -277,3 +274,31 @@ def _check_needs(study: Study, source: str) -> None:
                     f"{source}: data.{name}: {key} is for {' and '.join(allowed)} alone; "
                     "leave it out"
                 )
+
+
+def _check_scorer(place: str, scorer: dict[str, Any]) -> None:
+    """Refuse a model that scores without saying how its score is read."""
+    known = KNOWN_SCORERS.get(scorer["kind"], {})
+    repository = scorer.get("repository", "")
+    if repository not in known:
+        for key in NEEDED_OF_UNKNOWN.get(scorer["kind"], ()):
+            if key not in scorer:
+                raise InputError(
+                    f"{place}: {key!r} is missing; add it, since it is known only "
+                    f"for {', '.join(known)}{nearest(repository, known)}"
+                )
+    if scorer["kind"] != "guard":
+        return
+    if "template" in scorer:
+        for part in ("{prompt}", "{answer}"):
+            if part not in scorer["template"]:
+                raise InputError(f"{place}.template: holds no {part}; add it")
+        if "template_settings" in scorer:
+            raise InputError(
+                f"{place}.template_settings: are for the chat template, which template replaces; "
+                "leave one of them out"
+            )
+    elif repository in KNOWN_GUARDS:
+        for key in KNOWN_GUARDS[repository].needed_settings:
+            if key not in scorer.get("template_settings", {}):
+                raise InputError(f"{place}.template_settings: {repository} needs {key!r}; add it")

@@ -32,8 +32,8 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 LARGE_BLOB = re.compile(r"[0-9a-f]{64}")
 """The hub's cache names a large file by its sha256, a small one by git's 40 digits."""
 
-SMALL_MODEL_FILES = re.compile(r"[^/]+\.(json|model|txt)")
-"""Configuration and tokenizer."""
+SMALL_MODEL_FILES = re.compile(r"[^/]+\.(json|model|txt|jinja)")
+"""Configuration, tokenizer and chat template."""
 WEIGHTS = (
     re.compile(r"(adapter_)?model(-\d+-of-\d+)?\.safetensors"),
     re.compile(r"(pytorch|adapter)_model(-\d+-of-\d+)?\.bin"),

@@ -14,8 +14,10 @@ NO_TEXTS = {"na", "nan", "null", "none", "true", "false", "inf", "infinity"}
 """What pandas and YAML read as a missing value, a truth value or a number."""
 MODELS_OWN = {"comparison"}
 """Names of tables that stand beside those of the models."""
+NAME_OF_FIRST_SCORER = "toxicity"
+"""What tables of all scorers call the first."""
 ENDINGS = re.compile(
-    r".*\.(directions|tests|published|faithfulness|random_sets|verdicts|overlaps|samples|plans|correlations|source|piece-[0-9]+)",
+    r".*\.(directions|tests|scorers|agreement|published|faithfulness|random_sets|verdicts|overlaps|samples|plans|correlations|source|piece-[0-9]+)",
     re.IGNORECASE,
 )
 """Files of the workflow itself end so before their extension, as tables/{model}.tests.csv."""
@@ -24,14 +26,14 @@ LONGEST_ROW = 160
 
 
 def check_names(study: Study, source: str) -> None:
-    """Check the names of study, models, directions and rows.
+    """Check the names of study, models, directions, rows and scorers.
 
     source: the file that the configuration was read from.
     Raises InputError for a name that is misread, and for two names that are read as one.
     """
     config = study.config
     _check_readable(f"{source}: study", config["study"])
-    for section in ("models", "directions", "interventions"):
+    for section in ("models", "directions", "interventions", "further_scorers"):
         for name in config[section]:
             _check_readable(f"{source}: {section}", name)
         _check_distinct(f"{source}: {section}", config[section])
@@ -40,6 +42,11 @@ def check_names(study: Study, source: str) -> None:
             raise InputError(
                 f"{source}: models: {name!r} is the name of a table of all models; rename the model"
             )
+    if any(name.lower() == NAME_OF_FIRST_SCORER for name in config["further_scorers"]):
+        raise InputError(
+            f"{source}: further_scorers: {NAME_OF_FIRST_SCORER!r} is what tables call the first "
+            "scorer; give another name"
+        )
     _check_distinct(f"{source}: interventions", study.interventions)
     for name in study.interventions:
         if len(name) > LONGEST_ROW:

@@ -9,7 +9,7 @@ from dpo_neurons.study.data_files import ENDINGS, matching_paths
 from dpo_neurons.study.schema import LONGEST_QUOTE, quote
 from dpo_neurons.study.study import Study
 
-FOLDER_KINDS = ("directory", "adapter", "classifier")
+FOLDER_KINDS = ("directory", "adapter", "classifier", "guard")
 """Kinds of entries whose path is a folder; that of all others is a file."""
 _BRACES = "holds a brace, which Snakemake would take for a wildcard; rename it, or give a link"
 

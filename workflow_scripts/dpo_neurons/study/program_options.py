@@ -5,10 +5,12 @@ An option is named like its key in the configuration, with hyphens for underscor
 
 import json
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
+from dpo_neurons.scorers.known_guards import KNOWN_GUARDS
 from dpo_neurons.study.intervention_rows import (
     Row,
     donor_stage,
@@ -18,13 +20,28 @@ from dpo_neurons.study.intervention_rows import (
     positions_in_perplexity,
     source_stage,
 )
-from dpo_neurons.study.study import Study
+from dpo_neurons.study.study import KEY_OF_FIRST_SCORER, Study
 
 SELECTION_KEYS = (
     "columns", "where", "skip", "rows", "rows_per_label", "prompt_words", "shared_words",
     "labels", "severity", "repository", "revision",
 )  # fmt: skip
 """Keys of a data set's entry that say which rows to take and where its files are from."""
+KNOWN_SCORERS: dict[str, Mapping[str, Any]] = {
+    "classifier": KNOWN_CLASSIFIERS,
+    "guard": KNOWN_GUARDS,
+}
+"""Models whose score the package knows how to read, by the kind of scorer."""
+SCORE_KEYS: dict[str, tuple[str, ...]] = {
+    "lexicon": (),
+    "phrases": ("phrases", "match"),
+    "classifier": ("label", "activation"),
+    "guard": (
+        "scored_token", "other_token", "answer_start", "template", "template_settings", "dtype",
+    ),
+    "perspective": ("attributes", "language", "endpoint", "request_path"),
+}  # fmt: skip
+"""Keys of each kind of scorer that a score depends on, besides files."""
 
 
 def write_options(settings: dict[str, Any]) -> str:
@@ -141,30 +158,42 @@ def _write_rows(rows: list[Row]) -> str:
     return write_options({"rows": json.dumps(rows, ensure_ascii=False)})
 
 
-def scorer_options(study: Study) -> str:
-    """Write the options of score_continuations.py that a score depends on."""
-    scorer = study.config["scorer"]
-    if scorer["kind"] == "lexicon":
-        return write_options({"scorer": "lexicon"})
-    if scorer["kind"] == "perspective":
-        keys = ("attributes", "language", "endpoint")
-        request = {key: scorer[key] for key in keys if key in scorer}
-        return write_options({"scorer": "perspective", **request})
-    known = KNOWN_CLASSIFIERS.get(scorer.get("repository", ""))
-    settings = {**(asdict(known) if known else {}), **scorer}
-    return write_options(
-        {"scorer": "classifier", **{key: settings[key] for key in ("label", "activation")}}
-    )
+def scorer_options(study: Study, key: str) -> str:
+    """Write the options of score_continuations.py that a score depends on.
+
+    key: that of the scorer, of `Study.scorers`.
+    """
+    scorer = study.scorers[key]
+    model = KNOWN_SCORERS.get(scorer["kind"], {}).get(scorer.get("repository", ""))
+    known = asdict(model) if model else {}
+    settings = {**known, **scorer}
+    options = {name: settings[name] for name in SCORE_KEYS[scorer["kind"]] if name in settings}
+    if "template_settings" in options:
+        variables = {**known.get("template_settings", {}), **scorer.get("template_settings", {})}
+        options["template_settings"] = json.dumps(variables, ensure_ascii=False)
+    if "phrases" in options:
+        options["phrases"] = json.dumps(options["phrases"], ensure_ascii=False)
+    words = write_options({"scorer": scorer["kind"], **options})
+    return words if key == KEY_OF_FIRST_SCORER else f"{words} --further"
 
 
-def scorer_run_options(study: Study) -> str:
-    """Write the options of score_continuations.py that no score depends on."""
-    scorer, compute = study.config["scorer"], study.config["compute"]
-    if scorer["kind"] == "classifier":
-        return write_options({key: compute[key] for key in ("batch_size", "device", "threads")})
+def scorer_run_options(study: Study, key: str) -> str:
+    """Write the options of score_continuations.py that no score depends on.
+
+    key: that of the scorer, of `Study.scorers`.
+    """
+    scorer, compute = study.scorers[key], study.config["compute"]
+    if runs_a_model(scorer):
+        return write_options({name: compute[name] for name in ("batch_size", "device", "threads")})
     if scorer["kind"] == "perspective":
-        return write_options({key: scorer[key] for key in ("queries_per_second", "store")})
+        names = ("queries_per_second", "store", "header")
+        return write_options({name: scorer[name] for name in names if name in scorer})
     return ""
+
+
+def runs_a_model(scorer: Row) -> bool:
+    """Whether a scorer runs a model here."""
+    return scorer["kind"] in KNOWN_SCORERS
 
 
 def _write_values(value: Any) -> list[str]:  # noqa: ANN401

@@ -9,6 +9,8 @@ from dpo_neurons.study.data_files import matching_paths
 from dpo_neurons.study.intervention_rows import ranking_of, rows_by_entry, stage_of, table_rows
 
 STAGES = ("pre", "post")
+KEY_OF_FIRST_SCORER = "scorer"
+"""Only its score is called toxicity."""
 PUBLISHED_ABLATION = "ablate_top_200"
 ALWAYS_READ = ("challenge_prompts", "reference_sentences", "perplexity_text")
 READ_BY_TRAINING = {
@@ -42,11 +44,20 @@ class Study:
 
     @cached_property
     def entries(self) -> dict[str, dict[str, Any]]:
-        """Entries that may be on the hub or on disk, by dotted key: data, checkpoints, scorer."""
+        """Entries that may be on the hub or on disk, by dotted key: data, checkpoints, scorers."""
         entries = {f"data.{name}": entry for name, entry in self.config["data"].items()}
         for name, model in self.config["models"].items():
             entries |= {f"models.{name}.{stage}": model[stage] for stage in STAGES}
-        return {**entries, "scorer": self.config["scorer"]}
+        return entries | self.scorers
+
+    @property
+    def scorers(self) -> dict[str, dict[str, Any]]:
+        """All scorers by dotted key; the first gives toxicity."""
+        further = self.config["further_scorers"].items()
+        return {
+            KEY_OF_FIRST_SCORER: self.config["scorer"],
+            **{f"further_scorers.{name}": settings for name, settings in further},
+        }
 
     @property
     def on_hub(self) -> dict[str, dict[str, Any]]:
@@ -66,8 +77,9 @@ class Study:
         for name, row in self.interventions.items():
             if ranking_of(row) == "auroc":
                 needed["labelled_comments"] = f"interventions.{name} ranks neurons by AUROC"
-        if self.config["scorer"]["kind"] == "lexicon":
-            needed["lexicon"] = "scorer is of kind lexicon"
+        for key, scorer in self.scorers.items():
+            if scorer["kind"] == "lexicon":
+                needed["lexicon"] = f"{key} is of kind lexicon"
         return needed
 
     def data_paths(self, dataset: str) -> list[str]:
