@@ -11,7 +11,7 @@ LOGIT_LENSES = expand(
 rule train_probe:
     input:
         **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
-        comments=f"{DATA}/labelled_comments.jsonl",
+        comments=data_of_model("labelled_comments"),
     output:
         f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
     log:
@@ -45,7 +45,7 @@ benchmark_unless_cached("train_probe", benchmark_path("train_probe", "{model}", 
 rule compute_mean_difference:
     input:
         **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
-        comments=f"{DATA}/labelled_comments.jsonl",
+        comments=data_of_model("labelled_comments"),
     output:
         f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
     log:

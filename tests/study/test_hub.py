@@ -43,7 +43,7 @@ def test_a_data_set_comes_by_patterns_and_odd_names_are_taken_as_they_are(prompt
             "model.safetensors original/consolidated.00.pth original/params.json tokenizer.model "
             "original/tokenizer.model onnx/model.safetensors tf_model.h5 flax_model.msgpack "
             "rust_model.ot model.fp16.safetensors vocab.txt model.py chat_template.jinja",
-            "model.safetensors tokenizer.model vocab.txt",
+            "model.safetensors tokenizer.model vocab.txt chat_template.jinja",
         ),
     ],
 )

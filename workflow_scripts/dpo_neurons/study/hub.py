@@ -32,7 +32,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 LARGE_BLOB = re.compile(r"[0-9a-f]{64}")
 """The hub's cache names a large file by its sha256, a small one by git's 40 digits."""
 
-SMALL_MODEL_FILES = re.compile(r"[^/]+\.(json|model|txt)")
+SMALL_MODEL_FILES = re.compile(r"[^/]+\.(json|model|txt|jinja)")
 """Configuration and tokenizer."""
 WEIGHTS = (
     re.compile(r"(adapter_)?model(-\d+-of-\d+)?\.safetensors"),
