@@ -77,6 +77,41 @@ benchmark_unless_cached(
 )
 
 
+rule compute_pair_svd:
+    input:
+        **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        pairs=data_of_model("preference_pairs"),
+    output:
+        f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
+    log:
+        log_path("compute_pair_svd", "{model}", "{direction}"),
+    wildcard_constraints:
+        direction=any_of(STUDY.names_with("directions", "pair_svd")),
+    cache: CACHE
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        **model_resources(minutes=20),
+        scripts=SCRIPTS,
+    params:
+        recipe=setting_options("directions", "{direction}"),
+        dtype=setting("models", "{model}", "dtype"),
+        attention=setting("models", "{model}", "attention"),
+        code=code_of("directions/compute_pair_svd"),
+    shell:
+        "python {resources.scripts}/directions/compute_pair_svd.py"
+        " --checkpoint {input.checkpoint} --pairs {input.pairs} {params.recipe}"
+        " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
+        " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
+        " --output {output} 2> {log}"
+
+
+benchmark_unless_cached(
+    "compute_pair_svd", benchmark_path("compute_pair_svd", "{model}", "{direction}")
+)
+
+
 rule read_value_vector:
     input:
         **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
