@@ -59,7 +59,6 @@ benchmark_unless_cached("train_language_model", benchmark_path("train_language_m
 rule render_chat:
     input:
         unpack(checkpoint_of_template),
-        **folder("tokenizer", f"{RESULTS}/checkpoints/{{model}}/pre"),
         rows=f"{DATA}/{{dataset}}.jsonl",
     output:
         rows=f"{RESULTS}/chat/{{model}}/{{dataset}}.jsonl",
@@ -79,7 +78,7 @@ rule render_chat:
         code=code_of("checkpoints/render_chat"),
     shell:
         "python {resources.scripts}/checkpoints/render_chat.py --dataset {wildcards.dataset}"
-        " --rows {input.rows} --checkpoint {input.checkpoint} --tokenizer {input.tokenizer}"
+        " --rows {input.rows} --checkpoint {input.checkpoint}"
         " {params.chat} --threads {threads} --output {output.rows}"
         " --source-output {output.source} 2> {log}"
 

@@ -7,7 +7,7 @@ import pytest
 import render_chat
 from datasets import Dataset
 from support.changed_checkpoints import change_tokenizer
-from support.chat_templates import TURNS, give_template
+from support.chat_templates import TEMPLATE, TURNS, give_template
 from trl import DPOConfig, DPOTrainer
 
 from dpo_neurons.checkpoints.chat import load_chat, render_rows
@@ -40,7 +40,7 @@ def checkpoint(pair):
 
 
 def render(checkpoint, dataset, row, system=None):
-    chat = load_chat(checkpoint, checkpoint, system)
+    chat = load_chat(checkpoint, system)
     (rendered,) = render_rows(chat, dataset, [("rows.jsonl, line 1", row)])
     return rendered
 
@@ -68,7 +68,7 @@ def test_a_prompt_has_the_tokens_of_the_template_and_begins_once(checkpoint, pro
 def test_a_template_without_a_beginning_gets_what_the_tokenizer_adds(checkpoint):
     path = checkpoint(template=TURNS)
     row = render(path, "challenge_prompts", {"prompt": "w1 w5"})
-    assert row["prompt"].startswith("<end>")
+    assert row["prompt"].startswith(" w31")
     assert ids_of(path, row["prompt"]) == [END, *USER_TURN, word(32)]
 
 
@@ -101,9 +101,13 @@ def test_a_labelled_text_is_a_message_or_a_whole_conversation(checkpoint):
 PAIR = {"prompt": "w1 w5", "chosen": "w7 w8", "rejected": "w9"}
 
 
-@pytest.mark.parametrize("whole", [False, True])
-def test_dpo_reads_the_template_once_and_ends_answers_as_it_does(checkpoint, tmp_path, whole):
-    path = checkpoint()
+@pytest.mark.parametrize(
+    ("template", "whole"), [(TEMPLATE, True), (TEMPLATE, False), (TURNS, True)]
+)
+def test_dpo_begins_prompts_once_and_ends_answers_as_the_template_does(
+    checkpoint, tmp_path, template, whole
+):
+    path = checkpoint(template=template)
     asked = conversation(("user", "w1 w5"))
     pair = {
         **PAIR,
@@ -128,13 +132,13 @@ def test_dpo_reads_the_template_once_and_ends_answers_as_it_does(checkpoint, tmp
 def test_a_template_that_writes_the_date_always_writes_the_same(checkpoint):
     path = checkpoint(template="{{ strftime_now( '%d %b %Y' ) }}; {{ strftime_now(\"%Y-%m-%d\") }}")
     row = render(path, "challenge_prompts", {"prompt": "w1"})
-    assert row["prompt"] == "<end>26 Jul 2024; 2024-07-26"
+    assert row["prompt"] == "26 Jul 2024; 2024-07-26"
 
 
 def test_a_checkpoint_without_a_template_is_refused(checkpoints):
     path = checkpoints["gpt2", "pre"]
     with pytest.raises(InputError, match="has no chat template, which models") as told:
-        load_chat(path, path, None)
+        load_chat(path, None)
     assert str(path) in str(told.value)
 
 
@@ -173,7 +177,7 @@ def test_the_program_records_the_template_that_rendered(checkpoint, tmp_path, mo
     (tmp_path / "rows.jsonl").write_text(json.dumps({"prompt": "w1 w5"}) + "\n")
     settings = {
         "dataset": "challenge_prompts", "rows": tmp_path / "rows.jsonl", "checkpoint": path,
-        "tokenizer": path, "template": "pre", "system": "w2", "threads": 1,
+        "template": "pre", "system": "w2", "threads": 1,
         "output": tmp_path / "chat.jsonl", "source-output": tmp_path / "chat.source.json",
     }  # fmt: skip
     monkeypatch.setattr(

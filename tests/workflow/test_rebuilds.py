@@ -31,6 +31,7 @@ from support.micro_jobs import (
     PROBE,
     RANDOM_RUNS,
     RANDOM_SETS,
+    RENDERED,
     RUNS,
     SAMPLES,
     SCORES,
@@ -95,7 +96,12 @@ CONFIGURATION = [
     ("directions.one", {"kind": "value_vector", "layer": 1, "neuron": 3},
      each("read_value_vector compute_contributions summarise_groups tabulate_logit_lens"
           " compare_random_directions", {"one"}) | {"compare_directions"}),
+    ("directions.pairs", {"kind": "pair_svd", "components": 2},
+     each("compute_pair_svd compute_contributions summarise_groups tabulate_logit_lens"
+          " compare_random_directions", {"pairs"}) | {"compare_directions"}),
     ("logit_lens.tokens", 3, {"tabulate_logit_lens"}),
+    ("models.toy.chat", {"system": "be kind"},
+     (MODEL - {"train_language_model", "write_plans steer_last"}) | RENDERED),
     ("logit_lens.value_vectors", 2, {"tabulate_logit_lens"}),
     ("models.toy.attention", "eager", MODEL_RUNS),
     ("models.toy.dtype", "bfloat16", MODEL),

@@ -17,7 +17,6 @@ def main() -> None:
     parser.add_argument("--dataset", required=True, choices=sorted(CHAT_KEYS))
     parser.add_argument("--rows", type=Path, required=True, help="JSON lines")
     parser.add_argument("--checkpoint", type=Path, required=True, help="whose template renders")
-    parser.add_argument("--tokenizer", type=Path, required=True, help="the first checkpoint")
     parser.add_argument("--template", required=True, choices=STAGES, help="stage of --checkpoint")
     parser.add_argument("--system", help="system message (default: the template's own, if any)")
     parser.add_argument("--threads", type=int, required=True, help="threads of torch and BLAS")
@@ -28,7 +27,7 @@ def main() -> None:
     obey_threads(arguments.threads)
     from dpo_neurons.checkpoints.chat import load_chat, render_rows
 
-    chat = load_chat(arguments.checkpoint, arguments.tokenizer, arguments.system)
+    chat = load_chat(arguments.checkpoint, arguments.system)
     dataset = arguments.dataset
     rows = render_rows(chat, dataset, read_conversations(arguments.rows, dataset))
     write_jsonl(arguments.output, rows)
@@ -41,7 +40,6 @@ def main() -> None:
         "sha256": sha256_of(arguments.output),
         "given": {"chat template": template_sha256},
         "chat_template": chat.template,
-        "begins_with": chat.begins_with,
         "first_text": first,
         **({} if arguments.system is None else {"system": arguments.system}),
     }

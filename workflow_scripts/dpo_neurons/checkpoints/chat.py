@@ -15,7 +15,6 @@ from transformers import PreTrainedTokenizerBase
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.loading import load_tokenizer
-from dpo_neurons.models.tokenization import find_added_tokens
 from dpo_neurons.study.datasets import RENDERED
 from dpo_neurons.study.messages import Message
 
@@ -34,8 +33,6 @@ class Chat:
     """Its special tokens are the template's."""
     template: str
     """The chat template that renders, in Jinja."""
-    begins_with: str
-    """What the tokenizer that reads the texts puts before each: every text begins with it, once."""
     system: str | None
     """The system message of conversations that have none."""
 
@@ -48,7 +45,7 @@ class Chat:
         if self.system is not None and messages[0]["role"] != "system":
             messages = [{"role": "system", "content": self.system}, *messages]
         try:
-            text = str(
+            return str(
                 self.tokenizer.apply_chat_template(
                     messages,
                     chat_template=self.template,
@@ -61,7 +58,6 @@ class Chat:
                 f"{place}: the chat template of {self.tokenizer.name_or_path} refuses the messages "
                 f"({' '.join(str(error).split())}); change them, or models.….chat.system"
             ) from error
-        return text if text.startswith(self.begins_with) else self.begins_with + text
 
     def render_prompt(self, prompt: str | list[Message], place: str) -> tuple[str, list[Message]]:
         """Write a prompt with the generation prompt; return it and its messages.
@@ -103,20 +99,18 @@ class Chat:
         return whole[len(rendered) :].rstrip()
 
 
-def load_chat(renderer: Path, reader: Path, system: str | None) -> Chat:
-    """Load the chat template of one checkpoint for texts that the tokenizer of another reads.
+def load_chat(checkpoint: Path, system: str | None) -> Chat:
+    """Load the chat template of a checkpoint.
 
-    Raises InputError for a renderer without a chat template.
+    Raises InputError for a checkpoint that has none.
     """
-    tokenizer, reading = load_tokenizer(renderer), load_tokenizer(reader)
+    tokenizer = load_tokenizer(checkpoint)
     if not tokenizer.chat_template:
         raise InputError(
-            f"{renderer}: its tokenizer has no chat template, which models.….chat needs; leave "
+            f"{checkpoint}: its tokenizer has no chat template, which models.….chat needs; leave "
             "chat out, or set chat.template to the checkpoint (pre or post) that has one"
         )
-    before, _ = find_added_tokens(reading)
-    begins_with = "".join(reading.convert_ids_to_tokens(before))
-    return Chat(tokenizer, fix_date(tokenizer.get_chat_template()), begins_with, system)
+    return Chat(tokenizer, fix_date(tokenizer.get_chat_template()), system)
 
 
 def fix_date(template: str) -> str:

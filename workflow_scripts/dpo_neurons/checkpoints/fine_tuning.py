@@ -25,7 +25,7 @@ from transformers import (
 from transformers.modeling_outputs import CausalLMOutput
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.models.tokenization import stop_adding, stop_appending
+from dpo_neurons.models.tokenization import follow_template, stop_appending
 from dpo_neurons.running.program import log
 from dpo_neurons.running.progress import Progress
 from dpo_neurons.study.datasets import RENDERED
@@ -68,7 +68,7 @@ def fit_tokenizer(
     key: of the rows' answers.
     """
     if rows[0].get(RENDERED):
-        return stop_adding(tokenizer, rows[0][key])
+        return follow_template(tokenizer, rows[0]["prompt"], rows[0][key])
     return stop_appending(tokenizer)
 
 

@@ -81,15 +81,19 @@ def stop_appending(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBas
     return _add_only(tokenizer, before)
 
 
-def stop_adding(tokenizer: PreTrainedTokenizerBase, answer: str) -> PreTrainedTokenizerBase:
-    """Return a tokenizer that adds nothing to texts that a chat template has rendered.
+def follow_template(
+    tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str
+) -> PreTrainedTokenizerBase:
+    """Return a tokenizer for a program that reads what a chat template has rendered.
 
-    They begin as texts begin by themselves. answer: one of them; if it ends with a special token,
-    this is the end-of-sequence token, so trl puts no second one behind it.
+    It begins texts once, as `tokenize_texts` does, and appends nothing. prompt, answer: of one row.
+    If the answer ends with a special token, that is the end-of-sequence token, so trl puts no
+    second one behind it.
     """
-    changed = _add_only(tokenizer, [])
-    last = tokenizer(answer, add_special_tokens=False)["input_ids"][-1]
-    token = tokenizer.added_tokens_decoder.get(last)
+    before, _ = find_added_tokens(tokenizer)
+    ids, answer_ids = tokenizer([prompt, answer], add_special_tokens=False)["input_ids"]
+    changed = _add_only(tokenizer, [] if begins_with(ids, before) else before)
+    token = tokenizer.added_tokens_decoder.get(answer_ids[-1])
     if token is not None and token.special:
         changed.eos_token = token.content
     return changed
