@@ -1,6 +1,6 @@
 """Sets of the micro study's jobs that are rerun together, as dry runs tell of them."""
 
-from dpo_neurons.study.datasets import CHAT_KEYS
+from dpo_neurons.study.messages import CHAT_KEYS
 from support.workflow import BY_ONE_MODEL, CHANGED, DATASETS, ENTRIES, STAGES, each
 
 CHANGED_ENTRIES = set(CHANGED) & set(ENTRIES)

@@ -7,7 +7,8 @@ from pathlib import Path
 from dpo_neurons.files.jsonl import write_jsonl
 from dpo_neurons.files.provenance import sha256_of, write_source
 from dpo_neurons.running.program import log, obey_threads, run_program
-from dpo_neurons.study.datasets import CHAT_KEYS, read_conversations
+from dpo_neurons.study.datasets import read_conversations
+from dpo_neurons.study.messages import CHAT_KEYS
 from dpo_neurons.study.study import STAGES
 
 

@@ -14,13 +14,12 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.scorers.severities import SeverityTable
 from dpo_neurons.study.data_files import read_rows
 from dpo_neurons.study.datasets import (
-    CHAT_KEYS,
     FURTHER_NUMBERS,
     TEXT_KEYS,
     check_numbers,
     number_keys,
 )
-from dpo_neurons.study.messages import is_blank, is_unicode, read_messages
+from dpo_neurons.study.messages import CHAT_KEYS, is_blank, is_unicode, read_messages
 from dpo_neurons.study.prompt_cutting import cut_after, cut_shared_beginning
 
 WITH_PROMPT_WORDS = ("challenge_prompts", "reference_sentences")

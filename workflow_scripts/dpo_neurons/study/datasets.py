@@ -9,7 +9,7 @@ import numpy as np
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.jsonl import numbered_rows
 from dpo_neurons.files.provenance import check_as_recorded
-from dpo_neurons.study.messages import read_messages
+from dpo_neurons.study.messages import CHAT_KEYS, read_messages
 from dpo_neurons.study.synthetic_language import Sentence, Speaker, lexicon
 
 TEXT_KEYS: dict[str, tuple[str, ...]] = {
@@ -23,14 +23,6 @@ TEXT_KEYS: dict[str, tuple[str, ...]] = {
     "lexicon": ("word",),
 }
 """The keys of each data set whose values are texts."""
-CHAT_KEYS: dict[str, tuple[str, ...]] = {
-    "demonstrations": ("prompt", "answer"),
-    "preference_pairs": ("prompt", "chosen", "rejected"),
-    "labelled_comments": ("text",),
-    "challenge_prompts": ("prompt",),
-    "reference_sentences": ("prompt",),
-}
-"""The keys of each data set that a chat template renders: texts, or lists of messages."""
 RENDERED = "rendered"
 """Key of a row that a chat template has rendered; its value is true."""
 NUMBER_KEYS = {"labelled_comments": "toxic", "lexicon": "severity"}

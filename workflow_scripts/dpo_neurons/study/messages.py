@@ -4,6 +4,14 @@ from typing import Any
 
 from dpo_neurons.errors import InputError
 
+CHAT_KEYS: dict[str, tuple[str, ...]] = {
+    "demonstrations": ("prompt", "answer"),
+    "preference_pairs": ("prompt", "chosen", "rejected"),
+    "labelled_comments": ("text",),
+    "challenge_prompts": ("prompt",),
+    "reference_sentences": ("prompt",),
+}
+"""The keys of each data set that a chat template renders: texts, or lists of messages."""
 Message = dict[str, str]
 """role: who speaks, such as system, user or assistant. content: what is said."""
 

@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import Any
 
 from dpo_neurons.study.data_files import matching_paths
-from dpo_neurons.study.datasets import CHAT_KEYS
 from dpo_neurons.study.intervention_rows import ranking_of, rows_by_entry, stage_of, table_rows
+from dpo_neurons.study.messages import CHAT_KEYS
 
 STAGES = ("pre", "post")
 PUBLISHED_ABLATION = "ablate_top_200"
