@@ -29,6 +29,7 @@ from dpo_neurons.running.digest_store import digest_programs
 from dpo_neurons.running.failed_jobs import describe_failed_jobs
 from dpo_neurons.running.hardware import (
     checkpoint_mb,
+    embedding_mb,
     logits_mb,
     model_mb,
     old_weights_mb,
@@ -37,10 +38,13 @@ from dpo_neurons.running.hardware import (
 from dpo_neurons.study.checks import check_study
 from dpo_neurons.study.config_text import check_config_texts, only_looks
 from dpo_neurons.study.intervention_rows import (
+    counts_layers,
+    donor_stage,
     needs_of_plan,
     positions_in_generation,
     ranking_of,
     runs_with_direction,
+    runs_with_shifts,
     source_stage,
 )
 from dpo_neurons.study.program_options import (
@@ -87,6 +91,7 @@ include: "rules/checkpoints.smk"
 include: "rules/directions.smk"
 include: "rules/activations.smk"
 include: "rules/neurons.smk"
+include: "rules/residual_stream.smk"
 include: "rules/interventions.smk"
 include: "rules/evaluation.smk"
 include: "rules/intervention_tables.smk"

@@ -32,7 +32,7 @@ from workloads import (
     read_work,
 )
 
-BASE, MEANS_ONLY = "base", "means only"
+BASE = "base"
 DOUBLED = {
     "layers": ("layers",),
     "width": ("width", "heads"),
@@ -84,10 +84,6 @@ def all_variants(arguments: argparse.Namespace, folder: Path) -> dict[str, Calla
         job = (models[shape], tokenizer, prompts, work.tokens, work.batch_size)
         variants[_plain(name)] = partial(exhaust, generate_plainly, *job)
         variants[name] = partial(capture_ours, *job, folder / f"{name}.h5")
-        if name == BASE:
-            variants[MEANS_ONLY] = partial(
-                capture_ours, *job, folder / f"{MEANS_ONLY}.h5", means_only=True
-            )
     return variants
 
 
@@ -102,8 +98,7 @@ def figures(seconds: dict[str, list[float]], written: dict[str, int]) -> list[Fi
         if name != BASE:
             rows.append(Figure(f"{name}: time ÷ base", "×", ratios(seconds, name, BASE)))
             rows.append(Figure(f"{name}: written ÷ base", "×", [written[name] / written[BASE]]))
-        plain = _plain(BASE if name == MEANS_ONLY else name)
-        rows.append(Figure(f"{name}: time ÷ generate", "×", ratios(seconds, name, plain)))
+        rows.append(Figure(f"{name}: time ÷ generate", "×", ratios(seconds, name, _plain(name))))
     return rows
 
 

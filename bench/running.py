@@ -60,14 +60,13 @@ def capture_ours(
     tokens: int,
     batch_size: int,
     path: Path,
-    means_only: bool = False,
 ) -> None:
     """Capture as the workflow does, but with prompts in the given order."""
     from dpo_neurons.activations.capture import ActivationCapture
     from dpo_neurons.models.generation import generate_greedily
 
     with (
-        cache_at(path, len(prompts), tokens, means_only) as piece,
+        cache_at(path, len(prompts), tokens) as piece,
         ActivationCapture(model, "generated") as capture,
     ):
         for batch in generate_greedily(model, tokenizer, prompts, tokens, batch_size, capture):
@@ -99,15 +98,13 @@ def capture_as_the_workflow(
 
 
 @contextmanager
-def cache_at(
-    path: Path, n_prompts: int, tokens: int, means_only: bool = False
-) -> Iterator[PieceWriter]:
+def cache_at(path: Path, n_prompts: int, tokens: int) -> Iterator[PieceWriter]:
     """Write a cache of the project as a single piece, with the prompts in order."""
     from dpo_neurons.activations.cache import gather_pieces
     from dpo_neurons.activations.pieces import write_piece
 
     piece = path.with_suffix(".piece.h5")
-    with write_piece(piece, range(n_prompts), tokens, ATTRIBUTES, means_only) as writer:
+    with write_piece(piece, range(n_prompts), tokens, ATTRIBUTES) as writer:
         yield writer
     gather_pieces([piece], path)
     piece.unlink()

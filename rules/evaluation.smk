@@ -159,6 +159,7 @@ rule compare_models:
         random_directions=expand(
             f"{RESULTS}/random_directions/{{model}}/{DIRECTION}.csv", model=MODELS
         ),
+        stream=expand(f"{RESULTS}/stream_split/{{model}}/{DIRECTION}.totals.csv", model=MODELS),
     output:
         csv=f"{RESULTS}/tables/comparison.csv",
         markdown=f"{RESULTS}/tables/comparison.md",

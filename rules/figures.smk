@@ -33,7 +33,9 @@ FIGURES = expand(
         "13_reduction_sources",
         "14_residual_shift",
         "15_value_changes",
+        "19_weight_changes",
         *expand("17_subspace_{direction}", direction=SUBSPACES),
+        "20_stream_split",
     ],
     extension=FIGURE_EXTENSIONS,
 )

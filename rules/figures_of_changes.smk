@@ -1,4 +1,4 @@
-"""Figures 7, 8, 10, 13 to 15, 17 and 18, of what changed. Their base rule is in figures.smk."""
+"""Figures 7, 8, 10, 13 to 15 and 17 to 20, of what changed. Their base rule is in figures.smk."""
 
 
 use rule draw_figure as draw_cancellation with:
@@ -114,3 +114,31 @@ use rule draw_figure as draw_rewards with:
         model=any_of(TUNED_BY_DPO),
     params:
         **drawn_by("draw_rewards"),
+
+
+use rule draw_figure as draw_weight_changes with:
+    input:
+        vega=VEGA,
+        changes=f"{RESULTS}/weight_changes/{{model}}.csv",
+    output:
+        **figure_files("19_weight_changes"),
+    log:
+        log_path("draw_weight_changes", "{model}"),
+    benchmark:
+        benchmark_path("draw_weight_changes", "{model}")
+    params:
+        **drawn_by("draw_weight_changes", direction_name=DIRECTION),
+
+
+use rule draw_figure as draw_stream_split with:
+    input:
+        vega=VEGA,
+        layers=f"{RESULTS}/stream_split/{{model}}/{DIRECTION}.layers.csv",
+    output:
+        **figure_files("20_stream_split"),
+    log:
+        log_path("draw_stream_split", "{model}"),
+    benchmark:
+        benchmark_path("draw_stream_split", "{model}")
+    params:
+        **drawn_by("draw_stream_split", direction_name=DIRECTION),

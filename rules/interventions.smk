@@ -127,8 +127,9 @@ rule draw_random_sets:
 rule run_random_sets:
     input:
         unpack(checkpoint_to_change),
+        unpack(donor_checkpoint),
         unpack(pair_files),
-        unpack(direction_to_run_with),
+        unpack(vectors_to_run_with),
         plans=f"{RESULTS}/random_sets/{{model}}/{{entry}}.plans.parquet",
         challenge=data_of_model("challenge_prompts"),
     output:
@@ -146,7 +147,8 @@ rule run_random_sets:
     params:
         rows=random_set_runs_of_entry,
         tokens=config["generation"]["tokens"],
-        direction=direction_as_option,
+        vectors=vectors_as_options,
+        donor=donor_as_option,
         dtype=setting("models", "{model}", "dtype"),
         attention=setting("models", "{model}", "attention"),
         code=code_of("interventions/run_random_sets"),
@@ -154,16 +156,17 @@ rule run_random_sets:
         "python {resources.scripts}/interventions/run_random_sets.py {params.rows}"
         " --checkpoint {input.checkpoint} --pair {input.pair} --tokenizer {input.tokenizer}"
         " --plans {input.plans} --challenge-prompts {input.challenge} --tokens {params.tokens}"
-        " {params.direction} --dtype {params.dtype} --attention {params.attention}"
-        " --gpus {resources.model_gpus} --batch-size {resources.batch_size}"
+        " {params.vectors} {params.donor}"
+        " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus} --batch-size {resources.batch_size}"
         " --device {resources.device} --threads {threads} --output {output} 2> {log}"
 
 
 rule run_samples:
     input:
         unpack(checkpoint_to_change),
+        unpack(donor_checkpoint),
         unpack(pair_files),
-        unpack(direction_to_run_with),
+        unpack(vectors_to_run_with),
         plans=f"{RESULTS}/plans/{{model}}/{{entry}}.parquet",
         challenge=data_of_model("challenge_prompts"),
     output:
@@ -183,7 +186,8 @@ rule run_samples:
         tokens=config["generation"]["tokens"],
         sampling=setting_options("sampling", only=["per_prompt", "temperature", "top_p"]),
         seed=SEED,
-        direction=direction_as_option,
+        vectors=vectors_as_options,
+        donor=donor_as_option,
         dtype=setting("models", "{model}", "dtype"),
         attention=setting("models", "{model}", "attention"),
         code=code_of("interventions/run_samples"),
@@ -191,7 +195,7 @@ rule run_samples:
         "python {resources.scripts}/interventions/run_samples.py {params.rows}"
         " --checkpoint {input.checkpoint} --pair {input.pair} --tokenizer {input.tokenizer}"
         " --plans {input.plans} --challenge-prompts {input.challenge} --tokens {params.tokens}"
-        " {params.direction} {params.sampling} --seed {params.seed}"
+        " {params.vectors} {params.donor} {params.sampling} --seed {params.seed}"
         " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
         " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
         " --output {output} 2> {log}"
@@ -217,6 +221,7 @@ rule export_intervention:
     params:
         stage=stage_to_export,
         direction=direction_to_export_as_option,
+        donor=donor_as_option,
         dtype=setting("models", "{model}", "dtype"),
         code=code_of("interventions/export_intervention"),
     shell:
@@ -224,7 +229,7 @@ rule export_intervention:
         " --model {wildcards.model} --intervention {wildcards.intervention}"
         " --stage {params.stage} --checkpoint {input.checkpoint}"
         " --source {input.checkpoint_content} --plans {input.plans} {params.direction}"
-        " --dtype {params.dtype} --output {output.folder} --source-output {output.source}"
+        " {params.donor} --dtype {params.dtype} --output {output.folder} --source-output {output.source}"
         " 2> {log}"
 
 

@@ -257,7 +257,7 @@ def plan_files(wildcards):
     """Return the input files of the plans of an entry's rows."""
     files = {}
     for row in rows_of_entry(wildcards):
-        if row["kind"] == "steer":
+        if counts_layers(row):
             return folder("checkpoint", f"{RESULTS}/checkpoints/{wildcards.model}/pre")
         table = needs_of_plan(row)
         direction = STUDY.direction(wildcards.entry)
@@ -287,22 +287,38 @@ def checkpoint_to_change(wildcards):
     return folder("checkpoint", f"{RESULTS}/checkpoints/{wildcards.model}/{stage}")
 
 
-def direction_to_run_with(wildcards):
-    """Return the file of the direction, if running an entry's rows needs it."""
-    if not any(map(runs_with_direction, rows_of_entry(wildcards))):
-        return {}
-    direction = STUDY.direction(wildcards.entry)
-    return {"direction": f"{RESULTS}/directions/{wildcards.model}/{direction}.safetensors"}
+def donor_checkpoint(wildcards):
+    """Return the checkpoint whose weights an entry's rows put into the one that they change."""
+    rows = STUDY.rows_by_entry[wildcards.entry].items()
+    stages = {donor_stage(name, row) for name, row in rows} - {None}
+    path = f"{RESULTS}/checkpoints/{wildcards.model}"
+    return folder("donor", f"{path}/{stages.pop()}") if stages else {}
 
 
-def direction_as_option(wildcards, input):
-    """Write the direction of `direction_to_run_with` as a command-line option."""
-    return write_options({name: input[name] for name in direction_to_run_with(wildcards)})
+def donor_as_option(wildcards, input):
+    """Write the checkpoint of `donor_checkpoint` as a command-line option."""
+    return write_options({"donor": input.donor}) if "donor" in input.keys() else ""
+
+
+def vectors_to_run_with(wildcards):
+    """Return the files of the direction and of the stream's shifts that an entry's rows need."""
+    files, model = {}, wildcards.model
+    if any(map(runs_with_direction, rows_of_entry(wildcards))):
+        direction = STUDY.direction(wildcards.entry)
+        files["direction"] = f"{RESULTS}/directions/{model}/{direction}.safetensors"
+    if any(map(runs_with_shifts, rows_of_entry(wildcards))):
+        files["shifts"] = f"{RESULTS}/stream_shifts/{model}.parquet"
+    return files
+
+
+def vectors_as_options(wildcards, input):
+    """Write the files of `vectors_to_run_with` as command-line options."""
+    return write_options({name: input[name] for name in vectors_to_run_with(wildcards)})
 
 
 def run_files(wildcards):
     """Return the input files of an entry's rows, besides checkpoints, plans and texts."""
-    files = direction_to_run_with(wildcards)
+    files = vectors_to_run_with(wildcards)
     if wildcards.entry != "dpo":
         # All rows are compared on the text of the second checkpoint, which `dpo` itself writes.
         files["answers"] = f"{RESULTS}/generations/{wildcards.model}/dpo/challenge_prompts.jsonl"
@@ -332,9 +348,12 @@ def stage_to_export(wildcards):
 
 
 def exported_files(wildcards):
-    """Return the checkpoint that an exported row changes, and its direction if it needs one."""
-    path = f"{RESULTS}/checkpoints/{wildcards.model}/{stage_to_export(wildcards)}"
-    files = folder("checkpoint", path)
+    """Return the checkpoint that an exported row changes, and its direction and donor if any."""
+    path = f"{RESULTS}/checkpoints/{wildcards.model}"
+    files = folder("checkpoint", f"{path}/{stage_to_export(wildcards)}")
+    name = wildcards.intervention
+    if (donor := donor_stage(name, STUDY.interventions[name])) is not None:
+        files |= folder("donor", f"{path}/{donor}")
     if runs_with_direction(STUDY.interventions[wildcards.intervention]):
         direction = STUDY.direction(STUDY.entry_of(wildcards.intervention))
         files["direction"] = f"{RESULTS}/directions/{wildcards.model}/{direction}.safetensors"

@@ -217,36 +217,6 @@ rule summarise_cancellation:
         " --output {output.layers} --curve {output.curve} --neurons {output.neurons} 2> {log}"
 
 
-rule compare_residuals:
-    input:
-        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
-        **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
-        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
-        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
-        direction=f"{RESULTS}/directions/{{model}}/{DIRECTION}.safetensors",
-    output:
-        layers=f"{RESULTS}/residuals/{{model}}/layers.csv",
-        prompts=f"{RESULTS}/residuals/{{model}}/prompts.csv",
-        changes=f"{RESULTS}/residuals/{{model}}/value_changes.csv",
-    log:
-        log_path("compare_residuals", "{model}"),
-    benchmark:
-        benchmark_path("compare_residuals", "{model}")
-    conda:
-        ENVIRONMENT
-    resources:
-        scripts=SCRIPTS,
-        mem_mb=value_vectors_mb,
-    params:
-        code=code_of("neurons/compare_residuals"),
-    shell:
-        "python {resources.scripts}/neurons/compare_residuals.py"
-        " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
-        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
-        " --direction {input.direction} --output {output.layers}"
-        " --prompts-output {output.prompts} --changes-output {output.changes} 2> {log}"
-
-
 rule describe_neurons:
     input:
         **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),

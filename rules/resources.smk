@@ -25,7 +25,7 @@ SPARE = 1.15
 
 def loaded_checkpoints(input):
     """Return the checkpoints that a job loads: one, or two if it needs both."""
-    names = ("checkpoint", "checkpoint_pre", "checkpoint_post")
+    names = ("checkpoint", "checkpoint_pre", "checkpoint_post", "donor")
     return [str(input.get(name)) for name in names if input.get(name)]
 
 
@@ -33,15 +33,20 @@ def model_resources(minutes, text_at_once=0):
     """Return the resources of jobs that run a model; minutes: the time for a tiny model.
 
     text_at_once: tokens of text that are read at once, with all their logits in memory. A job of an
-    entry runs each of its rows, and those whose source is the changed model itself load it twice.
+    entry runs each of its rows. Those whose source is the changed model itself load it twice, and
+    those that put in the other checkpoint's weights keep the model's own meanwhile.
     """
 
     def mem_mb(wildcards, input):
         dtype = config["models"][wildcards.model]["dtype"]
         checkpoints = loaded_checkpoints(input)
         models = sum(model_mb(checkpoint, dtype) for checkpoint in checkpoints)
-        rows = rows_of_entry(wildcards) if "entry" in wildcards.keys() else []
-        if any(source_stage(row) == STUDY.stage(wildcards.entry) for row in rows):
+        rows = STUDY.rows_by_entry[wildcards.entry].items() if "entry" in wildcards.keys() else []
+        twice = (
+            source_stage(row) == STUDY.stage(wildcards.entry) or donor_stage(name, row) is not None
+            for name, row in rows
+        )
+        if any(twice):
             models += model_mb(checkpoints[0], dtype)
         logits = logits_mb(checkpoints[0], text_at_once, dtype)
         return int(SPARE * (PROGRAM_MB + models + logits))
@@ -88,7 +93,10 @@ def training_resources():
 
 def exporting_mb(wildcards, input):
     """Return the memory to change a checkpoint's weights, and to save them."""
-    return PROGRAM_MB + 3 * model_mb(input.checkpoint, config["models"][wildcards.model]["dtype"])
+    dtype = config["models"][wildcards.model]["dtype"]
+    models = [3 * model_mb(input.checkpoint, dtype)]
+    models += [model_mb(input.donor, dtype) for name in input.keys() if name == "donor"]
+    return PROGRAM_MB + sum(models)
 
 
 def linking_mb(wildcards, input):
@@ -109,6 +117,16 @@ def state_dict_mb(wildcards, input):
 def gguf_mb(wildcards, input):
     """Return the memory to read a GGUF file, of 4 bits a weight or more, as float32 twice."""
     return 2000 + 16 * Path(input.path).stat().st_size // 1_000_000
+
+
+def weight_changes_mb(wildcards, input):
+    """Return the memory for two copies of the largest matrix, the embedding, in float64."""
+    return int(SPARE * (PROGRAM_MB + 3 * embedding_mb(input.checkpoint_pre, "float64")))
+
+
+def weight_changes_minutes(wildcards, input):
+    """Return the time to decompose all matrices; one of 4096 × 14336 takes 20 s on a core."""
+    return 20 + checkpoint_mb(input.checkpoint_pre) // 100
 
 
 def value_vectors_mb(wildcards, input):

@@ -102,9 +102,12 @@ def test_a_residual_stream_that_is_no_number_is_refused_too(tmp_path):
 
 
 def test_a_crossed_cache_holds_means_alone(tmp_path):
-    sums = {"mlp_post": POSITIONS.sum(axis=2), "mlp_post_same_text": 2 * POSITIONS.sum(axis=2)}
+    sums = {
+        "mlp_post_crossed": POSITIONS.sum(axis=2),
+        "mlp_post_same_text": 2 * POSITIONS.sum(axis=2),
+    }
     attributes = {"model": "m", "revision": "r"}
-    with new_cache(tmp_path / "a.h5", N_PROMPTS, N_TOKENS, attributes, means_only=True) as cache:
+    with new_cache(tmp_path / "a.h5", N_PROMPTS, N_TOKENS, attributes) as cache:
         cache.add(0, TOKENS, MASK, {name: each.swapaxes(0, 1) for name, each in sums.items()})
     with open_cache(tmp_path / "a.h5", CROSSED_DATASETS) as cache:
         assert set(cache) == set(CROSSED_DATASETS)

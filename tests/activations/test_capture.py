@@ -153,7 +153,7 @@ def test_activations_under_an_intervention_are_the_patched_ones(model, tokenizer
 def test_hooks_are_gone_after_the_block_even_if_it_fails(model, tokenizer):
     capture = ActivationCapture(model, "generated")
     with capture:
-        assert hooks_left(model) == 2 * model.config.num_hidden_layers
+        assert hooks_left(model) >= 3 * model.config.num_hidden_layers
     assert hooks_left(model) == 0
     with pytest.raises(KeyError), capture:
         raise KeyError

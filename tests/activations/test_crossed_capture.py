@@ -29,7 +29,7 @@ def captured(model, other, tokenizer, positions, batch_size):
     parts = []
     with CrossedCapture(model, other, positions) as capture:
         for batch in generate_greedily(model, tokenizer, PROMPTS, N_TOKENS, batch_size, capture):
-            sums = capture.sums["mlp_post"], capture.sums["mlp_post_same_text"]
+            sums = capture.sums["mlp_post_crossed"], capture.sums["mlp_post_same_text"]
             parts.append((batch.mask.sum(axis=1), *(s.numpy() for s in sums)))
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from support.tiny_models import PROMPTS
 
 from dpo_neurons.activations import pieces as activation_pieces
-from dpo_neurons.activations.cache import CROSSED_DATASETS, DATASETS, gather_pieces
+from dpo_neurons.activations.cache import (
+    CROSSED_DATASETS,
+    DATASETS,
+    SAME_TEXT_DATASETS,
+    STREAM_DATASETS,
+    gather_pieces,
+)
 from dpo_neurons.activations.pieces import WORTH_A_PIECE, cut_into_pieces, write_piece
 from dpo_neurons.activations.shards import pieces_of_shard
 from dpo_neurons.checkpoints.pair import examine_pair, format_pair
@@ -70,7 +76,10 @@ def study(checkpoints, tmp_path):
 
 @pytest.mark.parametrize(
     ("program", "datasets"),
-    [(capture_activations, DATASETS), (capture_crossed_activations, CROSSED_DATASETS)],
+    [
+        (capture_activations, (*DATASETS, *STREAM_DATASETS)),
+        (capture_crossed_activations, (*CROSSED_DATASETS, *SAME_TEXT_DATASETS)),
+    ],
     ids=["one model", "crossed"],
 )
 def test_the_number_of_shards_changes_no_number(study, monkeypatch, program, datasets):

@@ -123,7 +123,7 @@ def test_a_table_survives_csv(tmp_path):
     write_csv(tmp_path / "t.csv", table(effect=0.0))
     found = read_csv(tmp_path / "t.csv")
     numbers = [name for name in PARAMETERS if found[name].dtype == float]
-    assert numbers == ["top", "factor", "alpha", "beta", "layer", "scale", "share", "dose"]
+    assert numbers == ["top", "factor", "alpha", "beta", "layer", "scale", "share", "dose", "rank"]
     assert found[numbers].isna().all(axis=None)
     expected = table(effect=0.0).drop(columns=numbers)
     pd.testing.assert_frame_equal(found.drop(columns=numbers), expected, check_dtype=False)

@@ -26,7 +26,7 @@ def test_every_number_is_there_once(comparison):
     assert tuple(comparison.columns) == COLUMNS
     assert not comparison.duplicated(["model", "quantity", "of"]).any()
     rows = comparison[comparison["model"] == "gpt2"].set_index(["quantity", "of"])
-    assert len(rows) == 7 + 5 * 8 + 1 + 3 + 2
+    assert len(rows) == 7 + 5 * 8 + 1 + 3 + 2 + 2
     assert rows.loc[("net_reduction_p", ""), "value"] == 0.005
     assert rows.loc[("net_reduction", ""), ["value", "low", "high"]].tolist() == [7.22, 6, 8]
     for group, share, count in zip(GROUPS, SHARES, COUNTS, strict=True):
@@ -35,6 +35,8 @@ def test_every_number_is_there_once(comparison):
         assert rows.loc[("group_neurons", group), "value"] == count
         assert rows.loc[("group_reduction", group), "value"] == pytest.approx(47.96 * share)
     assert rows.loc[("effect_share", "patch_tp"), "value"] == 0.24
+    assert rows.loc[("stream_share", "own"), ["value", "low", "high"]].tolist() == [0.55, 0.5, 0.6]
+    assert rows.loc[("stream_share", "same"), "value"] == -0.1
 
 
 def test_every_sum_of_chosen_neurons_says_whether_it_is_corrected(comparison):
@@ -87,6 +89,7 @@ def test_the_first_rows_are_laid_out_as_published(comparison):
     assert column["dpo's effect on toxicity"] == "0.245 [0.220, 0.260]"
     assert column["share of it: patch_tp, %"] == "24.0 [14.0, 44.0]"
     assert column["its p among random directions"] == "0.005"
+    assert column["neurons' share of the stream's shift, %"] == "55.0 [50.0, 60.0]"
     assert column["verdict: patch_tp"] == "no longer writes"
     assert column["share of it: ablate_top_9, %"] == "-5.0 [-15.0, 15.0]"
     assert "share of it: control_tp, %" not in column

@@ -8,7 +8,7 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.evaluation.outcomes import read_outcomes, read_writings
 from dpo_neurons.files.json_text import write_checked_json
 from dpo_neurons.files.jsonl import write_jsonl
-from dpo_neurons.interventions.plans import make_plan, subtraction_plan, write_plans
+from dpo_neurons.interventions.plans import layer_plan, make_plan, write_plans
 
 ROWS = pd.DataFrame(
     {"intervention": ["dpo", "shift_d1", "shift_d2"], "entry": ["dpo", "shift", "shift"]}
@@ -127,7 +127,7 @@ def test_writing_by_hand(writing):
 
 
 def test_a_whole_layer_is_no_neuron(writing):
-    assert writing(subtraction_plan(1, 2.0)).neurons == 0
+    assert writing(layer_plan(1, "subtract_direction", 2.0)).neurons == 0
 
 
 def test_continuations_of_other_references_are_named(writing):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from dpo_neurons.evaluation.overlaps import COLUMNS, expect_shared, tabulate_overlaps
-from dpo_neurons.interventions.plans import make_plan, subtraction_plan
+from dpo_neurons.interventions.plans import layer_plan, make_plan
 
 D_MLP = 20
 
@@ -20,7 +20,7 @@ def test_each_pair_of_sets_stands_once():
         "patch_a": plan_of((0, 1), (0, 2), (1, 5)),
         "control_a": plan_of((0, 1), (0, 2), (1, 5)),
         "patch_b": plan_of((0, 2), (1, 5), (1, 6), (1, 7)),
-        "steer": subtraction_plan(1, 2.0),
+        "steer": layer_plan(1, "subtract_direction", 2.0),
         "patch_c": plan_of((0, 9)),
     }
     table = tabulate_overlaps(plans, D_MLP)

@@ -18,7 +18,7 @@ from dpo_neurons.evaluation.prediction import (
 from dpo_neurons.files.tables import write_table
 from dpo_neurons.interventions.direct_effect import predict_reduction
 from dpo_neurons.interventions.operations import OPERATIONS
-from dpo_neurons.interventions.plans import empty_plan, make_plan, subtraction_plan, write_plans
+from dpo_neurons.interventions.plans import empty_plan, layer_plan, make_plan, write_plans
 from dpo_neurons.neurons.contributions import compute_contributions
 
 # Two layers of two neurons; the last never fires before, which hides its component in a table.
@@ -57,12 +57,14 @@ def test_neurons_outside_the_plan_count_nothing():
 
 
 def test_subtracting_the_direction_predicts_what_is_subtracted():
-    assert predict_reduction(subtraction_plan(1, 7.5), TABLE, ALONG) == 7.5
+    assert predict_reduction(layer_plan(1, "subtract_direction", 7.5), TABLE, ALONG) == 7.5
 
 
 def test_behind_a_norm_what_is_subtracted_has_another_unit():
     behind = {"norm_after_mlp": True}
-    assert np.isnan(predict_reduction(subtraction_plan(1, 7.5), TABLE, ALONG, **behind))
+    assert np.isnan(
+        predict_reduction(layer_plan(1, "subtract_direction", 7.5), TABLE, ALONG, **behind)
+    )
     assert predict_reduction(plan([2], "set", [0.0]), TABLE, ALONG, **behind) == pytest.approx(1.5)
 
 

@@ -1,8 +1,10 @@
-"""Figures 13 to 15: values of their data; charts of any depth are small and drawn."""
+"""Figures 13 to 15, 19 and 20: values of their data; charts of any depth are small and drawn."""
 
 import draw_reduction_sources
 import draw_residual_shift
+import draw_stream_split
 import draw_value_changes
+import draw_weight_changes
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,13 @@ from support.captured_pair import run_main
 from support.figure_cases import NAMES, assert_drawn, datasets
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.figures import reduction_sources, residual_shift, value_changes
+from dpo_neurons.figures import (
+    reduction_sources,
+    residual_shift,
+    stream_split,
+    value_changes,
+    weight_changes,
+)
 from dpo_neurons.figures.style import MAX_JSON_BYTES
 from dpo_neurons.neurons.groups import GROUPS
 
@@ -68,14 +76,36 @@ def changes(n_layers, late):
     return pd.concat(rows, ignore_index=True)
 
 
+def matrices(n_layers):
+    """A table of weight changes: an embedding, and three matrices of each layer."""
+    names = {"self_attn.o_proj": "attention", "mlp.up_proj": "keys", "mlp.down_proj": "values"}
+    places = [(layer, part, name) for layer in range(n_layers) for name, part in names.items()]
+    table = pd.DataFrame([(-1, "embedding", "wte"), *places], columns=["layer", "part", "matrix"])
+    for column in weight_changes.COLUMNS[3:]:
+        table[column] = random.uniform(0.1, 1, len(table))
+    return table
+
+
+def written(n_layers):
+    """Reductions of what each layer wrote, and of the stream after it."""
+    index = pd.MultiIndex.from_product([stream_split.TEXTS, range(n_layers), stream_split.ROWS])
+    layers = index.to_frame(index=False, name=["text", "layer", "what"])
+    layers["reduction"] = random.normal(size=len(layers))
+    return layers.assign(
+        reduction_low=layers["reduction"] - 0.1, reduction_high=layers["reduction"] + 0.1
+    )
+
+
 def charts(n_layers, n_prompts):
-    """The three charts of a model with this number of layers."""
+    """The five charts of a model with this number of layers."""
     prompts, layers = shifts(n_layers, n_prompts)
     late = max(n_layers * 3 // 4 - 1, 0)
     return {
         "13": reduction_sources.chart(reduction_sources.aggregate(sources(n_layers)), *NAMES),
         "14": residual_shift.chart(*residual_shift.aggregate(prompts, layers), NAMES[0]),
+        "19": weight_changes.chart(weight_changes.aggregate(matrices(n_layers)), *NAMES),
         "15": value_changes.chart(*value_changes.aggregate(changes(n_layers, late)), NAMES[0]),
+        "20": stream_split.chart(stream_split.aggregate(written(n_layers)), *NAMES),
     }
 
 
@@ -128,10 +158,38 @@ def test_value_changes_are_those_against_the_late_layers_shift():
     assert written == pytest.approx(bins["written"].sum())
 
 
+def test_matrices_stand_in_order_and_unchanged_ones_are_left_out():
+    table = matrices(11)
+    table.loc[table["layer"] == 3, "relative_change"] = 0.0
+    data = weight_changes.aggregate(table)
+    assert list(dict.fromkeys(data["matrix"])) == [
+        "wte", "self_attn.o_proj", "mlp.up_proj", "mlp.down_proj"
+    ]  # fmt: skip
+    assert 3 not in set(data["layer"])
+    row, given = data.iloc[-1], table.iloc[-1]
+    assert row["beyond_chance"] == given["cosine"] / given["cosine_by_chance"]
+    panel = weight_changes.chart(data, *NAMES).to_dict()["concat"][0]["encoding"]
+    assert panel["x"]["sort"] == ["–", *(str(layer) for layer in range(11) if layer != 3)]
+    unchanged = weight_changes.aggregate(table.assign(relative_change=0.0))
+    assert "no matrix changed" in weight_changes.chart(unchanged, *NAMES).to_json()
+
+
 def test_the_late_layer_of_models_with_one_or_two_layers():
     # With two layers, each is compared with its own shift only.
     assert set(value_changes.aggregate(changes(1, 0))[1]["shift_layer"]) == {0}
     assert len(value_changes.aggregate(changes(2, 0))[1]) > 0
+
+
+def test_what_was_written_is_drawn_beside_the_stream_for_both_texts():
+    layers = written(3)
+    data = stream_split.aggregate(layers)
+    drawn = stream_split.chart(data, *NAMES).to_dict()["vconcat"]
+    assert [panel["facet"]["column"]["sort"] for panel in drawn] == [
+        ["each model's own text", "the first model's text"]
+    ] * 3
+    row = data.query("text == 'each model\\'s own text' and layer == 2 and what == 'mlp'")
+    wanted = layers.query("text == 'own' and layer == 2 and what == 'mlp'")
+    assert row["reduction"].item() == wanted["reduction"].item()
 
 
 @pytest.mark.parametrize(("n_layers", "n_prompts"), [(1, 1), (2, 24), (32, 1199)])
@@ -158,6 +216,8 @@ def test_the_figure_says_that_no_value_vector_changed(tmp_path, monkeypatch):
         (draw_reduction_sources, {"--sources": sources(2)}),
         (draw_residual_shift, dict(zip(("--prompts", "--layers"), shifts(2, 5), strict=True))),
         (draw_value_changes, {"--changes": changes(2, 0)}),
+        (draw_weight_changes, {"--changes": matrices(2)}),
+        (draw_stream_split, {"--layers": written(2)}),
     ],
 )
 def test_programs_write_four_files_or_name_the_column_that_is_missing(
@@ -166,7 +226,7 @@ def test_programs_write_four_files_or_name_the_column_that_is_missing(
     arguments = {
         "--model": "toy", "--output-stem": tmp_path / "figure", "--vega": written_vega(tmp_path)
     }  # fmt: skip
-    if program is draw_reduction_sources:
+    if program in (draw_reduction_sources, draw_stream_split, draw_weight_changes):
         arguments["--direction-name"] = "probe"
     for name, table in tables.items():
         arguments[name] = tmp_path / f"{name}.csv"

@@ -11,7 +11,7 @@ from support.by_hand import forward, hooks_left, mlp_of, same_state, state_of
 from dpo_neurons.directions.direction_files import orthonormal_rows, scale_to_unit_rows
 from dpo_neurons.errors import InputError
 from dpo_neurons.interventions.hooks import apply_plan
-from dpo_neurons.interventions.plans import subtraction_plan
+from dpo_neurons.interventions.plans import layer_plan
 from dpo_neurons.models.architectures import Layers
 
 IDS = [[5, 6, 7, 8, 30], [9, 10, 11, 12, 13]]
@@ -26,7 +26,7 @@ def plan_of(*rows):
 @pytest.mark.parametrize("positions", WHERE)
 def test_the_direction_is_subtracted_from_what_one_layer_writes(model, positions):
     free = forward(model, IDS)
-    with apply_plan(model, subtraction_plan(1, 2.5), positions, DIRECTION):
+    with apply_plan(model, layer_plan(1, "subtract_direction", 2.5), positions, DIRECTION):
         changed, hooks = forward(model, IDS), hooks_left(model)
     # The MLP of that layer reads what it read before.
     written = free["written"][1].clone()
@@ -126,7 +126,7 @@ def test_orthonormal_rows_span_the_same_and_keep_the_first():
 @pytest.mark.parametrize(
     ("plan", "words"),
     [
-        (subtraction_plan(9, 1.0), "layer 9, neuron -1 is outside"),
+        (layer_plan(9, "subtract_direction", 1.0), "layer 9, neuron -1 is outside"),
         (plan_of((0, -1, "set", 1.0)), "neuron -1 is outside"),
         (plan_of((0, 4, "subtract_direction", 1.0)), "neuron 4 is outside"),
         (
@@ -151,7 +151,7 @@ def test_one_neuron_may_be_set_and_stripped_and_its_key_scaled(gpt2):
 def test_a_plan_that_needs_a_direction_or_a_second_model_says_so(gpt2):
     with (
         pytest.raises(ValueError, match="needs a direction"),
-        apply_plan(gpt2, subtraction_plan(0, 1.0), "all"),
+        apply_plan(gpt2, layer_plan(0, "subtract_direction", 1.0), "all"),
     ):
         pass
     with (

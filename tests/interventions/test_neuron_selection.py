@@ -1,5 +1,6 @@
-"""Selecting neurons from a table of contributions."""
+"""Selecting neurons from a table of contributions, and heads from theirs."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -7,7 +8,9 @@ from dpo_neurons.interventions.neuron_selection import (
     select_by_cosine,
     select_for_editing,
     select_groups,
+    select_heads,
 )
+from dpo_neurons.interventions.planning import plan_for_heads
 
 TABLE = pd.DataFrame(
     {
@@ -68,3 +71,35 @@ def test_edited_are_the_most_aligned_that_write_and_the_least_aligned_that_hold_
     assert strengthened["neuron"].tolist() == [7, 8, 10]
     weakened, strengthened = select_for_editing(table, 1.0)
     assert sorted([*weakened["neuron"], *strengthened["neuron"]]) == list(range(11))
+
+
+@pytest.fixture
+def heads():
+    """Two layers of two heads, three coordinates each."""
+    reductions = np.repeat([0.1, -0.4, 0.9, 0.2], 3)
+    index = pd.DataFrame({"layer": np.repeat([0, 1], 6), "head": np.repeat([0, 1, 0, 1], 3)})
+    return index.assign(
+        neuron=[*range(6)] * 2,
+        activation_pre=np.arange(12.0),
+        activation_post=np.arange(12.0) + 100,
+        reduction=reductions,
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "operation", "values"),
+    [
+        ({"kind": "patch"}, "set_head", [106, 107, 108, 109, 110, 111]),
+        ({"kind": "control"}, "set_head", [6, 7, 8, 9, 10, 11]),
+        ({"kind": "ablate"}, "set_head", [0] * 6),
+        ({"kind": "shift", "dose": 0.5}, "add_head", [50] * 6),
+        ({"kind": "patch", "values": "same_text"}, "set_head_same_text", [1] * 6),
+    ],
+)
+def test_a_row_changes_all_coordinates_of_the_heads_that_write_most_of_the_shift(
+    heads, row, operation, values
+):
+    plan = plan_for_heads(select_heads(heads, 2), row)
+    assert list(zip(plan["layer"], plan["neuron"], strict=True)) == [(1, n) for n in range(6)]
+    assert set(plan["operation"]) == {operation}
+    assert plan["value"].tolist() == values

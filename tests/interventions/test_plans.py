@@ -17,11 +17,11 @@ from dpo_neurons.interventions.plans import (
     write_plans,
 )
 
-N_LAYERS, D_MLP = 3, 7
+N_LAYERS, D_MLP, D_ATTN = 3, 7, 5
 neurons = st.lists(
     st.tuples(st.integers(0, N_LAYERS - 1), st.integers(0, D_MLP - 1)), unique=True, max_size=21
 ).map(lambda rows: pd.DataFrame(rows, columns=["layer", "neuron"]))
-operations = st.sampled_from([one for one in OPERATIONS if one != "subtract_direction"])
+operations = st.sampled_from([name for name, one in OPERATIONS.items() if "neurons" in one.places])
 values = st.floats(allow_nan=False, allow_infinity=False)
 
 
@@ -33,7 +33,7 @@ def one_row(layer=0, neuron=0, operation="set", value=0.0):
 @given(neurons, operations, values)
 def test_what_make_plan_makes_of_the_models_neurons_is_accepted(chosen, operation, value):
     plan = make_plan(chosen, operation, value)
-    check_plan(plan, N_LAYERS, D_MLP)
+    check_plan(plan, N_LAYERS, D_MLP, D_ATTN)
     assert tuple(plan.columns) == COLUMNS
     assert len(plan) == len(chosen)
     assert (plan["operation"] == operation).all()
@@ -70,7 +70,7 @@ def test_a_row_that_changes_nothing_has_no_lines_and_fits_every_model(tmp_path):
     write_plans(tmp_path / "none.parquet", {"none": empty_plan()}, {"none": {"kind": "none"}})
     assert read_plans(tmp_path / "none.parquet") == {}
     assert tuple(empty_plan().columns) == COLUMNS
-    check_plan(empty_plan(), 1, 1)
+    check_plan(empty_plan(), 1, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,9 @@ def test_a_row_that_changes_nothing_has_no_lines_and_fits_every_model(tmp_path):
 )
 def test_a_row_that_fits_no_model_is_refused(row, words):
     with pytest.raises(InputError, match=words):
-        check_plan(pd.concat([one_row(1, 1), one_row(**row)], ignore_index=True), N_LAYERS, D_MLP)
+        check_plan(
+            pd.concat([one_row(1, 1), one_row(**row)], ignore_index=True), N_LAYERS, D_MLP, D_ATTN
+        )
 
 
 @pytest.mark.parametrize(
@@ -112,10 +114,10 @@ def test_a_row_that_fits_no_model_is_refused(row, words):
 def test_a_neuron_has_one_operation_on_its_activation_and_one_on_its_key(first, second, fits):
     plan = pd.concat([one_row(1, 2, first), one_row(1, 2, second, 1.0)], ignore_index=True)
     if fits:
-        check_plan(plan, N_LAYERS, D_MLP)
+        check_plan(plan, N_LAYERS, D_MLP, D_ATTN)
         return
     with pytest.raises(InputError, match="layer 1, neuron 2 has two operations"):
-        check_plan(plan, N_LAYERS, D_MLP)
+        check_plan(plan, N_LAYERS, D_MLP, D_ATTN)
 
 
 def test_a_missing_or_damaged_plan_is_named(tmp_path):

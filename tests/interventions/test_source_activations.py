@@ -103,26 +103,30 @@ def test_each_token_gets_the_second_models_activation_there(endless, tokenizer, 
 
 
 @pytest.mark.parametrize("batch_size", [1, 16])
-@pytest.mark.parametrize("dose", [1.0, 0.25])
+@pytest.mark.parametrize(
+    ("operation", "dose"),
+    [("set_same_text", 1.0), ("set_same_text", 0.25), ("set_head_same_text", 0.5)],
+)
 def test_each_token_moves_towards_the_second_models_activation_on_the_same_text(
-    endless, tokenizer, batch_size, dose
+    endless, tokenizer, batch_size, operation, dose
 ):
     model, other = endless
-    plan = plan_of("set_same_text", dose=dose)
+    what, site = ("z", "attn_z") if "head" in operation else ("neurons", "mlp_post")
+    plan = plan_of(operation, dose=dose)
     own = SourceActivations(other, plan, N_TOKENS, "generated")
     found = patched_tokens(model, tokenizer, plan, own, batch_size)
     for row, prompt in enumerate(PROMPTS):
         ids = tokenizer(prompt)["input_ids"]
         written = []
         for _ in range(N_TOKENS):
-            seen = forward(other, [ids + written])["neurons"]
+            seen = forward(other, [ids + written])[what]
             hooks = []
             for layer, neuron in NEURONS:
                 # From the last token of the prompt on, this neuron moves at every position.
                 given = seen[layer][0, len(ids) - 1 :, neuron]
-                down = Layers.of(model).down_projections[layer]
+                reader = Layers.of(model).readers(site)[layer]
                 mover = mover_to(neuron, len(ids) - 1, given, dose)
-                hooks.append(down.register_forward_pre_hook(mover))
+                hooks.append(reader.register_forward_pre_hook(mover))
             try:
                 logits = forward(model, [ids + written])["logits"]
             finally:
@@ -246,7 +250,7 @@ def test_a_second_model_that_writes_nothing_changes_nothing(loaded, tokenizer, o
     own.see_prompts(torch.tensor([[5, 6]]), torch.ones(1, 2, dtype=torch.long), 0)
     activations = torch.randn(1, 1, 40)
     own.see_tokens(torch.tensor([0]))  # past the pass over the prompt
-    assert torch.equal(own.assign(0, activations, slice(-1, None)), activations)
+    assert torch.equal(own.assign(0, "mlp_post", activations, slice(-1, None)), activations)
 
 
 @pytest.mark.parametrize("operation", ["set_token", "set_prompt_mean", "set_same_text"])

@@ -33,9 +33,12 @@ def plan_of(*rows):
 WITHOUT_CONSTANTS = plan_of(
     (0, 3, "set", 0.0), (0, 11, "scale", -2.5), (1, 0, "scale", 0.0), (1, 4, "set", 0.0),
     (0, 3, "scale_key", 4.0), (1, 7, "scale_key", -3.0), (1, 9, "remove_direction", 1.0),
-    (0, 11, "remove_direction", 0.5),
+    (0, 11, "remove_direction", 0.5), (0, 5, "scale_head", 3.0), (1, 2, "set_head", 0.0),
 )  # fmt: skip
-CONSTANTS = plan_of((0, 3, "set", 0.7), (1, 0, "add", 1.3), (1, 4, "set", -2.0))
+CONSTANTS = plan_of(
+    (0, 3, "set", 0.7), (1, 0, "add", 1.3), (1, 4, "set", -2.0),
+    (0, 6, "set_head", 0.8), (1, 15, "add_head", -1.1),
+)  # fmt: skip
 
 
 def unit_direction(model):

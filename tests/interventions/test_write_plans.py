@@ -174,6 +174,50 @@ def test_steering_by_hand(plan, key, layer, number):
     assert changes == [(number, -1, "subtract_direction", 2.5)]
 
 
+@pytest.mark.parametrize(
+    ("settings", "change"),
+    [
+        ("kind: steer, along: shift, layer: middle, scale: 0.5", (3, -1, "add_shift", 0.5)),
+        ("kind: steer, along: direction, layer: 2, scale: 4", (2, -1, "subtract_direction", 4.0)),
+        ("kind: control, along: random, layer: last, scale: 1", (5, -1, "add_random", 1.0)),
+    ],
+)
+def test_steering_along_the_shift_and_its_control_by_hand(plan, settings, change):
+    Path("config.json").write_text(json.dumps({"n_layer": 6}))
+    assert plan(settings, checkpoint=".") == [change]
+
+
+@pytest.mark.parametrize(
+    ("settings", "changes"),
+    [
+        ("parts: [mlp], layers: [1, 2]",
+         [(1, -1, "transplant_keys", 1.0), (2, -1, "transplant_keys", 1.0),
+          (1, -1, "transplant_values", 1.0), (2, -1, "transplant_values", 1.0)]),
+        ("parts: [values, embedding], rank: 4",
+         [*((layer, -1, "transplant_rank_of_values", 4.0) for layer in range(3)),
+          (-1, -1, "transplant_rank_of_embedding", 4.0)]),
+        ("parts: [norms], dose: 0.5",
+         [(layer, -1, "transplant_norms", 0.5) for layer in range(-1, 3)]),
+        ("layers: [1, 1]",
+         [(1, -1, f"transplant_{part}", 1.0) for part in ("keys", "values", "attention", "norms")]),
+        ("groups: [TP-]",
+         [(0, 0, "transplant_keys", 1.0), (1, 0, "transplant_keys", 1.0),
+          (0, 0, "transplant_values", 1.0), (1, 0, "transplant_values", 1.0)]),
+        ("top: 1, parts: [values], dose: 2", [(0, 1, "transplant_values", 2.0)]),
+    ],
+)  # fmt: skip
+def test_transplants_by_hand(plan, settings, changes):
+    Path("config.json").write_text(json.dumps({"n_layer": 3}))
+    assert plan(f"kind: transplant, {settings}", checkpoint=".") == changes
+
+
+def test_layers_to_transplant_that_the_model_has_not_are_named(plan):
+    Path("config.json").write_text(json.dumps({"n_layer": 3}))
+    words = "a transplant has layers 1 to 3, but the model has layers 0 to 2"
+    with pytest.raises(InputError, match=words):
+        plan("kind: transplant, layers: [1, 3]", checkpoint=".")
+
+
 def test_a_layer_that_the_model_has_not_is_named(plan):
     Path("config.json").write_text(json.dumps({"n_layer": 6}))
     words = "a steer row has layer 6, but the model has layers 0 to 5"

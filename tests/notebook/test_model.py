@@ -7,6 +7,7 @@ from support.by_hand import continue_alone, same_state, state_of, sums_alone
 from support.tiny_models import PROMPTS
 
 import dpo_neurons
+from dpo_neurons.interventions.planning import plan_transplant
 from dpo_neurons.neurons.contributions import identity_error
 
 N_TOKENS = 5
@@ -71,3 +72,13 @@ def test_an_unknown_name_is_no_attribute():
         _ = dpo_neurons.open_studies
     assert set(dpo_neurons.__all__) <= set(dir(dpo_neurons))
     assert all(callable(getattr(dpo_neurons, name)) for name in dpo_neurons.__all__)
+
+
+def test_a_plan_puts_the_other_models_weights_in(pair):
+    pre, post = pair
+    state = state_of(pre.model)
+    with pre.apply_plan(plan_transplant(2, None), donor=post):
+        written = pre.generate(PROMPTS, tokens=N_TOKENS)
+    assert written.equals(post.generate(PROMPTS, tokens=N_TOKENS))
+    assert not written.equals(pre.generate(PROMPTS, tokens=N_TOKENS))
+    assert same_state(pre.model, state)

@@ -6,12 +6,14 @@ from dpo_neurons.study.intervention_rows import (
     METADATA,
     can_be_captured,
     describe_rows,
+    donor_stage,
     is_random,
     needs_of_plan,
     plan_arguments,
     positions_in_perplexity,
     ranking_of,
     runs_with_direction,
+    runs_with_shifts,
     source_stage,
     stage_of,
     table_rows,
@@ -156,6 +158,47 @@ def test_what_activations_can_be_captured_under():
     )
     found = [name for name, row in rows.items() if can_be_captured(name, row)]
     assert found == ["ablate_a", "patch_a", "control_a", "edit_a"]
+
+
+def test_steering_along_the_shift_has_a_control_of_random_vectors():
+    entry = {"kind": "steer", "along": "shift", "layer": "last", "scale": [0.5, 1]}
+    along = {"kind": "steer", "along": "direction", "layer": "last", "scale": 2}
+    rows = table_rows({"steer_shift": entry, "steer_last": along})
+    assert list(rows)[2:] == [
+        "steer_shift_x0.5", "control_steer_shift_x0.5",
+        "steer_shift_x1", "control_steer_shift_x1", "steer_last",
+    ]  # fmt: skip
+    assert rows["control_steer_shift_x1"] == {
+        "kind": "control", "control_of": "steer_shift_x1", "along": "random", "layer": "last",
+        "scale": 1,
+    }  # fmt: skip
+    steered = {name: row for name, row in rows.items() if name not in ("none", "dpo")}
+    assert [runs_with_shifts(row) for row in steered.values()] == [True] * 4 + [False]
+    assert [runs_with_direction(row) for row in steered.values()] == [False] * 4 + [True]
+    assert {needs_of_plan(row) for row in steered.values()} == {"nothing"}
+    assert {positions_in_perplexity(row, "first") for row in steered.values()} == {"all"}
+    assert not any(can_be_captured(name, row) for name, row in steered.items())
+
+
+def test_a_transplant_takes_the_other_checkpoints_weights():
+    rows = table_rows(
+        {
+            "transplant_mlp": {"kind": "transplant", "parts": ["mlp"], "rank": [1, 4]},
+            "transplant_back": {"kind": "transplant", "layers": [0, 3], "into": "post"},
+            "transplant_tp": {"kind": "transplant", "groups": ["TP-"], "dose": [0.5, 1]},
+        }
+    )
+    assert {name: (stage_of(name, row), donor_stage(name, row)) for name, row in rows.items()} == {
+        "none": ("pre", None), "dpo": ("post", None),
+        "transplant_mlp_r1": ("pre", "post"), "transplant_mlp_r4": ("pre", "post"),
+        "transplant_back": ("post", "pre"),
+        "transplant_tp_d0.5": ("pre", "post"), "transplant_tp_d1": ("pre", "post"),
+    }  # fmt: skip
+    tables = [needs_of_plan(row) for row in rows.values()]
+    assert tables == ["nothing"] * 5 + ["contributions"] * 2
+    assert not any(can_be_captured(name, row) for name, row in rows.items())
+    back = describe_rows({"transplant_back": rows["transplant_back"]}, "probe")[2]
+    assert (back["layers"], back["parts"], back["into"]) == ("0 3", "", "post")
 
 
 def test_the_unpatched_rows_run_on_their_checkpoints():

@@ -64,6 +64,33 @@ def mlp_of(model: PreTrainedModel, layer: int) -> Mlp:
     return Mlp(reader, down, keys, 0.0, ups, down.weight.T, None, activation)
 
 
+def output_projection_of(model: PreTrainedModel, layer: int) -> nn.Module:
+    """What the heads of a layer write through, found by its own name."""
+    kind, block = model.config.model_type, stack(model)[layer]
+    if kind == "gpt2":
+        return block.attn.c_proj
+    if kind == "gpt_neox":
+        return block.attention.dense
+    return getattr(block.self_attn, {"phi": "dense", "opt": "out_proj"}.get(kind, "o_proj"))
+
+
+def heads_by_algebra(model: PreTrainedModel, layer: int, z: Tensor) -> Tensor:
+    """What each head writes to the stream at a token, (n_heads, d_model), without the bias.
+
+    z: (n_heads * d_head,), what the output projection reads.
+    """
+    weight = output_projection_of(model, layer).weight.detach().to(z)
+    weight = weight if model.config.model_type == "gpt2" else weight.T
+    parts = torch.arange(len(z)).chunk(model.config.num_attention_heads)
+    heads = torch.stack([z[part] @ weight[part] for part in parts])
+    block = stack(model)[layer]
+    if not hasattr(block, "post_feedforward_layernorm"):
+        return heads
+    gain = block.post_attention_layernorm.weight.detach().to(z)
+    gain = gain + model.config.model_type.startswith("gemma")
+    return gain * heads / (heads.sum(dim=0).square().mean() + model.config.rms_norm_eps).sqrt()
+
+
 def written_vectors(model: PreTrainedModel, layer: int) -> Tensor:
     """What a layer's neurons write to the stream, (d_mlp, d_model) float64, in the norm's units."""
     values = mlp_of(model, layer).values.detach().double()
@@ -94,9 +121,10 @@ def forward(model: PreTrainedModel, ids: list[list[int]]) -> dict[str, list[Tens
     """One forward pass: `inputs` and `outputs` of each MLP, its `neurons`, and the `logits`.
 
     `written` is what the MLP adds to the residual stream: its output, or that of a norm after it.
+    `z` is what the heads of attention give to the output projection.
     All but the logits are lists, a tensor (batch, positions, width) a layer.
     """
-    seen: dict[str, list] = {"inputs": [], "outputs": [], "neurons": [], "written": []}
+    seen: dict[str, list] = {"inputs": [], "outputs": [], "neurons": [], "written": [], "z": []}
 
     def keep(name: str, tensor: Tensor) -> None:
         seen[name].append(tensor.view(len(ids), len(ids[0]), -1))
@@ -107,6 +135,8 @@ def forward(model: PreTrainedModel, ids: list[list[int]]) -> dict[str, list[Tens
         hooks.append(mlp.down.register_forward_hook(lambda _, x, y: keep("outputs", y)))
         hooks.append(mlp.down.register_forward_hook(lambda _, x, y: keep("neurons", x[0])))
     for block, layer in zip(stack(model), range(len(stack(model))), strict=True):
+        heads = output_projection_of(model, layer)
+        hooks.append(heads.register_forward_hook(lambda _, x, y: keep("z", x[0])))
         last = getattr(block, "post_feedforward_layernorm", mlp_of(model, layer).down)
         hooks.append(last.register_forward_hook(lambda _, x, y: keep("written", y)))
     try:

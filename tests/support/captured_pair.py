@@ -19,19 +19,17 @@ def capture_pair(pre, post, tokenizer, folder: Path) -> None:
             for batch in generate_greedily(model, tokenizer, PROMPTS, N_TOKENS, 16, capture):
                 add(cache, batch, capture.sums)
     with (
-        cache_in(folder, "crossed", means_only=True) as cache,
+        cache_in(folder, "crossed") as cache,
         CrossedCapture(pre, post, "generated") as capture,
     ):
         for batch in generate_greedily(pre, tokenizer, PROMPTS, N_TOKENS, 16, capture):
             add(cache, batch, capture.sums)
 
 
-def cache_in(folder: Path, name: str, means_only: bool = False):
+def cache_in(folder: Path, name: str):
     """A new cache for all prompts."""
     attributes = {"model": "m", "revision": name, "dtype": "float32", "positions": "generated"}
-    return new_cache(
-        folder / f"{name}.h5", len(PROMPTS), N_TOKENS, attributes, means_only=means_only
-    )
+    return new_cache(folder / f"{name}.h5", len(PROMPTS), N_TOKENS, attributes)
 
 
 def add(cache, batch, sums) -> None:

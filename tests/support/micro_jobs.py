@@ -61,6 +61,7 @@ CONTRIBUTIONS = (
 )
 """Jobs that depend on contributions: plans from them, and all measurements."""
 RESIDUALS = {"compare_residuals", "draw_residual_shift", "draw_value_changes"}
+WEIGHTS = {"compare_weights", "draw_weight_changes"}
 DESCRIBED = {"describe_neurons"} | each(f"write_plans {MEASURE}", BY_ONE_MODEL) | RANDOM_SETS
 """Jobs that depend only on the first model's neurons."""
 SAMPLES = each("run_samples score_samples", {"dpo"}) | {"tabulate_samples"}
@@ -93,6 +94,7 @@ OF_ROWS = OF_LISTED | {"tabulate_overlaps"}
 DPO = (
     {"train_dpo", "draw_rewards", "check_pair", "measure_auroc"}
     | SOURCES
+    | WEIGHTS
     | CAPTURES
     | RUNS
     | SAMPLES
@@ -104,6 +106,7 @@ PROBE = (
     | DIRECTIONS_COMPARED
     | STEERED
     | RESIDUALS
+    | WEIGHTS
     | CONTRIBUTIONS
 )
 IMPORTED = {"import_data lexicon"} | SOURCES | SCORES

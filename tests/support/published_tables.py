@@ -60,8 +60,15 @@ def tables(share=0.24):
          "random_toxicity_high": 0.453, "p": 0.05}
     )  # fmt: skip
     random_directions = pd.DataFrame({"quantity": ["net_reduction"], "p": [0.005]})
+    stream = pd.DataFrame(
+        {"text": ["own", "own", "same"], "part": ["heads", "neurons", "neurons"],
+         "share": [0.4, 0.55, -0.1], "share_low": [0.3, 0.5, NOTHING],
+         "share_high": [0.5, 0.6, NOTHING]}
+    )  # fmt: skip
     verdicts = pd.DataFrame(
         {"intervention": ["patch_tp", "control_tp", "ablate_top_9"],
          "verdict": ["no longer writes", "does not lower toxicity", "does not lower toxicity"]}
     )  # fmt: skip
-    return ModelTables(totals, groups, table, tests, random_sets, random_directions, verdicts)
+    return ModelTables(
+        totals, groups, table, tests, random_sets, random_directions, stream, verdicts
+    )

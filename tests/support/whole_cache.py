@@ -14,12 +14,11 @@ def new_cache(
     n_prompts: int,
     n_tokens: int,
     attributes: dict[str, str],
-    means_only: bool = False,
 ) -> Iterator[PieceWriter]:
     """Take batches in the block; the cache is at `path` when the block ends well."""
     piece = path.with_name(f"{path.stem}.piece-1.h5")
     try:
-        with write_piece(piece, range(n_prompts), n_tokens, attributes, means_only) as writer:
+        with write_piece(piece, range(n_prompts), n_tokens, attributes) as writer:
             yield writer
         gather_pieces([piece], path)
     finally:

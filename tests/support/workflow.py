@@ -83,6 +83,8 @@ FIGURES = (
     "14_residual_shift",
     "15_value_changes",
     "18_rewards",
+    "19_weight_changes",
+    "20_stream_split",
 )
 
 

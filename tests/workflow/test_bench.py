@@ -130,7 +130,6 @@ def test_growth_is_measured_for_each_doubling(measured):
         assert len(values[f"{name} × 2: time ÷ base"]) == 1
         assert len(values[f"{name} × 2: time ÷ generate"]) == 1
     assert values["layers × 2: written ÷ base"][0] > 1
-    assert values["means only: written ÷ base"][0] < 1
 
 
 def test_patched_generation_assigns_the_share_of_neurons_asked_for(measured, bench):

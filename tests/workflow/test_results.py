@@ -95,7 +95,12 @@ def test_activations_have_the_datasets_and_attributes_of_the_contract(results, n
         "tokens": ((PROMPTS, TOKENS), "int32"),
         "mask": ((PROMPTS, TOKENS), "bool"),
         "mlp_out_mean": ((LAYERS, WIDTH), "float32"),
+        "resid_pre": ((PROMPTS, 1, WIDTH), "float32"),
         "resid_post": ((PROMPTS, LAYERS, WIDTH), "float32"),
+        "attn_z_mean": ((LAYERS, WIDTH), "float32"),
+        "attn_z_normed": ((PROMPTS, LAYERS, WIDTH), "float16"),
+        "attn_z_normed_mean": ((LAYERS, WIDTH), "float32"),
+        "mlp_written_mean": ((LAYERS, WIDTH), "float32"),
     }
     assert set(attributes) >= {"model", "revision", "dtype", "positions", "versions"}
     assert (attributes["model"], attributes["dtype"]) == ("toy", "float64")

@@ -57,7 +57,7 @@ def main() -> None:
         with CrossedCapture(model, other, arguments.positions) as capture:
             capture_pieces(
                 model, tokenizer, prompts, capture, arguments.tokens, arguments.batch_size, share,
-                attributes, means_only=True,
+                attributes,
             )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from dpo_neurons.evaluation.model_comparison import (
     DIRECTIONS_COLUMNS,
     GROUPS_COLUMNS,
     RANDOM_SETS_COLUMNS,
+    STREAM_COLUMNS,
     TABLE_COLUMNS,
     TESTS_COLUMNS,
     TOTALS_COLUMNS,
@@ -51,6 +52,9 @@ def main() -> None:
                     ),
                     random_directions=read_csv(
                         results / f"random_directions/{model}/{direction}.csv", DIRECTIONS_COLUMNS
+                    ),
+                    stream=read_csv(
+                        results / f"stream_split/{model}/{direction}.totals.csv", STREAM_COLUMNS
                     ),
                     verdicts=read_csv(
                         results / f"tables/{model}.verdicts.csv",

@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, required=True, help="the checkpoint's origin, JSON")
     parser.add_argument("--plans", type=Path, required=True, help="of the row's entry, parquet")
     parser.add_argument("--direction", type=Path, help="safetensors, for plans that need it")
+    parser.add_argument("--donor", type=Path, help="the other checkpoint, to put its weights in")
     parser.add_argument("--dtype", required=True, help="of the weights")
     parser.add_argument("--output", type=Path, required=True, help="directory")
     parser.add_argument("--source-output", type=Path, required=True, help="JSON")
@@ -40,14 +41,18 @@ def main() -> None:
 
     from dpo_neurons.checkpoints.saving import files_and_revision, write_checkpoint
     from dpo_neurons.files.provenance import read_source, write_source
+    from dpo_neurons.interventions.transplants import WeightDonor
     from dpo_neurons.interventions.weight_folding import fold_plan
     from dpo_neurons.models.loading import load_trainable_model
 
     plan = read_plans(arguments.plans).get(arguments.intervention, empty_plan())
     direction = read_direction(arguments.direction) if arguments.direction else None
     model = load_trainable_model(arguments.checkpoint, arguments.dtype)
+    donor = None
+    if arguments.donor:
+        donor = WeightDonor(load_trainable_model(arguments.donor, arguments.dtype))
     try:
-        fold_plan(model, plan, direction)
+        fold_plan(model, plan, direction, donor)
     except InputError as error:
         raise InputError(f"interventions: row {arguments.intervention}: {error}") from None
     origin = read_source(arguments.source)["revision"]

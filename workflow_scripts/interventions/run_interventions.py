@@ -14,6 +14,7 @@ from dpo_neurons.files.jsonl import write_jsonl
 from dpo_neurons.files.tables import write_table
 from dpo_neurons.interventions.continuation_files import read_continuations
 from dpo_neurons.interventions.plans import empty_plan, read_plans
+from dpo_neurons.neurons.stream_shifts import read_shifts
 from dpo_neurons.running.program import (
     add_model_arguments,
     add_pair_arguments,
@@ -41,7 +42,8 @@ def parse_arguments() -> argparse.Namespace:
         type=json.loads,
         required=True,
         help="each row's intervention, generation_positions, perplexity_positions, and for plans "
-        "that assign each prompt its own activations source_stage and source_positions, as JSON",
+        "that assign each prompt its own activations source_stage and source_positions, for plans "
+        "that put in the other checkpoint's weights donor_stage, as JSON",
     )
     for stage in STAGES:
         parser.add_argument(f"--checkpoint-{stage}", type=Path, required=True)
@@ -58,6 +60,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--perplexity-output", type=Path, required=True, help="JSON")
     parser.add_argument("--window", type=int, required=True, help="tokens per window of text")
     parser.add_argument("--direction", type=Path, help="safetensors, for plans that need it")
+    parser.add_argument("--shifts", type=Path, help="of the stream, parquet, for plans that add it")
     faithfulness = parser.add_argument_group("divergence from both unchanged checkpoints")
     faithfulness.add_argument(
         "--answers",
@@ -91,6 +94,7 @@ def main() -> None:
         describe_perplexity,
     )
     from dpo_neurons.interventions.source_activations import SourceActivations
+    from dpo_neurons.interventions.transplants import WeightDonor
     from dpo_neurons.models.batches import first_batch_size
     from dpo_neurons.models.loading import load_model, load_tokenizer
     from dpo_neurons.models.perplexity import measure_perplexity, split_into_windows
@@ -102,6 +106,7 @@ def main() -> None:
     plans = read_plans(arguments.plans)
     pair = read_pair(arguments.pair)
     direction = read_direction(arguments.direction) if arguments.direction else None
+    shifts = read_shifts(arguments.shifts) if arguments.shifts else None
     tokenizer = load_tokenizer(arguments.tokenizer)
     with lease_devices(arguments.device, arguments.gpus) as devices:
 
@@ -114,6 +119,7 @@ def main() -> None:
         models = {stage: load(stage) for stage in STAGES}
         model = models[arguments.stage]
         sources = dict(models)
+        donors = {stage: WeightDonor(models[stage]) for stage in STAGES}
         batch_size = first_batch_size(arguments.batch_size, model.device)
 
         def make_source(row: dict[str, str], plan: "pd.DataFrame") -> "SourceActivations | None":
@@ -134,6 +140,7 @@ def main() -> None:
                 Intervention(
                     row["intervention"], plan, row["generation_positions"],
                     row["perplexity_positions"], direction, make_source(row, plan),
+                    donors.get(row.get("donor_stage")), shifts,
                 )
             )  # fmt: skip
         continued = {

@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--challenge-prompts", type=Path, required=True, help="JSON lines")
     parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
     parser.add_argument("--direction", type=Path, help="safetensors, for plans that need it")
+    parser.add_argument("--donor", type=Path, help="the other checkpoint, to put its weights in")
     parser.add_argument("--output", type=Path, required=True, help="JSON lines, with a draw each")
     add_pair_arguments(parser)
     add_model_arguments(parser)
@@ -42,6 +43,7 @@ def main() -> None:
     obey_threads(arguments.threads)
     from dpo_neurons.checkpoints.pair import apply_pair, read_pair
     from dpo_neurons.interventions.outputs import Intervention, continue_under_each
+    from dpo_neurons.interventions.transplants import WeightDonor
     from dpo_neurons.models.batches import first_batch_size
     from dpo_neurons.models.loading import load_model, load_tokenizer
     from dpo_neurons.running.devices import lease_devices
@@ -54,18 +56,21 @@ def main() -> None:
     tokenizer = load_tokenizer(arguments.tokenizer)
     positions = {row["intervention"]: row["generation_positions"] for row in arguments.rows}
     draws = [(str(name), int(draw)) for name, draw in plans.groupby(list(columns[:2])).groups]
-    interventions = [
-        Intervention(
-            f"{name}, random set {draw}",
-            plans[(plans["intervention"] == name) & (plans["draw"] == draw)],
-            positions[name],
-            direction=direction,
-        )
-        for name, draw in draws
-    ]
     with lease_devices(arguments.device, arguments.gpus) as devices:
-        model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
+        how = arguments.dtype, devices, arguments.attention
+        model = load_model(arguments.checkpoint, *how)
         apply_pair(model, read_pair(arguments.pair))
+        donor = WeightDonor(load_model(arguments.donor, *how)) if arguments.donor else None
+        interventions = [
+            Intervention(
+                f"{name}, random set {draw}",
+                plans[(plans["intervention"] == name) & (plans["draw"] == draw)],
+                positions[name],
+                direction=direction,
+                donor=donor,
+            )
+            for name, draw in draws
+        ]
         batch_size = first_batch_size(arguments.batch_size, model.device)
         written = continue_under_each(
             interventions, model, tokenizer, prompts, arguments.tokens, batch_size

@@ -7,6 +7,7 @@ from pathlib import Path
 from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.files.jsonl import write_jsonl
 from dpo_neurons.interventions.plans import empty_plan, read_plans
+from dpo_neurons.neurons.stream_shifts import read_shifts
 from dpo_neurons.running.program import (
     add_model_arguments,
     add_pair_arguments,
@@ -35,6 +36,8 @@ def main() -> None:
     parser.add_argument("--top-p", type=float, required=True, help="nucleus; 1 for all tokens")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--direction", type=Path, help="safetensors, for plans that need it")
+    parser.add_argument("--shifts", type=Path, help="of the stream, parquet, for plans that add it")
+    parser.add_argument("--donor", type=Path, help="the other checkpoint, to put its weights in")
     parser.add_argument("--output", type=Path, required=True, help="JSON lines, with a sample each")
     add_pair_arguments(parser)
     add_model_arguments(parser)
@@ -43,6 +46,7 @@ def main() -> None:
     obey_threads(arguments.threads)
     from dpo_neurons.checkpoints.pair import apply_pair, read_pair
     from dpo_neurons.interventions.outputs import Intervention, continue_under_each
+    from dpo_neurons.interventions.transplants import WeightDonor
     from dpo_neurons.models.batches import first_batch_size
     from dpo_neurons.models.loading import load_model, load_tokenizer
     from dpo_neurons.models.sampling import Sampler, draw_uniforms
@@ -52,20 +56,25 @@ def main() -> None:
     prompts = [row["prompt"] for row in dataset]
     plans = read_plans(arguments.plans)
     direction = read_direction(arguments.direction) if arguments.direction else None
+    shifts = read_shifts(arguments.shifts) if arguments.shifts else None
     tokenizer = load_tokenizer(arguments.tokenizer)
-    interventions = [
-        Intervention(
-            row["intervention"],
-            plans.get(row["intervention"], empty_plan()),
-            row["generation_positions"],
-            direction=direction,
-        )
-        for row in arguments.rows
-    ]
     written = []
     with lease_devices(arguments.device, arguments.gpus) as devices:
-        model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
+        how = arguments.dtype, devices, arguments.attention
+        model = load_model(arguments.checkpoint, *how)
         apply_pair(model, read_pair(arguments.pair))
+        donor = WeightDonor(load_model(arguments.donor, *how)) if arguments.donor else None
+        interventions = [
+            Intervention(
+                row["intervention"],
+                plans.get(row["intervention"], empty_plan()),
+                row["generation_positions"],
+                direction=direction,
+                donor=donor,
+                shifts=shifts,
+            )
+            for row in arguments.rows
+        ]
         batch_size = first_batch_size(arguments.batch_size, model.device)
         for sample in range(1, arguments.per_prompt + 1):
             uniforms = draw_uniforms(len(prompts), arguments.tokens, arguments.seed, sample)

@@ -14,17 +14,31 @@ from dpo_neurons.interventions.neuron_selection import (
     select_by_cosine,
     select_by_score,
     select_groups,
+    select_heads,
     select_listed,
 )
-from dpo_neurons.interventions.planning import plan_editing, plan_for_neurons, plan_steering
+from dpo_neurons.interventions.planning import (
+    plan_editing,
+    plan_for_heads,
+    plan_for_neurons,
+    plan_steering,
+    plan_transplant,
+)
 from dpo_neurons.interventions.plans import empty_plan, write_plans
 from dpo_neurons.models.checkpoint_folder import count_layers
 from dpo_neurons.neurons.contributions import read_contributions
+from dpo_neurons.neurons.heads import read_heads
 from dpo_neurons.neurons.neuron_table import read_neurons
 from dpo_neurons.neurons.rankings import read_ranking
 from dpo_neurons.running.program import log, run_program
 from dpo_neurons.study.data_files import read_rows
-from dpo_neurons.study.intervention_rows import PARAMETERS, UNPATCHED
+from dpo_neurons.study.intervention_rows import (
+    PARAMETERS,
+    UNPATCHED,
+    counts_layers,
+    join_lists,
+    steered_along,
+)
 
 # The parameter `layer` is left out: a plan has a column of that name.
 METADATA = ("kind", "control_of", *(name for name in PARAMETERS if name != "layer"))
@@ -37,6 +51,7 @@ class Sources:
 
     contributions: Path | None
     neurons: Path | None
+    heads: Path | None
     ranking: Path | None
     file: Path | None
     checkpoint: Path | None
@@ -81,9 +96,17 @@ def plan_row(row: Mapping[str, Any], sources: Sources) -> pd.DataFrame:
     """Plan a row of the tables, given with its settings as in the configuration."""
     if row["kind"] in UNPATCHED:
         return empty_plan()
-    if row["kind"] == "steer":
+    if counts_layers(row):
         assert sources.checkpoint is not None
-        return plan_steering(count_layers(sources.checkpoint), str(row["layer"]), row["scale"])
+        n_layers = count_layers(sources.checkpoint)
+        if (along := steered_along(row)) is not None:
+            return plan_steering(n_layers, str(row["layer"]), row["scale"], along)
+        layers = tuple(row["layers"]) if "layers" in row else None
+        chosen = row.get("parts"), layers, row.get("rank")
+        return plan_transplant(n_layers, *chosen, row.get("dose", 1.0))
+    if "heads" in row:
+        assert sources.heads is not None
+        return plan_for_heads(select_heads(read_heads(sources.heads), row["heads"]), row)
     neurons = select_neurons(row, sources)
     if row["kind"] == "edit":
         return plan_editing(neurons, row["alpha"], row["beta"], row["form"])
@@ -98,15 +121,17 @@ def main() -> None:
     )
     parser.add_argument("--contributions", type=Path, help="parquet, to select neurons from")
     parser.add_argument("--neurons", type=Path, help="for edit, strip: the first model's, parquet")
+    parser.add_argument("--heads", type=Path, help="coordinates of heads, parquet")
     parser.add_argument("--ranking", type=Path, help="scores of neurons, parquet")
     parser.add_argument("--file", type=Path, help="select the neurons in its rows: layer, neuron")
-    parser.add_argument("--checkpoint", type=Path, help="for steer: the first checkpoint")
+    parser.add_argument("--checkpoint", type=Path, help="the first, for its layers")
     parser.add_argument("--output", type=Path, required=True, help="parquet")
     arguments = parser.parse_args()
 
     sources = Sources(
         arguments.contributions,
         arguments.neurons,
+        arguments.heads,
         arguments.ranking,
         arguments.file,
         arguments.checkpoint,
@@ -115,7 +140,7 @@ def main() -> None:
     for row in arguments.rows:
         name = row["intervention"]
         plans[name] = plan_row(row, sources)
-        settings = {**row, "groups": " ".join(row.get("groups", ()))}
+        settings = row | join_lists(row)
         settings["file"] = "" if sources.file is None else str(sources.file)
         metadata[name] = {column: settings.get(column) for column in METADATA}
         log.info("%s: %d changes", name, len(plans[name]))

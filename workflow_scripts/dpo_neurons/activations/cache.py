@@ -22,18 +22,38 @@ from dpo_neurons.files.hdf5 import (
 
 DATASETS = ("mlp_post_mean", "mlp_post", "tokens", "mask", "mlp_out_mean", "resid_post")
 CROSSED_DATASETS = ("mlp_post_mean", "mlp_post_same_text_mean", "tokens", "mask")
-"""Datasets of a cache of crossed activations, which holds only means."""
+"""Datasets of a cache of crossed activations, whose neurons have means alone."""
+STREAM_DATASETS = (
+    "resid_pre", "attn_z_mean", "attn_z_normed", "attn_z_normed_mean", "mlp_written_mean",
+)  # fmt: skip
+"""Further datasets of a checkpoint's cache: what each part writes into the residual stream."""
+SAME_TEXT_DATASETS = (
+    "resid_pre_same_text", "attn_z_normed_same_text", "attn_z_normed_same_text_mean",
+    "mlp_written_same_text_mean", "resid_post_same_text",
+)  # fmt: skip
+"""The same of a cache of crossed activations, where the second model reads the first one's text."""
 MEANS = {
     "mlp_post": "mlp_post_mean",
     "mlp_out": "mlp_out_mean",
+    "attn_z": "attn_z_mean",
+    "attn_z_normed": "attn_z_normed_mean",
+    "mlp_written": "mlp_written_mean",
+    "mlp_post_crossed": "mlp_post_mean",
     "mlp_post_same_text": "mlp_post_same_text_mean",
+    "attn_z_normed_same_text": "attn_z_normed_same_text_mean",
+    "mlp_written_same_text": "mlp_written_same_text_mean",
 }
 """The cache's dataset for the mean of each summed quantity over all counted positions."""
-PER_PROMPT: dict[str, tuple[str, type[np.floating[Any]]]] = {
-    "mlp_post": ("mlp_post", np.float16),
-    "resid_post": ("resid_post", np.float32),
+PER_PROMPT: dict[str, type[np.floating[Any]]] = {
+    "mlp_post": np.float16,
+    "resid_pre": np.float32,
+    "attn_z_normed": np.float16,
+    "resid_post": np.float32,
+    "resid_pre_same_text": np.float32,
+    "attn_z_normed_same_text": np.float16,
+    "resid_post_same_text": np.float32,
 }
-"""The cache's dataset for each prompt's own mean of a summed quantity, and its format."""
+"""The summed quantities whose mean of each prompt is a dataset of that name, and its format."""
 
 
 def gather_pieces(paths: Sequence[Path], path: Path) -> None:
@@ -64,7 +84,7 @@ def gather_pieces(paths: Sequence[Path], path: Path) -> None:
             for name in ("tokens", "mask"):
                 rows = [piece[name][:] for piece in pieces]
                 write_array(file, name, _sort_by_prompt(rows, index))
-            for name, _ in PER_PROMPT.values():
+            for name in PER_PROMPT:
                 if name in pieces[0]:
                     _gather_layers(file, name, pieces, index)
             for name in pieces[0]["totals"]:

@@ -5,15 +5,16 @@ generation reads the newest position, which is the last one because padding is o
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
+from dpo_neurons.activations.stream_hooks import hook_stream, stream_shapes
 from dpo_neurons.models.architectures import Layers, view_by_prompt
 from dpo_neurons.models.decoding import TokenObserver, end_tokens
 
@@ -41,8 +42,8 @@ class CountedSums(TokenObserver):
         self._hooks: list[RemovableHandle] = []
 
     @abstractmethod
-    def _widths(self) -> dict[str, int]:
-        """Return the width of a layer of each summed quantity, by name."""
+    def _shapes(self) -> dict[str, tuple[int, int]]:
+        """Return layers and width of each summed quantity, by name."""
 
     @abstractmethod
     def _new_hooks(self) -> Iterator[RemovableHandle]:
@@ -87,48 +88,25 @@ class CountedSums(TokenObserver):
         for name, sums in self.sums.items():
             sums += self._newest[name].masked_fill_(left_out, 0)
 
-    def _store(self, name: str, layer: int, states: Tensor) -> None:
-        self._newest[name][:, layer].copy_(self._last(states))
+    def _store(self, name: str, layer: int, newest: Tensor) -> None:
+        self._newest[name][:, layer].copy_(newest[:, 0])
 
-    def _last(self, states: Tensor) -> Tensor:
-        """Return the newest position of states, (batch, width)."""
-        return view_by_prompt(states, len(self._alive))[:, -1]
+    def _pick_newest(self, states: Tensor) -> Tensor:
+        """Return the newest position of states, (batch, 1, width)."""
+        return view_by_prompt(states, len(self._alive))[:, -1:]
 
     def _zeros(self, batch_size: int) -> dict[str, Tensor]:
-        n_layers = len(self._layers.blocks)
         return {
-            name: torch.zeros((batch_size, n_layers, width), device=self._device)
-            for name, width in self._widths().items()
+            name: torch.zeros((batch_size, *shape), device=self._device)
+            for name, shape in self._shapes().items()
         }
 
 
 class ActivationCapture(CountedSums):
-    """Sums `mlp_post`, `mlp_out` and `resid_post`, the stream after each block."""
+    """Sums what `hook_stream` reads: activations, the stream, and what is written into it."""
 
-    def _widths(self) -> dict[str, int]:
-        d_mlp, d_model = self._layers.d_mlp, self._layers.d_model
-        return {"mlp_post": d_mlp, "mlp_out": d_model, "resid_post": d_model}
+    def _shapes(self) -> dict[str, tuple[int, int]]:
+        return stream_shapes(self._layers)
 
     def _new_hooks(self) -> Iterator[RemovableHandle]:
-        for layer, projection in enumerate(self._layers.down_projections):
-            yield projection.register_forward_hook(self._neuron_reader(layer))
-        for layer, block in enumerate(self._layers.blocks):
-            yield block.register_forward_hook(self._residual_reader(layer))
-
-    def _neuron_reader(self, layer: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def read(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            self._store("mlp_post", layer, inputs[0])
-            self._store("mlp_out", layer, output)
-
-        return read
-
-    def _residual_reader(
-        self, layer: int
-    ) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor | tuple[Tensor, ...]], None]:
-        def read(
-            module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]
-        ) -> None:
-            # Some blocks return only the stream, others a tuple that begins with the stream.
-            self._store("resid_post", layer, output if isinstance(output, Tensor) else output[0])
-
-        return read
+        return hook_stream(self._layers, self._pick_newest, self._store)

@@ -20,18 +20,23 @@ from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
 from dpo_neurons.activations.capture import CountedSums
+from dpo_neurons.activations.stream_hooks import hook_stream, stream_shapes
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.architectures import Layers, view_by_prompt
+
+SAME_TEXT = ("mlp_post", "resid_pre", "attn_z_normed", "mlp_written", "resid_post")
+"""What is summed of the other model that reads this model's text, as in `hook_stream`."""
 
 
 class CrossedCapture(CountedSums):
     """Sums another model's activations on this model's MLP inputs and on its text.
 
-    `mlp_post`: this model's MLP inputs go through the other model's MLP of the same layer, up to
-    the input of the down projection. An MLP input is what the key projection reads, after this
-    model's norm. The other MLP applies its key projection, its up projection if it is gated, and
-    their biases.
-    `mlp_post_same_text`: the other model reads the prompts and this model's continuations.
+    `mlp_post_crossed`: this model's MLP inputs go through the other model's MLP of the same layer,
+    up to the input of the down projection. An MLP input is what the key projection reads, after
+    this model's norm. The other MLP applies its key projection, its up projection if it is gated,
+    and their biases.
+    `…_same_text` of each quantity in SAME_TEXT: the other model reads the prompts and this model's
+    continuations.
 
     `model` itself stays unchanged.
     Raises InputError if the models differ in architecture, layers, neurons or width.
@@ -58,30 +63,32 @@ class CrossedCapture(CountedSums):
 
     def end_batch(self, tokens: np.ndarray, mask: np.ndarray) -> None:
         """Sum the other model's activations on this model's text, over the same positions."""
-        self.sums["mlp_post_same_text"] = self._sums_on_text(tokens, mask)
+        self.sums |= self._sums_on_text(tokens, mask)
 
-    def _sums_on_text(self, continuations: np.ndarray, continued: np.ndarray) -> Tensor:
+    def _sums_on_text(self, continuations: np.ndarray, continued: np.ndarray) -> dict[str, Tensor]:
         device = self._other_model.device
         ids, mask = (tensor.to(device) for tensor in self._prompts)
         tokens = torch.tensor(continuations, dtype=ids.dtype, device=device)
         counted = torch.tensor(continued, device=device)[..., None]
         read = torch.cat([mask, torch.ones_like(tokens)], dim=1)
         rows, start = len(ids), ids.shape[1] - (self._positions == "predicting")
-        sums = torch.zeros((rows, len(self._other.blocks), self._other.d_mlp), device=device)
+        sums = {
+            name: torch.zeros((rows, *shape), device=device)
+            for name, shape in stream_shapes(self._other).items()
+            if name in SAME_TEXT
+        }
 
-        def reader(layer: int) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-            def add(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-                states = view_by_prompt(inputs[0], rows)[:, start : start + tokens.shape[1]]
+        def pick(states: Tensor) -> Tensor:
+            return view_by_prompt(states, rows)[:, start : start + tokens.shape[1]]
+
+        def add(name: str, layer: int, states: Tensor) -> None:
+            if name in sums:
                 counted_states = torch.where(counted.to(states.device), states, 0)
-                sums[:, layer].copy_(counted_states.sum(dim=1, dtype=torch.float32))
+                sums[name][:, layer].copy_(counted_states.sum(dim=1, dtype=torch.float32))
 
-            return add
-
-        hooks = [
-            projection.register_forward_pre_hook(reader(layer))
-            for layer, projection in enumerate(self._other.down_projections)
-        ]
+        hooks: list[RemovableHandle] = []
         try:
+            hooks.extend(hook_stream(self._other, pick, add))
             with torch.inference_mode():
                 self._other_model.base_model(
                     input_ids=torch.cat([ids, tokens], dim=1),
@@ -93,10 +100,10 @@ class CrossedCapture(CountedSums):
         finally:
             for hook in hooks:
                 hook.remove()
-        return sums
+        return {f"{name}_same_text": total for name, total in sums.items()}
 
-    def _widths(self) -> dict[str, int]:
-        return {"mlp_post": self._layers.d_mlp}
+    def _shapes(self) -> dict[str, tuple[int, int]]:
+        return {"mlp_post_crossed": (len(self._layers.blocks), self._layers.d_mlp)}
 
     def _new_hooks(self) -> Iterator[RemovableHandle]:
         for layer, projection in enumerate(self._layers.key_projections):
@@ -110,7 +117,7 @@ class CrossedCapture(CountedSums):
         architecture = self._other.architecture
 
         def read(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            states = self._last(inputs[0])[:, None].to(keys.get_parameter("weight").device)
+            states = self._pick_newest(inputs[0]).to(keys.get_parameter("weight").device)
             if architecture.mlp:
                 block.get_submodule(architecture.mlp)(states)
             else:
@@ -122,6 +129,6 @@ class CrossedCapture(CountedSums):
 
     def _neuron_reader(self, layer: int) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def read(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            self._store("mlp_post", layer, inputs[0])
+            self._store("mlp_post_crossed", layer, self._pick_newest(inputs[0]))
 
         return read

@@ -57,13 +57,12 @@ class PieceWriter:
         index: Sequence[int],
         n_tokens: int,
         owner: str,
-        means_only: bool,
     ) -> None:
         self._file = file
         self._index = index
         self._owner = owner
         self._shape = (len(index), n_tokens)
-        self._per_prompt = {} if means_only else PER_PROMPT
+        self._per_prompt: dict[str, type[np.floating[Any]]] = {}
         self._totals: dict[str, np.ndarray] = {}
         self._count = 0
 
@@ -90,17 +89,17 @@ class PieceWriter:
         counts = mask.sum(axis=1)
         self._file["tokens"][start : start + len(tokens)] = tokens
         self._file["mask"][start : start + len(tokens)] = mask
-        for name, (dataset, number) in self._per_prompt.items():
+        for name, number in self._per_prompt.items():
             beyond = 0
             # A layer at a time, as the chunks are: this needs no copy of all layers.
             for layer in range(sums[name].shape[1]):
                 means = sums[name][:, layer] / np.maximum(counts, 1)[:, None]
                 beyond += _clip(means, number)
-                self._file[dataset][start : start + len(tokens), layer] = means.astype(number)
+                self._file[name][start : start + len(tokens), layer] = means.astype(number)
             if beyond:
                 log.warning(
                     "%s: %d means are too large for %s and are stored as ±%g",
-                    dataset, beyond, np.dtype(number).name, np.finfo(number).max,
+                    name, beyond, np.dtype(number).name, np.finfo(number).max,
                 )  # fmt: skip
         for name, total in self._totals.items():
             total += sums[name].sum(axis=0, dtype=np.float64)
@@ -117,17 +116,16 @@ class PieceWriter:
         n_prompts, n_tokens = self._shape
         shapes = {name: summed.shape[1:] for name, summed in sums.items()}
         self._totals = {name: np.zeros(shapes[name]) for name in MEANS if name in shapes}
+        self._per_prompt = {name: form for name, form in PER_PROMPT.items() if name in shapes}
         n_bytes = 5 * n_prompts * n_tokens + sum(total.nbytes for total in self._totals.values())
-        for name, (_, number) in self._per_prompt.items():
+        for name, number in self._per_prompt.items():
             n_bytes += np.dtype(number).itemsize * n_prompts * int(np.prod(shapes[name]))
         check_free_space(self._file, n_bytes)
         # Not compressed: float16 activations hardly shrink. A chunk is a layer of the first batch,
         # which is the largest, so that each chunk is written once.
-        for name, (dataset, number) in self._per_prompt.items():
+        for name, number in self._per_prompt.items():
             n_layers, width = shapes[name]
-            create_dataset(
-                self._file, dataset, (n_prompts, n_layers, width), number, (rows, 1, width)
-            )
+            create_dataset(self._file, name, (n_prompts, n_layers, width), number, (rows, 1, width))
         shape = (n_prompts, n_tokens)
         create_dataset(self._file, "tokens", shape, np.int32, shape)
         create_dataset(self._file, "mask", shape, bool, shape)
@@ -148,16 +146,14 @@ def write_piece(
     index: Sequence[int],
     n_tokens: int,
     attributes: dict[str, str],
-    means_only: bool = False,
 ) -> Iterator[PieceWriter]:
     """Write the piece of the prompts `index`; it appears when the block succeeds.
 
-    attributes: model, revision of its checkpoint, dtype, positions and versions. means_only: write
-    no prompt's own means and no MLP outputs.
+    attributes: model, revision of its checkpoint, dtype, positions and versions.
     """
     with new_hdf5(path) as file:
         model = f"models.{attributes['model']}"
-        writer = PieceWriter(file, index, n_tokens, model, means_only)
+        writer = PieceWriter(file, index, n_tokens, model)
         yield writer
         writer.close()
         write_attributes(file, attributes)
@@ -186,11 +182,10 @@ def capture_pieces(
     batch_size: int | Literal["auto"],
     share: Share,
     attributes: dict[str, str],
-    means_only: bool = False,
 ) -> None:
     """Continue the prompts of a job's pieces, and write the sums of `capture`.
 
-    attributes, means_only: as for `write_piece`.
+    attributes: as for `write_piece`.
     Raises InputError for a prompt too long for the model, and for sums that are NaN or infinite.
     """
     pieces = cut_into_pieces(count_tokens(tokenizer, prompts), share.pieces)
@@ -201,7 +196,7 @@ def capture_pieces(
         for number, path in zip(numbers, share.paths, strict=True):
             index = pieces[number]
             piece_prompts = [prompts[prompt] for prompt in index]
-            with write_piece(path, index, n_tokens, attributes, means_only) as piece:
+            with write_piece(path, index, n_tokens, attributes) as piece:
                 batches = generate_greedily(
                     model, tokenizer, piece_prompts, n_tokens, size, capture, progress=None
                 )

@@ -44,6 +44,7 @@ RANDOM_SETS_COLUMNS = (
     "intervention", "random_toxicity", "random_toxicity_low", "random_toxicity_high", "p",
 )  # fmt: skip
 DIRECTIONS_COLUMNS = ("quantity", "p")
+STREAM_COLUMNS = ("text", "part", "share", "share_low", "share_high")
 VERDICTS_COLUMNS = ("intervention", "verdict")
 
 
@@ -58,6 +59,8 @@ class ModelTables:
     tests: pd.DataFrame
     random_sets: pd.DataFrame
     random_directions: pd.DataFrame
+    stream: pd.DataFrame
+    """Of the shift of the residual stream, split by what wrote it."""
     verdicts: pd.DataFrame
 
 
@@ -66,8 +69,9 @@ def model_rows(model: str, tables: ModelTables) -> pd.DataFrame:
 
     The quantities of totals; net_reduction_p, the rank of the net reduction among those along
     random directions; group_neurons, and group_… of GROUP_QUANTITIES; effect, by how much dpo
-    lowers toxicity; effect_share of every other intervention; random_share, the same of its random
-    sets of neurons, and random_p, its rank among them.
+    lowers toxicity; stream_share, the neurons' part of the shift of the residual stream, on each
+    model's own text and on the same text; effect_share of every other intervention; random_share,
+    the same of its random sets of neurons, and random_p, its rank among them.
     """
     totals, groups, table, tests = tables.totals, tables.groups, tables.table, tables.tests
     rank = tables.random_directions.set_index("quantity").loc["net_reduction", "p"]
@@ -80,6 +84,9 @@ def model_rows(model: str, tables: ModelTables) -> pd.DataFrame:
         part = groups[["group", *names]].rename(columns=names | {"group": "of"})
         part = part.assign(quantity=f"group_{quantity}", corrected_for_selection=corrected)
         parts.append(part)
+    stream = tables.stream[tables.stream["part"] == "neurons"]
+    names = {"text": "of", "share": "value", "share_low": "low", "share_high": "high"}
+    parts.append(stream[list(names)].rename(columns=names).assign(quantity="stream_share"))
     counts = groups[["group", "neurons"]].rename(columns={"group": "of", "neurons": "value"})
     parts.append(counts.assign(quantity="group_neurons"))
 
@@ -170,6 +177,8 @@ def _format_model(rows: pd.DataFrame, interventions: Sequence[str]) -> dict[str,
         ),
         "net reduction": _format_four_digits(numbers.loc["net_reduction", ""]),
         "its p among random directions": f"{values['net_reduction_p', '']:.3f}",
+        "neurons' share of the stream's shift, %": percent("stream_share", "own"),
+        "the same on one text, %": percent("stream_share", "same"),
         **{f"share {group}, % (cross-fitted)": crossfitted(group) for group in REDUCING},
         "dpo's effect on toxicity": format_with_interval(*effect, 3),
         **{

@@ -13,6 +13,7 @@ from dpo_neurons.evaluation.text_metrics import is_degenerate, repetition, unigr
 from dpo_neurons.files.json_text import read_checked_json
 from dpo_neurons.files.jsonl import read_jsonl
 from dpo_neurons.files.tables import read_table
+from dpo_neurons.interventions.operations import OPERATIONS
 from dpo_neurons.interventions.plans import WHOLE_LAYER, empty_plan, read_plans
 from dpo_neurons.study.datasets import read_dataset
 
@@ -213,7 +214,8 @@ def _describe_writing(
     gold: Sequence[Mapping[str, Any]],
 ) -> Writing:
     """Measure a row's continuations of challenge prompts and of reference sentences."""
-    of_neurons = plan[plan["neuron"] != WHOLE_LAYER]
+    of_heads = [name for name, operation in OPERATIONS.items() if "heads" in operation.places]
+    of_neurons = plan[(plan["neuron"] != WHOLE_LAYER) & ~plan["operation"].isin(of_heads)]
     return Writing(
         neurons=len(of_neurons[["layer", "neuron"]].drop_duplicates()),
         repetitions=np.array([repetition(row["continuation"]) for row in challenge]),

@@ -17,6 +17,7 @@ KINDS = {
     "edit": "Activation editing",
     "steer": "Steering",
     "strip": "Stripping the direction",
+    "transplant": "Transplants of weights",
     "other": "Other interventions",
 }
 """Title of each kind of intervention."""

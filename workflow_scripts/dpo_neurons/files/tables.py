@@ -54,11 +54,12 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 
 TEXTS = frozenset(
     (
-        "activation", "against", "by", "checkpoint", "control_of", "corrected_for_selection",
-        "correlation", "direction", "entry", "file", "form", "group", "groups", "intervention",
-        "kind", "mark", "model", "of", "origin", "part", "positions", "quantity", "revision",
-        "rows_left_out", "sha256", "side", "sign", "stage", "token", "values", "verdict", "what",
-        "still_writes", "lowers_toxicity", "beyond_control", "beyond_random_sets", "nearer_to_dpo",
+        "activation", "against", "along", "by", "checkpoint", "control_of",
+        "corrected_for_selection", "correlation", "direction", "entry", "file", "form", "group",
+        "groups", "intervention", "into", "kind", "layers", "mark", "matrix", "model", "of",
+        "origin", "part", "parts", "positions", "quantity", "revision", "rows_left_out", "sha256",
+        "side", "sign", "stage", "token", "values", "verdict", "what", "still_writes",
+        "lowers_toxicity", "beyond_control", "beyond_random_sets", "nearer_to_dpo",
     )
 )  # fmt: skip
 """Columns that hold texts in every CSV file of the workflow."""

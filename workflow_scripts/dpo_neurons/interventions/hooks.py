@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,14 +18,19 @@ from dpo_neurons.interventions.operations import (
     Operation,
     OutputOperation,
     SourceOperation,
+    StreamOperation,
     WeightOperation,
     list_operations,
     needs_direction,
 )
 from dpo_neurons.interventions.plans import check_plan
 from dpo_neurons.interventions.source_activations import SourceActivations
-from dpo_neurons.models.architectures import Layers, view_by_prompt
+from dpo_neurons.interventions.transplants import WeightDonor, put_in_weights
+from dpo_neurons.models.architectures import Layers, Site, view_by_prompt
+from dpo_neurons.models.weight_parts import OUTSIDE_LAYERS
 
+BlockOutput = Tensor | tuple[Tensor, ...]
+"""Some blocks return only the residual stream, others a tuple that begins with it."""
 POSITIONS = ("last", "all", "first")
 
 
@@ -36,6 +41,8 @@ def apply_plan(
     positions: str,
     direction: np.ndarray | None = None,
     source: SourceActivations | None = None,
+    donor: WeightDonor | None = None,
+    shifts: Mapping[str, np.ndarray] | None = None,
 ) -> Iterator[None]:
     """Run the block with the plan in force.
 
@@ -45,13 +52,14 @@ def apply_plan(
     when it measures perplexity. Changes of weights act at all positions.
     direction: unit rows, (k, d_model), for plans that subtract the first row or remove the rows'
     span from value vectors. source: the source model's activations, for plans that assign each
-    prompt's own.
+    prompt's own. donor: the other checkpoint, for plans that put its weights in. shifts: by name,
+    (n_layers, d_model), for plans that add them to the residual stream.
     Raises InputError for a plan that does not fit the model.
     """
     if positions not in POSITIONS:
         raise ValueError(f"positions must be one of {POSITIONS}, not {positions!r}")
     layers = Layers.of(model)
-    check_plan(plan, n_layers=len(layers.blocks), d_mlp=layers.d_mlp)
+    check_plan(plan, len(layers.blocks), layers.d_mlp, layers.d_attn)
     operations = set(plan["operation"])
     check_direction(plan, direction)
     if source is None and operations & set(list_operations(SourceOperation)):
@@ -61,14 +69,19 @@ def apply_plan(
     batch = _BatchSize()
     with ExitStack() as stack:
         stack.callback(model.register_forward_pre_hook(batch.see, with_kwargs=True).remove)
-        for layer, rows in plan.groupby("layer"):
-            projection = layers.down_projections[layer]
+        for replaced in put_in_weights(model, donor, plan):
+            stack.callback(_restore_vectors, *replaced)
+        in_layers = plan[plan["layer"] != OUTSIDE_LAYERS]
+        for layer, rows in in_layers.groupby("layer"):
             by_operation = group_operations(rows)
-            if any(isinstance(o, ActivationOperation | SourceOperation) for o in by_operation):
-                change = _make_activation_hook(
-                    by_operation, layers.value_vectors(layer), where, batch, source, layer
-                )
-                stack.callback(projection.register_forward_pre_hook(change).remove)
+            for site in get_args(Site):
+                at_site = of_site(by_operation, site)
+                if at_site:
+                    like = layers.read_vectors(site, layer)
+                    change = _make_activation_hook(at_site, like, where, batch, source, layer, site)
+                    reader = layers.readers(site)[layer]
+                    stack.callback(reader.register_forward_pre_hook(change).remove)
+            projection = layers.down_projections[layer]
             for operation, group in by_operation.items():
                 if isinstance(operation, OutputOperation) and direction is not None:
                     scale = float(group["value"].iloc[0])
@@ -78,6 +91,13 @@ def apply_plan(
                     norms = layers.norms_after_mlp
                     last_module = norms[layer] if norms else projection
                     stack.callback(last_module.register_forward_hook(subtract).remove)
+                if isinstance(operation, StreamOperation):
+                    if shifts is None:
+                        raise ValueError("the plan needs the stream's mean shifts")
+                    scale = float(group["value"].iloc[0])
+                    offset = torch.tensor(scale * shifts[operation.vector][layer])
+                    add = _make_stream_hook(offset.to(projection.weight), where)
+                    stack.callback(layers.blocks[layer].register_forward_hook(add).remove)
                 if isinstance(operation, WeightOperation):
                     edited = edit_vectors(layers, layer, operation, group, basis)
                     stack.callback(_restore_vectors, *edited)
@@ -128,7 +148,7 @@ def edit_vectors(
 
 
 @torch.no_grad()
-def _restore_vectors(vectors: Tensor, neurons: Tensor, original: Tensor) -> None:
+def _restore_vectors(vectors: Tensor, neurons: Tensor | slice, original: Tensor) -> None:
     vectors[neurons] = original
 
 
@@ -137,10 +157,21 @@ def group_operations(rows: pd.DataFrame) -> dict[Operation, pd.DataFrame]:
     return {OPERATIONS[str(name)]: group for name, group in rows.groupby("operation")}
 
 
-def gather_terms(by_operation: Mapping[Operation, pd.DataFrame], like: Tensor) -> ActivationTerms:
-    """Gather the factors and offsets of one layer's activations.
+def of_site(
+    by_operation: Mapping[Operation, pd.DataFrame], site: Site
+) -> dict[Operation, pd.DataFrame]:
+    """Return the operations that change the activations of a site."""
+    return {
+        operation: rows
+        for operation, rows in by_operation.items()
+        if isinstance(operation, ActivationOperation | SourceOperation) and operation.site == site
+    }
 
-    like: a tensor with a row a neuron, (d_mlp, …), of the number format and device of the terms.
+
+def gather_terms(by_operation: Mapping[Operation, pd.DataFrame], like: Tensor) -> ActivationTerms:
+    """Gather the factors and offsets of one layer's activations of a site.
+
+    like: a tensor with a row an activation, (width, …), of the terms' number format and device.
     """
     terms = ActivationTerms(
         replaced=like.new_zeros(len(like), dtype=torch.bool),
@@ -176,8 +207,9 @@ def _make_activation_hook(
     batch: _BatchSize,
     source: SourceActivations | None,
     layer: int,
+    site: Site,
 ) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
-    """Make the hook that applies all operations on one layer's activations."""
+    """Make the hook that applies all operations on one layer's activations of a site."""
     terms = gather_terms(by_operation, like)
     only_replaces = bool((terms.replaced | ((terms.factor == 1) & (terms.offset == 0))).all())
     takes_source = any(isinstance(operation, SourceOperation) for operation in by_operation)
@@ -191,7 +223,7 @@ def _make_activation_hook(
             changed = torch.addcmul(terms.offset, changed, terms.factor)
         changed = torch.where(terms.replaced, terms.offset, changed)
         if from_source is not None:
-            changed = from_source.assign(layer, changed, where)
+            changed = from_source.assign(layer, site, changed, where)
         if changed.shape[1] < activations.shape[1]:
             everywhere = activations.clone()
             everywhere[:, where] = changed
@@ -212,3 +244,16 @@ def _make_subtraction_hook(
         return changed.view(output.shape)
 
     return subtract
+
+
+def _make_stream_hook(
+    offset: Tensor, where: slice
+) -> Callable[[nn.Module, tuple[Tensor, ...], BlockOutput], BlockOutput]:
+    """Make the hook that adds an offset, (d_model,), to the residual stream after a block."""
+
+    def add(module: nn.Module, inputs: tuple[Tensor, ...], output: BlockOutput) -> BlockOutput:
+        stream = (output if isinstance(output, Tensor) else output[0]).clone()
+        stream[:, where] += offset
+        return stream if isinstance(output, Tensor) else (stream, *output[1:])
+
+    return add

@@ -1,4 +1,4 @@
-"""Selection of neurons from a table with one row for each neuron."""
+"""Selection of neurons from a table with one row for each neuron, and of heads."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -27,6 +27,16 @@ def select_by_cosine(table: pd.DataFrame, top: int, only_positive: bool = False)
 def select_by_score(table: pd.DataFrame, scores: pd.Series, top: int) -> pd.DataFrame:
     """Select the `top` neurons with the largest scores, one for each row of the table."""
     return table.loc[scores.sort_values(ascending=False, kind="stable").index].head(top)
+
+
+def select_heads(heads: pd.DataFrame, top: int) -> pd.DataFrame:
+    """Select the coordinates of the `top` heads that write the largest part of the reduction.
+
+    heads: a row a coordinate, with layer, head and reduction, that of the whole head.
+    """
+    ranked = heads.drop_duplicates(["layer", "head"])
+    ranked = ranked.sort_values("reduction", ascending=False, kind="stable").head(top)
+    return heads.merge(ranked[["layer", "head"]], on=["layer", "head"])
 
 
 def select_listed(table: pd.DataFrame, listed: Iterable[tuple[str, Any, Any]]) -> pd.DataFrame:

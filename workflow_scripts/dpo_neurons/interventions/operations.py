@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
+
+from dpo_neurons.models.architectures import Site
+from dpo_neurons.models.weight_parts import Part
 
 if TYPE_CHECKING:  # keeps programs that only read or write plans from loading torch
     from torch import Tensor
 
+Places = Literal["neurons", "heads", "layers", "rest"]
+"""What rows of a plan name: neurons of a layer, coordinates of its heads' `attn_z`, the layer as a
+whole, or what is in no layer."""
 Predict = Callable[["Means", np.ndarray, np.ndarray], None]
 """Applies an operation's values, (n,), to the means of the neurons of these indices, (n,)."""
 
@@ -41,6 +47,11 @@ class Operation:
     """None if mean activations do not determine the effect."""
 
     @property
+    def places(self) -> tuple[Places, ...]:
+        """Return what a row of a plan may name for this operation."""
+        return ("neurons",)
+
+    @property
     def target(self) -> str:
         """Return the name of what is changed; a plan may change the same thing only once."""
         raise NotImplementedError
@@ -52,11 +63,17 @@ class ActivationOperation(Operation):
 
     set_terms: Callable[[ActivationTerms, Tensor, Tensor], None]
     """Sets factor and offset of the neurons of these indices, (n,), from values, (n,)."""
+    site: Site = "mlp_post"
+
+    @property
+    def places(self) -> tuple[Places, ...]:
+        """Return what a row of a plan may name: neurons, or coordinates of heads."""
+        return ("neurons",) if self.site == "mlp_post" else ("heads",)
 
     @property
     def target(self) -> str:
-        """The activation."""
-        return "activation"
+        """Return the site."""
+        return self.site
 
 
 @dataclass(frozen=True)
@@ -66,11 +83,17 @@ class SourceOperation(Operation):
     values: Literal["prompt", "token", "same_text"]
     """Mean over the tokens that the source model generates, its activation at the token of the same
     number, or its activation where it reads the text that the changed model has written."""
+    site: Site = "mlp_post"
+
+    @property
+    def places(self) -> tuple[Places, ...]:
+        """Return what a row of a plan may name: neurons, or coordinates of heads."""
+        return ("neurons",) if self.site == "mlp_post" else ("heads",)
 
     @property
     def target(self) -> str:
-        """The activation."""
-        return "activation"
+        """Return the site."""
+        return self.site
 
 
 @dataclass(frozen=True)
@@ -95,9 +118,60 @@ class OutputOperation(Operation):
     needs_direction: bool = True
 
     @property
+    def places(self) -> tuple[Places, ...]:
+        """Return what a row of a plan may name: a layer."""
+        return ("layers",)
+
+    @property
     def target(self) -> str:
         """Return "MLP output"."""
         return "MLP output"
+
+
+@dataclass(frozen=True)
+class StreamOperation(Operation):
+    """Adds a multiple of a vector of the layer to the residual stream after its block."""
+
+    vector: Literal["shift", "random"]
+    """The stream's mean shift, or a random vector of its length; see neurons.stream_shifts."""
+
+    @property
+    def places(self) -> tuple[Places, ...]:
+        """Return what a row of a plan may name: a layer."""
+        return ("layers",)
+
+    @property
+    def target(self) -> str:
+        """Return "residual stream"."""
+        return "residual stream"
+
+
+@dataclass(frozen=True)
+class TransplantOperation(Operation):
+    """Puts weights W' of the other checkpoint in place of W, and restores W bit by bit.
+
+    The plan's value is λ in W + λ (W' − W), or r where the rank is limited: each matrix then gets
+    the first r singular components of W' − W, and each vector all of its change.
+    """
+
+    part: Part
+    limits_rank: bool = False
+
+    @property
+    def places(self) -> tuple[Places, ...]:
+        """Return what a row of a plan may name, by the part."""
+        if self.part == "embedding":
+            return ("rest",)
+        if self.part == "norms":
+            return ("layers", "rest")
+        is_of_neurons = self.part in ("keys", "values") and not self.limits_rank
+        return ("neurons", "layers") if is_of_neurons else ("layers",)
+
+    @property
+    def target(self) -> str:
+        """Return the part; key and value vectors are named as those of a weight operation."""
+        vectors = {"keys": "key vector", "values": "value vector"}
+        return vectors.get(self.part, self.part)
 
 
 @dataclass(frozen=True)
@@ -167,12 +241,26 @@ OPERATIONS: dict[str, Operation] = {
     "set_prompt_mean": SourceOperation(_predict_source, "prompt"),
     "set_token": SourceOperation(_predict_source, "token"),
     "set_same_text": SourceOperation(_predict_source, "same_text"),
+    # No prediction: the table of contributions has no heads.
+    "set_head": ActivationOperation(None, _set, "attn_z"),
+    "scale_head": ActivationOperation(None, _scale, "attn_z"),
+    "add_head": ActivationOperation(None, _add, "attn_z"),
+    "set_head_same_text": SourceOperation(None, "same_text", "attn_z"),
     # No prediction: a key acts through the activation function, on inputs that are not stored.
     "scale_key": WeightOperation(None, "key", _scale_vectors),
     "remove_direction": WeightOperation(
         _predict_removed, "value", _remove_directions, needs_direction=True
     ),
     "subtract_direction": OutputOperation(_predict_subtracted),
+    # No prediction: it changes the stream, and no neuron of the layer.
+    "add_shift": StreamOperation(None, "shift"),
+    "add_random": StreamOperation(None, "random"),
+    # No prediction: weights act through all that reads them.
+    **{f"transplant_{part}": TransplantOperation(None, part) for part in get_args(Part)},
+    **{
+        f"transplant_rank_of_{part}": TransplantOperation(None, part, limits_rank=True)
+        for part in get_args(Part)
+    },
 }
 """All operations, by their names in plans."""
 

@@ -1,7 +1,7 @@
 """Results of a model under interventions: continuations of prompts, and perplexity."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
@@ -12,8 +12,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dpo_neurons.errors import BrokenModelError, InputError
 from dpo_neurons.interventions.hooks import apply_plan
-from dpo_neurons.interventions.operations import WeightOperation, list_operations
+from dpo_neurons.interventions.operations import (
+    TransplantOperation,
+    WeightOperation,
+    list_operations,
+)
 from dpo_neurons.interventions.source_activations import SourceActivations
+from dpo_neurons.interventions.transplants import WeightDonor
 from dpo_neurons.models.batches import order_longest_first
 from dpo_neurons.models.generation import Run, generate_each
 from dpo_neurons.models.perplexity import Perplexity
@@ -40,13 +45,17 @@ class Intervention:
     """Unit rows, (k, d_model), for plans that subtract or remove it."""
     source: SourceActivations | None = None
     """For plans that assign each prompt its own activations."""
+    donor: WeightDonor | None = None
+    """For plans that put the other checkpoint's weights in."""
+    shifts: Mapping[str, np.ndarray] | None = None
+    """By name, (n_layers, d_model), for plans that add them to the residual stream."""
 
     @contextmanager
     def apply_in_generation(self, model: PreTrainedModel) -> Iterator[None]:
         """Change a model inside the block as in generation."""
         with (
             name_broken_intervention(self.name, self.plan, model),
-            apply_plan(model, self.plan, self.generation_positions, self.direction, self.source),
+            self._apply(model, self.generation_positions),
         ):
             yield
 
@@ -55,16 +64,21 @@ class Intervention:
         """Change a model inside the block as in windows of text."""
         with (
             name_broken_intervention(self.name, self.plan, model),
-            apply_plan(model, self.plan, self.perplexity_positions, self.direction, self.source),
+            self._apply(model, self.perplexity_positions),
         ):
             yield
+
+    def _apply(self, model: PreTrainedModel, positions: str) -> AbstractContextManager[None]:
+        given = self.direction, self.source, self.donor, self.shifts
+        return apply_plan(model, self.plan, positions, *given)
 
     @property
     def changes_newest_only(self) -> bool:
         """Whether each forward pass of generation is as before, up to the newest token."""
         if self.plan.empty:
             return True
-        edits_weights = self.plan["operation"].isin(list_operations(WeightOperation)).any()
+        of_weights = [*list_operations(WeightOperation), *list_operations(TransplantOperation)]
+        edits_weights = self.plan["operation"].isin(of_weights).any()
         return self.generation_positions == "last" and not edits_weights
 
 

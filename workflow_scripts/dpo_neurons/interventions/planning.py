@@ -1,6 +1,6 @@
 """Plans of each kind of intervention."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -8,7 +8,8 @@ import pandas as pd
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.interventions.neuron_selection import select_for_editing
-from dpo_neurons.interventions.plans import make_plan, subtraction_plan
+from dpo_neurons.interventions.plans import WHOLE_LAYER, layer_plan, make_plan
+from dpo_neurons.models.weight_parts import OUTSIDE_LAYERS
 
 Values = Literal["mean", "prompt", "token", "same_text"]
 SOURCE_OPERATION = {
@@ -17,6 +18,8 @@ SOURCE_OPERATION = {
     "same_text": "set_same_text",
 }
 """Operations that assign each prompt its own values, by the kind of value."""
+WEIGHT_PARTS = ("mlp", "attention", "norms", "embedding")
+"""What a transplant without `parts` puts in: all weights."""
 
 
 def plan_patch(
@@ -102,12 +105,69 @@ def plan_stripping(neurons: pd.DataFrame, share: float) -> pd.DataFrame:
     return make_plan(neurons, "remove_direction", share)
 
 
+def plan_transplant(
+    n_layers: int,
+    parts: Sequence[str] | None,
+    layers: tuple[int, int] | None = None,
+    rank: int | None = None,
+    dose: float = 1.0,
+) -> pd.DataFrame:
+    """Plan to put parts of the other checkpoint's weights into the one that the row changes.
+
+    parts: of WEIGHT_PARTS; None for all, or with layers for all that layers have. layers: the first
+    and the last, both included; None for all, and what is in no layer. rank: of each matrix's
+    change, only the first so many singular components; None for all of the change. dose: the part
+    of the way to the other checkpoint's weights.
+    Raises InputError for layers that the model does not have.
+    """
+    first, last = layers or (0, n_layers - 1)
+    if not 0 <= first <= last < n_layers:
+        raise InputError(
+            f"interventions: a transplant has layers {first} to {last}, but the model has layers "
+            f"0 to {n_layers - 1}; give the first and the last of these"
+        )
+    places = []
+    for part in _expand_parts(parts or WEIGHT_PARTS):
+        numbers = list(range(first, last + 1)) if part != "embedding" else []
+        if layers is None and part in ("embedding", "norms"):
+            numbers.append(OUTSIDE_LAYERS)
+        places += [(number, part) for number in numbers]
+    operation = "transplant_" if rank is None else "transplant_rank_of_"
+    plan = pd.DataFrame(places, columns=["layer", "part"]).assign(neuron=WHOLE_LAYER)
+    return pd.concat(
+        [
+            make_plan(rows, f"{operation}{part}", dose if rank is None else rank)
+            for part, rows in plan.groupby("part", sort=False)
+        ],
+        ignore_index=True,
+    )
+
+
+def plan_neuron_transplant(
+    neurons: pd.DataFrame, parts: Sequence[str] = ("mlp",), dose: float = 1.0
+) -> pd.DataFrame:
+    """Plan to put the other checkpoint's weights of some neurons into the one that is changed.
+
+    parts: keys, values, or mlp for both.
+    """
+    return pd.concat(
+        [make_plan(neurons, f"transplant_{part}", dose) for part in _expand_parts(parts)],
+        ignore_index=True,
+    )
+
+
+def _expand_parts(parts: Sequence[str]) -> list[str]:
+    """Name the parts of `models.weight_parts` that a configuration's parts stand for."""
+    both = {"mlp": ("keys", "values")}
+    return list(dict.fromkeys(name for part in parts for name in both.get(part, (part,))))
+
+
 def plan_for_neurons(neurons: pd.DataFrame, row: Mapping[str, Any]) -> pd.DataFrame:
     """Plan a row of the tables that changes a set of neurons alike.
 
-    row: kind (patch, control, shift, damp, ablate, scale_keys or strip) and the settings of that
-    kind, as in a study's configuration; those left out or None have their defaults. Neurons to damp
-    have a column score.
+    row: kind (patch, control, shift, damp, ablate, scale_keys, strip or transplant) and the
+    settings of that kind, as in a study's configuration; those left out or None have their
+    defaults. Neurons to damp have a column score.
     """
     kind = row["kind"]
     dose = 1.0 if row.get("dose") is None else row["dose"]
@@ -117,6 +177,8 @@ def plan_for_neurons(neurons: pd.DataFrame, row: Mapping[str, Any]) -> pd.DataFr
         return plan_key_scaling(neurons, row["factor"])
     if kind == "strip":
         return plan_stripping(neurons, row["share"])
+    if kind == "transplant":
+        return plan_neuron_transplant(neurons, row.get("parts") or ("mlp",), dose)
     if kind == "shift":
         return plan_shift(neurons, dose)
     if kind == "damp":
@@ -127,6 +189,24 @@ def plan_for_neurons(neurons: pd.DataFrame, row: Mapping[str, Any]) -> pd.DataFr
         return plan_random_damping(neurons, row["seed"])
     stage: Literal["pre", "post"] = "post" if kind == "patch" else "pre"
     return plan_patch(neurons, stage, row.get("values") or "mean", dose)
+
+
+HEAD_OPERATIONS = {
+    "set": "set_head",
+    "add": "add_head",
+    "set_same_text": "set_head_same_text",
+}
+"""The operation on heads that does what an operation on neurons does."""
+
+
+def plan_for_heads(heads: pd.DataFrame, row: Mapping[str, Any]) -> pd.DataFrame:
+    """Plan a row of the tables that changes heads of attention as it would change neurons.
+
+    heads: a row a coordinate of `attn_z`, with the columns of a table of contributions that the
+    row's kind needs (patch, control, shift or ablate); `neuron` is the coordinate.
+    """
+    plan = plan_for_neurons(heads, row)
+    return plan.assign(operation=plan["operation"].map(HEAD_OPERATIONS))
 
 
 def plan_editing(
@@ -152,16 +232,26 @@ def plan_editing(
     return pd.concat(plans).sort_values(["layer", "neuron"], ignore_index=True)
 
 
-def plan_steering(n_layers: int, layer: str, scale: float) -> pd.DataFrame:
-    """Plan to subtract `scale` times the unit direction from one layer's MLP output.
+STEERING = {"direction": "subtract_direction", "shift": "add_shift", "random": "add_random"}
+"""Operations that steer, by what they steer along."""
 
-    layer: "last" or a number from 0.
+
+def plan_steering(
+    n_layers: int, layer: str, scale: float, along: str = "direction"
+) -> pd.DataFrame:
+    """Plan to steer at one layer, by `scale`.
+
+    along: of STEERING. "direction" subtracts the unit direction from what the layer's MLP adds to
+    the stream; "shift" adds the mean shift that fine-tuning made of the stream after the layer;
+    "random", its control, adds a random vector of the shift's length. layer: "last", "middle" or a
+    number from 0.
     Raises InputError for a layer that the model does not have.
     """
-    number = n_layers - 1 if layer == "last" else int(layer)
+    named = {"last": n_layers - 1, "middle": n_layers // 2}
+    number = named[layer] if layer in named else int(layer)
     if not 0 <= number < n_layers:
         raise InputError(
             f"interventions: a steer row has layer {layer}, but the model has layers 0 to "
-            f"{n_layers - 1}; give one of these, or last"
+            f"{n_layers - 1}; give one of these, middle or last"
         )
-    return subtraction_plan(number, scale)
+    return layer_plan(number, STEERING[along], scale)

@@ -8,11 +8,12 @@ import pandas as pd
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.tables import read_table, write_table
-from dpo_neurons.interventions.operations import OPERATIONS, OutputOperation, list_operations
+from dpo_neurons.interventions.operations import OPERATIONS, Places
+from dpo_neurons.models.weight_parts import OUTSIDE_LAYERS
 
 COLUMNS = ("layer", "neuron", "operation", "value")
 WHOLE_LAYER = -1
-"""The value of `neuron` for an operation on a layer's MLP output."""
+"""The value of `neuron` for an operation on a layer as a whole, or on what is in no layer."""
 
 
 def make_plan(neurons: pd.DataFrame, operation: str, values: pd.Series | float) -> pd.DataFrame:
@@ -30,15 +31,15 @@ def empty_plan() -> pd.DataFrame:
     return make_plan(pd.DataFrame({"layer": [], "neuron": []}), "set", 0.0)
 
 
-def subtraction_plan(layer: int, scale: float) -> pd.DataFrame:
-    """Plan to subtract `scale` times the unit direction from a layer's MLP output."""
-    rows = pd.DataFrame({"layer": [layer], "neuron": [WHOLE_LAYER]})
-    return make_plan(rows, "subtract_direction", scale)
+def layer_plan(layer: int, operation: str, value: float) -> pd.DataFrame:
+    """Plan one operation on a layer as a whole."""
+    return make_plan(pd.DataFrame({"layer": [layer], "neuron": [WHOLE_LAYER]}), operation, value)
 
 
-def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
+def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int, d_attn: int) -> None:
     """Check that a plan fits a model.
 
+    d_attn: number of coordinates of all heads of a layer together.
     Raises InputError for an unknown operation, for a layer or neuron that the model does not have,
     and for a value that is not finite. Two operations on the same thing, such as a neuron's
     activation, are an error too.
@@ -54,15 +55,21 @@ def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
     values = pd.to_numeric(plan["value"], errors="coerce")
     if not np.isfinite(values.to_numpy(dtype=float)).all():
         raise InputError("plan: a value is missing or not a finite number; correct the plan")
-    whole = plan["operation"].isin(list_operations(OutputOperation))
-    neuron = plan["neuron"]
-    in_layer = (whole & neuron.eq(WHOLE_LAYER)) | (~whole & neuron.between(0, d_mlp - 1))
-    outside = plan[~plan["layer"].between(0, n_layers - 1) | ~in_layer]
+    layer, neuron = plan["layer"], plan["neuron"]
+    in_layers, whole = layer.between(0, n_layers - 1), neuron.eq(WHOLE_LAYER)
+    fits = (
+        (_may_name(plan, "neurons") & in_layers & neuron.between(0, d_mlp - 1))
+        | (_may_name(plan, "heads") & in_layers & neuron.between(0, d_attn - 1))
+        | (_may_name(plan, "layers") & in_layers & whole)
+        | (_may_name(plan, "rest") & layer.eq(OUTSIDE_LAYERS) & whole)
+    )
+    outside = plan[~fits]
     if len(outside):
         layer, neuron = outside.iloc[0][["layer", "neuron"]]
         raise InputError(
             f"plan: layer {layer}, neuron {neuron} is outside the model's {n_layers} layers of "
-            f"{d_mlp} neurons; use a plan that was written for this model"
+            f"{d_mlp} neurons and {d_attn} coordinates of heads; use a plan that was written for "
+            "this model"
         )
     targets = {name: operation.target for name, operation in OPERATIONS.items()}
     target = plan["operation"].map(targets)
@@ -72,6 +79,12 @@ def check_plan(plan: pd.DataFrame, n_layers: int, d_mlp: int) -> None:
         raise InputError(
             f"plan: layer {layer}, neuron {neuron} has two operations; remove one of them"
         )
+
+
+def _may_name(plan: pd.DataFrame, places: Places) -> pd.Series:
+    """Return whether each row's operation may name these places."""
+    names = [name for name, operation in OPERATIONS.items() if places in operation.places]
+    return plan["operation"].isin(names)
 
 
 def read_plans(*paths: Path) -> dict[str, pd.DataFrame]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import cast
 
 import pandas as pd
@@ -11,8 +12,11 @@ from transformers import PreTrainedModel
 
 from dpo_neurons.activations.capture import ActivationCapture
 from dpo_neurons.interventions.operations import OPERATIONS, SourceOperation, list_operations
-from dpo_neurons.models.architectures import Layers, view_by_prompt
+from dpo_neurons.models.architectures import Layers, Site, view_by_prompt
 from dpo_neurons.models.decoding import Decoder, TokenObserver, decode_greedily, end_tokens
+
+_Place = tuple[int, Site]
+"""A layer, and where its activations are read."""
 
 
 class SourceActivations(TokenObserver):
@@ -27,7 +31,8 @@ class SourceActivations(TokenObserver):
     end-of-sequence token the first model's activations stay unchanged.
 
     "set_same_text" assigns the second model's activation on the same token of the same text: at
-    each step the second model reads what the changed first model has written.
+    each step the second model reads what the changed first model has written. "set_head_same_text"
+    does so with what heads give to the output projection.
 
     A plan's value λ says how far a neuron is moved: m + λ (s − m), all the way for 1.
     For every token that is generated the second model makes one forward pass too.
@@ -48,16 +53,18 @@ class SourceActivations(TokenObserver):
         if len(kinds) != 1:
             raise ValueError(f"a plan needs one kind of source activations, not {sorted(kinds)}")
         (self._kind,) = kinds
+        sites = rows["operation"].map(lambda name: cast(SourceOperation, OPERATIONS[name]).site)
+        by_place = {
+            (int(layer), site): group for (layer, site), group in rows.groupby(["layer", sites])
+        }
         self._neurons = {
-            int(layer): torch.tensor(group["neuron"].to_numpy())
-            for layer, group in rows.groupby("layer")
+            place: torch.tensor(group["neuron"].to_numpy()) for place, group in by_place.items()
         }
         self._doses = {
-            int(layer): torch.tensor(group["value"].to_numpy())
-            for layer, group in rows.groupby("layer")
+            place: torch.tensor(group["value"].to_numpy()) for place, group in by_place.items()
         }
-        self._means: dict[int, Tensor] = {}
-        self._passes: list[dict[int, Tensor]] = []
+        self._means: dict[_Place, Tensor] = {}
+        self._passes: list[dict[_Place, Tensor]] = []
         self._going_on: list[Tensor] = []
         self._step = 0
         self._reader: Decoder | None = None
@@ -76,9 +83,9 @@ class SourceActivations(TokenObserver):
             counts = self._alive(tokens[:, : self._n_tokens]).sum(dim=1)
             self._going_on = [counts > 0]
             counts = counts.clamp(min=1)
-            for layer, neurons in self._neurons.items():
-                sums = capture.sums["mlp_post"][:, layer, neurons.to(counts.device)]
-                self._means[layer] = (sums / counts[:, None])[:, None]
+            for (layer, site), neurons in self._neurons.items():
+                sums = capture.sums[site][:, layer, neurons.to(counts.device)]
+                self._means[layer, site] = (sums / counts[:, None])[:, None]
         elif self._kind == "token":
             with self._recording(len(ids)):
                 tokens = decode_greedily(self._model, ids, mask, pad, self._n_tokens)
@@ -98,7 +105,7 @@ class SourceActivations(TokenObserver):
             self._model(input_ids=input_ids.to(self._model.device))
         if self._kind == "prompt":
             recorded = self._passes.pop()
-            self._means = {layer: _running_mean(recorded.pop(layer)) for layer in self._neurons}
+            self._means = {place: _running_mean(recorded.pop(place)) for place in self._neurons}
         self._going_on = [torch.ones(len(input_ids), dtype=torch.bool)]
 
     def begin_batch(self, batch_size: int) -> None:
@@ -113,20 +120,26 @@ class SourceActivations(TokenObserver):
             with self._recording(len(tokens)):
                 self._reader.read_newest()
 
-    def assign(self, layer: int, activations: Tensor, where: slice) -> Tensor:
-        """Move activations, (batch, positions, d_mlp), towards the second model's."""
-        neurons = self._neurons[layer].to(activations.device)
+    def assign(self, layer: int, site: Site, activations: Tensor, where: slice) -> Tensor:
+        """Move a site's activations, (batch, positions, width), towards the second model's.
+
+        Activations of a layer and site that the plan does not move stay as they are.
+        """
+        place = layer, site
+        if place not in self._neurons:
+            return activations
+        neurons = self._neurons[place].to(activations.device)
         if self._kind == "prompt":
-            given, going_on = self._means[layer], self._going_on[0]
+            given, going_on = self._means[place], self._going_on[0]
         elif self._step < len(self._passes):
-            given, going_on = self._passes[self._step][layer], self._going_on[self._step]
+            given, going_on = self._passes[self._step][place], self._going_on[self._step]
         else:
             return activations
         going_on = going_on.to(activations.device)[:, None, None]
         given = given[:, where].to(activations)
         own, changed = activations[:, :, neurons], activations.clone()
         # Exactly the second model's activation for a dose of 1.
-        moved = torch.lerp(own, given.expand_as(own), self._doses[layer].to(own))
+        moved = torch.lerp(own, given.expand_as(own), self._doses[place].to(own))
         changed[:, :, neurons] = torch.where(going_on, moved, own)
         return changed
 
@@ -142,19 +155,18 @@ class SourceActivations(TokenObserver):
     @contextmanager
     def _recording(self, rows: int) -> Iterator[None]:
         layers = Layers.of(self._model)
+        # In a block, attention comes before the MLP, as attn_z before mlp_post.
         first = min(self._neurons)
 
-        def reader(layer: int, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            if layer == first:
+        def read(place: _Place, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            if place == first:
                 self._passes.append({})
-            neurons = self._neurons[layer].to(inputs[0].device)
-            self._passes[-1][layer] = view_by_prompt(inputs[0], rows)[:, :, neurons].clone()
+            neurons = self._neurons[place].to(inputs[0].device)
+            self._passes[-1][place] = view_by_prompt(inputs[0], rows)[:, :, neurons].clone()
 
         hooks = [
-            layers.down_projections[layer].register_forward_pre_hook(
-                lambda module, inputs, layer=layer: reader(layer, module, inputs)
-            )
-            for layer in self._neurons
+            layers.readers(site)[layer].register_forward_pre_hook(partial(read, (layer, site)))
+            for layer, site in self._neurons
         ]
         try:
             yield

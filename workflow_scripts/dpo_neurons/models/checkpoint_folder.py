@@ -132,6 +132,17 @@ def count_layers(checkpoint: Path) -> int:
     return int(config["num_hidden_layers"] if "num_hidden_layers" in config else config["n_layer"])
 
 
+def count_heads(checkpoint: Path) -> int:
+    """Count the heads of attention of each layer, by a checkpoint's config.json.
+
+    Raises InputError if the directory is no Hugging Face checkpoint.
+    """
+    config = read_config(checkpoint)
+    return int(
+        config["num_attention_heads"] if "num_attention_heads" in config else config["n_head"]
+    )
+
+
 def check_links(checkpoint: Path) -> None:
     """Check that the links in a checkpoint's folder, and to it, lead to files.
 

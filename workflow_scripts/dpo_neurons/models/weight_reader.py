@@ -25,6 +25,11 @@ class StoredWeights:
         check_as_recorded(checkpoint, torch.get_num_threads())
         self._files = locate_tensors(checkpoint)
 
+    @property
+    def names(self) -> list[str]:
+        """The names under which the tensors are stored."""
+        return list(self._files)
+
     def stored_name(self, name: str) -> str | None:
         """The name under which a tensor of the causal model is stored, or None.
 

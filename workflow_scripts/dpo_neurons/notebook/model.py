@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from dpo_neurons.checkpoints.tokenizer_comparison import describe_differences
 from dpo_neurons.errors import InputError
 from dpo_neurons.interventions.hooks import apply_plan
 from dpo_neurons.interventions.outputs import continue_prompts
+from dpo_neurons.interventions.transplants import WeightDonor
 from dpo_neurons.models.batches import first_batch_size
 from dpo_neurons.models.generation import generate_greedily
 from dpo_neurons.models.loading import load_model as load_checkpoint
@@ -57,13 +58,16 @@ class Model:
         plan: pd.DataFrame,
         positions: Literal["last", "all"] = "last",
         direction: np.ndarray | None = None,
+        donor: Self | None = None,
     ) -> Iterator[None]:
         """Apply a plan inside the block; afterwards the model is bit-identical to before.
 
-        direction: unit rows, (k, d_model), for plans that subtract or remove it.
+        direction: unit rows, (k, d_model), for plans that subtract or remove it. donor: the other
+        model of a pair, for plans that put its weights in.
         Raises InputError for a plan that does not fit the model.
         """
-        with apply_plan(self.model, plan, positions, direction):
+        weights = None if donor is None else WeightDonor(donor.model)
+        with apply_plan(self.model, plan, positions, direction, donor=weights):
             yield
 
     def generate(

@@ -46,6 +46,13 @@ def logits_mb(checkpoint: str, tokens: int, dtype: str) -> int:
     return tokens * (vocabulary or 0) * NUMBER_BYTES[dtype] // 1_000_000
 
 
+def embedding_mb(checkpoint: str, dtype: str) -> int:
+    """Return the memory in MB of a checkpoint's token embedding; 0 until the checkpoint is made."""
+    described = _read_config(checkpoint)
+    width = described.get("hidden_size") or described.get("n_embd") or 0
+    return logits_mb(checkpoint, width, dtype)
+
+
 def _read_config(checkpoint: str) -> dict[str, Any]:
     """Read what a checkpoint says of itself; nothing until it is made, or where it is damaged."""
     try:

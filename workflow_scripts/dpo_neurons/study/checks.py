@@ -9,6 +9,7 @@ from dpo_neurons.scorers.endpoint import check_endpoint
 from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
 from dpo_neurons.study.intervention_rows import (
     CHOOSING,
+    Row,
     can_be_captured,
     named_rows,
     source_stage,
@@ -190,6 +191,10 @@ def _check_rows(study: Study, source: str) -> None:
             raise InputError(f"{key}.by: ranks neurons for `top`, which is missing; add it")
         if "activation" in row and row.get("by", "cosine") != "cosine":
             raise InputError(f"{key}.activation: goes with by cosine alone; leave one of them out")
+        if row["kind"] == "transplant":
+            _check_transplant(row, key)
+        if "heads" in row:
+            _check_heads(row, key)
         if "random_sets" not in row:
             continue
         if not of_mean:
@@ -213,6 +218,43 @@ def _check_chats(study: Study, source: str) -> None:
                 f"{source}: models.{name}.chat.template: post is tuned here, on what the template "
                 "renders, so it has that of pre; set it to pre"
             )
+
+
+def _check_heads(row: Row, key: str) -> None:
+    """Refuse what a row of heads cannot have."""
+    if row.get("values", "mean") not in ("mean", "same_text"):
+        raise InputError(
+            f"{key}.values: heads are set to a mean or to what they do on the same text; give mean "
+            "or same_text"
+        )
+    if "random_sets" in row:
+        raise InputError(
+            f"{key}.random_sets: are drawn among neurons, and the row changes heads; leave them out"
+        )
+
+
+def _check_transplant(row: Row, key: str) -> None:
+    """Refuse parts, layers and ranks that have no meaning together."""
+    parts = row.get("parts", ())
+    if set(CHOOSING) & set(row):
+        others = [part for part in parts if part not in ("mlp", "keys", "values")]
+        if others:
+            raise InputError(
+                f"{key}.parts: {others[0]} belongs to no neuron; give mlp, keys or values, or "
+                "choose no neurons"
+            )
+        for name in ("layers", "rank"):
+            if name in row:
+                raise InputError(
+                    f"{key}.{name}: goes with whole matrices; leave it out, or choose no neurons"
+                )
+    if "embedding" in parts and "layers" in row:
+        raise InputError(f"{key}.parts: embedding is in no layer; leave it out, or layers")
+    first, last = row.get("layers", (0, 0))
+    if first > last:
+        raise InputError(
+            f"{key}.layers: the first layer, {first}, is beyond the last, {last}; give a range"
+        )
 
 
 def _check_needs(study: Study, source: str) -> None:

@@ -18,18 +18,21 @@ LISTED = {
     "scale_keys": {"factor": "x"},
     "patch": {"dose": "d"},
     "shift": {"dose": "d"},
+    "transplant": {"dose": "d", "rank": "r"},
 }
 """Keys that may be lists, by kind, each with the prefix of its values in a row's name."""
-CHOOSING = ("groups", "top", "file")
-"""Keys that choose some neurons; a row without them changes all."""
+CHOOSING = ("groups", "top", "file", "heads")
+"""Keys that choose some neurons or heads; a row without them changes all neurons."""
 ACT_EVERYWHERE = ("ablate", "steer", "shift", "damp")
 """Kinds that act at every position of a window of text, whatever `perplexity.positions` says."""
 PARAMETERS = (
     "direction", "groups", "top", "activation", "values", "factor", "alpha", "beta", "form",
     "layer", "scale", "positions", "share", "dose",
-    "by", "file",
+    "by", "file", "along", "parts", "layers", "rank", "into", "heads",
 )  # fmt: skip
 """Keys that a row may have besides its kind; each is a column."""
+IN_ONE_TEXT = ("groups", "parts", "layers")
+"""Those that are lists; in a column, their items are one text."""
 METADATA = ("intervention", "entry", "kind", "control_of", "checkpoint", *PARAMETERS)
 """Columns that describe a row, in tables and in results/{study}/interventions.csv."""
 
@@ -38,7 +41,8 @@ def rows_by_entry(interventions: Mapping[str, Row]) -> dict[str, dict[str, Row]]
     """List the rows of each entry by name; the two unpatched rows, an entry each, come first.
 
     An entry with lists of values, or with every combination of some groups, stands for many rows.
-    A patch, a shift or damping is followed by its control, whose key `control_of` names it.
+    A patch, a shift, damping or steering along the shift is followed by its control, whose key
+    `control_of` names it.
     """
     rows: dict[str, dict[str, Row]] = {name: {name: {"kind": name}} for name in UNPATCHED}
     for entry, settings in interventions.items():
@@ -62,7 +66,7 @@ def named_rows(interventions: Mapping[str, Row]) -> list[tuple[str, str]]:
 
 
 def _rows_of_entry(entry: str, settings: Row) -> Iterator[tuple[str, Row]]:
-    """Yield the rows of an entry, each patch and shift followed by its control."""
+    """Yield the rows of an entry, each followed by its control if it has one."""
     for name, row in _expand(entry, settings):
         yield name, row
         control = {"kind": "control", "control_of": name}
@@ -72,6 +76,8 @@ def _rows_of_entry(entry: str, settings: Row) -> Iterator[tuple[str, Row]]:
             yield name.replace("patch_", "control_", 1), shared | control
         elif row["kind"] in PERMUTED:
             yield f"control_{name}", shared | control | {"values": PERMUTED[row["kind"]]}
+        elif row.get("along") == "shift":
+            yield f"control_{name}", shared | control | {"along": "random"}
 
 
 def describe_rows(interventions: Mapping[str, Row], direction: str) -> list[Row]:
@@ -86,9 +92,14 @@ def describe_rows(interventions: Mapping[str, Row], direction: str) -> list[Row]
             metadata["checkpoint"] = stage_of(name, row)
             if name not in UNPATCHED:
                 metadata.setdefault("direction", direction)
-            metadata["groups"] = " ".join(row.get("groups", ()))
+            metadata |= join_lists(row)
             described.append({key: metadata.get(key, "") for key in METADATA})
     return described
+
+
+def join_lists(row: Row) -> dict[str, str]:
+    """Return the lists of a row, IN_ONE_TEXT, each as one text with spaces."""
+    return {key: " ".join(map(str, row.get(key) or ())) for key in IN_ONE_TEXT}
 
 
 def _expand(name: str, row: Row) -> Iterator[tuple[str, Row]]:
@@ -106,8 +117,9 @@ def _expand(name: str, row: Row) -> Iterator[tuple[str, Row]]:
         yield name, row
         return
     # One list is enough to need the values of all in the name.
-    for values in product(*(_as_list(row[key]) for key in letters)):
-        settings = dict(zip(letters, values, strict=True))
+    given = [key for key in letters if key in row]
+    for values in product(*(_as_list(row[key]) for key in given)):
+        settings = dict(zip(given, values, strict=True))
         suffix = "_".join(f"{letters[key]}{value:g}" for key, value in settings.items())
         yield f"{name}_{suffix}", row | settings
 
@@ -124,24 +136,44 @@ def _as_list(value: Any) -> list[Any]:  # noqa: ANN401
 
 def stage_of(name: str, row: Row) -> str:
     """Name the checkpoint that a row runs on: keys are scaled in the second model."""
-    return UNPATCHED.get(name, "post" if row["kind"] == "scale_keys" else "pre")
+    otherwise = "post" if row["kind"] == "scale_keys" else "pre"
+    return UNPATCHED.get(name, str(row.get("into", otherwise)))
 
 
 def needs_of_plan(row: Row) -> str:
-    """Name the table that a row's plan is chosen from: contributions, neurons or nothing.
+    """Name the table that a row's plan is chosen from: contributions, neurons, heads or nothing.
 
     neurons describes the first model alone: editing and stripping all neurons need no second.
     """
-    if row["kind"] in (*UNPATCHED, "steer"):
+    if row["kind"] in UNPATCHED or counts_layers(row):
         return "nothing"
+    if "heads" in row:
+        return "heads"
     if row["kind"] == "edit" or (row["kind"] == "strip" and not set(CHOOSING) & set(row)):
         return "neurons"
     return "contributions"
 
 
+def steered_along(row: Row) -> str | None:
+    """Name what a row steers along: direction, shift or random; None for other rows."""
+    along: str | None = row.get("along", "direction" if row["kind"] == "steer" else None)
+    return along
+
+
+def counts_layers(row: Row) -> bool:
+    """Whether a row's plan is made from the number of layers, and names no neurons."""
+    whole = row["kind"] == "transplant" and not set(CHOOSING) & set(row)
+    return steered_along(row) is not None or whole
+
+
 def runs_with_direction(row: Row) -> bool:
     """Whether running a row needs the direction itself, not only neurons chosen by it."""
-    return row["kind"] in ("steer", "strip")
+    return row["kind"] == "strip" or steered_along(row) == "direction"
+
+
+def runs_with_shifts(row: Row) -> bool:
+    """Whether running a row needs the mean shifts of the residual stream, or vectors as long."""
+    return steered_along(row) in ("shift", "random")
 
 
 def source_stage(row: Row) -> str | None:
@@ -151,10 +183,19 @@ def source_stage(row: Row) -> str | None:
     return "post" if row["kind"] == "patch" else "pre"
 
 
+def donor_stage(name: str, row: Row) -> str | None:
+    """Name the checkpoint whose weights a transplant puts into the other; None for others."""
+    if row["kind"] != "transplant":
+        return None
+    return "pre" if stage_of(name, row) == "post" else "post"
+
+
 def can_be_captured(name: str, row: Row) -> bool:
     """Whether a plan alone determines the first model's neurons, as a capture needs."""
     changes_it = name not in UNPATCHED and stage_of(name, row) == "pre"
-    return changes_it and not runs_with_direction(row) and source_stage(row) is None
+    needs_other = source_stage(row) is not None or donor_stage(name, row) is not None
+    needs_vectors = runs_with_direction(row) or runs_with_shifts(row)
+    return changes_it and not needs_vectors and not needs_other
 
 
 def is_random(row: Row) -> bool:
@@ -178,8 +219,9 @@ def positions_in_generation(row: Row, otherwise: str) -> str:
 
 def positions_in_perplexity(row: Row, otherwise: str) -> str:
     """Where a row acts in a window of text; `otherwise` is where patches and edits do."""
-    everywhere = row["kind"] in (*UNPATCHED, *ACT_EVERYWHERE) or is_random(row)
-    return "all" if everywhere else otherwise
+    everywhere = row["kind"] in (*UNPATCHED, *ACT_EVERYWHERE)
+    # The controls of such kinds have a kind of their own.
+    return "all" if everywhere or is_random(row) or runs_with_shifts(row) else otherwise
 
 
 def plan_arguments(row: Row) -> Row:

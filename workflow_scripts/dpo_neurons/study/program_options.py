@@ -11,6 +11,7 @@ from typing import Any
 from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
 from dpo_neurons.study.intervention_rows import (
     Row,
+    donor_stage,
     is_random,
     plan_arguments,
     positions_in_generation,
@@ -95,6 +96,8 @@ def run_options(study: Study, entry: str) -> str:
         if (stage := source_stage(row)) is not None:
             settings["source_stage"] = stage
             settings["source_positions"] = study.config["activations"]["positions"]
+        if (donor := donor_stage(name, row)) is not None:
+            settings["donor_stage"] = donor
         rows.append(settings)
     return _write_rows(rows)
 

@@ -1,0 +1,119 @@
+"""How fine-tuning shifts the residual stream, and what wrote the shift along the direction."""
+
+
+rule compare_residuals:
+    input:
+        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
+        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
+        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
+        direction=f"{RESULTS}/directions/{{model}}/{DIRECTION}.safetensors",
+    output:
+        layers=f"{RESULTS}/residuals/{{model}}/layers.csv",
+        prompts=f"{RESULTS}/residuals/{{model}}/prompts.csv",
+        changes=f"{RESULTS}/residuals/{{model}}/value_changes.csv",
+    log:
+        log_path("compare_residuals", "{model}"),
+    benchmark:
+        benchmark_path("compare_residuals", "{model}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+        mem_mb=value_vectors_mb,
+    params:
+        code=code_of("neurons/compare_residuals"),
+    shell:
+        "python {resources.scripts}/neurons/compare_residuals.py"
+        " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
+        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
+        " --direction {input.direction} --output {output.layers}"
+        " --prompts-output {output.prompts} --changes-output {output.changes} 2> {log}"
+
+
+# Only for rows that steer along the shift.
+rule average_shifts:
+    input:
+        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
+        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
+    output:
+        f"{RESULTS}/stream_shifts/{{model}}.parquet",
+    log:
+        log_path("average_shifts", "{model}"),
+    benchmark:
+        benchmark_path("average_shifts", "{model}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+    params:
+        seed=SEED,
+        code=code_of("neurons/average_shifts"),
+    shell:
+        "python {resources.scripts}/neurons/average_shifts.py"
+        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
+        " --seed {params.seed} --output {output} 2> {log}"
+
+
+# Here, and not with the checkpoints: it is the first stage that has a direction to compare with.
+rule compare_weights:
+    input:
+        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
+        direction=f"{RESULTS}/directions/{{model}}/{DIRECTION}.safetensors",
+    output:
+        f"{RESULTS}/weight_changes/{{model}}.csv",
+    log:
+        log_path("compare_weights", "{model}"),
+    benchmark:
+        benchmark_path("compare_weights", "{model}")
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        scripts=SCRIPTS,
+        mem_mb=weight_changes_mb,
+        runtime=weight_changes_minutes,
+    params:
+        code=code_of("neurons/compare_weights"),
+    shell:
+        "python {resources.scripts}/neurons/compare_weights.py"
+        " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
+        " --direction {input.direction} --threads {threads} --output {output} 2> {log}"
+
+
+rule split_stream_shift:
+    input:
+        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
+        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
+        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
+        activations_crossed=f"{RESULTS}/activations/{{model}}/crossed.h5",
+        direction=f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
+    output:
+        parts=f"{RESULTS}/stream_split/{{model}}/{{direction}}.parts.csv",
+        layers=f"{RESULTS}/stream_split/{{model}}/{{direction}}.layers.csv",
+        totals=f"{RESULTS}/stream_split/{{model}}/{{direction}}.totals.csv",
+        heads=f"{RESULTS}/heads/{{model}}/{{direction}}.parquet",
+    log:
+        log_path("split_stream_shift", "{model}", "{direction}"),
+    benchmark:
+        benchmark_path("split_stream_shift", "{model}", "{direction}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+        mem_mb=value_vectors_mb,
+    params:
+        resamples=config["bootstrap"]["resamples"],
+        level=config["bootstrap"]["level"],
+        seed=SEED,
+        code=code_of("neurons/split_stream_shift"),
+    shell:
+        "python {resources.scripts}/neurons/split_stream_shift.py"
+        " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
+        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
+        " --activations-crossed {input.activations_crossed} --direction {input.direction}"
+        " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
+        " --parts {output.parts} --layers {output.layers} --totals {output.totals}"
+        " --heads {output.heads} 2> {log}"
