@@ -16,7 +16,7 @@ for shard in range(1, SHARDS + 1):
             unpack(pair_files),
             checkpoint=ancient(f"{RESULTS}/checkpoints/{{model}}/{{stage}}"),
             source=f"{RESULTS}/checkpoints/{{model}}/{{stage}}.source.json",
-            prompts=f"{DATA}/challenge_prompts.jsonl",
+            prompts=data_of_model("challenge_prompts"),
         output:
             **pieces_of(shard, "{stage}"),
         log:
@@ -62,7 +62,7 @@ for shard in range(1, SHARDS + 1):
             checkpoint_post=ancient(f"{RESULTS}/checkpoints/{{model}}/post"),
             source_pre=f"{RESULTS}/checkpoints/{{model}}/pre.source.json",
             source_post=f"{RESULTS}/checkpoints/{{model}}/post.source.json",
-            prompts=f"{DATA}/challenge_prompts.jsonl",
+            prompts=data_of_model("challenge_prompts"),
         output:
             **pieces_of(shard, "crossed"),
         log:

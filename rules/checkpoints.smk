@@ -56,10 +56,37 @@ rule train_language_model:
 benchmark_unless_cached("train_language_model", benchmark_path("train_language_model", "{model}"))
 
 
+rule render_chat:
+    input:
+        unpack(checkpoint_of_template),
+        rows=f"{DATA}/{{dataset}}.jsonl",
+    output:
+        rows=f"{RESULTS}/chat/{{model}}/{{dataset}}.jsonl",
+        source=f"{RESULTS}/chat/{{model}}/{{dataset}}.source.json",
+    log:
+        log_path("render_chat", "{model}", "{dataset}"),
+    benchmark:
+        benchmark_path("render_chat", "{model}", "{dataset}")
+    priority: PAIR_FIRST
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+        mem_mb=2000,
+    params:
+        chat=setting_options("models", "{model}", "chat"),
+        code=code_of("checkpoints/render_chat"),
+    shell:
+        "python {resources.scripts}/checkpoints/render_chat.py --dataset {wildcards.dataset}"
+        " --rows {input.rows} --checkpoint {input.checkpoint}"
+        " {params.chat} --threads {threads} --output {output.rows}"
+        " --source-output {output.source} 2> {log}"
+
+
 rule train_dpo:
     input:
         **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
-        pairs=f"{DATA}/preference_pairs.jsonl",
+        pairs=data_of_model("preference_pairs"),
     output:
         checkpoint=directory(f"{RESULTS}/checkpoints/{{model}}/post"),
         source=f"{RESULTS}/checkpoints/{{model}}/post.source.json",
@@ -92,7 +119,7 @@ benchmark_unless_cached("train_dpo", benchmark_path("train_dpo", "{model}"))
 rule train_sft:
     input:
         **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
-        demonstrations=f"{DATA}/demonstrations.jsonl",
+        demonstrations=data_of_model("demonstrations"),
     output:
         checkpoint=directory(f"{RESULTS}/checkpoints/{{model}}/post"),
         source=f"{RESULTS}/checkpoints/{{model}}/post.source.json",

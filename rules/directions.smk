@@ -11,7 +11,7 @@ LOGIT_LENSES = expand(
 rule train_probe:
     input:
         **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
-        comments=f"{DATA}/labelled_comments.jsonl",
+        comments=data_of_model("labelled_comments"),
     output:
         f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
     log:
@@ -45,7 +45,7 @@ benchmark_unless_cached("train_probe", benchmark_path("train_probe", "{model}", 
 rule compute_mean_difference:
     input:
         **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
-        comments=f"{DATA}/labelled_comments.jsonl",
+        comments=data_of_model("labelled_comments"),
     output:
         f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
     log:
@@ -74,6 +74,41 @@ rule compute_mean_difference:
 
 benchmark_unless_cached(
     "compute_mean_difference", benchmark_path("compute_mean_difference", "{model}", "{direction}")
+)
+
+
+rule compute_pair_svd:
+    input:
+        **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        pairs=data_of_model("preference_pairs"),
+    output:
+        f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
+    log:
+        log_path("compute_pair_svd", "{model}", "{direction}"),
+    wildcard_constraints:
+        direction=any_of(STUDY.names_with("directions", "pair_svd")),
+    cache: CACHE
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        **model_resources(minutes=20),
+        scripts=SCRIPTS,
+    params:
+        recipe=setting_options("directions", "{direction}"),
+        dtype=setting("models", "{model}", "dtype"),
+        attention=setting("models", "{model}", "attention"),
+        code=code_of("directions/compute_pair_svd"),
+    shell:
+        "python {resources.scripts}/directions/compute_pair_svd.py"
+        " --checkpoint {input.checkpoint} --pairs {input.pairs} {params.recipe}"
+        " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
+        " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
+        " --output {output} 2> {log}"
+
+
+benchmark_unless_cached(
+    "compute_pair_svd", benchmark_path("compute_pair_svd", "{model}", "{direction}")
 )
 
 

@@ -43,7 +43,7 @@ rule tabulate_interventions:
         ),
         scores=SCORES,
         perplexities=PERPLEXITIES,
-        references=f"{DATA}/reference_sentences.jsonl",
+        references=data_of_model("reference_sentences"),
         interventions=f"{RESULTS}/interventions.csv",
     output:
         csv=f"{RESULTS}/tables/{{model}}.csv",

@@ -56,8 +56,8 @@ rule run_interventions:
         **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
         **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
         plans=f"{RESULTS}/plans/{{model}}/{{entry}}.parquet",
-        challenge=f"{DATA}/challenge_prompts.jsonl",
-        references=f"{DATA}/reference_sentences.jsonl",
+        challenge=data_of_model("challenge_prompts"),
+        references=data_of_model("reference_sentences"),
         text=f"{DATA}/perplexity_text.jsonl",
     output:
         challenge=f"{RESULTS}/generations/{{model}}/{{entry}}/challenge_prompts.jsonl",
@@ -131,7 +131,7 @@ rule run_random_sets:
         unpack(pair_files),
         unpack(vectors_to_run_with),
         plans=f"{RESULTS}/random_sets/{{model}}/{{entry}}.plans.parquet",
-        challenge=f"{DATA}/challenge_prompts.jsonl",
+        challenge=data_of_model("challenge_prompts"),
     output:
         f"{RESULTS}/random_sets/{{model}}/{{entry}}.jsonl",
     log:
@@ -168,7 +168,7 @@ rule run_samples:
         unpack(pair_files),
         unpack(vectors_to_run_with),
         plans=f"{RESULTS}/plans/{{model}}/{{entry}}.parquet",
-        challenge=f"{DATA}/challenge_prompts.jsonl",
+        challenge=data_of_model("challenge_prompts"),
     output:
         f"{RESULTS}/samples/{{model}}/{{entry}}.jsonl",
     log:
@@ -243,7 +243,7 @@ for shard in range(1, SHARDS + 1):
             unpack(plans_of_capture),
             checkpoint=ancient(f"{RESULTS}/checkpoints/{{model}}/pre"),
             source=f"{RESULTS}/checkpoints/{{model}}/pre.source.json",
-            prompts=f"{DATA}/challenge_prompts.jsonl",
+            prompts=data_of_model("challenge_prompts"),
         output:
             **pieces_of(shard, "{intervention}"),
         log:

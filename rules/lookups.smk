@@ -3,6 +3,7 @@
 SOURCES = [
     *expand(f"{DATA}/{{dataset}}.source.json", dataset=STUDY.needed_data),
     *expand(f"{RESULTS}/checkpoints/{{model}}/{{stage}}.source.json", model=MODELS, stage=STAGES),
+    *[f"{RESULTS}/chat/{model}/{dataset}.source.json" for model, dataset in STUDY.rendered_data],
     # A merged checkpoint's own source file does not name the adapter's origin.
     *expand(
         f"{FETCHED}/{{entry}}.source.json",
@@ -43,6 +44,26 @@ def given_path(entry):
 def path_of_data(wildcards):
     """Return a data set's files."""
     return [local(path) for path in STUDY.data_paths(wildcards.dataset)]
+
+
+def data_of_model(dataset):
+    """Return a function of a job's wildcards: the data set as the job's model reads it.
+
+    A model with `chat` reads the texts that its chat template renders.
+    """
+
+    def look_up(wildcards):
+        model = wildcards.model
+        folder = f"{RESULTS}/chat/{model}" if STUDY.renders(model, dataset) else DATA
+        return f"{folder}/{dataset}.jsonl"
+
+    return look_up
+
+
+def checkpoint_of_template(wildcards):
+    """Return the checkpoint whose chat template renders a model's texts."""
+    stage = config["models"][wildcards.model]["chat"]["template"]
+    return folder("checkpoint", f"{RESULTS}/checkpoints/{wildcards.model}/{stage}")
 
 
 def path_of_direction(wildcards):

@@ -131,7 +131,7 @@ rule measure_auroc:
     input:
         unpack(pair_files),
         **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
-        comments=f"{DATA}/labelled_comments.jsonl",
+        comments=data_of_model("labelled_comments"),
     output:
         f"{RESULTS}/rankings/{{model}}/auroc.parquet",
     log:

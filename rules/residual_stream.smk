@@ -124,7 +124,7 @@ rule trace_token_probabilities:
         unpack(pair_files),
         **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
         **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
-        prompts=f"{DATA}/challenge_prompts.jsonl",
+        prompts=data_of_model("challenge_prompts"),
     output:
         f"{RESULTS}/token_probabilities/{{model}}.csv",
     log:

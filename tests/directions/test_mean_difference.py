@@ -2,30 +2,12 @@
 
 import numpy as np
 import pytest
-import torch
-from compute_mean_difference import list_layers
-from support.by_hand import stack
+from support.by_hand import streams_alone
 from support.tiny_models import PROMPTS
 
 from dpo_neurons.directions.mean_difference import find_mean_difference
-from dpo_neurons.directions.text_states import read_resid_post
+from dpo_neurons.directions.text_states import list_layers, read_resid_post
 from dpo_neurons.errors import InputError
-
-
-def streams_alone(model, tokenizer, text):
-    """The stream after each block, of one text without padding: (layers, tokens, d_model)."""
-    states = []
-    hooks = [
-        block.register_forward_hook(
-            lambda _, x, y: states.append((y[0] if isinstance(y, tuple) else y)[0])
-        )
-        for block in stack(model)
-    ]
-    with torch.no_grad():
-        model(input_ids=torch.tensor([tokenizer(text)["input_ids"]]))
-    for hook in hooks:
-        hook.remove()
-    return torch.stack(states).numpy()
 
 
 @pytest.mark.parametrize("position", ["mean", "last"])

@@ -12,6 +12,7 @@ from dpo_neurons.study.datasets import (
     TEXT_KEYS,
     check_numbers,
     number_keys,
+    read_conversations,
     read_dataset,
     synthetic_rows,
 )
@@ -145,3 +146,14 @@ def test_a_further_label_is_checked_where_it_is_asked_for(tmp_path):
         read_dataset(path, "labelled_comments", ["insult"])
     with pytest.raises(InputError, match='line 1: needs the key "threat" with a number'):
         read_dataset(path, "labelled_comments", ["threat"])
+
+
+def test_messages_are_refused_where_no_template_renders_them(tmp_path):
+    path = tmp_path / "prompts.jsonl"
+    asked = [{"role": "user", "content": "a"}]
+    path.write_text(json.dumps({"prompt": asked}) + "\n")
+    assert list(read_conversations(path, "challenge_prompts")) == [
+        (f"{path}, line 1", {"prompt": asked})
+    ]
+    with pytest.raises(InputError, match=r'line 1: the key "prompt" holds messages, .* chat: \{\}'):
+        read_dataset(path, "challenge_prompts")

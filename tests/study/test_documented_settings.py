@@ -24,6 +24,7 @@ MINIMAL = {
 NEEDED_BY = {
     "dpo": {"preference_pairs": {"kind": "file", "path": "pairs.jsonl"}},
     "sft": {"demonstrations": {"kind": "file", "path": "answers.jsonl"}},
+    "pair_svd": {"preference_pairs": {"kind": "file", "path": "pairs.jsonl"}},
     "lexicon": {"lexicon": {"kind": "synthetic"}},
 }
 """Data sets that a kind of checkpoint or scorer needs."""

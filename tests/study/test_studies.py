@@ -17,7 +17,11 @@ STUDIES = sorted(
     path.name for path in (PROJECT / "config").glob("*.yaml") if path.name not in OVERLAYS
 )
 ON_A_LAPTOP = ("smollm2-135m.yaml", "smollm2-135m-seeds.yaml")
-OF_THE_PAPER = [name for name in STUDIES if name not in ("families.yaml", *ON_A_LAPTOP)]
+OF_TRIPLES = ("olmo-2-1b.yaml", "tulu-3-8b.yaml", "zephyr-7b.yaml")
+"""Base, SFT and DPO checkpoints of one model, which read what a chat template renders."""
+OF_THE_PAPER = [
+    name for name in STUDIES if name not in ("families.yaml", *ON_A_LAPTOP, *OF_TRIPLES)
+]
 MADE = "results/smollm2-135m"
 """What the study of the seeds reads: the results of the other one."""
 BROUGHT = (
@@ -46,7 +50,8 @@ def project(tmp_path_factory) -> Path:
         (directory / MADE / f"data/{dataset}.jsonl").touch()
     (directory / MADE / "directions/smollm2-135m").mkdir(parents=True)
     (directory / MADE / "directions/smollm2-135m/probe.safetensors").touch()
-    folders = [f"checkpoints/{stage}" for stage in ("before", "after")]
+    given = ("before", "after", "olmo-2-1b-sft", "olmo-2-1b-dpo", "mistral-7b-sft-beta")
+    folders = [f"checkpoints/{name}" for name in given]
     for folder in (*folders, f"{MADE}/checkpoints/smollm2-135m/pre"):
         (directory / folder).mkdir(parents=True)
         (directory / folder / "config.json").touch()
@@ -79,6 +84,26 @@ def test_a_study_is_planned_to_its_last_figure(project, name):
     for command in jobs.values():
         assert "results/toy/" not in command
         assert f"results/{study['study']}/" in command
+
+
+@pytest.mark.parametrize("name", OF_TRIPLES)
+def test_both_steps_of_a_triple_read_what_the_template_of_its_middle_renders(project, name):
+    jobs = job_commands(plan(project, f"config/{name}"))
+    rendered = [command for job, command in jobs.items() if job.startswith("render_chat ")]
+    results = f"results/{name.removesuffix('.yaml')}"
+    for model, stage in (("base-to-sft", "post"), ("sft-to-dpo", "pre")):
+        chat, pre = f"{results}/chat/{model}", f"{results}/checkpoints/{model}/pre"
+        of_model = [command for command in rendered if f" {chat}/" in command]
+        assert len(of_model) == 3
+        template = f"--checkpoint {results}/checkpoints/{model}/{stage} --template {stage} "
+        assert all(template in command for command in of_model)
+        (probe,) = (c for c in jobs.values() if f"train_probe.py --checkpoint {pre} " in c)
+        assert f"--comments {chat}/labelled_comments.jsonl" in probe
+    reading = re.compile(rf"{results}/data/(challenge|reference|labelled)\w+\.jsonl")
+    makers = ("render_chat", "import_data", "import_hub_data")
+    for job, command in jobs.items():
+        assert job.startswith(makers) or not reading.search(command)
+    assert "compare_models" in {job.partition(" ")[0] for job in jobs}
 
 
 def test_the_four_models_of_the_later_version_are_one_study(project):

@@ -148,6 +148,24 @@ def forward(model: PreTrainedModel, ids: list[list[int]]) -> dict[str, list[Tens
     return {**seen, "logits": logits}
 
 
+def streams_alone(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text: str
+) -> np.ndarray:
+    """The stream after each block, of one text without padding: (layers, tokens, d_model)."""
+    states: list[Tensor] = []
+    hooks = [
+        block.register_forward_hook(
+            lambda _, x, y: states.append((y[0] if isinstance(y, tuple) else y)[0])
+        )
+        for block in stack(model)
+    ]
+    with torch.no_grad():
+        model(input_ids=torch.tensor([tokenizer(text)["input_ids"]]))
+    for hook in hooks:
+        hook.remove()
+    return torch.stack(states).numpy()
+
+
 def hooks_left(model: PreTrainedModel) -> int:
     """Number of hooks in all of a model's modules."""
     return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())

@@ -1,5 +1,6 @@
 """Sets of the micro study's jobs that are rerun together, as dry runs tell of them."""
 
+from dpo_neurons.study.messages import CHAT_KEYS
 from support.workflow import BY_ONE_MODEL, CHANGED, DATASETS, ENTRIES, STAGES, each
 
 CHANGED_ENTRIES = set(CHANGED) & set(ENTRIES)
@@ -113,3 +114,4 @@ MODEL_RUNS = PROBE | CAPTURES | RUNS | SAMPLES | {"measure_auroc"}
 """Jobs that run a model, and jobs that depend on them."""
 MODEL = {"train_language_model", "write_plans steer_last"} | DPO | MODEL_RUNS
 DATA = each("write_synthetic_data", DATASETS)
+RENDERED = each("render_chat", set(DATASETS) & CHAT_KEYS.keys())

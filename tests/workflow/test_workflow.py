@@ -6,6 +6,7 @@ import multiprocessing
 import re
 import runpy
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet as pq
+from support.changed_checkpoints import change_tokenizer
+from support.chat_templates import give_template
 from support.figure_cases import subspace_table
 from support.function_trace import write_trace
 from support.hub_stand_in import NO_PROXY, HubStandIn
@@ -52,6 +55,13 @@ BROUGHT = [
      " --comments results/micro/data/labelled_comments.jsonl --layer best --position last"
      " --dtype float64 --attention default --batch-size auto --device cpu --threads 1"
      " --output out.safetensors"),
+    ("compute_pair_svd", "--checkpoint results/micro/checkpoints/toy/pre --components 2"
+     " --pairs results/micro/data/preference_pairs.jsonl --layer last --position last"
+     " --dtype float64 --attention default --batch-size auto --device cpu --threads 1"
+     " --output out.safetensors"),
+    ("render_chat", "--dataset preference_pairs --rows results/micro/data/preference_pairs.jsonl"
+     " --checkpoint {here}/instruct --template post"
+     " --threads 1 --output out.jsonl --source-output out.json"),
     ("read_value_vector", "--checkpoint results/micro/checkpoints/toy/pre --layer 1 --neuron 7"
      " --output out.safetensors"),
     ("compute_svd_direction", "--checkpoint results/micro/checkpoints/toy/pre --neurons 9"
@@ -279,6 +289,10 @@ def test_no_function_runs_that_the_digest_does_not_cover_with_what_a_user_brings
     comments = [{"text": text, "toxic": 0, "rude": i % 2} for i, text in enumerate(texts * 4)]
     write_jsonl(own_study / "labelled.jsonl", comments)
     write_direction(own_study / "plane/direction.safetensors", np.eye(2, 32), {"kind": "file"})
+    shutil.copytree(
+        own_study / RESULTS / "checkpoints/toy/pre", own_study / "instruct", dirs_exist_ok=True
+    )
+    change_tokenizer(own_study / "instruct", give_template())
     subspace_table(2).to_parquet(own_study / "plane/contributions.parquet")
     continuations = own_study / RESULTS / "generations/toy/none/challenge_prompts.jsonl"
     with standing_in() as service:

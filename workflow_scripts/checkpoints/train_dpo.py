@@ -30,23 +30,24 @@ def main() -> None:
 
     from dpo_neurons.checkpoints.fine_tuning import (
         TrainingSettings,
+        answer_of,
         convert_dtype,
-        separate_answer,
+        fit_tokenizer,
         train,
         trainer_settings,
         training_dtype,
     )
     from dpo_neurons.models.loading import load_tokenizer, load_trainable_model
-    from dpo_neurons.models.tokenization import stop_appending
     from dpo_neurons.running.devices import lease_device
 
+    rows = read_dataset(arguments.pairs, "preference_pairs")
     pairs = [
         {
-            "prompt": pair["prompt"],
-            "chosen": separate_answer(pair["prompt"], pair["chosen"]),
-            "rejected": separate_answer(pair["prompt"], pair["rejected"]),
+            "prompt": row["prompt"],
+            "chosen": answer_of(row, "chosen"),
+            "rejected": answer_of(row, "rejected"),
         }
-        for pair in read_dataset(arguments.pairs, "preference_pairs")
+        for row in rows
     ]
     if arguments.held_out >= len(pairs):
         raise InputError(
@@ -57,7 +58,7 @@ def main() -> None:
     training = TrainingSettings(
         **{field.name: getattr(arguments, field.name) for field in fields(TrainingSettings)}
     )
-    tokenizer = stop_appending(load_tokenizer(arguments.checkpoint))
+    tokenizer = fit_tokenizer(load_tokenizer(arguments.checkpoint), rows, "chosen")
     with lease_device(arguments.device) as device:
         from datasets import Dataset
         from trl import DPOConfig

@@ -25,24 +25,22 @@ def main() -> None:
     from dpo_neurons.checkpoints.fine_tuning import (
         TrainingSettings,
         answer_loss,
+        answer_of,
         convert_dtype,
-        separate_answer,
+        fit_tokenizer,
         train,
         trainer_settings,
         training_dtype,
     )
     from dpo_neurons.models.loading import load_tokenizer, load_trainable_model
-    from dpo_neurons.models.tokenization import stop_appending
     from dpo_neurons.running.devices import lease_device
 
-    rows = [
-        {"prompt": row["prompt"], "completion": separate_answer(row["prompt"], row["answer"])}
-        for row in read_dataset(arguments.demonstrations, "demonstrations")
-    ]
+    rows = read_dataset(arguments.demonstrations, "demonstrations")
+    examples = [{"prompt": row["prompt"], "completion": answer_of(row, "answer")} for row in rows]
     training = TrainingSettings(
         **{field.name: getattr(arguments, field.name) for field in fields(TrainingSettings)}
     )
-    tokenizer = stop_appending(load_tokenizer(arguments.checkpoint))
+    tokenizer = fit_tokenizer(load_tokenizer(arguments.checkpoint), rows, "answer")
     with lease_device(arguments.device) as device:
         from datasets import Dataset
         from trl import SFTConfig, SFTTrainer
@@ -53,11 +51,11 @@ def main() -> None:
             trainer = SFTTrainer(
                 model=model,
                 args=SFTConfig(**settings, completion_only_loss=True),
-                train_dataset=Dataset.from_list(rows),
+                train_dataset=Dataset.from_list(examples),
                 processing_class=tokenizer,
                 compute_loss_func=answer_loss if arguments.dtype == "float64" else None,
             )
-            train(trainer, len(rows))
+            train(trainer, len(examples))
         model = convert_dtype(model, arguments.dtype)
     save_checkpoint(
         model, arguments.checkpoint, arguments.output, arguments.source_output, kind="sft"

@@ -4,25 +4,8 @@ import argparse
 from pathlib import Path
 
 from dpo_neurons.directions.direction_files import write_direction
-from dpo_neurons.errors import InputError
 from dpo_neurons.running.program import add_model_arguments, log, obey_threads, run_program
 from dpo_neurons.study.datasets import read_dataset
-
-
-def list_layers(layer: str, n_layers: int) -> list[int]:
-    """List the layers to read: the last, one by number, or all to choose the best from.
-
-    Raises InputError for a layer that the model does not have.
-    """
-    if layer == "best":
-        return list(range(n_layers))
-    number = n_layers - 1 if layer == "last" else int(layer)
-    if number >= n_layers:
-        raise InputError(
-            f"directions.….layer: {number}, but the model has layers 0 to {n_layers - 1}; give one "
-            "of these, last or best"
-        )
-    return [number]
 
 
 def main() -> None:
@@ -41,7 +24,7 @@ def main() -> None:
     import numpy as np
 
     from dpo_neurons.directions.mean_difference import find_mean_difference
-    from dpo_neurons.directions.text_states import read_resid_post
+    from dpo_neurons.directions.text_states import list_layers, read_resid_post
     from dpo_neurons.models.architectures import Layers
     from dpo_neurons.models.batches import first_batch_size
     from dpo_neurons.models.loading import load_model, load_tokenizer

@@ -2,10 +2,9 @@
 
 import argparse
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
-from dpo_neurons.directions.direction_files import read_direction, write_direction
+from dpo_neurons.directions.direction_files import list_rounded, read_direction, write_direction
 from dpo_neurons.running.program import log, obey_threads, run_program
 
 
@@ -44,14 +43,10 @@ def main() -> None:
         "neurons": str(arguments.neurons),
         "layers_and_neurons": json.dumps([[int(layer), int(neuron)] for layer, neuron in pairs]),
         "smallest_cosine": f"{nearest.cosines[-1]:.6f}",
-        "singular_values": _list_rounded(components.singular_values),
-        "shares": _list_rounded(components.shares),
+        "singular_values": list_rounded(components.singular_values),
+        "shares": list_rounded(components.shares),
     }
     write_direction(arguments.output, components.rows, how)
-
-
-def _list_rounded(numbers: Iterable[float]) -> str:
-    return json.dumps([round(float(number), 6) for number in numbers])
 
 
 if __name__ == "__main__":

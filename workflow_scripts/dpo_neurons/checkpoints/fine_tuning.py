@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import (
     PreTrainedModel,
+    PreTrainedTokenizerBase,
     PrinterCallback,
     Trainer,
     TrainerCallback,
@@ -24,8 +25,10 @@ from transformers import (
 from transformers.modeling_outputs import CausalLMOutput
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.models.tokenization import follow_template, stop_appending
 from dpo_neurons.running.program import log
 from dpo_neurons.running.progress import Progress
+from dpo_neurons.study.datasets import RENDERED
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,24 @@ def separate_answer(prompt: str, answer: str) -> str:
     """Put a space before the answer where neither it nor the prompt has one."""
     separated = prompt[-1:].isspace() or answer[:1].isspace()
     return answer if separated else f" {answer}"
+
+
+def answer_of(row: dict[str, Any], key: str) -> str:
+    """A row's answer as it follows its prompt: as a chat template wrote it, or else separated."""
+    answer = str(row[key])
+    return answer if row.get(RENDERED) else separate_answer(row["prompt"], answer)
+
+
+def fit_tokenizer(
+    tokenizer: PreTrainedTokenizerBase, rows: list[dict[str, Any]], key: str
+) -> PreTrainedTokenizerBase:
+    """Return a tokenizer for trl, which begins prompts and ends answers once each.
+
+    key: of the rows' answers.
+    """
+    if rows[0].get(RENDERED):
+        return follow_template(tokenizer, rows[0]["prompt"], rows[0][key])
+    return stop_appending(tokenizer)
 
 
 @contextmanager

@@ -60,6 +60,8 @@ def describe_differences(
     parts = sorted(part for part in one.keys() | other.keys() if one.get(part) != other.get(part))
     if parts:
         sentences.append(f"the tokenizers differ in {', '.join(parts)}")
+    if first.chat_template != second.chat_template:
+        sentences.append("the tokenizers have other chat templates, or one has none")
     for sample in SAMPLES:
         ids, other_ids = (tokenizer(sample)["input_ids"] for tokenizer in (first, second))
         if ids != other_ids:

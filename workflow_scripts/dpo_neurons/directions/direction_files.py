@@ -6,6 +6,7 @@ float32; its metadata say how they were made.
 
 import json
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,11 @@ def write_direction(path: Path, vectors: np.ndarray, how: dict[str, str]) -> Non
     header += b" " * (-len(header) % 8)
     with whole_file(path) as partial:
         partial.write_bytes(len(header).to_bytes(8, "little") + header + rows.tobytes())
+
+
+def list_rounded(numbers: Iterable[float]) -> str:
+    """List numbers for the metadata, six digits after the point each."""
+    return json.dumps([round(float(number), 6) for number in numbers])
 
 
 def read_direction(path: Path) -> np.ndarray:

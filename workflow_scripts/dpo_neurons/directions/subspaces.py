@@ -64,12 +64,15 @@ class Components:
     """(k,): share of the vectors' squared norms along each row."""
 
 
-def leading_components(vectors: np.ndarray, count: int, side: np.ndarray) -> Components:
+def leading_components(
+    vectors: np.ndarray, count: int, side: np.ndarray, what: str = "value vectors"
+) -> Components:
     """The first right singular vectors of vectors, (n, d_model), scaled to length 1.
 
     The vectors are not centred, so the first component is close to their mean. A component has no
     sign of its own. It is turned to the side of the vector `side`, (d_model,); if orthogonal to
     it, to the side of the vectors' mean; if orthogonal to that too, its largest entry is positive.
+    what: the vectors, for the error message.
     Raises InputError if the vectors span fewer than `count` dimensions.
     """
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -78,8 +81,8 @@ def leading_components(vectors: np.ndarray, count: int, side: np.ndarray) -> Com
     dimensions = int((singular_values > smallest).sum())
     if count > dimensions:
         raise InputError(
-            f"directions.….components: {len(vectors)} value vectors span {dimensions} dimensions, "
-            f"so they have no {count} components; ask for fewer, or take more neurons"
+            f"directions.….components: {len(vectors)} {what} span {dimensions} dimensions, so they "
+            f"have no {count} components; ask for fewer, or take more {what}"
         )
     rows = np.stack([_turn(row, side, unit.mean(axis=0)) for row in rows[:count]])
     return Components(rows, singular_values[:count], singular_values[:count] ** 2 / len(unit))

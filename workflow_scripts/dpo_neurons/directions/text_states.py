@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from dpo_neurons.errors import InputError
 from dpo_neurons.models.architectures import Layers
 from dpo_neurons.models.text_reading import read_texts
 
@@ -19,12 +20,14 @@ def read_resid_post(
     batch_size: int,
     layers: Sequence[int] = (-1,),
     position: Literal["mean", "last"] = "mean",
+    starts: Sequence[int] | None = None,
 ) -> np.ndarray:
     """Read the residual stream after some blocks, for each text: (n, len(layers), d_model) float64.
 
-    position: the mean over the text's tokens, or its last token. Padding is left out, and texts
-    longer than the model reads are cut. The stream is read before the final norm, because value
-    vectors write there.
+    position: the mean over the text's tokens, or its last token. starts: for each text, how many of
+    its first tokens do not count; none by default. Padding is left out, and texts longer than the
+    model reads are cut. The stream is read before the final norm, because value vectors write
+    there.
     Raises InputError for a text with a token that the model lacks.
     """
     block_outputs: dict[int, torch.Tensor] = {}
@@ -46,7 +49,8 @@ def read_resid_post(
                 counted = here[..., None]
                 state = (resid_post * counted).sum(dim=1) / counted.sum(dim=1).clamp(min=1)
             else:
-                last = (here.sum(dim=1) - 1).clamp(min=0)
+                places = torch.arange(here.shape[1], device=here.device)
+                last = (here * places).argmax(dim=1)
                 state = resid_post[torch.arange(len(last), device=last.device), last]
             states.append(state.cpu().numpy())
         return np.stack(states, axis=1)
@@ -54,7 +58,24 @@ def read_resid_post(
     blocks = Layers.of(model).blocks
     hooks = [blocks[layer].register_forward_hook(partial(read_output, layer)) for layer in layers]
     try:
-        return read_texts(model, tokenizer, texts, batch_size, summarise).astype(np.float64)
+        states = read_texts(model, tokenizer, texts, batch_size, summarise, starts)
+        return states.astype(np.float64)
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def list_layers(layer: str, n_layers: int) -> list[int]:
+    """List the layers to read: the last, one by number, or all to choose the best from.
+
+    Raises InputError for a layer that the model does not have.
+    """
+    if layer == "best":
+        return list(range(n_layers))
+    number = n_layers - 1 if layer == "last" else int(layer)
+    if number >= n_layers:
+        raise InputError(
+            f"directions.….layer: {number}, but the model has layers 0 to {n_layers - 1}; give one "
+            "of these, last or best"
+        )
+    return [number]

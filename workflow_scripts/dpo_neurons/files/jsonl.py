@@ -24,9 +24,12 @@ def read_jsonl(path: Path, keys: Collection[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def numbered_rows(path: Path, keys: Collection[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+def numbered_rows(
+    path: Path, keys: Collection[str], may_be_lists: Collection[str] = ()
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the rows of `read_jsonl` with their line numbers, from 1 on.
 
+    may_be_lists: those of the keys that may hold a list in place of a text.
     Raises InputError as `read_jsonl` does.
     """
     if not path.is_file():
@@ -36,7 +39,7 @@ def numbered_rows(path: Path, keys: Collection[str]) -> Iterator[tuple[int, dict
         for number, line in enumerate(lines, start=1):
             if line.removeprefix(codecs.BOM_UTF8).strip():
                 empty = False
-                yield number, _parse_line(path, number, line, keys)
+                yield number, _parse_line(path, number, line, keys, may_be_lists)
     if empty:
         raise InputError(
             f"{path}: the file is empty; it needs at least one line such as "
@@ -44,7 +47,9 @@ def numbered_rows(path: Path, keys: Collection[str]) -> Iterator[tuple[int, dict
         )
 
 
-def _parse_line(path: Path, number: int, line: bytes, keys: Collection[str]) -> dict[str, Any]:
+def _parse_line(
+    path: Path, number: int, line: bytes, keys: Collection[str], may_be_lists: Collection[str]
+) -> dict[str, Any]:
     where = f"{path}, line {number}"
     row = parse_json(line.strip(), where, "each line must be one complete JSON object")
     if not isinstance(row, dict):
@@ -53,7 +58,7 @@ def _parse_line(path: Path, number: int, line: bytes, keys: Collection[str]) -> 
             "each line must be one JSON object in braces"
         )
     for key in keys:
-        if not isinstance(row.get(key), str):
+        if not isinstance(row.get(key), str | list if key in may_be_lists else str):
             raise InputError(f'{where}: needs the key "{key}" with a text value')
     return row
 

@@ -23,12 +23,14 @@ def read_texts(
     texts: Sequence[str],
     batch_size: int,
     summarise: Callable[[Tensor], np.ndarray],
+    starts: Sequence[int] | None = None,
 ) -> np.ndarray:
     """Let a model read texts; return what is made of each, (n, …), in the texts' order.
 
     summarise: called after each batch with its mask of real tokens, (batch, length), padded on the
     right; it returns an array (batch, …) of what hooks have seen. Texts longer than the model reads
-    are cut.
+    are cut. starts: for each text, how many of its first tokens the mask leaves out; by default
+    none.
     Raises InputError for a text with a token that the model lacks.
     """
     padding = choose_padding(tokenizer, count_vocabulary(model))
@@ -37,14 +39,18 @@ def read_texts(
     check_ids(model, tokenizer, rows)
     order = order_longest_first([len(row) for row in rows])
 
-    def read(batch: Sequence[list[int]]) -> np.ndarray:
+    def read(batch: Sequence[int]) -> np.ndarray:
         # On the right, padding leaves the position ids of a causal model as they are.
-        ids, mask = (part.to(model.device) for part in pad_rows(batch, padding, "right"))
+        padded = pad_rows([rows[index] for index in batch], padding, "right")
+        ids, mask = (part.to(model.device) for part in padded)
+        counted = mask.clone()
+        if starts is not None:
+            for row, index in enumerate(batch):
+                counted[row, : starts[index]] = 0
         with torch.inference_mode():
             model.base_model(input_ids=ids, attention_mask=mask)
-            return summarise(mask)
+            return summarise(counted)
 
-    ordered = [rows[index] for index in order]
-    batches = run_in_batches(ordered, batch_size, read, progress="reading")
+    batches = run_in_batches(order.tolist(), batch_size, read, progress="reading")
     in_order: np.ndarray = np.concatenate([of_batch for _, of_batch in batches])[np.argsort(order)]
     return in_order

@@ -75,14 +75,39 @@ def stop_appending(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBas
     before, after = find_added_tokens(tokenizer)
     if not after:
         return tokenizer
+    log.info(
+        "the tokenizer ends texts with %s; answers get one end alone", _names(tokenizer, after)
+    )
+    return _add_only(tokenizer, before)
+
+
+def follow_template(
+    tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str
+) -> PreTrainedTokenizerBase:
+    """Return a tokenizer for a program that reads what a chat template has rendered.
+
+    It begins texts once, as `tokenize_texts` does, and appends nothing. prompt, answer: of one row.
+    If the answer ends with a special token, that is the end-of-sequence token, so trl puts no
+    second one behind it.
+    """
+    before, _ = find_added_tokens(tokenizer)
+    ids, answer_ids = tokenizer([prompt, answer], add_special_tokens=False)["input_ids"]
+    changed = _add_only(tokenizer, [] if begins_with(ids, before) else before)
+    token = tokenizer.added_tokens_decoder.get(answer_ids[-1])
+    if token is not None and token.special:
+        changed.eos_token = token.content
+    return changed
+
+
+def _add_only(tokenizer: PreTrainedTokenizerBase, before: list[int]) -> PreTrainedTokenizerBase:
+    """Copy a tokenizer, and let the copy add these tokens before texts and none after them."""
     changed: Any = copy.deepcopy(tokenizer)
     names = changed.convert_ids_to_tokens(before)
     changed.backend_tokenizer.post_processor = TemplateProcessing(
         single=[*names, "$A"], special_tokens=list(zip(names, before, strict=True))
     )
-    log.info("the tokenizer ends texts with %s; answers get one end alone", _names(changed, after))
-    quiet: PreTrainedTokenizerBase = changed
-    return quiet
+    copied: PreTrainedTokenizerBase = changed
+    return copied
 
 
 def begins_with(ids: Sequence[int], before: Sequence[int]) -> bool:

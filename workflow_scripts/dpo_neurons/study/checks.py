@@ -20,6 +20,8 @@ from dpo_neurons.study.program_options import KNOWN_SCORERS
 from dpo_neurons.study.schema import check_schema, nearest
 from dpo_neurons.study.study import Study
 
+TUNED_HERE = ("dpo", "sft")
+"""Kinds of second checkpoints that the workflow tunes from the first."""
 DEPTH_OF_ENTRIES = 3
 """Of the deepest entries with a kind, the checkpoints of a model."""
 KEYS_OF_SOME_DATA = {
@@ -54,7 +56,7 @@ def _checked_study(config: dict[str, Any], source: str) -> Study:
     _take_away(config)
     check_schema(config, source)
     for model in config["models"].values():
-        if model["post"]["kind"] in ("dpo", "sft"):
+        if model["post"]["kind"] in TUNED_HERE:
             model["post"].setdefault("seed", config["seed"])
     study = Study(config)
     _check_endpoints(study, source)
@@ -62,6 +64,7 @@ def _checked_study(config: dict[str, Any], source: str) -> Study:
     check_names(study, source)
     _check_numbers(study, source)
     _check_rows(study, source)
+    _check_chats(study, source)
     _check_needs(study, source)
     check_paths(study, source)
     return study
@@ -207,6 +210,17 @@ def _check_rows(study: Study, source: str) -> None:
             raise InputError(
                 f"{key}.random_sets: the row changes all neurons, so no other set is as large; "
                 "leave random_sets out, or name groups"
+            )
+
+
+def _check_chats(study: Study, source: str) -> None:
+    """Refuse the chat template of a checkpoint that is tuned on what the template renders."""
+    for name, model in study.config["models"].items():
+        tuned_here = model["post"]["kind"] in TUNED_HERE
+        if model.get("chat", {}).get("template") == "post" and tuned_here:
+            raise InputError(
+                f"{source}: models.{name}.chat.template: post is tuned here, on what the template "
+                "renders, so it has that of pre; set it to pre"
             )
 
 

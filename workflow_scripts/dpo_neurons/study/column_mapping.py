@@ -13,7 +13,13 @@ from typing import Any
 from dpo_neurons.errors import InputError
 from dpo_neurons.scorers.severities import SeverityTable
 from dpo_neurons.study.data_files import read_rows
-from dpo_neurons.study.datasets import FURTHER_NUMBERS, TEXT_KEYS, check_numbers, number_keys
+from dpo_neurons.study.datasets import (
+    FURTHER_NUMBERS,
+    TEXT_KEYS,
+    check_numbers,
+    number_keys,
+)
+from dpo_neurons.study.messages import CHAT_KEYS, is_blank, is_unicode, read_messages
 from dpo_neurons.study.prompt_cutting import cut_after, cut_shared_beginning
 
 WITH_PROMPT_WORDS = ("challenge_prompts", "reference_sentences")
@@ -80,6 +86,12 @@ class Selection:
             return ("text",)
         keys = TEXT_KEYS[self.dataset]
         return keys if self.shared_words is None else tuple(key for key in keys if key != "prompt")
+
+    @property
+    def chat_keys(self) -> tuple[str, ...]:
+        """Keys whose values may be lists of messages; a text that is cut is none."""
+        is_cut = self.prompt_words is not None or self.shared_words is not None
+        return () if is_cut else CHAT_KEYS.get(self.dataset, ())
 
     @property
     def number_keys(self) -> tuple[str, ...]:
@@ -198,7 +210,9 @@ def _row(place: str, values: dict[str, Any], selection: Selection) -> dict[str, 
     for key in selection.text_keys:
         if _is_missing(row[key]):
             row[key] = None
-        elif not isinstance(row[key], str) or not _is_unicode(row[key]):
+        elif isinstance(row[key], list) and key in selection.chat_keys:
+            row[key] = read_messages(row[key], f"{place}: {key}")
+        elif not is_unicode(row[key]):
             raise InputError(f'{place}: needs the key "{key}" with a text value')
     for key in selection.number_keys:
         labels = selection.labels.get(key)
@@ -255,22 +269,13 @@ def _names(values: dict[str, Any], prefix: str = "") -> list[str]:
 
 def _blank(row: dict[str, Any], selection: Selection) -> str:
     for key in selection.text_keys:
-        if row[key] is None or not row[key].strip():
+        if row[key] is None or is_blank(row[key]):
             return f"blank {key}"
     return ""
 
 
 def _is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether a text can be written as UTF-8: JSON can hold half a character, "\\ud800"."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _number(value: object) -> object:

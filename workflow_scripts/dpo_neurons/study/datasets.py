@@ -1,6 +1,6 @@
 """The data sets that a study reads: JSON lines under fixed keys."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.jsonl import numbered_rows
 from dpo_neurons.files.provenance import check_as_recorded
+from dpo_neurons.study.messages import CHAT_KEYS, read_messages
 from dpo_neurons.study.synthetic_language import Sentence, Speaker, lexicon
 
 TEXT_KEYS: dict[str, tuple[str, ...]] = {
@@ -22,6 +23,8 @@ TEXT_KEYS: dict[str, tuple[str, ...]] = {
     "lexicon": ("word",),
 }
 """The keys of each data set whose values are texts."""
+RENDERED = "rendered"
+"""Key of a row that a chat template has rendered; its value is true."""
 NUMBER_KEYS = {"labelled_comments": "toxic", "lexicon": "severity"}
 """The key of a data set whose value is a number between 0 and 1."""
 FURTHER_NUMBERS = "labelled_comments"
@@ -36,14 +39,36 @@ def read_dataset(
 ) -> list[dict[str, Any]]:
     """Read and check a data set; further_numbers: further keys that must hold numbers.
 
+    Raises InputError, naming file and line, for a missing key, a value out of range, and messages
+    in place of a text.
+    """
+    rows = []
+    for place, row in read_conversations(path, dataset):
+        for key in CHAT_KEYS.get(dataset, ()):
+            if not isinstance(row[key], str):
+                raise InputError(
+                    f'{place}: the key "{key}" holds messages, which only a chat template can '
+                    "render; add chat: {} to each entry of models"
+                )
+        check_numbers(place, row, further_numbers)
+        rows.append(row)
+    return rows
+
+
+def read_conversations(path: Path, dataset: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows of a data set, each with its place; texts for a template may be messages.
+
     Raises InputError, naming file and line, for a missing key and a value out of range.
     """
     check_as_recorded(path)
-    rows = []
-    for number, row in numbered_rows(path, TEXT_KEYS[dataset]):
-        check_numbers(f"{path}, line {number}", row, (*number_keys(dataset), *further_numbers))
-        rows.append(row)
-    return rows
+    chat_keys = CHAT_KEYS.get(dataset, ())
+    for number, row in numbered_rows(path, TEXT_KEYS[dataset], chat_keys):
+        place = f"{path}, line {number}"
+        for key in chat_keys:
+            if isinstance(row[key], list):
+                row[key] = read_messages(row[key], f"{place}: {key}")
+        check_numbers(place, row, number_keys(dataset))
+        yield place, row
 
 
 def number_keys(dataset: str) -> tuple[str, ...]:

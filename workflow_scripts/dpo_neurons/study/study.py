@@ -7,6 +7,7 @@ from typing import Any
 
 from dpo_neurons.study.data_files import matching_paths
 from dpo_neurons.study.intervention_rows import ranking_of, rows_by_entry, stage_of, table_rows
+from dpo_neurons.study.messages import CHAT_KEYS
 
 STAGES = ("pre", "post")
 KEY_OF_FIRST_SCORER = "scorer"
@@ -74,6 +75,8 @@ class Study:
         for kind in ("difference", "probe"):
             for name in self.names_with("directions", kind):
                 needed["labelled_comments"] = f"directions.{name} is of kind {kind}"
+        for name in self.names_with("directions", "pair_svd"):
+            needed["preference_pairs"] = f"directions.{name} is of kind pair_svd"
         for name, row in self.interventions.items():
             if ranking_of(row) == "auroc":
                 needed["labelled_comments"] = f"interventions.{name} ranks neurons by AUROC"
@@ -81,6 +84,28 @@ class Study:
             if scorer["kind"] == "lexicon":
                 needed["lexicon"] = f"{key} is of kind lexicon"
         return needed
+
+    def renders(self, model: str, dataset: str) -> bool:
+        """Whether a model reads a data set as its chat template renders it."""
+        return "chat" in self.config["models"][model] and dataset in CHAT_KEYS
+
+    @property
+    def rendered_data(self) -> list[tuple[str, str]]:
+        """List the model and the data set of all that chat templates render."""
+        return [
+            (model, dataset)
+            for model, settings in self.config["models"].items()
+            for dataset in self.needed_data
+            if self.renders(model, dataset) and self._is_read(settings, dataset)
+        ]
+
+    def _is_read(self, settings: dict[str, Any], dataset: str) -> bool:
+        """Whether a model with these settings reads a data set that the study needs."""
+        if dataset not in READ_BY_TRAINING:
+            return True
+        stage, kind = READ_BY_TRAINING[dataset]
+        by_direction = dataset == "preference_pairs" and self.names_with("directions", "pair_svd")
+        return bool(settings[stage]["kind"] == kind or by_direction)
 
     def data_paths(self, dataset: str) -> list[str]:
         """List a data set's files on disk, the pattern in its path expanded."""
