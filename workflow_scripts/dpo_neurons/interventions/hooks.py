@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
 from dpo_neurons.directions.direction_files import orthonormal_rows
@@ -81,23 +82,15 @@ def apply_plan(
                     change = _make_activation_hook(at_site, like, where, batch, source, layer, site)
                     reader = layers.readers(site)[layer]
                     stack.callback(reader.register_forward_pre_hook(change).remove)
-            projection = layers.down_projections[layer]
             for operation, group in by_operation.items():
                 if isinstance(operation, OutputOperation) and direction is not None:
-                    scale = float(group["value"].iloc[0])
-                    offset = torch.tensor(scale * direction[0]).to(projection.weight)
-                    subtract = _make_subtraction_hook(offset, where, batch)
-                    # The last module before the stream: what is subtracted arrives there as it is.
-                    norms = layers.norms_after_mlp
-                    last_module = norms[layer] if norms else projection
-                    stack.callback(last_module.register_forward_hook(subtract).remove)
+                    vector = -float(group["value"].iloc[0]) * direction[0]
+                    stack.callback(_hook_mlp_output(layers, layer, vector, where, batch).remove)
                 if isinstance(operation, StreamOperation):
                     if shifts is None:
                         raise ValueError("the plan needs the stream's mean shifts")
-                    scale = float(group["value"].iloc[0])
-                    offset = torch.tensor(scale * shifts[operation.vector][layer])
-                    add = _make_stream_hook(offset.to(projection.weight), where)
-                    stack.callback(layers.blocks[layer].register_forward_hook(add).remove)
+                    vector = float(group["value"].iloc[0]) * shifts[operation.vector][layer]
+                    stack.callback(_hook_block(layers, layer, vector, where).remove)
                 if isinstance(operation, WeightOperation):
                     edited = edit_vectors(layers, layer, operation, group, basis)
                     stack.callback(_restore_vectors, *edited)
@@ -233,27 +226,29 @@ def _make_activation_hook(
     return change
 
 
-def _make_subtraction_hook(
-    offset: Tensor, where: slice, batch: _BatchSize
-) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
-    """Make the hook that subtracts an offset, (d_model,), from a layer's MLP output."""
+def _hook_mlp_output(
+    layers: Layers, layer: int, vector: np.ndarray, where: slice, batch: _BatchSize
+) -> RemovableHandle:
+    """Register the hook that adds a vector, (d_model,), to what an MLP adds to the stream."""
+    offset = torch.tensor(vector).to(layers.value_vectors(layer))
 
-    def subtract(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         changed = view_by_prompt(output, batch.rows).clone()
-        changed[:, where] -= offset
+        changed[:, where] += offset
         return changed.view(output.shape)
 
-    return subtract
+    # The last module before the stream: what is added arrives there as it is.
+    last_modules = layers.norms_after_mlp or layers.down_projections
+    return last_modules[layer].register_forward_hook(add)
 
 
-def _make_stream_hook(
-    offset: Tensor, where: slice
-) -> Callable[[nn.Module, tuple[Tensor, ...], BlockOutput], BlockOutput]:
-    """Make the hook that adds an offset, (d_model,), to the residual stream after a block."""
+def _hook_block(layers: Layers, layer: int, vector: np.ndarray, where: slice) -> RemovableHandle:
+    """Register the hook that adds a vector, (d_model,), to the residual stream after a block."""
+    offset = torch.tensor(vector).to(layers.value_vectors(layer))
 
     def add(module: nn.Module, inputs: tuple[Tensor, ...], output: BlockOutput) -> BlockOutput:
         stream = (output if isinstance(output, Tensor) else output[0]).clone()
         stream[:, where] += offset
         return stream if isinstance(output, Tensor) else (stream, *output[1:])
 
-    return add
+    return layers.blocks[layer].register_forward_hook(add)
