@@ -55,7 +55,7 @@ from dpo_neurons.study.program_options import (
     selection_options,
     write_options,
 )
-from dpo_neurons.study.study import STAGES, any_of
+from dpo_neurons.study.study import STAGES, TUNED_ON_PAIRS, any_of
 
 # Snakemake merges --configfile into the Snakefile's own file. Here it replaces that file.
 if not workflow.overwrite_configfiles:

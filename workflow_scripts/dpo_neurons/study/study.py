@@ -11,12 +11,15 @@ from dpo_neurons.study.intervention_rows import ranking_of, rows_by_entry, stage
 STAGES = ("pre", "post")
 PUBLISHED_ABLATION = "ablate_top_200"
 ALWAYS_READ = ("challenge_prompts", "reference_sentences", "perplexity_text")
+TUNED_ON_PAIRS = ("dpo", "kto", "orpo", "simpo")
+"""Kinds of second checkpoints that are tuned here on preference pairs."""
+TUNED_HERE = (*TUNED_ON_PAIRS, "sft")
 READ_BY_TRAINING = {
-    "training_text": ("pre", "train_from_scratch"),
-    "demonstrations": ("post", "sft"),
-    "preference_pairs": ("post", "dpo"),
+    "training_text": ("pre", ("train_from_scratch",)),
+    "demonstrations": ("post", ("sft",)),
+    "preference_pairs": ("post", TUNED_ON_PAIRS),
 }
-"""For each data set that training reads: the stage and the kind of that training."""
+"""For each data set that training reads: the stage and the kinds of that training."""
 
 
 class Study:
@@ -57,8 +60,9 @@ class Study:
     def needed_data(self) -> dict[str, str]:
         """The data sets that the study reads, each with the reason."""
         needed = dict.fromkeys(ALWAYS_READ, "every study measures its models")
-        for dataset, (stage, kind) in READ_BY_TRAINING.items():
-            for name in self.models_with(stage, kind):
+        for dataset, (stage, kinds) in READ_BY_TRAINING.items():
+            for name in self.models_with(stage, *kinds):
+                kind = self.config["models"][name][stage]["kind"]
                 needed[dataset] = f"models.{name}.{stage} is of kind {kind}"
         for kind in ("difference", "probe"):
             for name in self.names_with("directions", kind):
@@ -139,10 +143,10 @@ class Study:
         """Return the rows of the tables that are of one kind, by name."""
         return {name: row for name, row in self.interventions.items() if row["kind"] == kind}
 
-    def models_with(self, stage: str, kind: str) -> list[str]:
-        """Name the models whose checkpoint of that stage is of that kind."""
+    def models_with(self, stage: str, *kinds: str) -> list[str]:
+        """Name the models whose checkpoint of that stage is of one of these kinds."""
         models = self.config["models"]
-        return [name for name, model in models.items() if model[stage]["kind"] == kind]
+        return [name for name, model in models.items() if model[stage]["kind"] in kinds]
 
     @property
     def models_with_published_numbers(self) -> list[str]:
