@@ -95,7 +95,7 @@ def test_defaults_of_one_kind_are_not_given_to_another():
     sft = filled(models=post(kind="sft", **tuning))["models"]["a"]["post"]
     assert sft == {"kind": "sft", "max_grad_norm": 1, **tuning}
     dpo = filled(models=post(kind="dpo", beta=0.1, **tuning))["models"]["a"]["post"]
-    own = {"beta": 0.1, "kl_weight": 0, "held_out": 0}
+    own = {"loss": "sigmoid", "beta": 0.1, "kl_weight": 0, "held_out": 0}
     assert dpo == {"kind": "dpo", "max_grad_norm": 1, **own, **tuning}
 
 
