@@ -125,7 +125,7 @@ MISTAKES = [
      "unknown key 'repository' (known: kind, path)"),
     ({"models": post(path="c")}, "models.a.post: the key 'kind' is missing; add it"),
     ({"models": post(kind="adaptor", path="c")}, "did you mean 'adapter'?"),
-    ({"models": post(kind="train_from_scratch")}, "is not one of dpo, sft, directory"),
+    ({"models": post(kind="train_from_scratch")}, "is not one of dpo, kto, orpo, simpo, sft"),
     ({"models": post(kind="adapter")}, "models.a.post: needs path or repository; add one of them"),
     ({"models": post(kind="adapter", path="c", repository="a/b", revision=COMMIT)},
      "models.a.post: path and repository are both given; leave one of them out"),
