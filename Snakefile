@@ -60,7 +60,7 @@ from dpo_neurons.study.program_options import (
     selection_options,
     write_options,
 )
-from dpo_neurons.study.study import KEY_OF_FIRST_SCORER, STAGES, any_of
+from dpo_neurons.study.study import KEY_OF_FIRST_SCORER, STAGES, TUNED_ON_PAIRS, any_of
 
 # Snakemake merges --configfile into the Snakefile's own file. Here it replaces that file.
 if not workflow.overwrite_configfiles:

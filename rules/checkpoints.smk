@@ -94,7 +94,7 @@ rule train_dpo:
     log:
         log_path("train_dpo", "{model}"),
     wildcard_constraints:
-        model=any_of(STUDY.models_with("post", "dpo")),
+        model=any_of(STUDY.models_with("post", *TUNED_ON_PAIRS)),
     cache: CACHE
     conda:
         ENVIRONMENT
@@ -103,12 +103,13 @@ rule train_dpo:
         **training_resources(),
         scripts=SCRIPTS,
     params:
+        kind=setting("models", "{model}", "post", "kind"),
         recipe=setting_options("models", "{model}", "post"),
         dtype=setting("models", "{model}", "dtype"),
         code=code_of("checkpoints/train_dpo"),
     shell:
         "python {resources.scripts}/checkpoints/train_dpo.py --checkpoint {input.checkpoint}"
-        " --pairs {input.pairs} --dtype {params.dtype} {params.recipe}"
+        " --pairs {input.pairs} --dtype {params.dtype} --kind {params.kind} {params.recipe}"
         " --device {resources.device} --threads {threads} --output {output.checkpoint}"
         " --source-output {output.source} --rewards {output.rewards} 2> {log}"
 

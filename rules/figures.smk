@@ -7,7 +7,6 @@ SUBSPACES = [
     for direction in STUDY.names_with("directions", "svd")
     if config["directions"][direction]["components"] > 1
 ]
-TUNED_BY_DPO = STUDY.models_with("post", "dpo")
 FIGURE_EXTENSIONS = ["json", "html", "svg", "png"]
 FIGURES = expand(
     f"{RESULTS}/figures/{{model}}/{{figure}}.{{extension}}",
@@ -42,7 +41,7 @@ FIGURES = expand(
 )
 FIGURES += expand(
     f"{RESULTS}/figures/{{model}}/18_rewards.{{extension}}",
-    model=TUNED_BY_DPO,
+    model=STUDY.models_with("post", *TUNED_ON_PAIRS),
     extension=FIGURE_EXTENSIONS,
 )
 FIGURES += expand(

@@ -111,7 +111,7 @@ use rule draw_figure as draw_rewards with:
     benchmark:
         benchmark_path("draw_rewards", "{model}")
     wildcard_constraints:
-        model=any_of(TUNED_BY_DPO),
+        model=any_of(STUDY.models_with("post", *TUNED_ON_PAIRS)),
     params:
         **drawn_by("draw_rewards"),
 

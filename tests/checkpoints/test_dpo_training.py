@@ -18,6 +18,7 @@ from dpo_neurons.checkpoints.dpo_training import (
     log_distributions,
     mean_divergence,
 )
+from dpo_neurons.checkpoints.objectives import Objective
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.loading import load_tokenizer, load_trainable_model
 
@@ -93,6 +94,7 @@ def trainer_of(kind, first, tmp_path, **named):
         args=settings,
         train_dataset=Dataset.from_list(PAIRS),
         processing_class=load_tokenizer(first),
+        **({"objective": Objective("sigmoid", BETA)} if kind is PenalisedDPOTrainer else {}),
         **named,
     )
 
@@ -160,6 +162,7 @@ def program(tmp_path, monkeypatch):
         (tmp_path / "pairs.jsonl").write_text(rows)
         settings = {
             "pairs": tmp_path / "pairs.jsonl", "checkpoint": first, "dtype": "float32",
+            "kind": "dpo", "loss": "sigmoid",
             "beta": BETA, "kl-weight": 0, "learning-rate": 1e-3, "warmup-steps": 0, "steps": 8,
             "batch-size": 4, "seed": 1, "device": "cpu", "threads": 1, "output": tmp_path / name,
             "source-output": tmp_path / f"{name}.json", "max-grad-norm": 1, "held-out": 0,

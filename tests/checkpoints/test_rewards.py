@@ -4,15 +4,18 @@ import pandas as pd
 import pytest
 import torch
 
+from dpo_neurons.checkpoints.objectives import Objective
+from dpo_neurons.checkpoints.pair_readings import read_pairs
 from dpo_neurons.checkpoints.rewards import (
     COLUMNS,
     RewardLog,
     describe_collapse,
     describe_rewards,
-    read_pairs,
+    reward_pairs,
 )
 
 BETA = 0.25
+DPO = Objective("sigmoid", BETA)
 
 
 @pytest.fixture
@@ -34,7 +37,8 @@ ANSWERS = {"chosen": [(0, 2), (2, 3)], "rejected": [(3, 6), (6, 8)]}
 
 def test_rewards_are_beta_times_the_log_ratio_of_each_whole_answer(batch):
     policy, reference, tokens, is_answer = batch
-    readings = read_pairs(policy, reference, tokens, is_answer, BETA)
+    pairs = read_pairs(policy, reference, tokens, is_answer)
+    rewarded = reward_pairs(DPO, pairs)
     rewards = {
         kind: [
             BETA * (by_hand(policy, tokens, *place) - by_hand(reference, tokens, *place))
@@ -42,28 +46,28 @@ def test_rewards_are_beta_times_the_log_ratio_of_each_whole_answer(batch):
         ]
         for kind, places in ANSWERS.items()
     }
-    assert readings.chosen_reward.tolist() == pytest.approx(rewards["chosen"], rel=1e-5)
-    assert readings.rejected_reward.tolist() == pytest.approx(rewards["rejected"], rel=1e-5)
-    margins = [one - other for one, other in zip(*rewards.values(), strict=True)]
-    assert readings.margin.tolist() == pytest.approx(margins, rel=1e-5)
+    assert rewarded.chosen.tolist() == pytest.approx(rewards["chosen"], rel=1e-5)
+    assert rewarded.rejected.tolist() == pytest.approx(rewards["rejected"], rel=1e-5)
     a_token = [
         by_hand(policy, tokens, *place) / (place[1] - place[0]) for place in ANSWERS["chosen"]
     ]
-    assert readings.chosen_log_probability.tolist() == pytest.approx(a_token, rel=1e-5)
+    assert rewarded.chosen_log_probability.tolist() == pytest.approx(a_token, rel=1e-5)
+    of_simpo = reward_pairs(Objective("simpo", BETA), pairs)
+    assert of_simpo.chosen.tolist() == pytest.approx([BETA * mean for mean in a_token], rel=1e-5)
 
 
 def test_the_log_has_the_means_over_the_pairs_of_all_batches(batch):
-    readings = read_pairs(*batch, BETA)
+    rewards = reward_pairs(DPO, read_pairs(*batch))
     log = RewardLog()
-    log.add(3, "held_out", [readings, readings])
+    log.add(3, "held_out", [rewards, rewards])
     (row,) = log.table().to_dict("records")
     assert tuple(row) == COLUMNS
     assert (row["step"], row["pairs"]) == (3, "held_out")
-    margins = readings.margin.tolist()
+    margins = (rewards.chosen - rewards.rejected).tolist()
     assert row["margin"] == pytest.approx(sum(margins) / 2)
     assert log.last_margin == 0  # held-out pairs are no step
     assert row["accuracy"] == sum(margin > 0 for margin in margins) / 2
-    log.add(3, "tuned", [readings])
+    log.add(3, "tuned", [rewards])
     assert log.last_margin == row["margin"]
     losses = [torch.log1p(torch.exp(torch.tensor(-margin))) for margin in margins]
     assert row["loss"] == pytest.approx(float(sum(losses)) / 2, rel=1e-5)

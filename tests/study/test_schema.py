@@ -102,7 +102,7 @@ def test_defaults_of_one_kind_are_not_given_to_another():
     sft = filled(models=post(kind="sft", **tuning))["models"]["a"]["post"]
     assert sft == {"kind": "sft", "max_grad_norm": 1, **tuning}
     dpo = filled(models=post(kind="dpo", beta=0.1, **tuning))["models"]["a"]["post"]
-    own = {"beta": 0.1, "kl_weight": 0, "held_out": 0}
+    own = {"loss": "sigmoid", "beta": 0.1, "kl_weight": 0, "held_out": 0}
     assert dpo == {"kind": "dpo", "max_grad_norm": 1, **own, **tuning}
 
 
@@ -132,7 +132,7 @@ MISTAKES = [
      "unknown key 'repository' (known: kind, path)"),
     ({"models": post(path="c")}, "models.a.post: the key 'kind' is missing; add it"),
     ({"models": post(kind="adaptor", path="c")}, "did you mean 'adapter'?"),
-    ({"models": post(kind="train_from_scratch")}, "is not one of dpo, sft, directory"),
+    ({"models": post(kind="train_from_scratch")}, "is not one of dpo, kto, orpo, simpo, sft"),
     ({"models": post(kind="adapter")}, "models.a.post: needs path or repository; add one of them"),
     ({"models": post(kind="adapter", path="c", repository="a/b", revision=COMMIT)},
      "models.a.post: path and repository are both given; leave one of them out"),

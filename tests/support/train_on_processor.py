@@ -19,6 +19,7 @@ from dpo_neurons.checkpoints.language_model_training import (
     build_model,
     train_language_model,
 )
+from dpo_neurons.checkpoints.objectives import Objective
 from dpo_neurons.checkpoints.word_tokenizer import build_tokenizer
 from support.tiny_models import WORDS
 
@@ -42,9 +43,10 @@ def tune(model: torch.nn.Module, reference: torch.nn.Module, tokenizer: object) 
         trainer = PenalisedDPOTrainer(
             model=model,
             ref_model=reference,
-            args=DPOConfig(**settings, beta=0.1),
+            args=DPOConfig(**settings),
             train_dataset=Dataset.from_list(pairs),
             processing_class=tokenizer,
+            objective=Objective("sigmoid", beta=0.1),
             kl_weight=0.1,
         )
         train(trainer, len(pairs))

@@ -1,4 +1,4 @@
-"""Tune a checkpoint with DPO on preference pairs (trl's DPOTrainer)."""
+"""Tune a checkpoint on preference pairs, with DPO or an objective like it (trl's DPOTrainer)."""
 
 import argparse
 from dataclasses import fields
@@ -16,7 +16,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True, help="the first checkpoint")
     parser.add_argument("--pairs", type=Path, required=True, help="prompt, chosen, rejected")
+    parser.add_argument("--kind", required=True, help="dpo, kto, orpo or simpo")
+    parser.add_argument("--loss", help="of kind dpo: sigmoid, ipo, …")
     parser.add_argument("--beta", type=float, required=True)
+    parser.add_argument("--label-smoothing", type=float, default=0.0, help="of some losses of dpo")
+    parser.add_argument("--gamma", type=float, default=0.0, help="of simpo: the margin")
+    for name in ("desirable-weight", "undesirable-weight"):
+        parser.add_argument(f"--{name}", type=float, default=1.0, help="of kto")
     parser.add_argument("--kl-weight", type=float, required=True, help="of KL(first ‖ tuned)")
     parser.add_argument("--held-out", type=int, required=True, help="pairs not to train on")
     add_tuning_arguments(parser)
@@ -37,6 +43,7 @@ def main() -> None:
         trainer_settings,
         training_dtype,
     )
+    from dpo_neurons.checkpoints.objectives import Objective
     from dpo_neurons.models.loading import load_tokenizer, load_trainable_model
     from dpo_neurons.running.devices import lease_device
 
@@ -58,6 +65,14 @@ def main() -> None:
     training = TrainingSettings(
         **{field.name: getattr(arguments, field.name) for field in fields(TrainingSettings)}
     )
+    objective = Objective(
+        arguments.loss or arguments.kind,
+        arguments.beta,
+        arguments.label_smoothing,
+        arguments.gamma,
+        arguments.desirable_weight,
+        arguments.undesirable_weight,
+    )
     tokenizer = fit_tokenizer(load_tokenizer(arguments.checkpoint), rows, "chosen")
     with lease_device(arguments.device) as device:
         from datasets import Dataset
@@ -73,10 +88,11 @@ def main() -> None:
             trainer = PenalisedDPOTrainer(
                 model=model,
                 ref_model=reference,
-                args=DPOConfig(**settings, beta=arguments.beta),
+                args=DPOConfig(**settings),
                 train_dataset=Dataset.from_list(pairs[:n_tuned]),
                 eval_dataset=Dataset.from_list(pairs[n_tuned:]) if arguments.held_out else None,
                 processing_class=tokenizer,
+                objective=objective,
                 kl_weight=arguments.kl_weight,
             )
             if arguments.held_out:
@@ -88,7 +104,11 @@ def main() -> None:
         model = convert_dtype(model, arguments.dtype)
     write_csv(arguments.rewards, rewards)
     save_checkpoint(
-        model, arguments.checkpoint, arguments.output, arguments.source_output, kind="dpo"
+        model,
+        arguments.checkpoint,
+        arguments.output,
+        arguments.source_output,
+        kind=arguments.kind,
     )
 
 

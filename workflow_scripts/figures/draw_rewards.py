@@ -1,4 +1,4 @@
-"""Draw figure 18: the rewards of DPO while it tunes."""
+"""Draw figure 18: the rewards of preference pairs while a model is tuned."""
 
 import argparse
 from pathlib import Path

@@ -1,9 +1,10 @@
-"""Direct preference optimisation (DPO), with v3's KL penalty.
+"""Direct preference optimisation (DPO) and objectives like it, with v3's KL penalty.
 
 DPO as Lee et al. 2024 (arXiv 2401.01967) use it. The settings of Yang et al. (arXiv 2411.06424v3)
 add a KL term with a weight of 0.05 to 0.1, which Lee et al. and v1 do not have.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,20 +13,29 @@ from torch.nn import functional
 from transformers import TrainerCallback, TrainerState
 from trl.trainer.dpo_trainer import DPOTrainer
 
-from dpo_neurons.checkpoints.rewards import PairReadings, RewardLog, read_pairs
+from dpo_neurons.checkpoints.objectives import Objective
+from dpo_neurons.checkpoints.pair_readings import PairReadings, exchange_answers, read_pairs
+from dpo_neurons.checkpoints.rewards import RewardLog, reward_pairs
 
 
 class PenalisedDPOTrainer(DPOTrainer):
-    """trl's DPOTrainer with a loss of its own, and a log of the rewards.
+    """trl's DPOTrainer with losses of its own, and a log of the rewards.
 
-    The loss is that of DPO, the reward margins below the sigmoid, + kl_weight · KL(reference ‖
-    policy). The divergence is that of the distributions over the next token, averaged over all
-    tokens of both answers. trl's own loss is the same without the divergence, but it converts to
-    float32.
+    The loss is that of the objective, + kl_weight · KL(reference ‖ policy). The divergence is that
+    of the distributions over the next token, averaged over all tokens of both answers. trl's own
+    losses are the same without the divergence, but it converts to float32, has another trainer for
+    KTO, ORPO and SimPO each, and measures other quantities with each.
     """
 
-    def __init__(self, *args: Any, kl_weight: float, **named: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401
+        objective: Objective,
+        kl_weight: float,
+        **named: Any,  # noqa: ANN401
+    ) -> None:
         super().__init__(*args, **named)
+        self.objective: Objective = objective
         self.kl_weight = kl_weight
         self.rewards = RewardLog()
 
@@ -38,10 +48,11 @@ class PenalisedDPOTrainer(DPOTrainer):
     ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
         """Loss of a batch: first all its chosen answers, then the rejected ones."""
         readings, policy, reference = self._read(model, inputs)
-        loss = -functional.logsigmoid(readings.margin).mean()
+        loss = self.objective.losses(readings).mean()
         if self.kl_weight:
             loss = loss + self.kl_weight * mean_divergence(reference, policy)
-        self.rewards.add(self.state.global_step + 1, "tuned", [readings])
+        rewards = reward_pairs(self.objective, readings)
+        self.rewards.add(self.state.global_step + 1, "tuned", [rewards])
         return (loss, {}) if return_outputs else loss
 
     def measure_held_out(self) -> None:
@@ -50,12 +61,12 @@ class PenalisedDPOTrainer(DPOTrainer):
         was_training = model.training
         model.eval()
         with torch.no_grad():
-            readings = [
-                self._read(model, self._prepare_inputs(batch))[0]
+            rewards = [
+                reward_pairs(self.objective, self._read(model, self._prepare_inputs(batch))[0])
                 for batch in self.get_eval_dataloader()
             ]
         model.train(was_training)
-        self.rewards.add(self.state.global_step, "held_out", readings)
+        self.rewards.add(self.state.global_step, "held_out", rewards)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the margin between the rewards of chosen and rejected answers to a step's log."""
@@ -65,11 +76,21 @@ class PenalisedDPOTrainer(DPOTrainer):
     def _read(
         self, model: nn.Module, inputs: dict[str, Tensor | Any]
     ) -> tuple[PairReadings, Tensor, Tensor]:
-        """Read a batch: its rewards, and what both models predict at the answers' tokens.
+        """Read a batch of pairs, and what both models predict at the answers' tokens.
 
         The predictions, policy and reference, are log-probabilities, (n_tokens, vocabulary). They
         are large, so the caller keeps them for one batch at most.
         """
+        policy, reference, tokens, is_answer = self._predict(model, inputs)
+        readings = read_pairs(policy, reference, tokens, is_answer)
+        if self.objective.needs_drift:
+            readings = replace(readings, drift=self._measure_drift(model, inputs))
+        return readings, policy, reference
+
+    def _predict(
+        self, model: nn.Module, inputs: dict[str, Tensor | Any]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what both models predict at the answers' tokens, these, and where they stand."""
         is_answer = inputs["completion_mask"][:, 1:].bool()
         batch = {name: inputs[name] for name in ("input_ids", "attention_mask")}
         policy = log_distributions(model(**batch, use_cache=False).logits[:, :-1][is_answer])
@@ -77,9 +98,15 @@ class PenalisedDPOTrainer(DPOTrainer):
         with torch.no_grad():
             logits = reference_model(**batch, use_cache=False).logits[:, :-1][is_answer]
             reference = log_distributions(logits)
-        tokens = inputs["input_ids"][:, 1:][is_answer]
-        readings = read_pairs(policy, reference, tokens, is_answer, self.beta)
-        return readings, policy, reference
+        return policy, reference, inputs["input_ids"][:, 1:][is_answer], is_answer
+
+    def _measure_drift(self, model: nn.Module, inputs: dict[str, Tensor | Any]) -> Tensor:
+        """Return the mean log-ratio of the batch's answers, each to the prompt of another pair."""
+        settings: Any = self.args
+        exchanged = exchange_answers(inputs, settings.max_length)
+        with torch.no_grad():
+            readings = read_pairs(*self._predict(model, exchanged))
+        return torch.cat([readings.chosen.log_ratio, readings.rejected.log_ratio]).mean()
 
 
 class HeldOutMeasurement(TrainerCallback):

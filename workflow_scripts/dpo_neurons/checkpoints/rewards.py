@@ -1,6 +1,7 @@
-"""The rewards of DPO while it tunes: what the model has learned of the preference pairs.
+"""The rewards of pairs while a model is tuned: what it has learned of the preferences.
 
-The reward of an answer y is β · log(π(y) / π_ref(y)), Rafailov et al. 2023 (arXiv 2305.18290).
+DPO's reward of an answer y is β · log(π(y) / π_ref(y)), Rafailov et al. 2023 (arXiv 2305.18290);
+`Objective.rewards` has that of each objective.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,9 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from dpo_neurons.checkpoints.objectives import Objective
+from dpo_neurons.checkpoints.pair_readings import PairReadings
 
 COLUMNS = (
     "step",
@@ -27,37 +30,25 @@ COLLAPSE = 1.0
 
 
 @dataclass(frozen=True)
-class PairReadings:
-    """What both models say of a batch of preference pairs."""
+class PairRewards:
+    """What an objective makes of a batch of preference pairs."""
 
-    chosen_reward: Tensor
-    """(pairs,), of the whole answer."""
-    rejected_reward: Tensor
-    margin: Tensor
-    """(pairs,), chosen reward - rejected reward; the loss is computed from it."""
+    losses: Tensor
+    """(pairs,), without a KL penalty."""
+    chosen: Tensor
+    """(pairs,), the reward of the whole answer."""
+    rejected: Tensor
     chosen_log_probability: Tensor
     """(pairs,), of the chosen answer under the tuned model, in nats a token."""
 
 
-def read_pairs(
-    policy: Tensor, reference: Tensor, tokens: Tensor, is_answer: Tensor, beta: float
-) -> PairReadings:
-    """Compute the rewards of a batch's pairs.
-
-    policy, reference: log-probabilities, (n_tokens, vocabulary), of the tokens, (n_tokens,), of all
-    answers. is_answer: (2 · pairs, length), where they stand; chosen answers first.
-    """
-    gathered = [states.gather(-1, tokens[:, None])[:, 0] for states in (policy, reference)]
-    tuned, first = (
-        read.new_zeros(is_answer.shape).masked_scatter(is_answer, read) for read in gathered
-    )
-    chosen, rejected = (tuned - first).sum(dim=1).chunk(2)
-    log_probability = (tuned.sum(dim=1) / is_answer.sum(dim=1)).chunk(2)[0]
-    return PairReadings(
-        chosen_reward=beta * chosen.detach(),
-        rejected_reward=beta * rejected.detach(),
-        margin=beta * (chosen - rejected),
-        chosen_log_probability=log_probability.detach(),
+def reward_pairs(objective: Objective, pairs: PairReadings) -> PairRewards:
+    """Compute a batch's losses and rewards; they teach nothing."""
+    return PairRewards(
+        losses=objective.losses(pairs).detach(),
+        chosen=objective.rewards(pairs.chosen).detach(),
+        rejected=objective.rewards(pairs.rejected).detach(),
+        chosen_log_probability=pairs.chosen.mean_log_probability.detach(),
     )
 
 
@@ -67,15 +58,15 @@ class RewardLog:
     def __init__(self) -> None:
         self._rows: list[dict[str, Any]] = []
 
-    def add(self, step: int, pairs: str, batches: Sequence[PairReadings]) -> None:
+    def add(self, step: int, pairs: str, batches: Sequence[PairRewards]) -> None:
         """Add the means over pairs; pairs: "tuned" or "held_out"."""
-        chosen = torch.cat([batch.chosen_reward for batch in batches])
-        rejected = torch.cat([batch.rejected_reward for batch in batches])
-        margin = torch.cat([batch.margin.detach() for batch in batches])
+        loss = torch.cat([batch.losses for batch in batches])
+        chosen = torch.cat([batch.chosen for batch in batches])
+        rejected = torch.cat([batch.rejected for batch in batches])
         log_probability = torch.cat([batch.chosen_log_probability for batch in batches])
-        # Before the first step all margins are 0: half of them count as won.
+        margin = chosen - rejected
+        # Before DPO's first step all margins are 0: half of them count as won.
         accuracy = (1 + margin.sign()) / 2
-        loss = -functional.logsigmoid(margin)
         values = (loss, chosen, rejected, margin, accuracy, log_probability)
         means = [value.mean().item() for value in values]
         self._rows.append(dict(zip(COLUMNS, (step, pairs, *means), strict=True)))
@@ -87,7 +78,7 @@ class RewardLog:
         return float(next(margins, 0.0))
 
     def table(self) -> pd.DataFrame:
-        """All rows, COLUMNS; loss is DPO's, without a KL penalty."""
+        """All rows, COLUMNS; loss is the objective's, without a KL penalty."""
         return pd.DataFrame(self._rows, columns=list(COLUMNS))
 
 

@@ -1,7 +1,8 @@
-"""Figure 18: the rewards of DPO while it tunes.
+"""Figure 18: the rewards of preference pairs while a model is tuned.
 
 x: optimiser steps. Above, y: mean reward of the chosen and the rejected answers, β · log(π/π_ref)
-(Rafailov et al. 2023, arXiv 2305.18290); 0 is the first model. Below, y: share of pairs whose
+(Rafailov et al. 2023, arXiv 2305.18290), where 0 is the first model, or what another objective
+implies. Below, y: share of pairs whose
 chosen answer has the larger reward. Points are held-out pairs; pale lines the pairs tuned on.
 """
 

@@ -18,12 +18,12 @@ from dpo_neurons.study.names import check_names
 from dpo_neurons.study.path_checks import check_paths
 from dpo_neurons.study.program_options import KNOWN_SCORERS
 from dpo_neurons.study.schema import check_schema, nearest
-from dpo_neurons.study.study import Study
+from dpo_neurons.study.study import TUNED_HERE, Study
 
-TUNED_HERE = ("dpo", "sft")
-"""Kinds of second checkpoints that the workflow tunes from the first."""
 DEPTH_OF_ENTRIES = 3
 """Of the deepest entries with a kind, the checkpoints of a model."""
+LOSSES_TO_SMOOTH = {"robust": True, "exo_pair": True, "aot": False, "aot_unpaired": False}
+"""Losses of kind dpo that read label_smoothing, and whether they need it."""
 KEYS_OF_SOME_DATA = {
     "prompt_words": ("challenge_prompts", "reference_sentences"),
     "shared_words": ("preference_pairs",),
@@ -63,6 +63,7 @@ def _checked_study(config: dict[str, Any], source: str) -> Study:
     _check_names(study, source)
     check_names(study, source)
     _check_numbers(study, source)
+    _check_objectives(study, source)
     _check_rows(study, source)
     _check_chats(study, source)
     _check_needs(study, source)
@@ -178,6 +179,26 @@ def _check_numbers(study: Study, source: str) -> None:
                 f"{source}: models.{name}.pre.width: {recipe['width']} is no multiple of "
                 f"{parts}, which {recipe['heads']} heads of {recipe['architecture']} need; give "
                 "one that is"
+            )
+
+
+def _check_objectives(study: Study, source: str) -> None:
+    """Refuse settings of an objective that its loss does not read, or cannot do without."""
+    for name in study.models_with("post", "dpo"):
+        recipe, key = study.config["models"][name]["post"], f"{source}: models.{name}.post"
+        loss = recipe["loss"]
+        if "label_smoothing" in recipe and loss not in LOSSES_TO_SMOOTH:
+            raise InputError(
+                f"{key}.label_smoothing: is read by the losses {', '.join(LOSSES_TO_SMOOTH)} "
+                f"alone, not by {loss}; leave it out"
+            )
+        if "label_smoothing" not in recipe and LOSSES_TO_SMOOTH.get(loss, False):
+            raise InputError(f"{key}: the loss {loss} needs label_smoothing, as 0.1; add it")
+    for name in study.models_with("post", "kto"):
+        if study.config["models"][name]["post"]["batch_size"] == 1:
+            raise InputError(
+                f"{source}: models.{name}.post.batch_size: kto compares with answers to other "
+                "prompts of the same step, so a step needs 2 pairs or more; raise it"
             )
 
 

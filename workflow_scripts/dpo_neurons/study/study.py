@@ -14,12 +14,16 @@ KEY_OF_FIRST_SCORER = "scorer"
 """Only its score is called toxicity."""
 PUBLISHED_ABLATION = "ablate_top_200"
 ALWAYS_READ = ("challenge_prompts", "reference_sentences", "perplexity_text")
+TUNED_ON_PAIRS = ("dpo", "kto", "orpo", "simpo")
+"""Kinds of second checkpoints that are tuned here on preference pairs."""
+TUNED_HERE = (*TUNED_ON_PAIRS, "sft")
+"""Kinds of second checkpoints that the workflow tunes from the first."""
 READ_BY_TRAINING = {
-    "training_text": ("pre", "train_from_scratch"),
-    "demonstrations": ("post", "sft"),
-    "preference_pairs": ("post", "dpo"),
+    "training_text": ("pre", ("train_from_scratch",)),
+    "demonstrations": ("post", ("sft",)),
+    "preference_pairs": ("post", TUNED_ON_PAIRS),
 }
-"""For each data set that training reads: the stage and the kind of that training."""
+"""For each data set that training reads: the stage and the kinds of that training."""
 
 
 class Study:
@@ -69,8 +73,9 @@ class Study:
     def needed_data(self) -> dict[str, str]:
         """The data sets that the study reads, each with the reason."""
         needed = dict.fromkeys(ALWAYS_READ, "every study measures its models")
-        for dataset, (stage, kind) in READ_BY_TRAINING.items():
-            for name in self.models_with(stage, kind):
+        for dataset, (stage, kinds) in READ_BY_TRAINING.items():
+            for name in self.models_with(stage, *kinds):
+                kind = self.config["models"][name][stage]["kind"]
                 needed[dataset] = f"models.{name}.{stage} is of kind {kind}"
         for kind in ("difference", "probe"):
             for name in self.names_with("directions", kind):
@@ -103,9 +108,9 @@ class Study:
         """Whether a model with these settings reads a data set that the study needs."""
         if dataset not in READ_BY_TRAINING:
             return True
-        stage, kind = READ_BY_TRAINING[dataset]
+        stage, kinds = READ_BY_TRAINING[dataset]
         by_direction = dataset == "preference_pairs" and self.names_with("directions", "pair_svd")
-        return bool(settings[stage]["kind"] == kind or by_direction)
+        return bool(settings[stage]["kind"] in kinds or by_direction)
 
     def data_paths(self, dataset: str) -> list[str]:
         """List a data set's files on disk, the pattern in its path expanded."""
@@ -176,10 +181,10 @@ class Study:
         """Return the rows of the tables that are of one kind, by name."""
         return {name: row for name, row in self.interventions.items() if row["kind"] == kind}
 
-    def models_with(self, stage: str, kind: str) -> list[str]:
-        """Name the models whose checkpoint of that stage is of that kind."""
+    def models_with(self, stage: str, *kinds: str) -> list[str]:
+        """Name the models whose checkpoint of that stage is of one of these kinds."""
         models = self.config["models"]
-        return [name for name, model in models.items() if model[stage]["kind"] == kind]
+        return [name for name, model in models.items() if model[stage]["kind"] in kinds]
 
     @property
     def models_with_published_numbers(self) -> list[str]:
