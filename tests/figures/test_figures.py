@@ -66,10 +66,10 @@ def charts_of(table: pd.DataFrame) -> dict[str, alt.TopLevelMixin]:
     return {
         "1b": cumulative_reduction.chart(cumulative, *NAMES),
         "2b": rank_composition.chart(composition, *NAMES),
-        "2c": shifts.chart(by_reduction, "reduction", "projection", *NAMES),
+        "2c": shifts.chart(by_reduction, "reduction", "projection", "rank", *NAMES),
         "3": layer_reduction.chart(*layers, *NAMES),
         "4": top_activations.chart(activations, *NAMES),
-        "5a": shifts.chart(by_cosine, "cosine", "activation", *NAMES),
+        "5a": shifts.chart(by_cosine, "cosine", "activation", "cosine", *NAMES),
         "7": cancellation.chart(cancelled, *NAMES),
         "8": net_curve.chart(*curve, *NAMES),
         "10": activation_changes.chart(changes, len(table), 0.01, *NAMES),
