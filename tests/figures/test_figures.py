@@ -134,3 +134,15 @@ def test_two_interventions_with_a_prediction_still_make_a_picture():
     chart = prediction.chart(data, coefficients, 0, *NAMES)
     assert_drawn({"9": chart})
     assert "no correlation" in chart.to_json()
+
+
+def test_labels_of_the_net_curve_lie_on_white_outlines():
+    chart = charts_of(heavy_tailed(30, 64))["8"].to_dict()
+    texts = [layer for layer in chart["layer"] if layer["mark"]["type"] == "text"]
+    outlined = [layer["encoding"]["text"]["value"] for layer in texts if "stroke" in layer["mark"]]
+    assert [label.split(":")[0] for label in outlined] == ["50 %", "90 %", "99 %", "peak"]
+    drawn = [layer["encoding"]["text"]["value"] for layer in texts]
+    for label in outlined:
+        below, above = (i for i, other in enumerate(drawn) if other == label)
+        assert "stroke" in texts[below]["mark"]
+        assert "stroke" not in texts[above]["mark"]
