@@ -22,8 +22,9 @@ report: $(READY)  ## report.zip: findings, figures and tables with captions; unz
 	snakemake --cores $(CORES) figures
 	snakemake --report report.zip
 
-dag: $(READY)  ## dag.dot: the jobs, for graphviz
-	snakemake figures --dag dot > dag.dot
+dag: $(READY)  ## dag.svg: the rules by stage, with the number of their jobs
+	snakemake --forceall --d3dag -- figures \
+	  | PYTHONPATH=workflow_scripts python -m dpo_neurons.running.rule_graph rules > dag.svg
 
 test: $(DEV_READY)  ## run every test
 	pytest -n 2 --dist worksteal
@@ -62,7 +63,7 @@ format: $(DEV_READY)  ## format Python and Snakemake files
 	snakefmt Snakefile rules
 
 clean:  ## remove results; .venv stays
-	rm -rf results report.html report.zip dag.dot site
+	rm -rf results report.html report.zip dag.svg site
 
 # The package itself is installed as it lies here, so that a pasted command finds it.
 $(READY): requirements.txt pyproject.toml

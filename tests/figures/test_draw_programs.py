@@ -106,7 +106,7 @@ PROGRAMS: list[tuple[ModuleType, str]] = [
     (
         draw_projection_shifts,
         "--contributions contributions.parquet --direction-name probe --ranked-by reduction "
-        "--first 1 --last 50 --quantity projection",
+        "--first 1 --last 50 --quantity projection --against cosine",
     ),
     (
         draw_layer_reduction,

@@ -66,10 +66,10 @@ def charts_of(table: pd.DataFrame) -> dict[str, alt.TopLevelMixin]:
     return {
         "1b": cumulative_reduction.chart(cumulative, *NAMES),
         "2b": rank_composition.chart(composition, *NAMES),
-        "2c": shifts.chart(by_reduction, "reduction", "projection", *NAMES),
+        "2c": shifts.chart(by_reduction, "reduction", "projection", "rank", *NAMES),
         "3": layer_reduction.chart(*layers, *NAMES),
         "4": top_activations.chart(activations, *NAMES),
-        "5a": shifts.chart(by_cosine, "cosine", "activation", *NAMES),
+        "5a": shifts.chart(by_cosine, "cosine", "activation", "cosine", *NAMES),
         "7": cancellation.chart(cancelled, *NAMES),
         "8": net_curve.chart(*curve, *NAMES),
         "10": activation_changes.chart(changes, len(table), 0.01, *NAMES),
@@ -134,3 +134,15 @@ def test_two_interventions_with_a_prediction_still_make_a_picture():
     chart = prediction.chart(data, coefficients, 0, *NAMES)
     assert_drawn({"9": chart})
     assert "no correlation" in chart.to_json()
+
+
+def test_labels_of_the_net_curve_lie_on_white_outlines():
+    chart = charts_of(heavy_tailed(30, 64))["8"].to_dict()
+    texts = [layer for layer in chart["layer"] if layer["mark"]["type"] == "text"]
+    outlined = [layer["encoding"]["text"]["value"] for layer in texts if "stroke" in layer["mark"]]
+    assert [label.split(":")[0] for label in outlined] == ["50 %", "90 %", "99 %", "peak"]
+    drawn = [layer["encoding"]["text"]["value"] for layer in texts]
+    for label in outlined:
+        below, above = (i for i, other in enumerate(drawn) if other == label)
+        assert "stroke" in texts[below]["mark"]
+        assert "stroke" not in texts[above]["mark"]

@@ -1,5 +1,9 @@
 """Figures 13 to 15 and 19 to 21: values of their data; charts of any depth are small and drawn."""
 
+import re
+import xml.etree.ElementTree as ET
+
+import altair as alt
 import draw_reduction_sources
 import draw_residual_shift
 import draw_stream_split
@@ -9,6 +13,7 @@ import draw_weight_changes
 import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 from support.captured_pair import run_main
 from support.figure_cases import NAMES, assert_drawn, datasets
 
@@ -21,7 +26,7 @@ from dpo_neurons.figures import (
     value_changes,
     weight_changes,
 )
-from dpo_neurons.figures.style import MAX_JSON_BYTES
+from dpo_neurons.figures.style import MAX_JSON_BYTES, theme
 from dpo_neurons.neurons.groups import GROUPS
 
 random = np.random.default_rng(7)
@@ -212,6 +217,34 @@ def test_half_layers_are_drawn_in_the_order_of_the_depth():
     before = data[data["stage"] == "pre"]
     assert before["depth"].tolist() == [0, 0.5, 1, 1.5, 2, 2.5]
     assert set(before["model"]) == {"before fine-tuning"}
+
+
+def heights_of_texts(node, pattern, height=0.0):
+    """Pixels from the top of each text in a drawing that the pattern matches."""
+    moved = re.search(r"translate\([^,]+,([-\d.]+)\)", node.get("transform", ""))
+    height += float(moved[1]) if moved else 0.0
+    found = [height] if re.match(pattern, node.text or "") else []
+    return found + [place for child in node for place in heights_of_texts(child, pattern, height)]
+
+
+def test_titles_of_panels_stand_at_one_height_whatever_their_axes_hold():
+    prompts, layers = shifts(30, 200)
+    # Another range in each layer, so that ticks lie elsewhere.
+    prompts["beside_shift"] *= 1 + prompts["layer"] / 7
+    alt.theme.register("dpo_neurons", enable=False)(theme)
+    with alt.theme.enable("dpo_neurons"):
+        chart = residual_shift.chart(*residual_shift.aggregate(prompts, layers), NAMES[0])
+        vector = vl_convert.vegalite_to_svg(chart.to_json())
+    heights = heights_of_texts(ET.fromstring(vector), r"after block \d+")
+    assert len(heights) == 4
+    assert np.ptp(heights) < 0.5
+
+
+def test_the_legend_of_shares_has_four_ticks_far_apart():
+    counts, sums = value_changes.aggregate(changes(30, 21))
+    chart = value_changes.chart(counts, sums, NAMES[0]).to_dict()
+    ticks = chart["vconcat"][0]["hconcat"][0]["encoding"]["color"]["legend"]["values"]
+    assert np.diff(np.sqrt(ticks)) == pytest.approx([np.sqrt(counts["share"].max()) / 3] * 3)
 
 
 @pytest.mark.parametrize(("n_layers", "n_prompts"), [(1, 1), (2, 24), (32, 1199)])

@@ -110,9 +110,14 @@ def test_rank_composition_shares_of_each_bin():
     bins = data[["first_rank", "last_rank", "group"]].values.tolist()
     assert bins == [[1, 2, "TP-"], [1, 2, "AN-"], [3, 4, "TN+"], [3, 4, "AN-"]]
     assert data["share"].tolist() == pytest.approx([2 / 3, 1 / 3, 3 / 4, 1 / 4])
-    assert data["low"].tolist() == pytest.approx([0, 2 / 3, 0, 3 / 4])
-    assert data["high"].tolist() == pytest.approx([2 / 3, 1, 3 / 4, 1])
-    assert_holds_exactly(rank_composition.chart(data, *NAMES), data)
+    assert data["share_low"].tolist() == pytest.approx([0, 2 / 3, 0, 3 / 4])
+    assert data["share_high"].tolist() == pytest.approx([2 / 3, 1, 3 / 4, 1])
+    assert data["reduction_low"].tolist() == [0, 8, 0, 3]
+    assert data["reduction_high"].tolist() == [8, 12, 3, 4]
+    chart = rank_composition.chart(data, *NAMES)
+    assert_holds_exactly(chart, data)
+    heights = [panel["encoding"]["y"]["field"] for panel in chart.to_dict()["vconcat"]]
+    assert heights == ["reduction_low", "share_low"]
 
 
 def test_rank_composition_uses_the_neurons_there_are():
@@ -155,7 +160,7 @@ def test_shifts_by_cosine_are_of_activations_from_first_to_last():
 def test_shifts_have_a_panel_a_group_with_its_sum():
     table = neurons(reduction=[3.0, 2.0, 1.0, -4.0], group=["AN-", "TP-", "AN-", "TP+"])
     data = projection_shifts.aggregate(table, "reduction", 1, 99, "projection")
-    chart = projection_shifts.chart(data, "reduction", "projection", *NAMES)
+    chart = projection_shifts.chart(data, "reduction", "projection", "rank", *NAMES)
     titles = [panel["title"]["text"] for panel in chart.to_dict()["vconcat"]]
     assert titles == [
         "TP₋: 1 neuron, reduction 2 in all",
@@ -167,9 +172,21 @@ def test_shifts_have_a_panel_a_group_with_its_sum():
     pd.testing.assert_frame_equal(held, data, check_dtype=False)
 
 
+def test_shifts_are_drawn_against_cosine_as_published():
+    table = neurons(cosine=[0.3, -0.2, 0.1], reduction=[3.0, 2.0, 1.0], group=["TP-", "AN-", "TP-"])
+    data = projection_shifts.aggregate(table, "reduction", 1, 3, "projection")
+    panels = projection_shifts.chart(data, "reduction", "projection", "cosine", *NAMES).to_dict()
+    for panel in panels["vconcat"]:
+        x = panel["layer"][0]["encoding"]["x"]
+        assert x["field"] == "cosine"
+        assert x["scale"]["domain"] == pytest.approx([-0.21, 0.31])
+    assert x["title"].startswith("cosine")
+    assert data["cosine"].tolist() == [0.3, -0.2, 0.1]
+
+
 def test_ranks_beyond_the_last_neuron_give_no_arrows():
     data = projection_shifts.aggregate(neurons(cosine=[0.1]), "cosine", 5, 9, "activation")
-    chart = projection_shifts.chart(data, "cosine", "activation", *NAMES)
+    chart = projection_shifts.chart(data, "cosine", "activation", "rank", *NAMES)
     assert data.empty
     assert chart.to_dict()["title"]["text"] == "Shifts in activation, no neurons"
 

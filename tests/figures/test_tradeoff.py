@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from support.figure_cases import DPO, INTERVENTIONS, NO_SETS, NONE, datasets, interventions
 
 from dpo_neurons.figures import tradeoff
@@ -78,6 +79,23 @@ def test_labels_of_twenty_equal_interventions_do_not_overlap():
     assert np.diff(pixels).min() > 15
     assert pixels.min() >= 0
     assert pixels.max() <= height
+
+
+def test_labels_begin_right_of_what_their_own_panel_draws():
+    table = interventions(NONE, DPO, ("patch_a", "patch"), ("ablate_a", "ablate")).assign(
+        perplexity=[10, 10, 100, 20],
+        perplexity_low=[10, 10, 100, 20],
+        perplexity_high=[10, 10, 100, 20],
+    )
+    chart = tradeoff.chart(tradeoff.aggregate(table, NO_SETS), "toy").to_dict()
+    starts = []
+    for panel in chart["vconcat"]:
+        texts = [layer for layer in panel["layer"] if layer["mark"]["type"] == "text"]
+        (start,) = {layer["encoding"]["x"]["value"] for layer in texts}
+        starts.append(start)
+    # On a log scale from 10 to 100, with a twentieth of it to either side.
+    places = [tradeoff.WIDTH * (0.05 + np.log10(most / 10)) / 1.1 for most in (100, 20)]
+    assert np.array(starts) - places == pytest.approx([24, 24])
 
 
 def test_a_broken_row_does_not_stretch_the_axis_and_says_its_perplexity():

@@ -118,6 +118,7 @@ def test_entries_are_those_behind_the_option(arguments, entries):
         ("figures -n", True),
         ("figures -np --cores 1", True),
         ("figures --dry-run", True),
+        ("--forceall --d3dag -- figures", True),
         ("figures -c1 --config study=n", False),
         ("--report report.html", False),
     ],

@@ -78,10 +78,12 @@ def chart(data: pd.DataFrame, marks: pd.DataFrame, model: str, direction_name: s
     at_net = at_marks.transform_filter("datum.mark == 'net'")
     texts = [
         # Labels have different heights, because marks lie close together in concentrated effects.
+        # The wide white outline below each keeps the lines of later marks off it.
         named.transform_filter(f"datum.mark == '{mark}'")
-        .mark_text(align="left", dx=4, dy=-6 - 15 * place, color="#404040")
+        .mark_text(align="left", dx=5, dy=-11 - 16 * place, **outline)
         .encode(y=alt.datum(0), text=alt.value(text))
         for place, (mark, text) in enumerate(_texts(marked).items())
+        for outline in ({"stroke": "white", "strokeWidth": 5}, {"color": "#404040"})
     ]
     return alt.layer(
         base.mark_area(color="#B8B8B8", opacity=0.6).encode(

@@ -2,8 +2,9 @@
 
 Yang et al. 2024 (arXiv 2411.06424v1), figure 2c in section 4.3 and figures 5a and 5b in appendix C.
 One panel per neuron group. Each arrow is a neuron, from before fine-tuning to after. x: rank of the
-neuron. y, on a symmetric log scale: its mean projection on the unit direction (2c), in the units of
-the residual stream; or its mean activation (5a and 5b), without unit.
+neuron or, as published, its value vector's cosine with the direction. y, on a symmetric log scale:
+its mean projection on the unit direction (2c), in the units of the residual stream; or its mean
+activation (5a and 5b), without unit.
 """
 
 import altair as alt
@@ -24,6 +25,8 @@ RANKINGS = {"reduction": "reduction", "cosine": "cosine with the direction"}
 """Quantities that may rank the neurons, with their names on the axis."""
 QUANTITIES = ("projection", "activation")
 """Quantities of the neurons that may be drawn."""
+AGAINST = ("rank", "cosine")
+"""What may be drawn along the x axis."""
 
 
 def aggregate(
@@ -33,8 +36,8 @@ def aggregate(
 
     contributions: one row per neuron, as in the contributions file. ranked_by: one of RANKINGS;
     rank 1 is the largest. quantity: one of QUANTITIES. Returns one row per neuron in order of rank:
-    rank, layer, neuron, group, before and after (the quantity before and after fine-tuning),
-    reduction.
+    rank, layer, neuron, group, cosine, before and after (the quantity before and after
+    fine-tuning), reduction.
     """
     ranked = largest_indices(contributions[ranked_by].to_numpy(), last)
     chosen = contributions.iloc[ranked[first - 1 :]]
@@ -44,6 +47,7 @@ def aggregate(
             "layer": chosen["layer"].to_numpy(),
             "neuron": chosen["neuron"].to_numpy(),
             "group": chosen["group"].astype(str).to_numpy(),
+            "cosine": chosen["cosine"].to_numpy(),
             "before": chosen[f"{quantity}_pre"].to_numpy(),
             "after": chosen[f"{quantity}_post"].to_numpy(),
             "reduction": chosen["reduction"].to_numpy(),
@@ -52,22 +56,27 @@ def aggregate(
 
 
 def chart(
-    data: pd.DataFrame, ranked_by: str, quantity: str, model: str, direction_name: str
+    data: pd.DataFrame,
+    ranked_by: str,
+    quantity: str,
+    against: str,
+    model: str,
+    direction_name: str,
 ) -> alt.VConcatChart:
-    """Draw one panel per group, with the arrows of its neurons in order of rank.
+    """Draw one panel per group, with the arrows of its neurons against their rank or cosine.
 
-    data: of `aggregate`, with the same ranked_by and quantity.
+    data: of `aggregate`, with the same ranked_by and quantity. against: one of AGAINST.
     """
     groups = order_groups(data["group"]) or [UNCHANGED]
     first, last = (data["rank"].min(), data["rank"].max()) if len(data) else (0, 0)
-    rank = alt.X("rank:Q").scale(domain=[int(first) - 1, int(last) + 1], nice=False)
-    rank = rank.axis(format=",d", tickMinStep=1, grid=False, labels=False).title(None)
-    bottom = rank.axis(format=",d", tickMinStep=1, grid=False)
-    bottom = bottom.title(f"neuron rank by {RANKINGS[ranked_by]} (1 = largest)")
+    upper, bottom = _x_axes(data, ranked_by, against)
     along = f" on the {direction_name} direction" if quantity == "projection" else ""
     which = f"neurons ranked {first:,}–{last:,} by {ranked_by}" if len(data) else "no neurons"
     return alt.vconcat(
-        *[_panel(data, groups, group, bottom if group == groups[-1] else rank) for group in groups],
+        *[
+            _panel(data, groups, group, bottom if group == groups[-1] else upper)
+            for group in groups
+        ],
         spacing=6,
         title=alt.Title(
             f"Shifts in {quantity}{along}, {which}",
@@ -79,19 +88,38 @@ def chart(
     )
 
 
-def _panel(data: pd.DataFrame, groups: list[str], group: str, rank: alt.X) -> LayeredChart:
+def _x_axes(data: pd.DataFrame, ranked_by: str, against: str) -> tuple[alt.X, alt.X]:
+    """Return the common x axis without labels, for upper panels, and with them, for the last."""
+    low, high = (data[against].min(), data[against].max()) if len(data) else (0, 0)
+    if against == "rank":
+        title = f"neuron rank by {RANKINGS[ranked_by]} (1 = largest)"
+        axis = alt.Axis(format=",d", tickMinStep=1, grid=False)
+        margin = 1.0
+    else:
+        title = "cosine of the value vector with the direction, before fine-tuning"
+        axis = alt.Axis(format="~g", grid=False, tickCount=10)
+        margin = 0.02 * ((high - low) or 1.0)
+    x = alt.X(f"{against}:Q", axis=axis, title=title)
+    x = x.scale(domain=[float(low - margin), float(high + margin)], nice=False)
+    upper = x.copy()
+    upper["axis"] = alt.Axis(**{**axis.to_dict(), "labels": False})
+    return upper.title(None), x
+
+
+def _panel(data: pd.DataFrame, groups: list[str], group: str, x: alt.X) -> LayeredChart:
     """Draw the arrows of one group, from before (the tail) to after (the head)."""
     members = data[data["group"] == group]
     scale, axis = symlog_scale(members[["before", "after"]].to_numpy())
     level = alt.Y("before:Q", scale=scale, axis=axis, title=None)
     base = alt.Chart(members).encode(
-        x=rank,
+        x=x,
         color=group_colour(groups, None),
         tooltip=[
             "rank:Q",
             "layer:Q",
             "neuron:Q",
             "group:N",
+            alt.Tooltip("cosine:Q", format=".3f"),
             *[alt.Tooltip(f"{name}:Q", format=".4g") for name in ("before", "after", "reduction")],
         ],
     )

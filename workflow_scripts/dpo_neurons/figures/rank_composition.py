@@ -1,7 +1,8 @@
-"""Figure 2b: the groups' shares of the reduction, by rank.
+"""Figure 2b: the groups' parts of the reduction, by rank.
 
 Yang et al. 2024 (arXiv 2411.06424v1), figure 2b, section 4.3. x: rank of neurons by reduction, in
-bins; rank 1 is the largest. y: each group's share of the bin's reduction, in per cent.
+bins; rank 1 is the largest. y: above, as published, the sum of each group's reductions in the bin,
+in the units of the residual stream; below, its share of the bin's reduction, in per cent.
 """
 
 import altair as alt
@@ -10,7 +11,18 @@ import pandas as pd
 
 from dpo_neurons.figures.style import empty_figure, group_colour, group_legend, order_groups
 
-COLUMNS = ["first_rank", "last_rank", "group", "neurons", "reduction", "share", "low", "high"]
+COLUMNS = [
+    "first_rank",
+    "last_rank",
+    "group",
+    "neurons",
+    "reduction",
+    "reduction_low",
+    "reduction_high",
+    "share",
+    "share_low",
+    "share_high",
+]
 """Columns of the aggregated table."""
 
 
@@ -19,8 +31,8 @@ def aggregate(contributions: pd.DataFrame, top: int, bins: int) -> pd.DataFrame:
 
     contributions: one row per neuron, with columns rank, group and reduction. The first `top`
     ranks are cut into `bins` bins of equal width, fewer if there are fewer neurons. Only neurons
-    that reduce count. Returns the COLUMNS, one row per bin and group: share of the bin's reduction,
-    and low and high, the ends of the share in the stack.
+    that reduce count. Returns the COLUMNS, one row per bin and group: the sum of reductions, its
+    share of the bin's, and of both the ends in the bin's stack, _low and _high.
     """
     chosen = contributions[(contributions["rank"] <= top) & (contributions["reduction"] > 0)]
     if chosen.empty:
@@ -42,31 +54,31 @@ def aggregate(contributions: pd.DataFrame, top: int, bins: int) -> pd.DataFrame:
         .reset_index()
     )
     data["share"] = data["reduction"] / data.groupby(bin_of)["reduction"].transform("sum")
-    data["high"] = data.groupby(bin_of)["share"].cumsum()
-    data["low"] = data["high"] - data["share"]
+    for part in ("reduction", "share"):
+        data[f"{part}_high"] = data.groupby(bin_of)[part].cumsum()
+        data[f"{part}_low"] = data[f"{part}_high"] - data[part]
     return data.astype({"group": "str"})[COLUMNS]
 
 
 def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.TopLevelMixin:
-    """Draw one stack of shares per bin of ranks."""
+    """Draw one stack of groups per bin of ranks: of sums above, of shares below."""
     if data.empty:
         return empty_figure(
             "Composition of the reduction",
             f"{model}: no neuron writes less along the {direction_name} direction.",
         )
-    last = int(data["last_rank"].max()) if len(data) else 0
-    bars = alt.Chart(data).transform_calculate(left="datum.first_rank - 1")
-    figure: alt.Chart = (
-        bars.mark_rect(stroke="white", strokeWidth=0.3)
+    last = int(data["last_rank"].max())
+    x = alt.X("left:Q", title="neuron rank by reduction (1 = largest)")
+    x = x.axis(format=",d", tickMinStep=1, tickCount=8).scale(domain=[0, last], nice=False)
+    sums = alt.Y("reduction_low:Q", title=["sum of reductions", "in each bin of ranks"])
+    shares = alt.Y("share_low:Q", title=["share of the reduction", "in each bin of ranks (%)"])
+    shares = shares.axis(labelExpr="format(datum.value * 100, '~r')").scale(domain=[0, 1])
+    bars = (
+        alt.Chart(data)
+        .transform_calculate(left="datum.first_rank - 1")
+        .mark_rect(stroke="white", strokeWidth=0.3)
         .encode(
-            x=alt.X("left:Q", title="neuron rank by reduction (1 = largest)")
-            .axis(format=",d", tickMinStep=1, tickCount=8)
-            .scale(domain=[0, max(last, 1)], nice=False),
             x2="last_rank:Q",
-            y=alt.Y("low:Q", title="share of the reduction in each bin of ranks (%)")
-            .axis(labelExpr="format(datum.value * 100, '~r')")
-            .scale(domain=[0, 1]),
-            y2="high:Q",
             color=group_colour(data["group"], group_legend()),
             tooltip=[
                 "first_rank:Q",
@@ -77,16 +89,17 @@ def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.TopLevelMi
                 alt.Tooltip("share:Q", format=".1%"),
             ],
         )
-        .properties(
-            width=640,
-            height=320,
-            title=alt.Title(
-                f"Composition of the reduction along the top {last:,} neurons",
-                subtitle=[
-                    f"{model}: reduction of projection on the {direction_name} direction,",
-                    "only neurons that write less along it after fine-tuning",
-                ],
-            ),
-        )
+        .properties(width=640, height=200)
     )
-    return figure
+    return alt.vconcat(
+        bars.encode(x=x.title(None), y=sums, y2="reduction_high:Q"),
+        bars.encode(x=x, y=shares, y2="share_high:Q"),
+        spacing=18,
+        title=alt.Title(
+            f"Composition of the reduction along the top {last:,} neurons",
+            subtitle=[
+                f"{model}: reduction of projection on the {direction_name} direction,",
+                "only neurons that write less along it after fine-tuning",
+            ],
+        ),
+    )

@@ -23,7 +23,8 @@ LAYER_COLUMNS = (
 """Columns of the files of prompts and of layers that are drawn."""
 MAX_PROMPTS = 60
 """Number of prompts that are drawn; the means are of all prompts."""
-ACROSS = "main component across"
+ACROSS = ("main component", "across")
+"""Title of the y axis: in one line it would be longer than the axis and push up a title."""
 STAGES = {"pre": ("before fine-tuning", BEFORE, "circle"), "post": ("after", AFTER, "square")}
 """Name, colour and mark of each checkpoint."""
 MEASURES = {
@@ -75,7 +76,7 @@ def chart(
         _scatter(
             prompts[prompts["layer"] == layer],
             means[means["layer"] == layer],
-            ACROSS if number == 0 else None,
+            list(ACROSS) if number == 0 else None,
         ).properties(
             title=alt.Title(f"after block {layer}", fontSize=13, offset=6),
             width=width,
@@ -114,16 +115,17 @@ def chart(
     return figure
 
 
-def _scatter(prompts: pd.DataFrame, means: pd.DataFrame, across: str | None) -> LayeredChart:
+def _scatter(prompts: pd.DataFrame, means: pd.DataFrame, across: list[str] | None) -> LayeredChart:
     """Draw the prompts of one layer; across: title of the y axis."""
     tooltip: list[str | alt.Tooltip] = [
         "prompt:Q",
         *(alt.Tooltip(f"{name}:Q", format=".3g") for name in prompts.columns[2:]),
     ]
-    scale = alt.Scale(zero=False, nice=True)
+    # A label above the axis' end would push up this panel's title, but not its neighbours'.
+    scale = alt.Scale(zero=False, nice=False, padding=10)
     base = alt.Chart(prompts).encode(
         x=alt.X("along:Q", title="along the mean shift").scale(scale).axis(tickCount=4),
-        y=alt.Y("beside:Q", title=across).scale(scale).axis(tickCount=4),
+        y=alt.Y("beside:Q", title=across).scale(scale).axis(tickCount=4, labelBound=True),
         tooltip=tooltip,
     )
     after = base.encode(

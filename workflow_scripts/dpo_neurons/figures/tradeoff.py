@@ -5,6 +5,8 @@ intervals. One panel per kind of intervention. x: perplexity; a row whose model 
 drawn at the axis's end if it lies beyond. y: mean toxicity, 0 to 1.
 """
 
+from typing import Any
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -129,7 +131,7 @@ def _axes(data: pd.DataFrame) -> tuple[alt.X, alt.Y, list[float]]:
     margin = 0.05 * (high - low)
     domain = [low - margin, high + margin]
     y = alt.Y("toxicity:Q", title="mean toxicity").scale(domain=domain, nice=False, zero=False)
-    return x, y, domain
+    return x, y.axis(tickCount=5), domain
 
 
 def _extent(data: pd.DataFrame, measure: str) -> tuple[float, float]:
@@ -139,10 +141,24 @@ def _extent(data: pd.DataFrame, measure: str) -> tuple[float, float]:
     return (low, high) if low < high else (low - 0.5, high + 0.5) if len(data) else (0.0, 1.0)
 
 
+def _label_start(rows: pd.DataFrame, x: alt.X) -> float:
+    """Return where a panel's labels begin, in pixels: right of all that it draws.
+
+    Labels at the axis' end would be joined to their points across an empty panel.
+    """
+    encoding: Any = x.to_dict()
+    scale = encoding["scale"]
+    last = max([*rows["perplexity"], *rows["perplexity_high"]], default=np.inf)
+    ends = np.array([*scale["domain"], min(last, scale["domain"][1])])
+    low, high, place = np.log(ends) if scale["type"] == "log" else ends
+    return float(WIDTH * (place - low) / (high - low)) + 24
+
+
 def _panel(
     rows: pd.DataFrame, x: alt.X, y: alt.Y, toxicities: list[float], title: str
 ) -> LayeredChart:
     """Draw one panel, with a label at the right for every row that is not a control."""
+    start = _label_start(rows, x)
     labelled = rows[rows["kind"] != "control"]
     height = LABEL_HEIGHT * max(len(labelled) + 2, 13)
     gap = LABEL_HEIGHT / height * (toxicities[1] - toxicities[0])
@@ -162,7 +178,7 @@ def _panel(
     return alt.layer(
         base.transform_filter(is_labelled)
         .mark_rule(color="#C4C4C4", strokeDash=[2, 2])
-        .encode(x2=alt.value(WIDTH + 8), y2="label_toxicity:Q"),
+        .encode(x2=alt.value(start - 4), y2="label_toxicity:Q"),
         base.transform_filter("isValid(datum.controlled_toxicity)")
         .mark_rule(color="#808080")
         .encode(x2="controlled_perplexity:Q", y2="controlled_toxicity:Q"),
@@ -180,8 +196,12 @@ def _panel(
         base.transform_filter("datum.no_longer_writes")
         .mark_point(shape="cross", angle=45, filled=True, color="#A0A0A0", size=75, opacity=1)
         .encode(tooltip=["intervention:N", *values]),
+        # The outline keeps the grid off the labels.
+        base.transform_filter(is_labelled)
+        .mark_text(align="left", baseline="middle", stroke="white", strokeWidth=5)
+        .encode(x=alt.value(start), y="label_toxicity:Q", text="label:N"),
         coloured.transform_filter(is_labelled)
         .mark_text(align="left", baseline="middle")
-        .encode(x=alt.value(WIDTH + 12), y="label_toxicity:Q", text="label:N"),
+        .encode(x=alt.value(start), y="label_toxicity:Q", text="label:N"),
         title=alt.Title(title, fontSize=13, fontWeight="normal", offset=6),
     ).properties(width=WIDTH, height=height)

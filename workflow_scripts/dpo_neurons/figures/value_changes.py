@@ -52,7 +52,10 @@ def chart(counts: pd.DataFrame, sums: pd.DataFrame, model: str) -> alt.VConcatCh
         empty = text.properties(width=500, height=60, title=alt.Title(title, subtitle=model))
         return alt.vconcat(empty)
     late = sums["shift_layer"].iloc[0]
-    scale = alt.Scale(scheme="viridis", type="sqrt", domain=[0, float(counts["share"].max())])
+    most = float(counts["share"].max())
+    scale = alt.Scale(scheme="viridis", type="sqrt", domain=[0, most])
+    # At equal distances on a scale of square roots: Vega's own ticks crowd at its end.
+    ticks = [most * (place / 3) ** 2 for place in range(4)]
     reach = float(counts[["cosine_low", "cosine_high"]].abs().max().max())
     deepest_first = sorted(counts["layer"].unique(), reverse=True)
     maps = [
@@ -66,7 +69,7 @@ def chart(counts: pd.DataFrame, sums: pd.DataFrame, model: str) -> alt.VConcatCh
             y=alt.Y("layer:O", title="MLP layer").axis(labelOverlap=True, domain=False)
             .scale(domain=deepest_first),
             color=alt.Color("share:Q", title="share of the layer's changed neurons", scale=scale)
-            .legend(format=".1%", gradientLength=240),
+            .legend(format=".2~p", gradientLength=240, values=ticks),
             tooltip=["layer:O", "cosine_low:Q", "cosine_high:Q", "neurons:Q",
                      alt.Tooltip("share:Q", format=".2%")],
         )

@@ -9,7 +9,16 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.files.file_faults import describe_fault
 from dpo_neurons.files.json_text import parse_json
 
-LOOKING = ("--dry-run", "--dryrun", "--dag", "--rulegraph", "--summary", "--lint", "--list")
+LOOKING = (
+    "--dry-run",
+    "--dryrun",
+    "--dag",
+    "--d3dag",
+    "--rulegraph",
+    "--summary",
+    "--lint",
+    "--list",
+)
 
 
 def check_config_texts(paths: Iterable[Path], arguments: Sequence[str]) -> None:
