@@ -111,6 +111,7 @@ rule write_model_page:
         tests=f"{RESULTS}/tables/{{model}}.tests.csv",
         random_sets=f"{RESULTS}/tables/{{model}}.random_sets.csv",
         verdicts=f"{RESULTS}/tables/{{model}}.verdicts.csv",
+        stream=f"{RESULTS}/stream_split/{{model}}/{DIRECTION}.totals.csv",
         groups=f"{RESULTS}/groups/{{model}}/{DIRECTION}.csv",
         random_directions=f"{RESULTS}/random_directions/{{model}}/{DIRECTION}.csv",
         decompositions=f"{RESULTS}/decompositions/{{model}}/{DIRECTION}.csv",

@@ -26,8 +26,8 @@ def main() -> None:
     """Parse, read, render, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True)
-    for name in ("table", "tests", "random-sets", "verdicts", "groups", "random-directions",
-                 "decompositions", "sources"):  # fmt: skip
+    for name in ("table", "tests", "random-sets", "verdicts", "stream", "groups",
+                 "random-directions", "decompositions", "sources"):  # fmt: skip
         parser.add_argument(f"--{name}", type=Path, required=True, help="csv")
     for name in ("contributions", "decomposed-neurons"):
         parser.add_argument(f"--{name}", type=Path, required=True, help="parquet")
@@ -44,6 +44,7 @@ def main() -> None:
         FindingTables(
             table,
             read_csv(arguments.tests, comparison_table.COLUMNS),
+            read_csv(arguments.stream),
             read_csv(arguments.groups),
             read_csv(arguments.random_directions),
             read_csv(arguments.decompositions, texts=("by", "part")),
