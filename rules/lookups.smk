@@ -109,12 +109,15 @@ def architecture_folder(wildcards, input):
 
 def scorer_files(wildcards):
     """Return the scorer's input files, besides the continuations."""
-    kind = config["scorer"]["kind"]
-    if kind == "lexicon":
-        return {"lexicon": f"{DATA}/lexicon.jsonl"}
-    if kind == "classifier":
+    if config["scorer"]["kind"] == "classifier":
         return given_folder_files("classifier", given_path("scorer"))
-    return {}
+    return lexicon_of_scorer(wildcards)
+
+
+def lexicon_of_scorer(wildcards):
+    """Return the words that the scorer finds in texts, if it is a lexicon."""
+    lexicon = {"lexicon": f"{DATA}/lexicon.jsonl"}
+    return lexicon if config["scorer"]["kind"] == "lexicon" else {}
 
 
 def scorer_files_as_options(wildcards, input):
