@@ -242,7 +242,7 @@ rule describe_neurons:
 
 rule tabulate_largest_neurons:
     input:
-        **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
         contributions=f"{RESULTS}/contributions/{{model}}/{{direction}}.parquet",
         activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
         activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
@@ -257,13 +257,14 @@ rule tabulate_largest_neurons:
     threads: config["compute"]["threads"]
     resources:
         scripts=SCRIPTS,
+        mem_mb=value_vectors_mb,
     params:
         tokens=config["logit_lens"]["tokens"],
         norm=config["logit_lens"]["norm"],
         code=code_of("neurons/tabulate_largest_neurons"),
     shell:
         "python {resources.scripts}/neurons/tabulate_largest_neurons.py"
-        " --checkpoint {input.checkpoint} --contributions {input.contributions}"
+        " --checkpoint {input.checkpoint_pre} --contributions {input.contributions}"
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --tokens {params.tokens} --norm {params.norm} --threads {threads}"
         " --output {output} 2> {log}"

@@ -95,7 +95,8 @@ CONFIGURATION = [
     ("directions.one", {"kind": "value_vector", "layer": 1, "neuron": 3},
      each("read_value_vector compute_contributions summarise_groups tabulate_logit_lens"
           " compare_random_directions", {"one"}) | {"compare_directions"}),
-    ("logit_lens.tokens", 3, {"tabulate_logit_lens"}),
+    ("logit_lens.tokens", 3,
+     {"tabulate_logit_lens", "tabulate_largest_neurons", "write_model_page"}),
     ("logit_lens.value_vectors", 2, {"tabulate_logit_lens"}),
     ("models.toy.attention", "eager", MODEL_RUNS),
     ("models.toy.dtype", "bfloat16", MODEL),

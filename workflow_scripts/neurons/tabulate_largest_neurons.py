@@ -30,10 +30,9 @@ def main() -> None:
     from dpo_neurons.neurons.largest_neurons import (
         COLUMNS,
         choose_largest,
-        find_promoted_tokens,
         read_activations,
-        read_written_vectors,
     )
+    from dpo_neurons.neurons.promoted_tokens import find_promoted_tokens, read_written_vectors
 
     paths = (arguments.contributions, arguments.activations_pre, arguments.activations_post)
     with open_contributions(*paths) as (contributions, pre, post):

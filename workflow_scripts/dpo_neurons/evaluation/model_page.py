@@ -150,8 +150,8 @@ def render_page(
             scrollX=True, classes="display compact", **shared,
         ),
         "neurons": to_html_datatable(
-            neurons, table_id="neurons", allow_html=False, pageLength=15, order=[], maxBytes=0,
-            classes="display compact", **shared,
+            neurons, table_id="neurons", allow_html=False, pageLength=15, lengthMenu=[15, 50, 200],
+            order=[], maxBytes=0, classes="display compact", **shared,
         ),
         "sources": to_html_datatable(
             sources, table_id="sources", allow_html=False, paging=False, order=[], scrollX=True,

@@ -49,9 +49,10 @@ function drawSplit(neuron) {
     const value = Number(neuron[name]);
     const width = (Math.abs(value) / largest) * (PLOT / 2);
     const y = number * 22;
-    drawn.append(svg("text", { x: 0, y: y + 14 }, name));
+    // The part that is other text belongs to that of the inputs.
+    drawn.append(svg("text", { x: name === "from_text" ? 14 : 0, y: y + 14 }, name));
     drawn.append(svg("rect", { x: value < 0 ? zero - width : zero, y: y + 4, width, height: 12, fill: value < 0 ? "#D55E00" : "#00588F" }));
-    drawn.append(svg("text", { x: LABEL + PLOT + 8, y: y + 14 }, neuron[name]));
+    drawn.append(svg("text", { x: LABEL + PLOT + 8, y: y + 14 }, value));
   });
   drawn.append(svg("line", { x1: zero, x2: zero, y1: 0, y2: names.length * 22, stroke: "#999" }));
   return drawn;

@@ -1,21 +1,14 @@
-"""The neurons with the largest reductions of either sign: tokens, activations, prompts.
+"""The neurons with the largest reductions of either sign: their activations, prompt by prompt.
 
-What a neuron promotes is read from its written vector before fine-tuning (see
-`models/value_vectors`) by the logit lens (see `directions/logit_lens`). Activations are means of a
-prompt's counted tokens, of the text that each model writes itself.
+Activations are means of a prompt's counted tokens, of the text that each model writes itself.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal
 
 import h5py
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.directions.token_texts import TokenTexts
-from dpo_neurons.models.unembedding import Unembedding
-from dpo_neurons.models.value_vectors import iterate_written_vectors
 from dpo_neurons.statistics.ranking import largest_indices
 
 NEURONS = 1000
@@ -25,6 +18,7 @@ SAMPLED_PROMPTS = 100
 CHANGED_PROMPTS = 5
 """Prompts of each neuron that are named because its activation changed most."""
 PROMOTED_COLUMNS = ("promoted", "suppressed")
+"""Of `neurons/promoted_tokens`."""
 ACTIVATION_COLUMNS = (
     "sampled_prompts", "sampled_pre", "sampled_post",
     "changed_prompts", "changed_pre", "changed_post",
@@ -46,57 +40,6 @@ def choose_largest(contributions: pd.DataFrame) -> pd.DataFrame:
         group_neurons=sizes.transform("size"),
     ).sort_values("rank")
     return pd.concat([table.head(NEURONS), table.tail(NEURONS)]).drop_duplicates("rank")
-
-
-def read_written_vectors(checkpoint: Path, neurons: pd.DataFrame) -> np.ndarray:
-    """Read the written vectors of some neurons, a layer at a time: (n, d_model) float32.
-
-    neurons: columns layer and neuron.
-    """
-    layers, places = neurons["layer"].to_numpy(), neurons["neuron"].to_numpy()
-    vectors = np.zeros(0)
-    for layer, (written, _) in enumerate(iterate_written_vectors(checkpoint)):
-        if layer == 0:
-            vectors = np.zeros((len(neurons), written.shape[1]), dtype=np.float32)
-        here = layers == layer
-        vectors[here] = written[places[here]]
-    return vectors
-
-
-def find_promoted_tokens(
-    vectors: np.ndarray,
-    unembedding: Unembedding,
-    texts: TokenTexts,
-    count: int,
-    norm: Literal["final", "none"],
-) -> pd.DataFrame:
-    """Find the tokens that each vector, (n, d_model), promotes and suppresses most.
-
-    norm: as in `Unembedding.products`. Ids that the tokenizer does not know are left out. The
-    vocabulary is read a block at a time, of which only `count` tokens of each vector are kept.
-    Returns the PROMOTED_COLUMNS, lists of `count` tokens in quotes, most strongly first.
-    """
-    known = np.zeros(unembedding.vocabulary, dtype=bool)
-    known[[token_id for token_id in texts.ids() if token_id < unembedding.vocabulary]] = True
-    kept: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {1: [], -1: []}
-    first = 0
-    for products in unembedding.iterate_products(vectors, norm):
-        ids = first + np.flatnonzero(known[first : first + products.shape[1]])
-        first += products.shape[1]
-        of_known = products[:, known[first - products.shape[1] : first]]
-        for sign, parts in kept.items():
-            places = _largest_of_rows(sign * of_known, count)
-            parts.append((ids[places], np.take_along_axis(sign * of_known, places, axis=1)))
-    found = []
-    for parts in kept.values():
-        ids, products = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
-        best = np.take_along_axis(ids, _largest_of_rows(products, count), axis=1)
-        found.append([[texts.quote(int(token_id)) for token_id in row] for row in best])
-    return pd.DataFrame(dict(zip(PROMOTED_COLUMNS, found, strict=True)))
-
-
-def _largest_of_rows(values: np.ndarray, count: int) -> np.ndarray:
-    return np.array([largest_indices(row, count) for row in values], dtype=int)
 
 
 def read_activations(neurons: pd.DataFrame, pre: h5py.File, post: h5py.File) -> pd.DataFrame:
