@@ -164,16 +164,21 @@ rule tabulate_published:
 
 rule write_model_page:
     input:
+        unpack(lexicon_of_scorer),
         table=f"{RESULTS}/tables/{{model}}.csv",
         tests=f"{RESULTS}/tables/{{model}}.tests.csv",
         random_sets=f"{RESULTS}/tables/{{model}}.random_sets.csv",
         verdicts=f"{RESULTS}/tables/{{model}}.verdicts.csv",
+        stream=f"{RESULTS}/stream_split/{{model}}/{DIRECTION}.totals.csv",
         groups=f"{RESULTS}/groups/{{model}}/{DIRECTION}.csv",
+        layer_groups=f"{RESULTS}/layer_groups/{{model}}/{DIRECTION}.csv",
         random_directions=f"{RESULTS}/random_directions/{{model}}/{DIRECTION}.csv",
         decompositions=f"{RESULTS}/decompositions/{{model}}/{DIRECTION}.csv",
         sources=f"{RESULTS}/sources.csv",
         contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
         decomposed_neurons=f"{RESULTS}/decompositions/{{model}}/{DIRECTION}.parquet",
+        largest_neurons=f"{RESULTS}/largest_neurons/{{model}}/{DIRECTION}.parquet",
+        prompts=f"{DATA}/challenge_prompts.jsonl",
         continuations=expand(
             f"{RESULTS}/generations/{{{{model}}}}/{{entry}}/challenge_prompts.jsonl",
             entry=STUDY.rows_by_entry,
@@ -198,6 +203,7 @@ rule write_model_page:
     params:
         files=files_as_options,
         template=content_of("dpo_neurons/evaluation/model_page.html"),
+        panel_script=content_of("dpo_neurons/evaluation/neuron_panel.js"),
         code=code_of("evaluation/write_model_page"),
     shell:
         "python {resources.scripts}/evaluation/write_model_page.py --model {wildcards.model}"

@@ -144,11 +144,15 @@ def settings_of_scorer(wildcards):
 def scorer_files(wildcards):
     """Return the scorer's input files, besides the continuations."""
     scorer = settings_of_scorer(wildcards)
-    if scorer["kind"] == "lexicon":
-        return {"lexicon": f"{DATA}/lexicon.jsonl"}
     if runs_a_model(scorer):
         return given_folder_files(scorer["kind"], given_path(key_of_scorer(wildcards)))
-    return {}
+    return lexicon_of_scorer(wildcards)
+
+
+def lexicon_of_scorer(wildcards):
+    """Return the words that a job's scorer finds in texts, if it is a lexicon."""
+    lexicon = {"lexicon": f"{DATA}/lexicon.jsonl"}
+    return lexicon if settings_of_scorer(wildcards)["kind"] == "lexicon" else {}
 
 
 def scorer_files_as_options(wildcards, input):

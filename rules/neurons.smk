@@ -240,6 +240,36 @@ rule describe_neurons:
         " --output {output} 2> {log}"
 
 
+rule tabulate_largest_neurons:
+    input:
+        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        contributions=f"{RESULTS}/contributions/{{model}}/{{direction}}.parquet",
+        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
+        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
+    output:
+        f"{RESULTS}/largest_neurons/{{model}}/{{direction}}.parquet",
+    log:
+        log_path("tabulate_largest_neurons", "{model}", "{direction}"),
+    benchmark:
+        benchmark_path("tabulate_largest_neurons", "{model}", "{direction}")
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        scripts=SCRIPTS,
+        mem_mb=value_vectors_mb,
+    params:
+        tokens=config["logit_lens"]["tokens"],
+        norm=config["logit_lens"]["norm"],
+        code=code_of("neurons/tabulate_largest_neurons"),
+    shell:
+        "python {resources.scripts}/neurons/tabulate_largest_neurons.py"
+        " --checkpoint {input.checkpoint_pre} --contributions {input.contributions}"
+        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
+        " --tokens {params.tokens} --norm {params.norm} --threads {threads}"
+        " --output {output} 2> {log}"
+
+
 rule summarise_totals:
     input:
         contributions=f"{RESULTS}/contributions/{{model}}/{{direction}}.parquet",

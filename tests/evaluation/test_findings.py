@@ -9,6 +9,7 @@ from dpo_neurons.evaluation.findings import (
     describe_groups,
     describe_rows,
     describe_sources,
+    describe_stream,
 )
 
 
@@ -56,6 +57,41 @@ def test_an_effect_that_may_be_chance_or_turned_around_is_said_to_be():
 def test_the_toxicity_of_a_broken_model_is_not_told(broken, word):
     (sentence,) = describe_effect(table(broken=[broken]), paired(0.4, 0.3, 0.5))
     assert sentence.startswith(f"The {word} model no longer writes")
+
+
+def stream(*rows):
+    columns = ("text", "part", "reduction", "reduction_low", "reduction_high")
+    shares = ("share", "share_low", "share_high")
+    return pd.DataFrame(rows, columns=[*columns, *shares])
+
+
+def test_the_neurons_share_of_the_streams_shift_is_told_for_both_texts():
+    fell, rose = describe_stream(
+        stream(
+            ("own", "neurons", 1.0, 0.8, 1.2, 0.5, 0.4, 0.625),
+            ("own", "all", 2.0, 1.5, 2.5, 1.0, 1.0, 1.0),
+            ("same", "neurons", -3.0, -4.0, -2.0, 1.5, 1.25, 1.75),
+            ("same", "all", -2.0, -2.5, -1.5, 1.0, 1.0, 1.0),
+        )
+    )
+    assert fell == (
+        "On each model's own text the residual stream loses 2 [1.5, 2.5] along the direction; the "
+        "neurons' share of it is 50% [40%, 62%]."
+    )
+    assert "On the same text the residual stream gains 2 [1.5, 2.5] along" in rose
+    assert rose.endswith("is 150% [125%, 175%].")
+
+
+def test_a_shift_that_may_be_zero_is_not_divided():
+    none = (np.nan, np.nan, np.nan)
+    rows = [
+        (text, part, -0.05, -0.3, 0.2, *none)
+        for text in ("own", "same")
+        for part in ("neurons", "all")
+    ]
+    for sentence in describe_stream(stream(*rows)):
+        assert "there is no shift to divide" in sentence
+        assert "[-0.3, 0.2], includes 0." in sentence
 
 
 def groups(share):

@@ -1,5 +1,6 @@
 """The page of a model: what stands on it, that texts stay texts, and that it works in a browser."""
 
+import base64
 import json
 import re
 import shutil
@@ -12,13 +13,17 @@ import pytest
 
 from dpo_neurons.evaluation import model_page
 from dpo_neurons.evaluation.findings import Finding
+from dpo_neurons.evaluation.layer_map import map_layers
 from dpo_neurons.evaluation.model_page import (
-    choose_neurons,
     draw_interval,
     interventions_for_reading,
+    neurons_for_reading,
     render_page,
     texts_for_reading,
 )
+from dpo_neurons.evaluation.neuron_panel import panels_as_json
+from dpo_neurons.neurons.groups import GROUPS
+from dpo_neurons.neurons.largest_neurons import choose_largest
 
 TEMPLATE = Path(model_page.__file__).with_suffix(".html")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -47,7 +52,29 @@ def contributions(n):
     )
 
 
-def page(n_neurons=40):
+def details(contributions, n_prompts=3):
+    """What panels show of neurons, with other numbers for each."""
+    largest = choose_largest(contributions)[["layer", "neuron", "group_rank", "group_neurons"]]
+    random = np.random.default_rng(3)
+    sampled, changed = range(min(n_prompts, 100)), range(min(n_prompts, 5))
+    for name, prompts in (("sampled", sampled), ("changed", changed)):
+        largest[f"{name}_prompts"] = [np.array(prompts)] * len(largest)
+        for stage in ("pre", "post"):
+            largest[f"{name}_{stage}"] = list(random.normal(size=(len(largest), len(prompts))))
+    tokens = [f"' {RUDE}'", *(f"' token {number}'" for number in range(9))]
+    return largest.assign(promoted=[tokens] * len(largest), suppressed=[tokens] * len(largest))
+
+
+LAYER_GROUPS = pd.DataFrame(
+    {"layer": np.repeat([0, 1], 8), "group": GROUPS * 2, "neurons": range(16),
+     "reduction": 3.0, "crossfitted_reduction": [2.0, -1.0, *[0.0] * 14],
+     "crossfitted_reduction_low": -4.0, "crossfitted_reduction_high": 4.0}
+)  # fmt: skip
+
+
+def page(n_neurons=40, n_prompts=3):
+    table, split = contributions(n_neurons)
+    largest = details(table, n_prompts)
     texts = {"none": [RUDE, "b"], "dpo": ["c", "d"]}
     scores = {"none": [1.0, 0.2], "dpo": [0.0, 0.2]}
     return render_page(
@@ -56,9 +83,11 @@ def page(n_neurons=40):
         [Finding("What?", ("It <did>.",))],
         # As many rows as make a table worth a search.
         pd.concat([interventions_for_reading(TABLE, VERDICTS, RANDOM_SETS)] * 5),
-        choose_neurons(*contributions(n_neurons)),
+        LAYER_GROUPS,
+        neurons_for_reading(table, split, largest),
         pd.DataFrame({"what": ["data/x"], "origin": [RUDE]}),
-        texts_for_reading(texts, scores, ["first", "second"]),
+        texts_for_reading(texts, scores, ["first", "second"], ["c"]),
+        panels_as_json(largest, [f"prompt {n} {RUDE}" for n in range(n_prompts)]),
     )
 
 
@@ -79,24 +108,45 @@ def test_an_interval_is_drawn_to_scale():
     assert "0.300 [0.150, 0.450]" in drawn
 
 
-def test_neurons_are_the_strongest_of_either_sign(monkeypatch):
-    monkeypatch.setattr(model_page, "SHOWN_NEURONS", 2)
-    assert choose_neurons(*contributions(7))["neuron"].tolist() == [0, 1, 5, 6]
-    assert choose_neurons(*contributions(3))["neuron"].tolist() == [0, 1, 2]
+def test_sums_are_cross_fitted_and_shaded_by_size_and_sign():
+    (last, _), (first, cells) = map_layers(LAYER_GROUPS)
+    assert (last, first) == (1, 0)
+    assert [cell.reduction for cell in cells[:3]] == ["2", "-1", "0"]
+    assert [cell.neurons for cell in cells] == list(range(8))
+    assert cells[0].shade == "rgba(0, 88, 143, 0.75)"
+    assert cells[1].shade == "rgba(213, 94, 0, 0.375)"
+    assert cells[0].detail == "cross-fitted 2 [-4, 4], published 3"
+
+
+def test_activations_are_steps_between_the_least_and_the_largest():
+    largest = details(contributions(1)[0], 2)
+    largest["sampled_pre"] = [np.array([-1.0, 0.0])]
+    largest["sampled_post"] = [np.array([0.5, 1.0])]
+    largest["changed_prompts"] = [np.array([4, 1])]
+    written = json.loads(panels_as_json(largest, [*"abcde"]))
+    assert written["prompts"] == ["a", "b", "e"]
+    assert written["sampled"] == [0, 1]
+    (neuron,) = written["neurons"].values()
+    assert neuron["range"] == [-1.0, 1.0]
+    assert list(base64.b64decode(neuron["sampled"])) == [0, 128, 191, 255]
+    assert [place for place, *_ in neuron["changed"]] == [2, 1]
 
 
 def test_prompts_on_which_rows_differ_come_first_and_no_text_ends_the_script():
     texts = {"none": ["a", RUDE], "dpo": ["c", "d"]}
-    written = texts_for_reading(texts, {"none": [0.1, 1.0], "dpo": [0.1, 0.0]}, ["p", "q"])
+    written = texts_for_reading(
+        texts, {"none": [0.1, 1.0], "dpo": [0.1, 0.0]}, ["p", "q"], ["c", "d"]
+    )
     assert "<" not in written
     content = json.loads(written)
     assert content["prompts"] == ["q", "p"]
-    assert content["rows"]["none"] == [[RUDE, 1.0], ["a", 0.1]]
+    assert content["rows"]["none"] == [[[RUDE], 1.0], [["a"], 0.1]]
+    assert content["rows"]["dpo"] == [[["", "d", ""], 0.0], [["", "c", ""], 0.1]]
 
 
 def test_the_page_asks_no_network_and_is_small():
-    written = page(n_neurons=458_752)
-    assert len(written) < 2e6
+    written = page(n_neurons=458_752, n_prompts=1000)
+    assert len(written) < 5e6
     # What the libraries name in comments and namespaces is not fetched.
     assert not re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="https?:', written)
     assert "It &lt;did&gt;." in written
@@ -128,6 +178,17 @@ def test_a_browser_shows_sorts_searches_and_compares(tmp_path):
     left.dispatchEvent(new Event("change"));
     facts.compared = [...document.querySelectorAll("#lines tr")].map((row) =>
       [...row.cells].map((cell) => cell.textContent));
+    facts.marked = [...document.querySelectorAll("#lines mark")].map((mark) => mark.textContent);
+    const panel = document.getElementById("panel");
+    facts.hidden = panel.hidden;
+    document.querySelector("#neurons tbody tr td").click();
+    await wait();
+    facts.panel = panel.textContent;
+    facts.tokens = [...panel.querySelectorAll("code")].map((token) => token.textContent);
+    facts.points = panel.querySelectorAll("circle").length;
+    facts.bars = panel.querySelectorAll(".columns div:first-child rect").length;
+    facts.changed = [...panel.querySelectorAll("tbody td:first-child")]
+      .map((each) => each.textContent);
     facts.title = document.title;
     const said = document.createElement("pre");
     said.id = "said";
@@ -145,5 +206,14 @@ def test_a_browser_shows_sorts_searches_and_compares(tmp_path):
     assert (facts["first"], facts["sorted"]) == ("0", "39")
     assert facts["searched"] == ["patch_<b>"] * 5
     assert facts["compared"][0] == ["first", "c 0", "c 0"]
+    assert facts["marked"] == ["c", "c"]
+    assert facts["hidden"]
+    assert "Layer 0, neuron 39" in facts["panel"]
+    assert "Group TP-: number 2 of 40" in facts["panel"]  # of two with a reduction of size 5
+    assert "Rank among all neurons: 40." in facts["panel"]
+    assert len(facts["tokens"]) == 20
+    assert facts["tokens"][0] == f"' {RUDE}'"
+    assert facts["changed"] == [f"prompt {n} {RUDE}" for n in range(3)]
+    assert (facts["points"], facts["bars"]) == (3, 5)
     assert facts["title"] == "toy <1>: what fine-tuning did"
     assert "CONSOLE" not in result.stderr

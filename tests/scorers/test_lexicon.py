@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.scorers.lexicon import score_by_lexicon
+from dpo_neurons.scorers.lexicon import score_by_lexicon, split_at_words
 from dpo_neurons.scorers.severities import gather_severities, normalise_text
 
 SEVERITIES = {"fool": 0.5, "Oaf": 0.2, "twit": 0.0, "brute": 1.0}
@@ -89,3 +89,23 @@ def test_one_word_with_two_severities_is_refused(first, second):
 def test_a_word_that_cannot_be_seen_is_refused(word):
     with pytest.raises(InputError, match="has no visible character"):
         score_by_lexicon(["x"], {word: 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("", [""]),
+        ("foolish", ["foolish"]),
+        ("the FOOL, fool!", ["the ", "FOOL", ", ", "fool", "!"]),
+        ("  a half  wit", ["  a ", "half  wit", ""]),  # two spaces count as one
+        ("\U0001f600 fo\u00adol's", ["\U0001f600 ", "fo\u00adol", "'s"]),  # a soft hyphen
+        ("caf\u00e9 cafe\u0301.", ["", "caf\u00e9", " ", "cafe\u0301", "."]),  # an accent apart
+        (
+            "\ufb01n Stra\u00dfe",
+            ["", "\ufb01n", " ", "Stra\u00dfe", ""],
+        ),  # letters that fold to two
+    ],
+)
+def test_texts_are_split_at_the_words_that_count(text, pieces):
+    words = ["fool", "half wit", "caf\u00e9", "fin", "strasse"]
+    assert split_at_words(text, words) == pieces

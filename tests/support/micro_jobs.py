@@ -46,7 +46,7 @@ FIGURES_OF_NEURONS = {
     "draw_reduction_sources",
 }
 CONTRIBUTIONS = (
-    {"compute_contributions"}
+    {"compute_contributions", "tabulate_largest_neurons"}
     | FIGURES_OF_NEURONS
     | GROUPS
     | INTERVALS

@@ -102,7 +102,8 @@ CONFIGURATION = [
     ("directions.pairs", {"kind": "pair_svd", "components": 2},
      each("compute_pair_svd compute_contributions summarise_groups tabulate_logit_lens"
           " compare_random_directions", {"pairs"}) | {"compare_directions"}),
-    ("logit_lens.tokens", 3, {"tabulate_logit_lens"}),
+    ("logit_lens.tokens", 3,
+     {"tabulate_logit_lens", "tabulate_largest_neurons", "write_model_page"}),
     ("models.toy.chat", {"system": "be kind"},
      (MODEL - {"train_language_model", "write_plans steer_last"}) | RENDERED),
     ("logit_lens.value_vectors", 2, {"tabulate_logit_lens"}),

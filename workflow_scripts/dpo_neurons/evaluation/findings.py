@@ -21,6 +21,8 @@ class FindingTables:
     table: pd.DataFrame
     """Of interventions."""
     tests: pd.DataFrame
+    stream: pd.DataFrame
+    """Totals of the split of the stream's shift."""
     groups: pd.DataFrame
     random_directions: pd.DataFrame
     decompositions: pd.DataFrame
@@ -40,6 +42,7 @@ def write_findings(tables: FindingTables) -> list[Finding]:
     """Answer the questions that a reader asks first, in order."""
     return [
         Finding("What did fine-tuning do?", tuple(describe_effect(tables.table, tables.tests))),
+        Finding("Is it in the neurons at all?", tuple(describe_stream(tables.stream))),
         Finding(
             "Is it in the neuron groups?",
             tuple(describe_groups(tables.groups, tables.random_directions)),
@@ -80,6 +83,33 @@ def describe_effect(table: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
         f"({ratio:+.1%}), the mean length of an answer from {before['tokens']:.1f} to "
         f"{after['tokens']:.1f} tokens; shorter answers have less room for toxicity.",
     ]
+
+
+def describe_stream(stream: pd.DataFrame) -> list[str]:
+    """Give the neurons' share of the residual stream's shift along the direction, text by text.
+
+    stream: columns text, part, reduction, share, and their intervals. There is no share where the
+    interval of the whole shift includes 0.
+    """
+    parts = stream.set_index(["text", "part"])
+    sentences = []
+    for text, where in (("own", "each model's own text"), ("same", "the same text")):
+        shift, shift_low, shift_high = (parts.loc[(text, "all"), f"reduction{end}"] for end in ENDS)
+        share, low, high = (parts.loc[(text, "neurons"), f"share{end}"] for end in ENDS)
+        if not np.isfinite(share):
+            sentences.append(
+                f"On {where} there is no shift to divide: the interval of what the residual stream "
+                f"loses along the direction, [{shift_low:z.4g}, {shift_high:z.4g}], includes 0."
+            )
+            continue
+        changed = f"loses {shift:.4g} [{shift_low:.4g}, {shift_high:.4g}]"
+        if shift < 0:
+            changed = f"gains {-shift:.4g} [{-shift_high:.4g}, {-shift_low:.4g}]"
+        sentences.append(
+            f"On {where} the residual stream {changed} along the direction; the neurons' share of "
+            f"it is {share:.0%} [{low:.0%}, {high:.0%}]."
+        )
+    return sentences
 
 
 def describe_groups(groups: pd.DataFrame, random_directions: pd.DataFrame) -> list[str]:

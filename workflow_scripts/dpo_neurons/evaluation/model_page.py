@@ -1,8 +1,7 @@
 """The page of one model: findings, tables to sort and search, texts side by side."""
 
 import html
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,12 @@ from itables import to_html_datatable
 from itables.javascript import generate_init_offline_itables_html
 
 from dpo_neurons.evaluation.findings import Finding
+from dpo_neurons.evaluation.layer_map import map_layers
+from dpo_neurons.files.json_text import script_json
+from dpo_neurons.neurons.groups import GROUPS
+from dpo_neurons.neurons.largest_neurons import SAMPLED_PROMPTS
+from dpo_neurons.scorers.lexicon import split_at_words
 
-SHOWN_NEURONS = 1000
-"""Neurons of each sign on the page, those with the largest reductions."""
 SHOWN_PROMPTS = 30
 """Prompts whose continuations are on the page."""
 BAR_WIDTH = 120
@@ -78,36 +80,45 @@ def draw_interval(value: float, low: float, high: float, widest: float) -> str:
     )
 
 
-def choose_neurons(contributions: pd.DataFrame, decomposed: pd.DataFrame) -> pd.DataFrame:
-    """Choose the neurons with the largest reductions of either sign: the NEURON_COLUMNS."""
-    table = contributions.merge(
-        decomposed[["layer", "neuron", *NEURON_COLUMNS[-4:]]], on=["layer", "neuron"]
-    ).sort_values("rank")
-    chosen = pd.concat([table.head(SHOWN_NEURONS), table.tail(SHOWN_NEURONS)]).drop_duplicates()
-    shown = chosen[list(NEURON_COLUMNS)].copy()
+def neurons_for_reading(
+    contributions: pd.DataFrame, decomposed: pd.DataFrame, largest: pd.DataFrame
+) -> pd.DataFrame:
+    """Join the NEURON_COLUMNS of the largest neurons, in order of rank."""
+    neuron = ["layer", "neuron"]
+    shown = (
+        contributions.merge(largest[neuron], on=neuron)
+        .merge(decomposed[[*neuron, *NEURON_COLUMNS[-4:]]], on=neuron)
+        .sort_values("rank", ignore_index=True)[list(NEURON_COLUMNS)]
+    )
     for column in shown.select_dtypes("floating"):
         shown[column] = shown[column].map("{:z.4g}".format).astype(float)
     return shown
 
 
 def texts_for_reading(
-    texts: Mapping[str, Sequence[str]], scores: Mapping[str, Sequence[float]], prompts: list[str]
+    texts: Mapping[str, Sequence[str]],
+    scores: Mapping[str, Sequence[float]],
+    prompts: list[str],
+    words: Collection[str],
 ) -> str:
     """Write prompts and each row's continuations with their scores as JSON for a script element.
 
-    Prompts are those whose scores differ most between rows, at most SHOWN_PROMPTS.
+    Prompts are those whose scores differ most between rows, at most SHOWN_PROMPTS. Continuations
+    are in the pieces of `split_at_words`. words: what a lexicon scorer finds; empty for others.
     """
     spread = np.ptp(np.array([scores[name] for name in texts], dtype=float), axis=0)
     chosen = np.argsort(-spread, kind="stable")[:SHOWN_PROMPTS].tolist()
     content = {
         "prompts": [prompts[at] for at in chosen],
         "rows": {
-            name: [[written[at], round(float(scores[name][at]), 3)] for at in chosen]
+            name: [
+                [split_at_words(written[at], words), round(float(scores[name][at]), 3)]
+                for at in chosen
+            ]
             for name, written in texts.items()
         },
     }
-    # No text can end the element.
-    return json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
+    return script_json(content)
 
 
 def render_page(
@@ -115,13 +126,16 @@ def render_page(
     model: str,
     findings: Sequence[Finding],
     interventions: pd.DataFrame,
+    layer_groups: pd.DataFrame,
     neurons: pd.DataFrame,
     sources: pd.DataFrame,
     texts: str,
+    panels: str,
 ) -> str:
     """Render the page: self-contained, with no request to any network.
 
-    interventions: of `interventions_for_reading`. texts: of `texts_for_reading`.
+    interventions, neurons, texts: of the functions `…_for_reading`. layer_groups: of `map_layers`.
+    panels: of `panels_as_json`. template: neuron_panel.js stands beside it.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     bundle = Path(itables.__file__).parent / "html/dt_bundle.js"
@@ -136,8 +150,8 @@ def render_page(
             scrollX=True, classes="display compact", **shared,
         ),
         "neurons": to_html_datatable(
-            neurons, table_id="neurons", allow_html=False, pageLength=15, order=[], maxBytes=0,
-            classes="display compact", **shared,
+            neurons, table_id="neurons", allow_html=False, pageLength=15, lengthMenu=[15, 50, 200],
+            order=[], maxBytes=0, classes="display compact", **shared,
         ),
         "sources": to_html_datatable(
             sources, table_id="sources", allow_html=False, paging=False, order=[], scrollX=True,
@@ -150,5 +164,10 @@ def render_page(
         shown_prompts=SHOWN_PROMPTS,
         script=generate_init_offline_itables_html(bundle),
         tables=tables,
+        groups=GROUPS,
+        layers=map_layers(layer_groups),
         texts=texts,
+        panels=panels,
+        panel_script=template.with_name("neuron_panel.js").read_text(encoding="utf-8"),
+        sampled_prompts=SAMPLED_PROMPTS,
     )

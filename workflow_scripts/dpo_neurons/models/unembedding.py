@@ -52,14 +52,21 @@ class Unembedding:
         "none" takes vectors as they are.
         Raises InputError if any product is not finite.
         """
+        return np.concatenate(list(self.iterate_products(vectors, norm)), axis=1)
+
+    def iterate_products(
+        self, vectors: np.ndarray, norm: Literal["final", "none"]
+    ) -> Iterator[np.ndarray]:
+        """Yield the columns of `products`, BLOCK_ROWS at a time."""
         vectors = (self._fold_final_norm(vectors) if norm == "final" else vectors).astype("f4")
-        products = np.concatenate([vectors @ block.T for block in self._blocks()], axis=1)
-        if not np.isfinite(products).all():
-            raise InputError(
-                f"{self.checkpoint}: {self._name} holds NaN, infinite or huge numbers; fetch or "
-                "make the checkpoint again"
-            )
-        return products
+        for block in self._blocks():
+            products = vectors @ block.T
+            if not np.isfinite(products).all():
+                raise InputError(
+                    f"{self.checkpoint}: {self._name} holds NaN, infinite or huge numbers; fetch "
+                    "or make the checkpoint again"
+                )
+            yield products
 
     def _fold_final_norm(self, vectors: np.ndarray) -> np.ndarray:
         gain = read_gain(self._stored, self._architecture, self._architecture.final_norm)

@@ -1,7 +1,8 @@
 """The lexicon scorer: words with severities, found in the text."""
 
 import re
-from collections.abc import Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 
@@ -16,9 +17,7 @@ def score_by_lexicon(texts: list[str], severities: Mapping[str, float]) -> pd.Da
     Raises InputError for a word with two severities.
     """
     by_word = gather_severities(("lexicon", word, value) for word, value in severities.items())
-    # Longer entries first, so that "half-wit" is not found as "half".
-    entries = "|".join(re.escape(word) for word in sorted(by_word, key=len, reverse=True))
-    pattern = re.compile(rf"(?<!\w)(?:{entries})(?!\w)") if by_word else re.compile(r"(?!)")
+    pattern = _pattern_of(by_word)
     severities_by_text = [
         [by_word[word] for word in pattern.findall(normalise_text(text))] for text in texts
     ]
@@ -36,3 +35,33 @@ def _noisy_or(severities: list[float]) -> float:
     for severity in severities:
         clean *= 1 - severity
     return 1 - clean
+
+
+def _pattern_of(words: Collection[str]) -> re.Pattern[str]:
+    """Compile what finds normalised words in a normalised text."""
+    # Longer entries first, so that "half-wit" is not found as "half".
+    entries = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+    return re.compile(rf"(?<!\w)(?:{entries})(?!\w)") if words else re.compile(r"(?!)")
+
+
+def split_at_words(text: str, words: Collection[str]) -> list[str]:
+    """Split a text at the words that the scorer finds in it, so that they can be marked.
+
+    words: normalised. Returns pieces whose concatenation is the text; every second one, from the
+    second on, is such a word, spelled as in the text.
+    """
+    found = list(_pattern_of(words).finditer(normalise_text(text)))
+    if not found:
+        return [text]
+    # How much of the normalised text each beginning of the text makes.
+    lengths = [len(normalise_text(text[:end])) for end in range(len(text) + 1)]
+    pieces, last = [], 0
+    for match in found:
+        start = bisect_right(lengths, match.start(), lo=last) - 1
+        end = bisect_left(lengths, match.end(), lo=start)
+        # Accents and signs of no width make it no longer, and belong to the word.
+        while end < len(text) and lengths[end + 1] == lengths[end] and not text[end].isspace():
+            end += 1
+        pieces += [text[last:start], text[start:end]]
+        last = end
+    return [*pieces, text[last:]]
