@@ -61,6 +61,7 @@ CONTRIBUTIONS = (
 )
 """Jobs that depend on contributions: plans from them, and all measurements."""
 RESIDUALS = {"compare_residuals", "draw_residual_shift", "draw_value_changes"}
+SPLIT = {"split_stream_shift", "draw_stream_split"} | MODELS_COMPARED
 WEIGHTS = {"compare_weights", "draw_weight_changes"}
 DESCRIBED = {"describe_neurons"} | each(f"write_plans {MEASURE}", BY_ONE_MODEL) | RANDOM_SETS
 """Jobs that depend only on the first model's neurons."""
@@ -71,6 +72,7 @@ CAPTURES = (
     each(CAPTURE, STAGES)
     | CROSSED_CAPTURE
     | RESIDUALS
+    | SPLIT
     | DESCRIBED
     | DIRECTIONS_COMPARED
     | {"rank_neurons effect_size"}
@@ -106,6 +108,7 @@ PROBE = (
     | DIRECTIONS_COMPARED
     | STEERED
     | RESIDUALS
+    | SPLIT
     | WEIGHTS
     | CONTRIBUTIONS
 )

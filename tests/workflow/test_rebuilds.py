@@ -37,6 +37,7 @@ from support.micro_jobs import (
     SCORES,
     SHIFTED,
     SOURCES,
+    SPLIT,
     TABLE,
     TESTS,
     UNDER_PLAN,
@@ -84,9 +85,9 @@ CONFIGURATION = [
     ("perplexity.window", 24, RUNS),
     ("bootstrap.level", 0.9,
      GROUPS | TABLE | TESTS | FAITHFULNESS | INTERVALS | DIRECTIONS_COMPARED
-     | {"tabulate_samples"}),
+     | SPLIT | {"tabulate_samples"}),
     ("bootstrap.resamples", 90,
-     GROUPS | TABLE | TESTS | FAITHFULNESS | INTERVALS | {"tabulate_samples"}),
+     GROUPS | TABLE | TESTS | FAITHFULNESS | INTERVALS | SPLIT | {"tabulate_samples"}),
     ("directions.probe.validation_share", 0.3, PROBE),
     ("directions.words", {"kind": "embedding", "words": ["fool"], "neutral_words": ["friend"]},
      each("compute_embedding_direction compute_contributions summarise_groups tabulate_logit_lens"
