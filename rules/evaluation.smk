@@ -1,4 +1,4 @@
-"""Evaluation: scores of texts, published numbers, the comparison of models, predictions."""
+"""Evaluation: scores of texts, published numbers, a model's page, predictions."""
 
 TABLES = expand(
     f"{RESULTS}/tables/{{table}}.{{extension}}",
@@ -14,6 +14,11 @@ PAGES = expand(f"{RESULTS}/pages/{{model}}.html", model=MODELS)
 TABLES += expand(
     f"{RESULTS}/tables/{{model}}.published.{{extension}}",
     model=STUDY.models_with_published_numbers,
+    extension=["csv", "md"],
+)
+TABLES += expand(
+    f"{RESULTS}/tables/{{model}}.seeds.{{extension}}",
+    model=STUDY.seeds_by_recipe,
     extension=["csv", "md"],
 )
 TABLES += expand(
@@ -178,7 +183,7 @@ rule write_model_page:
         contributions=f"{RESULTS}/contributions/{{model}}/{DIRECTION}.parquet",
         decomposed_neurons=f"{RESULTS}/decompositions/{{model}}/{DIRECTION}.parquet",
         largest_neurons=f"{RESULTS}/largest_neurons/{{model}}/{DIRECTION}.parquet",
-        prompts=f"{DATA}/challenge_prompts.jsonl",
+        prompts=data_of_model("challenge_prompts"),
         continuations=expand(
             f"{RESULTS}/generations/{{{{model}}}}/{{entry}}/challenge_prompts.jsonl",
             entry=STUDY.rows_by_entry,
@@ -209,47 +214,6 @@ rule write_model_page:
         "python {resources.scripts}/evaluation/write_model_page.py --model {wildcards.model}"
         " --template {resources.scripts}/dpo_neurons/evaluation/model_page.html"
         " {params.files} --output {output} 2> {log}"
-
-
-rule compare_models:
-    input:
-        totals=expand(f"{RESULTS}/totals/{{model}}/{DIRECTION}.csv", model=MODELS),
-        groups=expand(f"{RESULTS}/groups/{{model}}/{DIRECTION}.csv", model=MODELS),
-        tables=expand(f"{RESULTS}/tables/{{model}}.csv", model=MODELS),
-        tests=expand(f"{RESULTS}/tables/{{model}}.tests.csv", model=MODELS),
-        random_sets=expand(f"{RESULTS}/tables/{{model}}.random_sets.csv", model=MODELS),
-        verdicts=expand(f"{RESULTS}/tables/{{model}}.verdicts.csv", model=MODELS),
-        random_directions=expand(
-            f"{RESULTS}/random_directions/{{model}}/{DIRECTION}.csv", model=MODELS
-        ),
-        stream=expand(f"{RESULTS}/stream_split/{{model}}/{DIRECTION}.totals.csv", model=MODELS),
-    output:
-        csv=f"{RESULTS}/tables/comparison.csv",
-        markdown=f"{RESULTS}/tables/comparison.md",
-        page=report(
-            f"{RESULTS}/tables/comparison.html",
-            caption="../report/comparison.rst",
-            category="comparison",
-            subcategory="tables",
-            labels={"figure": "models side by side"},
-        ),
-    log:
-        log_path("compare_models"),
-    benchmark:
-        benchmark_path("compare_models")
-    conda:
-        ENVIRONMENT
-    resources:
-        scripts=SCRIPTS,
-    params:
-        results=results_folder,
-        models=MODELS,
-        direction=DIRECTION,
-        code=code_of("evaluation/compare_models"),
-    shell:
-        "python {resources.scripts}/evaluation/compare_models.py --results {params.results}"
-        " --models {params.models} --direction {params.direction}"
-        " --csv {output.csv} --markdown {output.markdown} --page {output.page} 2> {log}"
 
 
 rule predict_toxicity:

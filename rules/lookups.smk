@@ -244,3 +244,18 @@ def pieces_of(shard, capture):
         )
         for piece in pieces_of_shard(PIECES, shard, SHARDS)
     }
+
+
+def models_of_seeds(wildcards):
+    """Name a recipe's model and those that repeat it with other seeds."""
+    return STUDY.seeds_by_recipe[wildcards.model]
+
+
+def tables_of_seeds(wildcards):
+    """Return the tables of interventions of a recipe's models."""
+    return expand(f"{RESULTS}/tables/{{seed}}.csv", seed=models_of_seeds(wildcards))
+
+
+def groups_of_seeds(wildcards):
+    """Return the tables of groups of a recipe's models."""
+    return expand(f"{RESULTS}/groups/{{seed}}/{DIRECTION}.csv", seed=models_of_seeds(wildcards))

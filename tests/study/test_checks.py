@@ -118,6 +118,8 @@ MISTAKES = [
      ["interventions.transplant_x.parts: embedding is in no layer; leave it out, or layers"]),
     ("interventions__transplant_x", {"kind": "transplant", "layers": [2, 1]},
      ["interventions.transplant_x.layers: the first layer, 2, is beyond the last, 1"]),
+    ("models__toy__seed_of", "nobody", ["models.toy.seed_of: 'nobody' is not one of the recipes"]),
+    ("models__toy__seed_of", "toy", ["models.toy.seed_of: 'toy' is not one of the recipes"]),
     ("sampling__rows", ["nobody"], ["sampling.rows: 'nobody' is not one of the rows (none, dpo"]),
     ("interventions__ablate_x", {"kind": "ablate", "groups": ["TP-"], "by": "change"},
      ["interventions.ablate_x.by: ranks neurons for `top`, which is missing; add it"]),

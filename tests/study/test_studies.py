@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.workflow import PROJECT, copy_project, job_commands, run
+from support.workflow import PROJECT, STAGES, copy_project, job_commands, run
 
 from dpo_neurons.study.study import ALWAYS_READ
 
@@ -52,7 +52,8 @@ def project(tmp_path_factory) -> Path:
     (directory / MADE / "directions/smollm2-135m/probe.safetensors").touch()
     given = ("before", "after", "olmo-2-1b-sft", "olmo-2-1b-dpo", "mistral-7b-sft-beta")
     folders = [f"checkpoints/{name}" for name in given]
-    for folder in (*folders, f"{MADE}/checkpoints/smollm2-135m/pre"):
+    made = [f"{MADE}/checkpoints/smollm2-135m/{stage}" for stage in STAGES]
+    for folder in (*folders, *made):
         (directory / folder).mkdir(parents=True)
         (directory / folder / "config.json").touch()
     return directory

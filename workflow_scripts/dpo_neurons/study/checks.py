@@ -8,8 +8,6 @@ from dpo_neurons.running.masking import mask_secrets
 from dpo_neurons.scorers.endpoint import check_endpoint
 from dpo_neurons.scorers.known_guards import KNOWN_GUARDS
 from dpo_neurons.study.intervention_rows import (
-    CHOOSING,
-    Row,
     can_be_captured,
     named_rows,
     source_stage,
@@ -17,6 +15,7 @@ from dpo_neurons.study.intervention_rows import (
 from dpo_neurons.study.names import check_names
 from dpo_neurons.study.path_checks import check_paths
 from dpo_neurons.study.program_options import KNOWN_SCORERS
+from dpo_neurons.study.row_checks import check_rows
 from dpo_neurons.study.schema import check_schema, nearest
 from dpo_neurons.study.study import TUNED_HERE, Study
 
@@ -64,7 +63,7 @@ def _checked_study(config: dict[str, Any], source: str) -> Study:
     check_names(study, source)
     _check_numbers(study, source)
     _check_objectives(study, source)
-    _check_rows(study, source)
+    check_rows(study, source)
     _check_chats(study, source)
     _check_needs(study, source)
     check_paths(study, source)
@@ -99,6 +98,10 @@ def _check_names(study: Study, source: str) -> None:
         if "direction" in row:
             _check_name(source, f"{key}.direction", row["direction"], directions, "directions")
     _check_expanded_names(study, source)
+    recipes = {name: one for name, one in config["models"].items() if "seed_of" not in one}
+    for name, model in config["models"].items():
+        if "seed_of" in model:
+            _check_name(source, f"models.{name}.seed_of", model["seed_of"], recipes, "recipes")
     for name in config["sampling"]["rows"]:
         _check_name(source, "sampling.rows", name, study.interventions, "rows")
         if source_stage(study.interventions[name]) is not None:
@@ -202,38 +205,6 @@ def _check_objectives(study: Study, source: str) -> None:
             )
 
 
-def _check_rows(study: Study, source: str) -> None:
-    """Refuse keys of a row that its other keys leave without a meaning."""
-    for name, row in study.config["interventions"].items():
-        key = f"{source}: interventions.{name}"
-        of_mean = row.get("values", "mean") == "mean"
-        if row["kind"] == "patch" and "dose" in row and of_mean:
-            raise InputError(
-                f"{key}.dose: a mean is assigned whole; for a part of the change use kind shift, "
-                "or set values to prompt, token or same_text"
-            )
-        if "by" in row and "top" not in row:
-            raise InputError(f"{key}.by: ranks neurons for `top`, which is missing; add it")
-        if "activation" in row and row.get("by", "cosine") != "cosine":
-            raise InputError(f"{key}.activation: goes with by cosine alone; leave one of them out")
-        if row["kind"] == "transplant":
-            _check_transplant(row, key)
-        if "heads" in row:
-            _check_heads(row, key)
-        if "random_sets" not in row:
-            continue
-        if not of_mean:
-            raise InputError(
-                f"{key}.random_sets: not for values {row['values']}; leave random_sets out, or "
-                "values"
-            )
-        if not {*CHOOSING, "every_combination_of"} & set(row):
-            raise InputError(
-                f"{key}.random_sets: the row changes all neurons, so no other set is as large; "
-                "leave random_sets out, or name groups"
-            )
-
-
 def _check_chats(study: Study, source: str) -> None:
     """Refuse the chat template of a checkpoint that is tuned on what the template renders."""
     for name, model in study.config["models"].items():
@@ -243,43 +214,6 @@ def _check_chats(study: Study, source: str) -> None:
                 f"{source}: models.{name}.chat.template: post is tuned here, on what the template "
                 "renders, so it has that of pre; set it to pre"
             )
-
-
-def _check_heads(row: Row, key: str) -> None:
-    """Refuse what a row of heads cannot have."""
-    if row.get("values", "mean") not in ("mean", "same_text"):
-        raise InputError(
-            f"{key}.values: heads are set to a mean or to what they do on the same text; give mean "
-            "or same_text"
-        )
-    if "random_sets" in row:
-        raise InputError(
-            f"{key}.random_sets: are drawn among neurons, and the row changes heads; leave them out"
-        )
-
-
-def _check_transplant(row: Row, key: str) -> None:
-    """Refuse parts, layers and ranks that have no meaning together."""
-    parts = row.get("parts", ())
-    if set(CHOOSING) & set(row):
-        others = [part for part in parts if part not in ("mlp", "keys", "values")]
-        if others:
-            raise InputError(
-                f"{key}.parts: {others[0]} belongs to no neuron; give mlp, keys or values, or "
-                "choose no neurons"
-            )
-        for name in ("layers", "rank"):
-            if name in row:
-                raise InputError(
-                    f"{key}.{name}: goes with whole matrices; leave it out, or choose no neurons"
-                )
-    if "embedding" in parts and "layers" in row:
-        raise InputError(f"{key}.parts: embedding is in no layer; leave it out, or layers")
-    first, last = row.get("layers", (0, 0))
-    if first > last:
-        raise InputError(
-            f"{key}.layers: the first layer, {first}, is beyond the last, {last}; give a range"
-        )
 
 
 def _check_needs(study: Study, source: str) -> None:

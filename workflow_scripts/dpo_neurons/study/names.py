@@ -17,7 +17,7 @@ MODELS_OWN = {"comparison"}
 NAME_OF_FIRST_SCORER = "toxicity"
 """What tables of all scorers call the first."""
 ENDINGS = re.compile(
-    r".*\.(directions|tests|scorers|agreement|published|faithfulness|random_sets|verdicts|overlaps|samples|plans|correlations|source|piece-[0-9]+)",
+    r".*\.(directions|tests|scorers|agreement|published|seeds|faithfulness|random_sets|verdicts|overlaps|samples|plans|correlations|source|piece-[0-9]+)",
     re.IGNORECASE,
 )
 """Files of the workflow itself end so before their extension, as tables/{model}.tests.csv."""

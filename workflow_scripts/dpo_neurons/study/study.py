@@ -187,6 +187,19 @@ class Study:
         return [name for name, model in models.items() if model[stage]["kind"] in kinds]
 
     @property
+    def seeds_by_recipe(self) -> dict[str, list[str]]:
+        """List, for each model whose recipe others repeat, it and the others, in order."""
+        recipes = {
+            name: model["seed_of"]
+            for name, model in self.config["models"].items()
+            if "seed_of" in model
+        }
+        return {
+            recipe: [recipe, *(name for name, other in recipes.items() if other == recipe)]
+            for recipe in dict.fromkeys(recipes.values())
+        }
+
+    @property
     def models_with_published_numbers(self) -> list[str]:
         """Name the models to compare with published numbers."""
         return [name for name, model in self.config["models"].items() if "published" in model]

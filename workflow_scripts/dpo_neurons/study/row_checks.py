@@ -1,0 +1,77 @@
+"""Checks of the rows of `interventions`: keys that have no meaning together."""
+
+from dpo_neurons.errors import InputError
+from dpo_neurons.study.intervention_rows import CHOOSING, Row
+from dpo_neurons.study.study import Study
+
+
+def check_rows(study: Study, source: str) -> None:
+    """Refuse keys of a row that its other keys leave without a meaning.
+
+    Raises InputError that names the key.
+    """
+    for name, row in study.config["interventions"].items():
+        key = f"{source}: interventions.{name}"
+        of_mean = row.get("values", "mean") == "mean"
+        if row["kind"] == "patch" and "dose" in row and of_mean:
+            raise InputError(
+                f"{key}.dose: a mean is assigned whole; for a part of the change use kind shift, "
+                "or set values to prompt, token or same_text"
+            )
+        if "by" in row and "top" not in row:
+            raise InputError(f"{key}.by: ranks neurons for `top`, which is missing; add it")
+        if "activation" in row and row.get("by", "cosine") != "cosine":
+            raise InputError(f"{key}.activation: goes with by cosine alone; leave one of them out")
+        if row["kind"] == "transplant":
+            _check_transplant(row, key)
+        if "heads" in row:
+            _check_heads(row, key)
+        if "random_sets" not in row:
+            continue
+        if not of_mean:
+            raise InputError(
+                f"{key}.random_sets: not for values {row['values']}; leave random_sets out, or "
+                "values"
+            )
+        if not {*CHOOSING, "every_combination_of"} & set(row):
+            raise InputError(
+                f"{key}.random_sets: the row changes all neurons, so no other set is as large; "
+                "leave random_sets out, or name groups"
+            )
+
+
+def _check_heads(row: Row, key: str) -> None:
+    """Refuse what a row of heads cannot have."""
+    if row.get("values", "mean") not in ("mean", "same_text"):
+        raise InputError(
+            f"{key}.values: heads are set to a mean or to what they do on the same text; give mean "
+            "or same_text"
+        )
+    if "random_sets" in row:
+        raise InputError(
+            f"{key}.random_sets: are drawn among neurons, and the row changes heads; leave them out"
+        )
+
+
+def _check_transplant(row: Row, key: str) -> None:
+    """Refuse parts, layers and ranks that have no meaning together."""
+    parts = row.get("parts", ())
+    if set(CHOOSING) & set(row):
+        others = [part for part in parts if part not in ("mlp", "keys", "values")]
+        if others:
+            raise InputError(
+                f"{key}.parts: {others[0]} belongs to no neuron; give mlp, keys or values, or "
+                "choose no neurons"
+            )
+        for name in ("layers", "rank"):
+            if name in row:
+                raise InputError(
+                    f"{key}.{name}: goes with whole matrices; leave it out, or choose no neurons"
+                )
+    if "embedding" in parts and "layers" in row:
+        raise InputError(f"{key}.parts: embedding is in no layer; leave it out, or layers")
+    first, last = row.get("layers", (0, 0))
+    if first > last:
+        raise InputError(
+            f"{key}.layers: the first layer, {first}, is beyond the last, {last}; give a range"
+        )
