@@ -90,7 +90,7 @@ MISTAKES = [
      ["interventions.patch_x.groups", "'TP' is not one of TP-, TN+", "'TP-'?"]),
     ("interventions__patch_x", {"kind": "patch", "groups": []}, ["interventions.patch_x.groups"]),
     ("interventions__patch_x", {"kind": "patch", "groups": ["TP-"], "direction": "svm"},
-     ["interventions.patch_x.direction", "'svm' is not one of the directions (probe, svd, pair_svd)"]),
+     ["interventions.patch_x.direction", "'svm' is not one of the directions (probe, svd, pair"]),
     ("interventions__patch_x", {"kind": "patch", "groups": ["TP-"], "dose": 0.5},
      ["interventions.patch_x.dose: a mean is assigned whole; for a part", "use kind shift"]),
     ("interventions__patch_x", {"kind": "patch", "top": 3, "values": "token", "random_sets": 9},
