@@ -81,7 +81,7 @@ class Study:
             for name in self.names_with("directions", kind):
                 needed["labelled_comments"] = f"directions.{name} is of kind {kind}"
         for name in self.names_with("directions", "pair_svd"):
-            needed["preference_pairs"] = f"directions.{name} is of kind pair_svd"
+            needed.setdefault("preference_pairs", f"directions.{name} is of kind pair_svd")
         for name, row in self.interventions.items():
             if ranking_of(row) == "auroc":
                 needed["labelled_comments"] = f"interventions.{name} ranks neurons by AUROC"
