@@ -99,7 +99,7 @@ CONFIGURATION = [
      each("read_value_vector compute_contributions summarise_groups tabulate_logit_lens"
           " compare_random_directions", {"one"}) | {"compare_directions"}),
     ("further_scorers", {"refusal": {"kind": "phrases"}},
-     {f"score_further {entry} refusal" for entry in ENTRIES} | {"compare_scorers"}),
+     {f"score_further refusal {entry}" for entry in ENTRIES} | {"compare_scorers"}),
     ("directions.pairs", {"kind": "pair_svd", "components": 2},
      each("compute_pair_svd compute_contributions summarise_groups tabulate_logit_lens"
           " compare_random_directions", {"pairs"}) | {"compare_directions"}),

@@ -8,9 +8,11 @@ import runpy
 import shlex
 import shutil
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import parquet as pq
@@ -89,6 +91,22 @@ BROUGHT = [
     ("draw_subspace", "--contributions {here}/plane/contributions.parquet"
      " --direction-name plane --model toy --vega {here}/results/micro/figures/vega.js"
      " --output-stem out"),
+    ("average_shifts", "--activations-pre results/micro/activations/toy/pre.h5"
+     " --activations-post results/micro/activations/toy/post.h5 --seed 1 --output out.parquet"),
+    ("trace_token_probabilities", "--checkpoint-pre results/micro/checkpoints/toy/pre"
+     " --checkpoint-post results/micro/checkpoints/toy/post --words grim"
+     " --pair results/micro/checkpoints/toy/pair.json --tokenizer results/micro/checkpoints/toy/pre"
+     " --prompts results/micro/data/challenge_prompts.jsonl --dtype float64 --attention default"
+     " --gpus 1 --batch-size auto --device cpu --threads 1 --resamples 9 --level 0.9 --seed 1"
+     " --output out.csv"),
+    ("draw_token_probabilities", "--probabilities {here}/probabilities.csv --model toy"
+     " --vega {here}/results/micro/figures/vega.js --output-stem out"),
+    ("compare_scorers", "--results results/micro --model toy --table results/micro/tables/toy.csv"
+     " --scorers twin --resamples 9 --level 0.9 --seed 1 --csv out.csv --markdown out.md"
+     " --agreement-csv agreement.csv --agreement-markdown agreement.md"),
+    ("compare_seeds", "--models toy twin --csv out.csv --markdown out.md"
+     " --tables results/micro/tables/toy.csv results/micro/tables/toy.csv"
+     " --groups results/micro/groups/toy/probe.csv results/micro/groups/toy/probe.csv"),
     ("link_checkpoint", "--path results/micro/checkpoints/toy/pre --output out"
      " --source-output out.json"),
     ("link_checkpoint", "--path {brought}/old --output out --source-output out.json"),
@@ -204,7 +222,8 @@ def test_the_report_holds_every_figure_and_the_table_with_captions(own_study: Pa
     }
     pages |= {"tables/comparison.html", "figures/comparison/16_models.svg"}
     assert set(shown) == {f"{RESULTS}/{page}" for page in pages}
-    assert len(report) < 6e6
+    # The bar for four models is 15 MB.
+    assert len(zlib.compress(report.encode())) < 15e6 / 4
     for path, entry in shown.items():
         page = base64.b64decode(entry["data_uri"].partition(";base64,")[2])
         assert page == (own_study / path).read_bytes()
@@ -281,6 +300,16 @@ def test_no_function_runs_that_the_digest_does_not_cover(
 def test_no_function_runs_that_the_digest_does_not_cover_with_what_a_user_brings(
     own_study: Path, brought: Path, warm_processes, name: str, arguments: str
 ) -> None:
+    write_files_of_a_user(own_study)
+    continuations = own_study / RESULTS / "generations/toy/none/challenge_prompts.jsonl"
+    with standing_in() as service:
+        places = {"here": own_study, "brought": brought, "continuations": continuations}
+        filled = arguments.format(**places, service=service.url)
+        assert_covered(name, traced(warm_processes, own_study, name, filled))
+
+
+def write_files_of_a_user(own_study: Path) -> None:
+    """Write what BROUGHT names and the micro study does not make."""
     texts = ["today the baker calmly then praised", "later the clerk then", " "]
     pq.write_table(pa.table({"line": texts}), own_study / "texts.parquet")
     (own_study / "comments.csv").write_text('comment_text,toxic\n"a, fool",1\nb,0\n')
@@ -294,11 +323,13 @@ def test_no_function_runs_that_the_digest_does_not_cover_with_what_a_user_brings
     )
     change_tokenizer(own_study / "instruct", give_template())
     subspace_table(2).to_parquet(own_study / "plane/contributions.parquet")
-    continuations = own_study / RESULTS / "generations/toy/none/challenge_prompts.jsonl"
-    with standing_in() as service:
-        places = {"here": own_study, "brought": brought, "continuations": continuations}
-        filled = arguments.format(**places, service=service.url)
-        assert_covered(name, traced(warm_processes, own_study, name, filled))
+    depth = pd.DataFrame({"stage": ["pre", "post"], "layer": 0, "after": "mlp", "probability": 0.1})
+    depth = depth.assign(probability_low=0.05, probability_high=0.2)
+    depth.to_csv(own_study / "probabilities.csv", index=False)
+    for path in (own_study / RESULTS / "scores/toy").glob("*.parquet"):
+        twin = own_study / RESULTS / "further_scores/toy/twin" / path.name
+        twin.parent.mkdir(parents=True, exist_ok=True)
+        pd.read_parquet(path).rename(columns={"toxicity": "score"}).to_parquet(twin)
 
 
 def test_no_function_runs_that_the_digest_does_not_cover_when_a_model_is_fetched(
