@@ -91,7 +91,8 @@ rule run_interventions:
         " --stage {params.stage} --pair {input.pair} --tokenizer {input.tokenizer}"
         " --plans {input.plans} --challenge-prompts {input.challenge}"
         " --reference-sentences {input.references} --tokens {params.tokens}"
-        " --perplexity-text {input.text} --window {params.window} --dtype {params.dtype} --attention {params.attention}"
+        " --perplexity-text {input.text} --window {params.window}"
+        " --dtype {params.dtype} --attention {params.attention}"
         " --gpus {resources.model_gpus} --batch-size {resources.batch_size}"
         " --device {resources.device} --threads {threads} {params.files}"
         " --compared-prompts {params.prompts} --compared-windows {params.windows}"
@@ -157,7 +158,8 @@ rule run_random_sets:
         " --checkpoint {input.checkpoint} --pair {input.pair} --tokenizer {input.tokenizer}"
         " --plans {input.plans} --challenge-prompts {input.challenge} --tokens {params.tokens}"
         " {params.vectors} {params.donor}"
-        " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus} --batch-size {resources.batch_size}"
+        " --dtype {params.dtype} --attention {params.attention}"
+        " --gpus {resources.model_gpus} --batch-size {resources.batch_size}"
         " --device {resources.device} --threads {threads} --output {output} 2> {log}"
 
 
@@ -229,7 +231,8 @@ rule export_intervention:
         " --model {wildcards.model} --intervention {wildcards.intervention}"
         " --stage {params.stage} --checkpoint {input.checkpoint}"
         " --source {input.checkpoint_content} --plans {input.plans} {params.direction}"
-        " {params.donor} --dtype {params.dtype} --output {output.folder} --source-output {output.source}"
+        " {params.donor} --dtype {params.dtype} --output {output.folder}"
+        " --source-output {output.source}"
         " 2> {log}"
 
 

@@ -135,7 +135,7 @@ def render_page(
     """Render the page: self-contained, with no request to any network.
 
     interventions, neurons, texts: of the functions `…_for_reading`. layer_groups: of `map_layers`.
-    panels: of `panels_as_json`. template: neuron_panel.js stands beside it.
+    panels: of `panels_as_json`. template: a file, with neuron_panel.js in its folder.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     bundle = Path(itables.__file__).parent / "html/dt_bundle.js"

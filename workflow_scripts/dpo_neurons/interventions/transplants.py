@@ -46,8 +46,8 @@ def put_in_weights(
 ) -> Iterator[Replaced]:
     """Put the donor's weights into a model as a plan says, a tensor with each step.
 
-    The plan's other operations are left alone. Of token and position vectors, of which one
-    checkpoint may have more, only those that both have are replaced.
+    The plan's other operations are left alone. One checkpoint may have more token or position
+    vectors than the other; only those that both have are replaced.
     Raises InputError for parts whose tensors differ between the checkpoints in name or shape, and
     for an embedding that is the unembedding too in the model and not in the donor.
     """

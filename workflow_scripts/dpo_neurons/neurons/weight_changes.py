@@ -118,7 +118,7 @@ def _iterate_matrices(
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Yield each matrix that both checkpoints store: its name in the model, and both, float64.
 
-    Of token and position vectors, of which one checkpoint may have more, those that both have.
+    One checkpoint may have more token or position vectors; only those that both have are compared.
     """
     checkpoints = StoredWeights(pre), StoredWeights(post)
     by_name = [
