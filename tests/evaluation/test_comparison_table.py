@@ -126,11 +126,31 @@ def test_p_values_tell_effects_from_none(table):
     assert p["ablate_top_3", "none"] > 0.9
 
 
+FAMILIES = {
+    "dpo against none": [("dpo", "none")],
+    "rows against none": [("patch_tp", "none"), ("control_tp", "none"), ("ablate_top_3", "none")],
+    "rows against dpo": [("patch_tp", "dpo"), ("control_tp", "dpo"), ("ablate_top_3", "dpo")],
+    "rows against controls": [("patch_tp", "control_tp")],
+}
+
+
 @pytest.mark.parametrize("metric", ["toxicity", "log_perplexity"])
-def test_p_values_are_corrected_for_all_comparisons_of_a_metric(table, metric):
-    np.testing.assert_array_equal(
-        table[f"{metric}_p_holm"], correct_by_holm(table[f"{metric}_p"].to_numpy())
-    )
+def test_p_values_are_corrected_for_the_comparisons_of_one_question(table, metric):
+    by_pair = table.set_index(["intervention", "against"])
+    for family, pairs in FAMILIES.items():
+        tests = by_pair.loc[pairs]
+        assert set(tests["family"]) == {family}
+        smallest = tests[f"{metric}_p"].min()
+        assert tests[f"{metric}_p_holm"].min() == min(1, smallest * len(pairs))
+        np.testing.assert_array_equal(
+            tests[f"{metric}_p_holm"], correct_by_holm(tests[f"{metric}_p"].to_numpy())
+        )
+
+
+def test_more_rows_leave_the_effect_of_fine_tuning_as_it_is(table, outcomes):
+    alone = comparison_table(outcomes, rows_of({}), HOW)
+    columns = ["toxicity_p", "toxicity_p_holm"]
+    np.testing.assert_array_equal(alone.loc[0, columns], table.loc[0, columns])
 
 
 def test_the_same_continuations_differ_by_nothing(outcomes):
@@ -163,9 +183,11 @@ def test_the_toxicity_of_a_model_that_no_longer_writes_is_not_tested(outcomes, t
     assert (tests["toxicity_p"].isna() == broken).all()
     assert (tests["toxicity_p_holm"].isna() == broken).all()
     np.testing.assert_array_equal(tests["log_perplexity_p"], table["log_perplexity_p"])
-    tested = table.loc[~broken, "toxicity_p"].to_numpy()
-    np.testing.assert_allclose(
-        tests.loc[~broken, "toxicity_p_holm"].to_numpy(), correct_by_holm(tested)
+    # Of the three rows, two are left that are tested against none.
+    left = [("patch_tp", "none"), ("ablate_top_3", "none")]
+    by_pair = tests.set_index(["intervention", "against"]).loc[left]
+    np.testing.assert_array_equal(
+        by_pair["toxicity_p_holm"], correct_by_holm(by_pair["toxicity_p"].to_numpy())
     )
     shown = format_comparisons(tests)
     assert (shown.loc[broken, "toxicity p"] == "not tested").all()
@@ -181,13 +203,13 @@ def test_too_few_windows_for_any_significance_are_told():
 
     few = measured(6)
     table = comparison_table(few, ROWS, HOW)
-    n_tests = table["log_perplexity_p"].notna().sum()
+    n_tests = len(FAMILIES["rows against none"])
     # 2 / 2^6 is 0.03125, and every difference is of one sign.
     assert table["log_perplexity_p"].min() == 0.03125
     assert describe_few_pairs(table, few) == (
         "6 pairs of log-perplexity allow no p below 0.031, and none below "
-        f"{min(0.03125 * n_tests, 1):.2g} after Holm's correction for {n_tests} tests, however "
-        "large the difference; give more perplexity_text"
+        f"{min(0.03125 * n_tests, 1):.2g} after Holm's correction for {n_tests} tests of one "
+        "family, however large the difference; give more perplexity_text"
     )
     many = measured(40)
     assert describe_few_pairs(comparison_table(many, ROWS, HOW), many) == ""

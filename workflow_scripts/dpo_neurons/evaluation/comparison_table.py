@@ -25,6 +25,7 @@ METRICS = {"toxicity": 3, "log_perplexity": 4}
 COLUMNS = (
     "intervention",
     "against",
+    "family",
     "no_longer_writes",
     *(
         f"{metric}_{what}"
@@ -32,6 +33,11 @@ COLUMNS = (
         for what in ("difference", "difference_low", "difference_high", "p", "p_holm")
     ),
 )
+FINE_TUNING = "dpo against none"
+AGAINST_NONE = "rows against none"
+AGAINST_DPO = "rows against dpo"
+AGAINST_CONTROLS = "rows against controls"
+"""The families of comparisons: each is one question, and is corrected for its own number."""
 
 
 def list_comparisons(rows: pd.DataFrame) -> list[tuple[str, str]]:
@@ -46,6 +52,13 @@ def list_comparisons(rows: pd.DataFrame) -> list[tuple[str, str]]:
             if against is not None and name not in (BEFORE, against):
                 pairs.append((name, against))
     return pairs
+
+
+def name_family(intervention: str, against: str) -> str:
+    """Name the family that a comparison belongs to, and is corrected in."""
+    if against == BEFORE:
+        return FINE_TUNING if intervention == AFTER else AGAINST_NONE
+    return AGAINST_DPO if against == AFTER else AGAINST_CONTROLS
 
 
 def find_controls(rows: pd.DataFrame) -> dict[str, str]:
@@ -72,8 +85,8 @@ def comparison_table(outcomes: Outcomes, rows: pd.DataFrame, bootstrap: Bootstra
     A difference is the mean of `intervention` minus the mean of `against`. Toxicity is paired by
     prompt. Log-perplexity, in nats a token, is paired by window, and windows are weighted by their
     tokens. Intervals resample the pairs, and p-values flip the pairs' signs. p_holm corrects for
-    all comparisons of one metric that have a p-value. The toxicity of a model that no longer writes
-    is not tested.
+    all comparisons of one family and metric that have a p-value. The toxicity of a model that no
+    longer writes is not tested.
     """
     pairs = list_comparisons(rows)
     names, against = zip(*pairs, strict=True)
@@ -83,11 +96,13 @@ def comparison_table(outcomes: Outcomes, rows: pd.DataFrame, bootstrap: Bootstra
     tokens = outcomes.window_tokens
     is_broken = rows.set_index("intervention")["no_longer_writes"]
     broken = (is_broken[list(names)].to_numpy() | is_broken[list(against)].to_numpy()).astype(bool)
+    families = np.array([name_family(*pair) for pair in pairs])
     table: dict[str, object] = {
-        "intervention": names, "against": against, "no_longer_writes": broken
+        "intervention": names, "against": against, "family": families, "no_longer_writes": broken
     }  # fmt: skip
-    table |= _test_metric("toxicity", toxicity, np.ones(len(toxicity)), bootstrap, ~broken)
-    table |= _test_metric("log_perplexity", losses / tokens[:, None], tokens, bootstrap)
+    equal = np.ones(len(toxicity))
+    table |= _test_metric("toxicity", toxicity, equal, families, bootstrap, ~broken)
+    table |= _test_metric("log_perplexity", losses / tokens[:, None], tokens, families, bootstrap)
     return pd.DataFrame(table)[list(COLUMNS)]
 
 
@@ -95,11 +110,13 @@ def _test_metric(
     metric: str,
     differences: np.ndarray,
     weights: np.ndarray,
+    families: np.ndarray,
     bootstrap: Bootstrap,
     testable: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Return the columns of one metric, from paired differences, (n, k), and weights, (n,).
 
+    families: (k,) names; p-values are corrected within each.
     testable: (k,) bool, the comparisons that get a p-value; None for all.
     """
     how = (bootstrap.resamples, bootstrap.level, bootstrap.seed)
@@ -107,28 +124,35 @@ def _test_metric(
     p_values = sign_flip_p_values(differences * weights[:, None], bootstrap.seed)
     if testable is not None:
         p_values = np.where(testable, p_values, np.nan)
+    corrected = np.full(len(p_values), np.nan)
+    for family in np.unique(families):
+        corrected[families == family] = correct_by_holm(p_values[families == family])
     columns = {
         "difference": mean,
         "difference_low": low,
         "difference_high": high,
         "p": p_values,
-        "p_holm": correct_by_holm(p_values),
+        "p_holm": corrected,
     }
     return {f"{metric}_{what}": values for what, values in columns.items()}
 
 
 def describe_few_pairs(table: pd.DataFrame, outcomes: Outcomes) -> str:
-    """Say so if prompts or windows are too few for any comparison to be significant; else ""."""
+    """Say so if prompts or windows are too few for a family to have a significant comparison.
+
+    The largest family decides. Returns "" if they are enough.
+    """
     n_pairs = {"toxicity": len(outcomes.toxicity), "log_perplexity": len(outcomes.window_losses)}
     parts = []
     for metric, texts in (("toxicity", "challenge_prompts"), ("log_perplexity", "perplexity_text")):
-        n, n_tests = n_pairs[metric], int(table[f"{metric}_p"].notna().sum())
+        tested = table.loc[table[f"{metric}_p"].notna(), "family"]
+        n, n_tests = n_pairs[metric], int(tested.value_counts().max()) if len(tested) else 0
         smallest = smallest_p_value(n)
         if smallest * n_tests > SIGNIFICANT:
             parts.append(
                 f"{n} pairs of {metric.replace('_', '-')} allow no p below {smallest:.2g}, and "
                 f"none below {min(smallest * n_tests, 1):.2g} after Holm's correction for "
-                f"{n_tests} tests, however large the difference; give more {texts}"
+                f"{n_tests} tests of one family, however large the difference; give more {texts}"
             )
     return ". ".join(parts)
 

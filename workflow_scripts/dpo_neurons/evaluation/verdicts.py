@@ -34,9 +34,9 @@ def judge_rows(
     tables of these names.
 
     still_writes: the table says so. lowers_toxicity, beyond_control: the paired test against none,
-    or the row's control, has a difference below 0 and a p-value, corrected by Holm, of at most
-    LEVEL. beyond_random_sets: the p-value of its rank is. nearer_to_dpo: the intervals of `nearer`
-    and, with a control, of `nearer_than_control` lie above 0.
+    or the row's control, has a difference below 0 and a p-value, corrected in its family by Holm,
+    of at most LEVEL. beyond_random_sets: the p-value of its rank is. nearer_to_dpo: the intervals
+    of `nearer` and, with a control, of `nearer_than_control` lie above 0.
     """
     controls = find_controls(table)
     by_pair = tests.set_index(["intervention", "against"])
