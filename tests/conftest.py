@@ -1,8 +1,10 @@
 """Fixtures: tiny random models of every architecture, before and after a made-up fine-tuning."""
 
+import os
 from pathlib import Path
 
 import pytest
+import threadpoolctl
 import torch
 from hypothesis import HealthCheck, settings
 from support.tiny_models import WORDS, randomise, small_config
@@ -30,6 +32,16 @@ FAST = ("gpt2", "gemma2")
 """The architectures of `make test-fast`: without a gate; with a gate and a norm after the MLP."""
 STUDIES = {"finished_study", "own_study", "brought", "real", "results", "commands"}
 """Fixtures that run a whole study."""
+
+
+def pytest_configure() -> None:
+    """Hold this process, and those that it starts, to one thread.
+
+    Workers share the cores, and threads beyond the cores wait for each other: ten times as long.
+    """
+    os.environ.update({f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS")})
+    threadpoolctl.threadpool_limits(1)
+    torch.set_num_threads(1)
 
 
 class Checkpoints(dict[tuple[str, str], Path]):

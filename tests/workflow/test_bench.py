@@ -9,8 +9,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-import threadpoolctl
-import torch
 
 pytestmark = pytest.mark.slow
 
@@ -23,13 +21,9 @@ WORK = ["--prompts=5", "--tokens=4", "--batch-size=2"]
 def bench(monkeypatch):
     """A benchmark's module, imported as its own command finds it: bench("capture")."""
     monkeypatch.syspath_prepend(BENCH)
-    # One thread, because two would spin; other tests get their threads back.
     monkeypatch.setattr("dpo_neurons.running.program.obey_threads", lambda threads: None)
-    before, threads = set(sys.modules), torch.get_num_threads()
-    torch.set_num_threads(1)
-    with threadpoolctl.threadpool_limits(1):
-        yield importlib.import_module
-    torch.set_num_threads(threads)
+    before = set(sys.modules)
+    yield importlib.import_module
     for name in set(sys.modules) - before:
         if (
             getattr(sys.modules[name], "__file__", None)
