@@ -44,6 +44,12 @@ FIGURES += expand(
     model=STUDY.models_with("post", *TUNED_ON_PAIRS),
     extension=FIGURE_EXTENSIONS,
 )
+for model_with_autoencoders, folders in STUDY.autoencoders.items():
+    FIGURES += expand(
+        f"{RESULTS}/figures/{model_with_autoencoders}/22_features_{{autoencoder}}.{{extension}}",
+        autoencoder=folders,
+        extension=FIGURE_EXTENSIONS,
+    )
 FIGURES += expand(
     f"{RESULTS}/figures/comparison/16_models.{{extension}}", extension=FIGURE_EXTENSIONS
 )

@@ -246,6 +246,16 @@ def pieces_of(shard, capture):
     }
 
 
+def folder_of_autoencoder(wildcards):
+    """Return the folder of a model's sparse autoencoder."""
+    return STUDY.autoencoders[wildcards.model][wildcards.autoencoder]
+
+
+def files_of_autoencoder(wildcards):
+    """Return the files of a model's sparse autoencoder."""
+    return given_folder_files("autoencoder", folder_of_autoencoder(wildcards))
+
+
 def models_of_seeds(wildcards):
     """Name a recipe's model and those that repeat it with other seeds."""
     return STUDY.seeds_by_recipe[wildcards.model]

@@ -112,6 +112,11 @@ class Study:
         by_direction = dataset == "preference_pairs" and self.names_with("directions", "pair_svd")
         return bool(settings[stage]["kind"] in kinds or by_direction)
 
+    @property
+    def autoencoders(self) -> dict[str, dict[str, str]]:
+        """The folder of each sparse autoencoder, by model and name."""
+        return {name: model["autoencoders"] for name, model in self.config["models"].items()}
+
     def data_paths(self, dataset: str) -> list[str]:
         """List a data set's files on disk, the pattern in its path expanded."""
         return [str(path) for path in matching_paths([self.config["data"][dataset]["path"]])]
