@@ -1,6 +1,7 @@
 """Figure 22: what of a split by features is drawn, and how it is labelled."""
 
 import draw_feature_shifts
+import pytest
 from support.captured_pair import run_main
 from support.figure_cases import assert_drawn, written_vega
 from support.saved_autoencoders import split_by_hand
@@ -9,8 +10,14 @@ from dpo_neurons.figures import feature_shifts
 
 
 def test_the_largest_features_and_all_sums_are_drawn():
-    data = feature_shifts.aggregate(split_by_hand(40))
-    for _, of_text in data.groupby("text"):
+    whole = split_by_hand(40)
+    data = feature_shifts.aggregate(whole)
+    for text, of_text in data.groupby("text"):
+        of_file = whole[whole["text"].map(feature_shifts.TEXTS) == text]
+        bars, parts = of_text["part"] != "all", of_file["part"] != "all"
+        assert of_text.loc[bars, "reduction"].sum() == pytest.approx(
+            of_file.loc[parts, "reduction"].sum()
+        )
         assert len(of_text) == feature_shifts.DRAWN + 3
         assert of_text["label"].tolist()[-3:] == ["other features", "left out", "all"]
         assert of_text["label"].iloc[3] == "3  “grim” “a long token of many …"

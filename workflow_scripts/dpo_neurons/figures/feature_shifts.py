@@ -11,7 +11,7 @@ import pandas as pd
 
 from dpo_neurons.figures.stream_split import TEXTS
 from dpo_neurons.figures.style import LayeredChart
-from dpo_neurons.neurons.feature_shifts import ALL, COLUMNS, FEATURE
+from dpo_neurons.neurons.feature_shifts import ALL, COLUMNS, FEATURE, OTHERS
 
 DRAWN = 15
 """Features of each text that are drawn, those with the largest reductions of either sign."""
@@ -22,10 +22,16 @@ KINDS = {FEATURE: "#C44100", "sum": "#808080", ALL: "#303030"}
 
 
 def aggregate(split: pd.DataFrame) -> pd.DataFrame:
-    """Choose and label what is drawn. split: COLUMNS as in their file."""
-    is_feature = split["part"] == FEATURE
-    place = split.groupby(["text", "part"]).cumcount()
-    drawn = split[~is_feature | (place < DRAWN)].copy()
+    """Choose and label what is drawn. split: COLUMNS as in their file.
+
+    Features that are not drawn count to the others, whose interval is then not known.
+    """
+    beyond = (split["part"] == FEATURE) & (split.groupby(["text", "part"]).cumcount() >= DRAWN)
+    drawn = split[~beyond].copy()
+    for text, undrawn in split[beyond].groupby("text"):
+        others = (drawn["text"] == text) & (drawn["part"] == OTHERS)
+        drawn.loc[others, "reduction"] += undrawn["reduction"].sum()
+        drawn.loc[others, ["reduction_low", "reduction_high"]] = float("nan")
     of_feature = drawn["part"] == FEATURE
     tokens = drawn["promoted"]
     short = tokens.where(tokens.str.len() <= LONGEST, tokens.str.slice(0, LONGEST - 1) + "…")
