@@ -142,7 +142,7 @@ def describe_features(
 
     The index is `features`. value_…: the written vector with the largest cosine, and that cosine.
     promoted: the `count` tokens that a row promotes most, in one text; norm: as in
-    `Unembedding.products`. folder: of the autoencoder, for the error message.
+    `Unembedding.iterate_products`. folder: of the autoencoder, for the error message.
     Raises InputError as `find_nearest_value_vectors` does.
     """
     rows = decoder[features]
