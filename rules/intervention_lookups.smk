@@ -54,9 +54,11 @@ def stage_to_change(wildcards):
 
 
 def files_to_draw_from(wildcards):
-    """Return the tables of neurons that the random sets of an entry's rows are drawn from."""
+    """Return the tables of neurons or heads that an entry's random sets are drawn from."""
     path = f"{wildcards.model}/{STUDY.direction(wildcards.entry)}.parquet"
-    return {table: f"{RESULTS}/{table}/{path}" for table in ("contributions", "neurons")}
+    of_heads = "heads" in config["interventions"][wildcards.entry]
+    tables = ["heads"] if of_heads else ["contributions", "neurons"]
+    return {table: f"{RESULTS}/{table}/{path}" for table in tables}
 
 
 def checkpoint_to_change(wildcards):

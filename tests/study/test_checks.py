@@ -105,8 +105,6 @@ MISTAKES = [
      ["interventions.strip_x.random_sets: the row changes all neurons"]),
     ("interventions__patch_x", {"kind": "patch", "heads": 3, "values": "token"},
      ["interventions.patch_x.values: heads are set to a mean or to what they do on the same"]),
-    ("interventions__shift_x", {"kind": "shift", "heads": 3, "random_sets": 9},
-     ["interventions.shift_x.random_sets: are drawn among neurons, and the row changes heads"]),
     ("interventions__ablate_x", {"kind": "ablate", "heads": 3, "top": 3},
      ["interventions.ablate_x", "heads", "top"]),
     ("interventions__transplant_x", {"kind": "transplant", "random_sets": 9},

@@ -47,10 +47,6 @@ def _check_heads(row: Row, key: str) -> None:
             f"{key}.values: heads are set to a mean or to what they do on the same text; give mean "
             "or same_text"
         )
-    if "random_sets" in row:
-        raise InputError(
-            f"{key}.random_sets: are drawn among neurons, and the row changes heads; leave them out"
-        )
 
 
 def _check_transplant(row: Row, key: str) -> None:
