@@ -41,26 +41,26 @@ def find_promoted_tokens(
     """Find the tokens that each vector, (n, d_model), promotes and suppresses most.
 
     norm: as in `Unembedding.products`. Ids that the tokenizer does not know are left out. The
-    vocabulary is read a block at a time, of which only `count` tokens of each vector are kept.
+    vocabulary is read a block at a time, of which each vector keeps its largest `count` tokens.
     Returns the PROMOTED_COLUMNS, lists of `count` tokens in quotes, most strongly first.
     """
     known = np.zeros(unembedding.vocabulary, dtype=bool)
     known[[token_id for token_id in texts.ids() if token_id < unembedding.vocabulary]] = True
-    kept: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {1: [], -1: []}
+    candidates: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {1: [], -1: []}
     first = 0
     for products in unembedding.iterate_products(vectors, norm):
         ids = first + np.flatnonzero(known[first : first + products.shape[1]])
         first += products.shape[1]
         of_known = products[:, known[first - products.shape[1] : first]]
-        for sign, parts in kept.items():
+        for sign, parts in candidates.items():
             places = _largest_of_rows(sign * of_known, count)
             parts.append((ids[places], np.take_along_axis(sign * of_known, places, axis=1)))
-    found = []
-    for parts in kept.values():
+    tokens = []
+    for parts in candidates.values():
         ids, products = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
         best = np.take_along_axis(ids, _largest_of_rows(products, count), axis=1)
-        found.append([[texts.quote(int(token_id)) for token_id in row] for row in best])
-    return pd.DataFrame(dict(zip(PROMOTED_COLUMNS, found, strict=True)))
+        tokens.append([[texts.quote(int(token_id)) for token_id in row] for row in best])
+    return pd.DataFrame(dict(zip(PROMOTED_COLUMNS, tokens, strict=True)))
 
 
 def _largest_of_rows(values: np.ndarray, count: int) -> np.ndarray:
