@@ -10,7 +10,7 @@ SOURCES = [
         entry=[
             key
             for key, entry in STUDY.on_hub.items()
-            if entry["kind"] in ("classifier", "guard", "adapter")
+            if entry["kind"] == "adapter" or runs_a_model(entry)
         ],
     ),
 ]

@@ -159,6 +159,8 @@ MISTAKES = [
     ({"seed": 10**30}, "seed: a number of more than 64 bits; give a smaller"),
     ({"seed": 2**32}, "seed: 4294967296 is greater than the maximum of 4294967295; give a smaller"),
     ({"seed": "x" * 5000}, "x… is of type str"),
+    ({"token_probabilities": {"words": "grim"}},
+     "words: 'grim' is of type str, but must be list; write it in brackets"),
     ({"generation": {"tokens": 10**9}}, "generation.tokens: 1000000000 is greater than the max"),
     ({"directions": {}}, "directions: is empty; give at least one"),
     ({"directions": {"e": {"kind": "embedding", "neutral_words": ["a"]}}},

@@ -26,8 +26,8 @@ def check_as_written(path: Path, content: bytes | None = None) -> None:
     """
     recorded = checksum_path(path)
     if recorded.is_file():
-        found = sha256_of(path) if content is None else hashlib.sha256(content).hexdigest()
-        if recorded.read_bytes().split(maxsplit=1)[:1] != [found.encode()]:
+        checksum = sha256_of(path) if content is None else hashlib.sha256(content).hexdigest()
+        if recorded.read_bytes().split(maxsplit=1)[:1] != [checksum.encode()]:
             raise InputError(
                 f"{path}: not as it was written: damaged, cut off or changed since; delete it and "
                 "run again"

@@ -14,7 +14,7 @@ def select_groups(table: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
 
 
 def select_by_cosine(table: pd.DataFrame, top: int, only_positive: bool = False) -> pd.DataFrame:
-    """Select the `top` neurons whose value vectors lie closest to the direction.
+    """Select the `top` neurons whose written vectors lie closest to the direction.
 
     Neurons are ranked by the cosine before fine-tuning. If there are fewer neurons, all are
     selected. only_positive: select only neurons with a positive mean activation before

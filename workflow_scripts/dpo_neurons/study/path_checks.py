@@ -6,10 +6,11 @@ from typing import Any
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.study.data_files import ENDINGS, matching_paths
+from dpo_neurons.study.program_options import KNOWN_SCORERS
 from dpo_neurons.study.schema import LONGEST_QUOTE, quote
 from dpo_neurons.study.study import Study
 
-FOLDER_KINDS = ("directory", "adapter", "classifier", "guard")
+FOLDER_KINDS = ("directory", "adapter", *KNOWN_SCORERS)
 """Kinds of entries whose path is a folder; that of all others is a file."""
 _BRACES = "holds a brace, which Snakemake would take for a wildcard; rename it, or give a link"
 
