@@ -32,7 +32,7 @@ def main() -> None:
     words = tokenize_words(tokenizer, arguments.words, checkpoint, "words")
     neutral = tokenize_words(tokenizer, arguments.neutral_words, checkpoint, "neutral_words")
     difference = average_words(unembedding, words) - average_words(unembedding, neutral)
-    direction = scale_to_unit_rows(difference, "directions.…: words minus neutral_words")
+    scale_to_unit_rows(difference, "directions.…: words minus neutral_words")  # refuses zero
 
     texts = TokenTexts(tokenizer)
     tokens = {
@@ -47,7 +47,7 @@ def main() -> None:
         "neutral_words": json.dumps(arguments.neutral_words, ensure_ascii=False),
         "tokens": json.dumps(tokens, ensure_ascii=False),
     }
-    write_direction(arguments.output, direction, how)
+    write_direction(arguments.output, difference, how)
 
 
 if __name__ == "__main__":
