@@ -29,7 +29,7 @@ def check_paths(study: Study, source: str) -> None:
             place = f"{source}: interventions.{name}.file"
             raise InputError(f"{place}: {quote_path(row['file'])} {problem}")
     for key, entry in entries.items():
-        for name in ("path", "like"):
+        for name in ("path", "like", "words_file"):
             if name in entry:
                 of_data = key.startswith("data.")
                 is_folder = entry["kind"] in FOLDER_KINDS or name == "like"
