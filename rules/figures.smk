@@ -27,7 +27,7 @@ FIGURES = expand(
         "9_prediction",
         "10_activation_changes",
         # Nothing to draw is no figure.
-        *(["11_edit_grid"] if STUDY.rows_of_kind("edit") else []),
+        *(["11_edit_grid"] if STUDY.has_edit_grid else []),
         *(["12_key_scaling"] if STUDY.rows_of_kind("scale_keys") else []),
         "13_reduction_sources",
         "14_residual_shift",

@@ -35,10 +35,12 @@ def plan_files(wildcards):
     """Return the input files of the plans of an entry's rows."""
     files = {}
     for row in rows_of_entry(wildcards):
-        if counts_layers(row):
-            return folder("checkpoint", f"{RESULTS}/checkpoints/{wildcards.model}/pre")
-        table = needs_of_plan(row)
         direction = STUDY.direction(wildcards.entry)
+        if counts_layers(row):
+            files |= folder("checkpoint", f"{RESULTS}/checkpoints/{wildcards.model}/pre")
+        if needs_length(row):
+            files["direction"] = f"{RESULTS}/directions/{wildcards.model}/{direction}.safetensors"
+        table = needs_of_plan(row)
         if table != "nothing":
             files[table] = f"{RESULTS}/{table}/{wildcards.model}/{direction}.parquet"
         if (ranking := ranking_of(row)) is not None:

@@ -61,7 +61,9 @@ def heavy_tailed(n_layers: int, d_mlp: int) -> pd.DataFrame:
     )
 
 
-PARAMETERS = ("control_of", "direction", "form", "alpha", "beta", "top", "factor")
+PARAMETERS = (
+    "control_of", "direction", "form", "without_most_active", "alpha", "beta", "top", "factor",
+)  # fmt: skip
 """Columns of the table of interventions that apply only to some kinds."""
 
 

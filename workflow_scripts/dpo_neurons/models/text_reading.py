@@ -24,13 +24,17 @@ def read_texts(
     batch_size: int,
     summarise: Callable[[Tensor], np.ndarray],
     starts: Sequence[int] | None = None,
+    max_tokens: int | None = None,
 ) -> np.ndarray:
     """Let a model read texts; return what is made of each, (n, …), in the texts' order.
 
-    Texts longer than the model reads are cut. summarise, starts: as in `read_rows`.
+    Texts longer than `max_tokens`, or than the model reads, are cut. summarise, starts: as in
+    `read_rows`.
     Raises InputError for a text with a token that the model lacks.
     """
     longest = model.config.max_position_embeddings
+    if max_tokens is not None:
+        longest = min(longest, max_tokens)
     rows = [ids[:longest] for ids in tokenize_texts(tokenizer, texts)]
     return read_rows(model, tokenizer, rows, batch_size, summarise, starts)
 

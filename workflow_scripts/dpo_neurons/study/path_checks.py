@@ -36,7 +36,7 @@ def check_paths(study: Study, source: str) -> None:
                 place = f"{source}: models.{name}.autoencoders.{autoencoder}"
                 raise InputError(f"{place}: {quote_path(folder)} {problem}")
     for key, entry in entries.items():
-        for name in ("path", "like"):
+        for name in ("path", "like", "words_file"):
             if name in entry:
                 of_data = key.startswith("data.")
                 is_folder = entry["kind"] in FOLDER_KINDS or name == "like"

@@ -186,6 +186,11 @@ class Study:
         """Return the rows of the tables that are of one kind, by name."""
         return {name: row for name, row in self.interventions.items() if row["kind"] == kind}
 
+    @property
+    def has_edit_grid(self) -> bool:
+        """Whether a row edits a share β of neurons, which figure 11 draws."""
+        return any("beta" in row for row in self.rows_of_kind("edit").values())
+
     def models_with(self, stage: str, *kinds: str) -> list[str]:
         """Name the models whose checkpoint of that stage is of one of these kinds."""
         models = self.config["models"]
