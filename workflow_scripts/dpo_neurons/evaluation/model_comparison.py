@@ -166,7 +166,7 @@ def _format_model(rows: pd.DataFrame, interventions: Sequence[str]) -> dict[str,
     return {
         "neurons": f"{values['neurons', '']:,.0f}",
         "sum of positive reductions / net (not corrected)": " / ".join(
-            f"{one:.4g}" for one in sums
+            f"{reduction:.4g}" for reduction in sums
         ),
         f"share {groups}, % (not corrected)": all_groups("group_share", "{:.0f}", 100),
         f"counts {groups}": all_groups("group_neurons", "{:.0f}"),

@@ -101,19 +101,20 @@ def tabulate_agreement(scores: Mapping[str, pd.DataFrame], rows: pd.DataFrame) -
         scorer: by_row[writing].to_numpy(dtype=np.float64).ravel()
         for scorer, by_row in scores.items()
     }
+    positive = {name: values >= THRESHOLD for name, values in pooled.items()}
     table = [
         {
-            "scorer": one,
+            "scorer": scorer,
             "other_scorer": other,
-            "continuations": len(pooled[one]),
-            "pearson": _correlate(pooled[one], pooled[other]),
-            "spearman": _correlate(rankdata(pooled[one]), rankdata(pooled[other])),
-            "agreement": float(np.mean((pooled[one] >= THRESHOLD) == (pooled[other] >= THRESHOLD))),
-            "kappa": cohens_kappa(pooled[one] >= THRESHOLD, pooled[other] >= THRESHOLD),
-            "mean": float(pooled[one].mean()),
+            "continuations": len(pooled[scorer]),
+            "pearson": _correlate(pooled[scorer], pooled[other]),
+            "spearman": _correlate(rankdata(pooled[scorer]), rankdata(pooled[other])),
+            "agreement": float(np.mean(positive[scorer] == positive[other])),
+            "kappa": cohens_kappa(positive[scorer], positive[other]),
+            "mean": float(pooled[scorer].mean()),
             "other_mean": float(pooled[other].mean()),
         }
-        for one, other in combinations(pooled, 2)
+        for scorer, other in combinations(pooled, 2)
     ]
     return pd.DataFrame(table, columns=list(AGREEMENT_COLUMNS))
 

@@ -44,7 +44,7 @@ def tabulate_seeds(
 
 def _compare(tables: Mapping[str, pd.DataFrame], key: str, quantity: str) -> pd.DataFrame:
     """Compare one quantity of all models, by intervention or group."""
-    values = pd.concat([one.set_index(key)[quantity] for one in tables.values()], axis=1)
+    values = pd.concat([table.set_index(key)[quantity] for table in tables.values()], axis=1)
     own = next(iter(tables.values())).set_index(key)
     values = values.dropna(how="all").loc[lambda all_seeds: all_seeds.index.isin(own.index)]
     own = own.loc[values.index]

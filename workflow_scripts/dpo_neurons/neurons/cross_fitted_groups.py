@@ -23,7 +23,7 @@ SIDES = (slice(0, len(REDUCING)), slice(len(REDUCING), len(GROUPS)))
 def choose_groups(table: pd.DataFrame, definition: str) -> Choose:
     """Sort neurons into their groups by activations alone; unchanged ones come last.
 
-    table: contributions, whose value vectors and cosines hold for any prompts. definition: of the
+    table: contributions, whose written vectors and cosines hold for any prompts. definition: of the
     groups, "v1" or "v3".
     """
     cosine = table["cosine"].to_numpy()

@@ -214,7 +214,7 @@ def late_layer(n_layers: int) -> int:
 def compare_value_vectors(
     checkpoint_pre: Path, checkpoint_post: Path, mlp_post_mean: np.ndarray, shifts: np.ndarray
 ) -> pd.DataFrame:
-    """Compare changes of value vectors with their layer's shift and a late layer's.
+    """Compare changes of written vectors with their layer's shift and a late layer's.
 
     mlp_post_mean: (n_layers, d_mlp), after fine-tuning. shifts: (n_layers, d_model). Layers after
     the late one write nothing into its stream, so they are compared with their own shift alone.
@@ -239,7 +239,7 @@ def compare_value_vectors(
 
 
 def compare_changes(change: np.ndarray, activation: np.ndarray, shift: np.ndarray) -> pd.DataFrame:
-    """Compare a layer's changes of value vectors with a shift.
+    """Compare a layer's changes of written vectors with a shift.
 
     change: (d_mlp, d_model). shift: (d_model,). activation: (d_mlp,), mean activations after
     fine-tuning. A changed value vector adds its activation times its change to the residual stream.

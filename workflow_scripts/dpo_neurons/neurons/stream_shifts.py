@@ -31,8 +31,8 @@ def mean_shifts(pre: h5py.File, post: h5py.File) -> np.ndarray:
 def draw_random_vectors(shifts: np.ndarray, seed: int) -> np.ndarray:
     """Draw vectors of random directions, each as long as the shift of its layer."""
     random = np.random.default_rng(seed).normal(size=shifts.shape)
-    wanted, drawn = (np.linalg.norm(part, axis=1, keepdims=True) for part in (shifts, random))
-    vectors: np.ndarray = random * (wanted / drawn)
+    norms, drawn_norms = (np.linalg.norm(part, axis=1, keepdims=True) for part in (shifts, random))
+    vectors: np.ndarray = random * (norms / drawn_norms)
     return vectors
 
 

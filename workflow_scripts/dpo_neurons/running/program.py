@@ -100,8 +100,17 @@ def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_piece_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say which pieces a job captures, and their files."""
+def add_capture_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what a job captures: prompts, positions, pieces, files."""
+    parser.add_argument("--name", required=True, help="the model's name, for the attributes")
+    parser.add_argument("--prompts", type=Path, required=True, help="JSON lines")
+    parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
+    parser.add_argument(
+        "--positions",
+        required=True,
+        choices=("generated", "predicting"),
+        help="where activations are read",
+    )
     parser.add_argument("--pieces", type=int, required=True, help="number of pieces of the prompts")
     parser.add_argument("--shard", type=int, default=1, help="number of this job, from 1 on")
     parser.add_argument("--shards", type=int, default=1, help="number of jobs for all pieces")

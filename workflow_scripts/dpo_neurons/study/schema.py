@@ -20,6 +20,13 @@ DEEPEST = 20
 """A configuration is nested six deep."""
 LONGEST_INTEGER = 64
 LONGEST_QUOTE = 120
+LIMITS = {
+    "minimum": "less than the minimum of {}; give a larger",
+    "exclusiveMinimum": "not above {}; give a larger",
+    "maximum": "greater than the maximum of {}; give a smaller",
+    "exclusiveMaximum": "not below {}; give a smaller",
+}
+"""What error messages say of a number beyond a limit, by JSON Schema's keyword."""
 TYPE_NAMES = {
     "object": "mapping",
     "array": "list",
@@ -162,8 +169,8 @@ def _describe_mistake(error: ValidationError) -> str:
         return f"{quote(value)} is not {schema['expected']}"
     if keyword == "maxLength":
         return f"{quote(value)} has {len(value)} characters; give a name of at most {demand}"
-    if keyword == "maximum":
-        return f"{quote(value)} is greater than the maximum of {demand}; give a smaller number"
+    if keyword in LIMITS:
+        return f"{quote(value)} is {LIMITS[keyword].format(demand)} number"
     if keyword == "const":
         return f"{quote(value)} is not {demand!r}, all it can be"
     if keyword in ("minItems", "minProperties"):
@@ -187,7 +194,7 @@ def _describe_mistake(error: ValidationError) -> str:
 
 
 def _describe_wrong_type(value: object, allowed: list[str]) -> str:
-    """Say which types are allowed, and how to write a text or number that YAML misread."""
+    """Say which types are allowed, and how to write a text, number or list that YAML misread."""
     text = (
         f"{quote(value)} is of type {type(value).__name__}, "
         f"but must be {' or '.join(TYPE_NAMES[name] for name in allowed)}"
@@ -196,6 +203,8 @@ def _describe_wrong_type(value: object, allowed: list[str]) -> str:
         return f"{text}; put it in quotes"
     if isinstance(value, str) and {"number", "integer"} & set(allowed) and _is_number(value):
         return f"{text}; write it without quotes and with a point, as in 1.0e-5"
+    if allowed == ["array"] and isinstance(value, str | int | float):
+        return f"{text}; write it in brackets"
     return text
 
 
