@@ -36,6 +36,7 @@ FIGURES = expand(
         *expand("17_subspace_{direction}", direction=SUBSPACES),
         "20_stream_split",
         *(["21_token_probabilities"] if config["token_probabilities"]["words"] else []),
+        *(["23_samples"] if STUDY.sampled_entries else []),
     ],
     extension=FIGURE_EXTENSIONS,
 )
@@ -128,6 +129,7 @@ use rule draw_figure as draw_group_shares with:
     input:
         vega=VEGA,
         groups=f"{RESULTS}/groups/{{model}}/{DIRECTION}.csv",
+        random_directions=f"{RESULTS}/random_directions/{{model}}/{DIRECTION}.csv",
     output:
         **figure_files("2a_group_shares"),
     log:

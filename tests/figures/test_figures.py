@@ -13,6 +13,7 @@ from support.figure_cases import (
     NAMES,
     NO_SETS,
     PREDICTION,
+    RANDOM_DIRECTIONS,
     assert_drawn,
     cancellation_table,
     group_colours,
@@ -81,7 +82,7 @@ def charts_beside(shares: pd.DataFrame, n_layers: int) -> dict[str, alt.TopLevel
     projections = layer_projections.aggregate(outputs(n_layers), np.array([1.0, 1.0]))
     return {
         "1a": layer_projections.chart(projections, *NAMES),
-        "2a": group_shares.chart(group_shares.aggregate(shares), *NAMES),
+        "2a": group_shares.chart(group_shares.aggregate(shares, RANDOM_DIRECTIONS), *NAMES),
     }
 
 

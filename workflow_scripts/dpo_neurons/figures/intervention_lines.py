@@ -78,7 +78,9 @@ def place_lines(rows: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
 
 def describe_lines(data: pd.DataFrame) -> list[str]:
     """Describe the marks of these lines, for a subtitle. data: of `place_lines`."""
-    lines = ["Bars: intervals over prompts. Dashed: before (none) and after (dpo) fine-tuning"]
+    lines = ["Bars: intervals over prompts"]
+    if data["role"].isin(REFERENCES).any():
+        lines[0] += ". Dashed: before (none) and after (dpo) fine-tuning"
     if data["row_place"].notna().any():
         lines.append("Open diamonds: the control of the row above, joined to it")
     if data["no_longer_writes"].any():
