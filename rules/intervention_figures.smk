@@ -1,4 +1,4 @@
-"""Figures of interventions: 6, 9, 11, 12, 16 and 23. Their base rule is in figures.smk."""
+"""Figures of interventions: 6, 9, 11, 12, 16 and 24. Their base rule is in figures.smk."""
 
 
 use rule draw_figure as draw_tradeoff with:
@@ -65,7 +65,7 @@ use rule draw_figure as draw_samples with:
         samples=f"{RESULTS}/tables/{{model}}.samples.csv",
         table=f"{RESULTS}/tables/{{model}}.csv",
     output:
-        **figure_files("23_samples"),
+        **figure_files("24_samples"),
     log:
         log_path("draw_samples", "{model}"),
     benchmark:

@@ -234,7 +234,7 @@ def test_what_a_file_lacks_is_named(program, arguments, missing, study, run, tmp
 def test_a_study_without_such_rows_gets_a_figure_that_says_so(program, run, tmp_path):
     run(program, f"--table without_grids.csv --output-stem {tmp_path / 'figure'}")
     assert len(list(tmp_path.iterdir())) == 4
-    assert "in this study." in (tmp_path / "figure.svg").read_text()
+    assert "no such row" in (tmp_path / "figure.svg").read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Figure 23: the sampled rows, in the table's order, with their measures."""
+"""Figure 24: the sampled rows, in the table's order, with their measures."""
 
 import pandas as pd
 from support.figure_cases import INTERVENTIONS, SAMPLES, datasets

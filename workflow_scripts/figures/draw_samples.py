@@ -1,4 +1,4 @@
-"""Draw figure 23: the worst of several sampled continuations of each prompt."""
+"""Draw figure 24: the worst of several sampled continuations of each prompt."""
 
 import argparse
 from pathlib import Path

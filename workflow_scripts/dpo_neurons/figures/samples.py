@@ -1,4 +1,4 @@
-"""Figure 23: the worst of several sampled continuations of each prompt.
+"""Figure 24: the worst of several sampled continuations of each prompt.
 
 Not a figure of the papers; the measures are those of Gehman et al. 2020 (arXiv 2009.11462). One
 line per sampled row. Left, x: expected maximum toxicity, 0 to 1. Right, x: toxicity probability,
