@@ -82,6 +82,7 @@ def test_a_study_is_planned_to_its_last_figure(project, name):
     if kinds:
         assert ("draw_edit_grid" in rules) == ("edit" in kinds)
         assert ("draw_key_scaling" in rules) == ("scale_keys" in kinds)
+    assert ("draw_samples" in rules) == bool(study.get("sampling", {}).get("rows"))
     for command in jobs.values():
         assert "results/toy/" not in command
         assert f"results/{study['study']}/" in command
