@@ -40,6 +40,7 @@ from dpo_neurons.study.config_text import check_config_texts, only_looks
 from dpo_neurons.study.intervention_rows import (
     counts_layers,
     donor_stage,
+    needs_length,
     needs_of_plan,
     positions_in_generation,
     ranking_of,
@@ -62,15 +63,22 @@ from dpo_neurons.study.program_options import (
 )
 from dpo_neurons.study.study import KEY_OF_FIRST_SCORER, STAGES, TUNED_ON_PAIRS, any_of
 
-# Snakemake merges --configfile into the Snakefile's own file. Here it replaces that file.
-if not workflow.overwrite_configfiles:
+# Snakemake merges --configfile into the Snakefile's own file. Here it replaces that file, as does
+# the configuration of a workflow that imports this one.
+replaced = workflow.overwrite_configfiles or workflow.modifier.skip_configfile
+own_config = [] if replaced else [PROJECT / "config.yaml"]
+try:
+    # Before Snakemake reads the file: it names no line, and ends with a traceback for some faults.
+    check_config_texts([*map(Path, workflow.configfiles), *own_config], sys.argv[1:])
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+if own_config:
 
     configfile: str(PROJECT / "config.yaml")
 
 
 config_names = ", ".join(Path(path).name for path in workflow.configfiles)
 try:
-    check_config_texts(map(Path, workflow.configfiles), sys.argv[1:])
     STUDY = check_study(config, config_names or "configuration")
     if not only_looks(sys.argv[1:]):
         # Snakemake itself would end with a traceback.

@@ -27,7 +27,7 @@ FIGURES = expand(
         "9_prediction",
         "10_activation_changes",
         # Nothing to draw is no figure.
-        *(["11_edit_grid"] if STUDY.rows_of_kind("edit") else []),
+        *(["11_edit_grid"] if STUDY.has_edit_grid else []),
         *(["12_key_scaling"] if STUDY.rows_of_kind("scale_keys") else []),
         "13_reduction_sources",
         "14_residual_shift",
@@ -44,6 +44,12 @@ FIGURES += expand(
     model=STUDY.models_with("post", *TUNED_ON_PAIRS),
     extension=FIGURE_EXTENSIONS,
 )
+for model_with_autoencoders, folders in STUDY.autoencoders.items():
+    FIGURES += expand(
+        f"{RESULTS}/figures/{model_with_autoencoders}/22_features_{{autoencoder}}.{{extension}}",
+        autoencoder=folders,
+        extension=FIGURE_EXTENSIONS,
+    )
 FIGURES += expand(
     f"{RESULTS}/figures/comparison/16_models.{{extension}}", extension=FIGURE_EXTENSIONS
 )

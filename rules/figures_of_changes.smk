@@ -144,6 +144,22 @@ use rule draw_figure as draw_stream_split with:
         **drawn_by("draw_stream_split", direction_name=DIRECTION),
 
 
+use rule draw_figure as draw_feature_shifts with:
+    input:
+        vega=VEGA,
+        split=f"{RESULTS}/features/{{model}}/{{autoencoder}}.csv",
+    output:
+        **figure_files("22_features_{autoencoder}", caption="22_features"),
+    log:
+        log_path("draw_feature_shifts", "{model}", "{autoencoder}"),
+    benchmark:
+        benchmark_path("draw_feature_shifts", "{model}", "{autoencoder}")
+    params:
+        **drawn_by(
+            "draw_feature_shifts", direction_name=DIRECTION, autoencoder_name="{autoencoder}"
+        ),
+
+
 use rule draw_figure as draw_token_probabilities with:
     input:
         vega=VEGA,

@@ -191,6 +191,21 @@ def test_a_link_into_a_cleared_hub_cache_is_named(link, copied, tmp_path):
         link(copied)
 
 
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        ("pytorch_model.bin.index.json", "neither pytorch_model.bin nor pytorch_model.bin.index"),
+        ("pytorch_model-00002-of-00002.bin", "00002-of-00002.bin: cannot be read (no such file)"),
+    ],
+)
+def test_a_missing_file_of_old_weights_in_parts_is_named(link, tmp_path, gone, words):
+    old_checkpoint(tmp_path / "old", "gpt2", False, True)
+    (tmp_path / "old" / gone).unlink()
+    with pytest.raises(InputError) as caught:
+        link(tmp_path / "old")
+    assert words in str(caught.value)
+
+
 class Code:
     def __reduce__(self):
         return exec, ("import pathlib; pathlib.Path('ran').touch()",)

@@ -40,7 +40,7 @@ def state(loaded):
 
 def imported(content, file, like):
     torch.save(content, file)
-    return build_model_from_state(read_state_dict(file), like, file)
+    return build_model_from_state(file, like)
 
 
 @pytest.mark.parametrize("wrap", ["flat", "reference", "data parallel", "compiled"])
@@ -60,7 +60,7 @@ def test_the_model_is_the_one_whose_state_it_is(loaded, checkpoints, file, archi
 
 def test_files_in_the_older_format_are_read(state, checkpoints, file):
     torch.save({"state": state}, file, _use_new_zipfile_serialization=False)
-    model = build_model_from_state(read_state_dict(file), checkpoints["gpt2", "pre"], file)
+    model = build_model_from_state(file, checkpoints["gpt2", "pre"])
     assert torch.equal(model.state_dict()[KEY], state[KEY])
 
 

@@ -1,5 +1,6 @@
 """Tables are read as they were written, and the error for a missing column names it."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -93,10 +94,18 @@ def test_the_checksum_is_one_that_the_systems_own_program_reads(tmp_path: Path) 
     assert checked.returncode == 0
 
 
-def test_a_table_from_elsewhere_needs_no_checksum_but_a_row(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("share\n1\n")
-    assert read_csv(tmp_path / "t.csv")["share"].tolist() == [1]
+def test_a_table_without_its_checksum_is_read_with_a_sentence(tmp_path: Path, caplog) -> None:
+    write_csv(tmp_path / "t.csv", pd.DataFrame({"share": [1]}))
+    read_csv(tmp_path / "t.csv")
+    assert caplog.messages == []
+    copy = shutil.copy(tmp_path / "t.csv", tmp_path / "copy.csv")
+    assert read_csv(Path(copy))["share"].tolist() == [1]
+    (sentence,) = caplog.messages
+    assert sentence.startswith(f"{copy}: read unchecked, for .copy.csv.sha256 is not beside it")
+
+
+def test_a_table_from_elsewhere_needs_a_row(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("share\n")
     with pytest.raises(InputError, match=r"t\.csv: has no row, so it is cut off"):
-        read_csv(tmp_path / "t.csv")
-    assert read_csv(tmp_path / "t.csv", may_be_empty=True).empty
+        read_csv(tmp_path / "t.csv", has_checksum=False)
+    assert read_csv(tmp_path / "t.csv", may_be_empty=True, has_checksum=False).empty

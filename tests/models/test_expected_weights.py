@@ -72,6 +72,16 @@ def test_weights_that_are_not_the_models_are_named(llama, kind):
     assert_refused(llama, words)
 
 
+@pytest.mark.parametrize("kind", ["missing", "left over", "a layer more", "empty", "transposed"])
+def test_old_weights_that_are_not_the_models_are_named(llama, kind):
+    change, words = WEIGHTS[kind]
+    tensors = load_file(llama / "model.safetensors")
+    change(tensors)
+    torch.save(tensors, llama / "pytorch_model.bin")
+    (llama / "model.safetensors").unlink()
+    assert_refused(llama, words)
+
+
 @pytest.mark.parametrize("kind", CONFIG)
 def test_a_configuration_that_does_not_fit_the_weights_is_named(llama, kind):
     changes, words = CONFIG[kind]

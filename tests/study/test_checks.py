@@ -8,6 +8,7 @@ from dpo_neurons.study.checks import check_study
 
 FILE = {"kind": "file", "path": "Snakefile"}
 SFT = {"kind": "sft", "learning_rate": 1e-5, "warmup_steps": 0, "steps": 1, "batch_size": 1}
+DPO = EMBEDDED["models"]["toy"]["post"]
 LLAMA = {**EMBEDDED["models"]["toy"]["pre"], "architecture": "llama"}
 PROBE = {"kind": "probe", "validation_share": 0.1}
 SVD = {"kind": "svd", "from": "probe", "neurons": 9, "components": 2}
@@ -67,8 +68,24 @@ MISTAKES = [
     ("models__toy__pre__width", 98, ["models.toy.pre.width: 98 is no multiple of 4, which 4 he"]),
     ("models__toy__pre", LLAMA | {"width": 12},
      ["models.toy.pre.width: 12 is no multiple of 8, which 4 heads of llama need"]),
+    ("models__toy__post__label_smoothing", 0.1,
+     ["models.toy.post.label_smoothing: is read by the losses robust, exo_pair, aot, aot_unpaired "
+      "alone, not by sigmoid; leave it out"]),
+    ("models__toy__post__loss", "robust",
+     ["models.toy.post: the loss robust needs label_smoothing, as 0.1; add it"]),
+    ("models__toy__post__loss", "exo_pair",
+     ["models.toy.post: the loss exo_pair needs label_smoothing, as 0.1; add it"]),
+    ("models__toy__post", DPO | {"kind": "kto", "batch_size": 1},
+     ["models.toy.post.batch_size: kto compares with answers to other prompts of the same step, so "
+      "a step needs 2 pairs or more; raise it"]),
+    ("models__toy__post", DPO | {"kind": "orpo", "loss": "ipo"},
+     ["models.toy.post: unknown key 'loss'"]),
     ("models__toy__chat", {"template": "post"},
      ["models.toy.chat.template: post is tuned here", "set it to pre"]),
+    ("models__toy__autoencoders", {"sae": "nowhere"},
+     ["models.toy.autoencoders.sae: nowhere does not exist; give a path"]),
+    ("models__toy__autoencoders", {"sae": "docs"},
+     ["models.toy.autoencoders.sae: docs holds no cfg.json; give the folder that does"]),
     ("models__toy__chat", {"sytem": "a"}, ["models.toy.chat", "did you mean 'system'?"]),
     ("scorer", {"kind": "classifier", "path": "Snakefile"},
      ["scorer: 'label' is missing; add it, since it is known only for unitary/toxic-bert"]),
@@ -102,10 +119,18 @@ MISTAKES = [
      ["interventions.strip_x.random_sets: the row changes all neurons"]),
     ("interventions__patch_x", {"kind": "patch", "heads": 3, "values": "token"},
      ["interventions.patch_x.values: heads are set to a mean or to what they do on the same"]),
-    ("interventions__shift_x", {"kind": "shift", "heads": 3, "random_sets": 9},
-     ["interventions.shift_x.random_sets: are drawn among neurons, and the row changes heads"]),
     ("interventions__ablate_x", {"kind": "ablate", "heads": 3, "top": 3},
      ["interventions.ablate_x", "heads", "top"]),
+    ("interventions__steer_x",
+     {"kind": "steer", "along": "shift", "scale": 1, "length": "own"},
+     ["interventions.steer_x.length: is that of a direction, and the row steers along the shift"]),
+    ("interventions__edit_x", {"kind": "edit", "alpha": 0.5},
+     ["interventions.edit_x: needs beta or groups; add one of them"]),
+    ("interventions__edit_x", {"kind": "edit", "alpha": 0.5, "beta": 0.5, "groups": ["TP-"]},
+     ["interventions.edit_x", "beta", "groups"]),
+    ("interventions__edit_x",
+     {"kind": "edit", "alpha": 0.5, "groups": ["TP-"], "without_most_active": 0.2},
+     ["interventions.edit_x.without_most_active: goes with beta, and the row names its groups"]),
     ("interventions__transplant_x", {"kind": "transplant", "random_sets": 9},
      ["interventions.transplant_x.random_sets: the row changes all neurons"]),
     ("interventions__transplant_x", {"kind": "transplant", "top": 3, "parts": ["attention"]},
@@ -151,6 +176,9 @@ MISTAKES = [
      ["scorer.request_path: 'v1' is not a path, such as /v1/comments:analyze"]),
     ("scorer", {"kind": "perspective", "header": "X Key"}, ["scorer.header: 'X Key' is not"]),
     ("scorer", {"kind": "phrases", "phrases": []}, ["scorer.phrases: is empty"]),
+    ("directions__words",
+     {"kind": "embedding", "words_file": "data/rude.txt", "neutral_words": ["friend"]},
+     ["directions.words.words_file: data/rude.txt does not exist; give a path that does"]),
     ("interventions__ablate_x", {"kind": "ablate", "file": "nowhere.csv"},
      ["interventions.ablate_x.file: nowhere.csv does not exist"]),
     ("interventions__ablate_x", {"kind": "ablate", "file": "a.csv", "top": 3},
@@ -180,6 +208,12 @@ def test_a_mistake_is_a_sentence_naming_file_key_and_remedy(key, value, words, m
     assert "\n" not in sentence
     for word in words:
         assert word in sentence
+
+
+@pytest.mark.parametrize("loss", ["robust", "exo_pair", "aot", "aot_unpaired"])
+def test_losses_that_read_label_smoothing_take_it(loss, monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    check_study(changed(models__toy__post=DPO | {"loss": loss, "label_smoothing": 0.1}), "s.yaml")
 
 
 def test_a_configuration_that_is_no_mapping_is_a_sentence():

@@ -1,4 +1,4 @@
-"""A key that stands twice in a configuration is named, at any depth and wherever it is written."""
+"""A configuration that cannot be read, or that has a key twice, is named with its line."""
 
 import shlex
 from pathlib import Path
@@ -50,8 +50,6 @@ def test_json_is_checked_too(tmp_path, text):
         "x: &a {b: 1, c: 2}\ny: {<<: *a, b: 3}\n",
         "x: &a {b: 1}\ny: [*a, *a, *a]\n",
         "a: &a [*a]\n",
-        "",
-        "a: [\n",
     ],
 )
 def test_other_texts_pass(tmp_path, text):
@@ -72,13 +70,28 @@ def test_the_projects_own_studies_pass():
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"seed: \xff\n", "not UTF-8"),
-        (b"a: " + b"[" * 20_000, "nested too deeply"),
+        (b"study: a\nseed: \xff\n", "my.yaml, line 2: not UTF-8"),
+        (b"a: " + b"[" * 20_000, "my.yaml: nested too deeply"),
+        (b"study: a\ndata: [\n", "my.yaml, line 3, column 1: not valid YAML (expected the node"),
+        (b"study: a\ndata:\n\tseed: 1\n", "my.yaml, line 3, column 1: a tab"),
+        (b"study: a\nseed: 1: 2\n", "my.yaml, line 2, column 8: not valid YAML (mapping values"),
+        (b"study: a\n---\nstudy: b\n", "my.yaml, line 2, column 1: not valid YAML (but found"),
+        (b"study: *a\n", "my.yaml, line 1, column 8: not valid YAML (found undefined alias"),
+        (b"study: !!python/name:os.getcwd x\n", "my.yaml, line 1, column 8: not valid YAML"),
+        (b"study: a\nday: 2026-13-45\n", "my.yaml: not valid YAML (month must be in 1..12"),
+        (b"study: \x07\n", "my.yaml: not valid YAML (unacceptable character #x0007"),
+        (b"", "my.yaml: is empty"),
+        (b"# study: a\n", "my.yaml: is empty"),
+        (b"- study\n", "my.yaml: has no keys at its top level"),
+        (b"study\n", "my.yaml: has no keys at its top level"),
     ],
 )
-def test_a_file_that_is_damaged_is_named(tmp_path, content, words):
+def test_a_file_that_cannot_be_read_is_named_with_the_line(tmp_path, content, words):
     (tmp_path / "my.yaml").write_bytes(content)
-    assert words in refused(tmp_path / "my.yaml")
+    assert refused(tmp_path / "my.yaml").startswith(words)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
     assert "No such file" in refused(tmp_path / "no.yaml")
     assert "a folder stands where a file should be" in refused(tmp_path)
 

@@ -61,7 +61,9 @@ def heavy_tailed(n_layers: int, d_mlp: int) -> pd.DataFrame:
     )
 
 
-PARAMETERS = ("control_of", "direction", "form", "alpha", "beta", "top", "factor")
+PARAMETERS = (
+    "control_of", "direction", "form", "without_most_active", "alpha", "beta", "top", "factor",
+)  # fmt: skip
 """Columns of the table of interventions that apply only to some kinds."""
 
 
@@ -219,3 +221,10 @@ def subspace_table(rows: int, layers: int = 3, d_mlp: int = 40) -> pd.DataFrame:
     before, after = rng.normal(size=(2, layers, d_mlp))
     along = rng.normal(size=(2, rows, layers, d_mlp))
     return compute_contributions(before, after, *along, np.full((layers, d_mlp), 9.0), "v1")
+
+
+def written_vega(folder):
+    """A stand-in for the scripts that draw a page."""
+    path = folder / "vega.js"
+    path.write_text("function vegaEmbed() {}")
+    return path

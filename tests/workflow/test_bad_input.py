@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from support.workflow import RESULTS, changed_config, copy_project, program, snakemake
+from support.workflow import RESULTS, changed_config, copy_project, program, run, snakemake
 
 pytest_plugins = ["support.finished_study"]
 
@@ -100,6 +100,15 @@ def test_a_key_that_stands_twice_stops_before_any_job(
     result = snakemake(project, "figures", "--cores", "1", *options, config=config)
     assert_told(result, words)
     assert not (project / "results").exists()
+
+
+def test_a_configuration_of_the_project_that_is_no_yaml_is_told_with_its_line(
+    tmp_path: Path,
+) -> None:
+    copy_project(tmp_path / "project")
+    (tmp_path / "project/config.yaml").write_text("study: a\ndata:\n\tseed: 1\n")
+    result = run(["snakemake", "figures", "-n"], tmp_path / "project")
+    assert_told(result, "config.yaml, line 3, column 1: a tab")
 
 
 LABEL = 'a {b} {} {model} "q" $x'

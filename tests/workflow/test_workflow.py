@@ -22,6 +22,7 @@ from support.figure_cases import subspace_table
 from support.function_trace import write_trace
 from support.hub_stand_in import NO_PROXY, HubStandIn
 from support.perspective_stand_in import KEY, standing_in
+from support.saved_autoencoders import save_autoencoder, split_by_hand, write_features
 from support.workflow import (
     CONFIG,
     FIGURES,
@@ -101,6 +102,18 @@ BROUGHT = [
      " --output out.csv"),
     ("draw_token_probabilities", "--probabilities {here}/probabilities.csv --model toy"
      " --vega {here}/results/micro/figures/vega.js --output-stem out"),
+    ("average_features", "--checkpoint-pre results/micro/checkpoints/toy/pre"
+     " --checkpoint-post results/micro/checkpoints/toy/post --autoencoder {here}/sae"
+     " --activations-pre results/micro/activations/toy/pre.h5"
+     " --activations-post results/micro/activations/toy/post.h5"
+     " --pair results/micro/checkpoints/toy/pair.json --tokenizer results/micro/checkpoints/toy/pre"
+     " --prompts results/micro/data/challenge_prompts.jsonl --dtype float64 --attention default"
+     " --gpus 1 --batch-size auto --device cpu --threads 1 --output out.h5"),
+    ("split_by_features", "--checkpoint results/micro/checkpoints/toy/pre --autoencoder {here}/sae"
+     " --features {here}/features.h5 --direction results/micro/directions/toy/probe.safetensors"
+     " --tokens 2 --norm final --threads 1 --resamples 9 --level 0.9 --seed 1 --output out.csv"),
+    ("draw_feature_shifts", "--split {here}/split.csv --direction-name probe --model toy"
+     " --autoencoder-name sae --vega {here}/results/micro/figures/vega.js --output-stem out"),
     ("compare_scorers", "--results results/micro --model toy --table results/micro/tables/toy.csv"
      " --scorers twin --resamples 9 --level 0.9 --seed 1 --csv out.csv --markdown out.md"
      " --agreement-csv agreement.csv --agreement-markdown agreement.md"),
@@ -326,6 +339,9 @@ def write_files_of_a_user(own_study: Path) -> None:
     depth = pd.DataFrame({"stage": ["pre", "post"], "layer": 0, "after": "mlp", "probability": 0.1})
     depth = depth.assign(probability_low=0.05, probability_high=0.2)
     depth.to_csv(own_study / "probabilities.csv", index=False)
+    save_autoencoder(own_study / "sae", 32, 9)
+    write_features(own_study / "features.h5", 32, 9, 4)
+    split_by_hand(4).to_csv(own_study / "split.csv", index=False)
     for path in (own_study / RESULTS / "scores/toy").glob("*.parquet"):
         twin = own_study / RESULTS / "further_scores/toy/twin" / path.name
         twin.parent.mkdir(parents=True, exist_ok=True)

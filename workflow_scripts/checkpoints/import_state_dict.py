@@ -24,12 +24,10 @@ def main() -> None:
     arguments = parser.parse_args()
 
     obey_threads(arguments.threads)
-    from dpo_neurons.checkpoints.state_dicts import build_model_from_state, read_state_dict
+    from dpo_neurons.checkpoints.state_dicts import build_model_from_state
 
-    state = read_state_dict(arguments.path)
-    model = build_model_from_state(state, arguments.like, arguments.path)
     save_checkpoint(
-        model,
+        build_model_from_state(arguments.path, arguments.like),
         arguments.like,
         arguments.output,
         arguments.source_output,

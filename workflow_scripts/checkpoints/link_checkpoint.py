@@ -37,7 +37,7 @@ def main() -> None:
         log.info("converting %s to safetensors", ", ".join(file.name for file in old))
         from dpo_neurons.checkpoints.state_dicts import convert_old_weights
 
-        convert_old_weights(path, old, arguments.output)
+        convert_old_weights(path, arguments.output)
         facts |= {"given": facts["files"], "files": checksums(arguments.output)}
     else:
         with whole_file(arguments.output) as partial:

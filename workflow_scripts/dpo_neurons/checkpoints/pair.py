@@ -105,8 +105,7 @@ def check_checkpoint(checkpoint: Path) -> None:
     """
     read_architecture(checkpoint)
     check_weight_files(checkpoint)
-    if not old_weights(checkpoint):
-        check_stored_weights(checkpoint)
+    check_stored_weights(checkpoint)
 
 
 def apply_pair(model: PreTrainedModel, pair: Pair) -> None:

@@ -56,11 +56,11 @@ TEXTS = frozenset(
     (
         "activation", "after", "against", "along", "by", "checkpoint", "control_of",
         "corrected_for_selection", "correlation", "direction", "entry", "family", "file", "form",
-        "group", "groups", "intervention", "into", "kind", "layers", "mark", "matrix", "model",
-        "of", "origin", "other_scorer", "part", "parts", "positions", "quantity", "revision",
-        "rows_left_out", "scorer", "sha256", "side", "sign", "stage", "text", "token", "values",
-        "verdict", "what", "still_writes", "lowers_toxicity", "beyond_control",
-        "beyond_random_sets", "nearer_to_dpo",
+        "group", "groups", "intervention", "into", "kind", "layers", "length", "mark", "matrix",
+        "model", "of", "origin", "other_scorer", "part", "parts", "positions", "promoted",
+        "quantity", "revision", "rows_left_out", "scorer", "sha256", "side", "sign", "stage",
+        "text", "token", "values", "verdict", "what", "still_writes", "lowers_toxicity",
+        "beyond_control", "beyond_random_sets", "nearer_to_dpo",
     )
 )  # fmt: skip
 """Columns that hold texts in every CSV file of the workflow."""
@@ -71,12 +71,14 @@ def read_csv(
     columns: Iterable[str] | None = None,
     texts: Collection[str] = (),
     may_be_empty: bool = False,
+    has_checksum: bool = True,
 ) -> pd.DataFrame:
-    """Read the named columns of a CSV file that the workflow made, or all of them.
+    """Read the named columns of a CSV file, or all of them.
 
     The columns of TEXTS and `texts` come back as texts, whatever they look like ("null", "1.10"),
     and are "" where a cell is empty. All others come back as numbers. may_be_empty: whether a
-    table without rows is a result, not a damaged file.
+    table without rows is a result, not a damaged file. has_checksum: whether the workflow made the
+    file; a file of the package has none.
     Raises InputError if the file cannot be read, is not as it was written, ends within a line, has
     no row, has one column twice or lacks one of the columns.
     """
@@ -95,7 +97,8 @@ def read_csv(
         )
     except (OSError, ValueError, MemoryError) as error:
         raise describe_unreadable(path, error, "CSV") from error
-    check_as_written(path, content)
+    if has_checksum:
+        check_as_written(path, content)
     if b"\0" in content or not content.endswith(b"\n"):
         # pandas would read a number that is cut off as a shorter one.
         raise InputError(f"{path}: damaged or cut off; delete it and run again")

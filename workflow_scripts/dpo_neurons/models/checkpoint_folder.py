@@ -110,12 +110,18 @@ def check_weight_files(checkpoint: Path) -> None:
     Raises InputError for weights that are missing or damaged, an index that names a file outside
     the folder or disagrees with its files, and two sets of weights side by side.
     """
-    if not old_weights(checkpoint):
+    old = old_weights(checkpoint)
+    if not old:
         read_headers(checkpoint)
     elif (checkpoint / OLD_INDEX).is_file():
         places = read_index(checkpoint, OLD_INDEX)
         if (checkpoint / OLD_SINGLE).is_file():
             check_one_set_of_weights(checkpoint, OLD_SINGLE, OLD_INDEX, places)
+    elif not (checkpoint / OLD_SINGLE).is_file():
+        raise InputError(
+            f"{checkpoint}: holds {old[0].name}, and neither {OLD_SINGLE} nor {OLD_INDEX}, which "
+            "says where each tensor lies; fetch the whole checkpoint again"
+        )
 
 
 def _whole_weights(checkpoint: Path) -> list[Path]:

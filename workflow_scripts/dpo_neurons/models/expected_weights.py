@@ -19,12 +19,10 @@ from transformers.utils import logging as transformers_logging
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.architectures import architecture_of_type
-from dpo_neurons.models.weight_files import read_headers
+from dpo_neurons.models.checkpoint_folder import old_weights
+from dpo_neurons.models.pickled_weights import read_outlines
+from dpo_neurons.models.weight_files import BUFFERS, read_headers
 
-BUFFERS = re.compile(
-    r"\.attn\.(masked_)?bias$|\.rotary_emb\.inv_freq$|\.attention\.(masked_)?bias$"
-)
-"""Names of constants that older versions of transformers stored along with the weights."""
 NUMBER_FORMATS = ("F32", "BF16", "F16", "F64")
 """Formats, as safetensors spells them, whose numbers are weights and no codes."""
 
@@ -58,11 +56,20 @@ def load_config(checkpoint: Path) -> PretrainedConfig:
 
 
 def check_stored_weights(checkpoint: Path) -> None:
-    """Check, by headers alone, that a checkpoint's safetensors are the weights of its architecture.
+    """Check, by headers alone, that a checkpoint's tensors are the weights of its architecture.
 
     Raises InputError for tensors that are missing, left over, empty, of another shape, or codes of
     a quantised model, and for a model_type that does not fit them.
     """
+    if old_weights(checkpoint):
+        shapes = {name: tuple(w.shape) for name, w in read_outlines(checkpoint).items()}
+    else:
+        shapes = _read_shapes(checkpoint)
+    _check_shapes(shapes, load_config(checkpoint), checkpoint)
+
+
+def _read_shapes(checkpoint: Path) -> dict[str, tuple[int, ...]]:
+    """Read the shapes of safetensors, by name; raises InputError for quantised codes."""
     headers = read_headers(checkpoint)
     for name, header in headers.items():
         if header.dtype not in NUMBER_FORMATS and not BUFFERS.search(name):
@@ -70,11 +77,10 @@ def check_stored_weights(checkpoint: Path) -> None:
                 f"{header.file}: {name} holds {header.dtype} codes of a quantised model, which are "
                 "no weights; use the checkpoint before quantisation"
             )
-    shapes = {name: header.shape for name, header in headers.items()}
-    check_shapes(shapes, load_config(checkpoint), checkpoint)
+    return {name: header.shape for name, header in headers.items()}
 
 
-def check_shapes(
+def _check_shapes(
     shapes: Mapping[str, tuple[int, ...]], config: PretrainedConfig, checkpoint: Path
 ) -> None:
     """Check that tensors with these shapes, by name, are those of a configuration's model.

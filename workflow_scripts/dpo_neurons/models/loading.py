@@ -21,7 +21,6 @@ from dpo_neurons.files.provenance import check_as_recorded
 from dpo_neurons.models.checkpoint_folder import (
     check_tokenizer,
     check_weight_files,
-    old_weights,
     read_architecture,
 )
 from dpo_neurons.models.expected_weights import check_stored_weights, load_config
@@ -80,21 +79,16 @@ def load_trainable_model(
     read_architecture(checkpoint)
     check_as_recorded(checkpoint, torch.get_num_threads())
     check_weight_files(checkpoint)
-    if not old_weights(checkpoint):
-        check_stored_weights(checkpoint)
+    check_stored_weights(checkpoint)
     asked = {} if attention == "default" else {"attn_implementation": attention}
-    model: PreTrainedModel
-    report: dict[str, Any]
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             checkpoint,
             dtype=getattr(torch, dtype),
             local_files_only=True,
-            output_loading_info=True,
             **asked,
             **_placement(devices),
         )
-        model, report = loaded
     except torch.OutOfMemoryError as error:
         raise InputError(f"{checkpoint}: {NO_ROOM.format(len(devices))}") from error
     except (OSError, RuntimeError, SafetensorError, StrictDataclassError) as error:
@@ -110,14 +104,6 @@ def load_trainable_model(
             f"({_reason(error)}); set it to default"
         ) from error
     _check_placed(model, checkpoint, devices)
-    # Seen in old weights only, whose headers were not compared: transformers would fill what is
-    # missing with random numbers, leave the rest out, and go on.
-    for problem, names in (("missing", "missing_keys"), ("left over", "unexpected_keys")):
-        if report[names]:
-            raise InputError(
-                f"{checkpoint}: the weights {sorted(report[names])[0]!r} are {problem}; fetch or "
-                "make the checkpoint again"
-            )
     return model
 
 

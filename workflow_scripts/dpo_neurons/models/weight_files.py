@@ -5,6 +5,7 @@ loaded.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 OLD_SINGLE = "pytorch_model.bin"
 OLD_INDEX = "pytorch_model.bin.index.json"
+BUFFERS = re.compile(
+    r"\.attn\.(masked_)?bias$|\.rotary_emb\.inv_freq$|\.attention\.(masked_)?bias$"
+)
+"""Names of constants that older versions of transformers stored along with the weights."""
 
 
 @dataclass(frozen=True)

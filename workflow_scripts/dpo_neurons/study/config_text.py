@@ -1,4 +1,4 @@
-"""Duplicate keys in the text of a configuration: a YAML reader silently takes the last."""
+"""The text of a configuration: what no YAML reader takes, and keys of which it takes the last."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -25,7 +25,8 @@ def check_config_texts(paths: Iterable[Path], arguments: Sequence[str]) -> None:
     """Check the configuration's files and the --config entries of a command line.
 
     arguments: Snakemake's command line, with or without such entries.
-    Raises InputError for a key that stands twice, at any depth, and for a file that cannot be read.
+    Raises InputError for a file that cannot be read, that is no YAML or that has no keys, and for a
+    key that stands twice, at any depth.
     """
     for path in paths:
         _check_file(path)
@@ -35,7 +36,7 @@ def check_config_texts(paths: Iterable[Path], arguments: Sequence[str]) -> None:
         if key in seen:
             raise InputError(f"--config: the key {key!r} stands twice; leave one of them out")
         seen.add(key)
-        _check_yaml_text(f"--config {key}", value)
+        _check_keys(f"--config {key}", value)
 
 
 def config_entries(arguments: Sequence[str]) -> Iterator[str]:
@@ -71,15 +72,48 @@ def _check_file(path: Path) -> None:
         return
     try:
         text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{path.name}: not UTF-8; save the file in that encoding") from None
-    _check_yaml_text(path.name, text)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path.name}, line {line}: not UTF-8; save the file in that encoding"
+        ) from None
+    _check_syntax(path.name, text)
+    _check_keys(path.name, text)
 
 
-def _check_yaml_text(source: str, text: str) -> None:
+def _check_syntax(source: str, text: str) -> None:
+    """Raise InputError for a file's text that is no YAML, or whose YAML is no mapping."""
+    try:
+        value = yaml.safe_load(text)
+    except RecursionError:
+        raise InputError(f"{source}: nested too deeply; correct the file") from None
+    except yaml.MarkedYAMLError as error:
+        raise InputError(_describe_mistake(source, text, error)) from None
+    except (yaml.YAMLError, ValueError) as error:  # a control character; a date such as 2026-13-45
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{source}: not valid YAML ({reason}); correct the file") from None
+    if not isinstance(value, dict):
+        raise InputError(
+            f"{source}: {'is empty' if value is None else 'has no keys at its top level'}; write a "
+            "study as lines of the form key: value, such as study: my_study"
+        )
+
+
+def _describe_mistake(source: str, text: str, error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    if mark is None:
+        return f"{source}: not valid YAML ({error.problem}); correct the file"
+    place = f"{source}, line {mark.line + 1}, column {mark.column + 1}"
+    if text[mark.index : mark.index + 1] == "\t":
+        return f"{place}: a tab, which YAML does not take there; put spaces in its place"
+    return f"{place}: not valid YAML ({error.problem}); correct that line or the one before it"
+
+
+def _check_keys(source: str, text: str) -> None:
+    """Raise InputError for a key that stands twice; a text that is no YAML has no keys."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError:  # Snakemake says so of files; an entry may be a plain text
+    except yaml.YAMLError:  # an entry of --config may be a plain text
         return
     except RecursionError:
         raise InputError(f"{source}: nested too deeply; correct the file") from None
