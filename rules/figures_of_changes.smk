@@ -1,4 +1,4 @@
-"""Figures 7, 8, 10, 13 to 15 and 17 to 21, of what changed. Their base rule is in figures.smk."""
+"""Figures 7, 8, 10, 13 to 15 and 17 to 22, of what changed. Their base rule is in figures.smk."""
 
 
 use rule draw_figure as draw_cancellation with:

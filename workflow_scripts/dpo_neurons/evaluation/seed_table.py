@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from dpo_neurons.evaluation.intervention_table import format_with_interval
+from dpo_neurons.statistics.bootstrap import ENDS
 
 OF_ROWS = ("toxicity", "perplexity", "effect_share")
 """What is compared of each intervention."""
 ROWS_COLUMNS = (
-    "intervention", *(f"{name}{end}" for name in OF_ROWS for end in ("", "_low", "_high")),
+    "intervention", *(f"{name}{end}" for name in OF_ROWS for end in ENDS),
 )  # fmt: skip
 GROUPS_COLUMNS = (
     "group", "crossfitted_share", "crossfitted_share_low", "crossfitted_share_high",
