@@ -100,6 +100,9 @@ def test_both_steps_of_a_triple_read_what_the_template_of_its_middle_renders(pro
         assert all(template in command for command in of_model)
         (probe,) = (c for c in jobs.values() if f"train_probe.py --checkpoint {pre} " in c)
         assert f"--comments {chat}/labelled_comments.jsonl" in probe
+    middle = f"{results}/checkpoints/base-to-sft/post"
+    (linked,) = (c for c in jobs.values() if f"--output {results}/checkpoints/sft-to-dpo/pre " in c)
+    assert f"--path {middle} --source {middle}.source.json --same-as base-to-sft/post " in linked
     reading = re.compile(rf"{results}/data/(challenge|reference|labelled)\w+\.jsonl")
     makers = ("render_chat", "import_data", "import_hub_data")
     for job, command in jobs.items():
