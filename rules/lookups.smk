@@ -153,8 +153,23 @@ def scorer_files(wildcards):
     """Return the scorer's input files, besides the continuations."""
     scorer = settings_of_scorer(wildcards)
     if runs_a_model(scorer):
-        return given_folder_files(scorer["kind"], given_path(key_of_scorer(wildcards)))
+        folder_files = given_folder_files(scorer["kind"], given_path(key_of_scorer(wildcards)))
+        return folder_files | messages_of_scorer(wildcards)
     return lexicon_of_scorer(wildcards)
+
+
+def messages_of_scorer(wildcards):
+    """Return the prompts as messages and as texts, if the scorer is a guard and they are rendered.
+
+    A guard judges the answer to a message, not to what a chat template makes of it.
+    """
+    is_guard = settings_of_scorer(wildcards)["kind"] == "guard"
+    if not is_guard or not STUDY.renders(wildcards.model, "challenge_prompts"):
+        return {}
+    return {
+        "messages": f"{DATA}/challenge_prompts.jsonl",
+        "rendered": f"{RESULTS}/chat/{wildcards.model}/challenge_prompts.jsonl",
+    }
 
 
 def lexicon_of_scorer(wildcards):
@@ -166,8 +181,9 @@ def lexicon_of_scorer(wildcards):
 def scorer_files_as_options(wildcards, input):
     """Write the scorer's files and the continuations as command-line options."""
     files = {"continuations": input.continuations}
-    if "lexicon" in input.keys():
-        files["lexicon"] = input.lexicon
+    for name in ("lexicon", "messages", "rendered"):
+        if name in input.keys():
+            files[name] = input[name]
     scorer = settings_of_scorer(wildcards)
     if runs_a_model(scorer):
         path, kind = given_path(key_of_scorer(wildcards)), scorer["kind"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.workflow import PROJECT, STAGES, copy_project, job_commands, run
+from support.workflow import PROJECT, STAGES, changed_config, copy_project, job_commands, run
 
 from dpo_neurons.study.study import ALWAYS_READ
 
@@ -108,6 +108,21 @@ def test_both_steps_of_a_triple_read_what_the_template_of_its_middle_renders(pro
     for job, command in jobs.items():
         assert job.startswith(makers) or not reading.search(command)
     assert "compare_models" in {job.partition(" ")[0] for job in jobs}
+
+
+def test_a_guard_is_given_the_messages_that_a_template_renders(project):
+    guard = {"kind": "guard", "path": "checkpoints/before", "scored_token": "Yes"}
+    config = changed_config(
+        project / "guarded.yaml",
+        ("scorer", guard | {"other_token": "No"}),
+        ("models.toy.chat", {}),
+    )
+    jobs = job_commands(plan(project, str(config))).values()
+    scoring = [command for command in jobs if "score_continuations.py" in command]
+    asked = "--messages results/micro/data/challenge_prompts.jsonl"
+    rendered = "--rendered results/micro/chat/toy/challenge_prompts.jsonl"
+    assert len(scoring) > 10
+    assert all(f" {asked} {rendered} " in command for command in scoring)
 
 
 def test_the_four_models_of_the_later_version_are_one_study(project):
