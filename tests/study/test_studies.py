@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.workflow import PROJECT, STAGES, copy_project, job_commands, run
+from support.workflow import PROJECT, STAGES, changed_config, copy_project, job_commands, run
 
 from dpo_neurons.study.study import ALWAYS_READ
 
@@ -100,11 +100,29 @@ def test_both_steps_of_a_triple_read_what_the_template_of_its_middle_renders(pro
         assert all(template in command for command in of_model)
         (probe,) = (c for c in jobs.values() if f"train_probe.py --checkpoint {pre} " in c)
         assert f"--comments {chat}/labelled_comments.jsonl" in probe
+    middle = f"{results}/checkpoints/base-to-sft/post"
+    (linked,) = (c for c in jobs.values() if f"--output {results}/checkpoints/sft-to-dpo/pre " in c)
+    assert f"--path {middle} --source {middle}.source.json --same-as base-to-sft/post " in linked
     reading = re.compile(rf"{results}/data/(challenge|reference|labelled)\w+\.jsonl")
     makers = ("render_chat", "import_data", "import_hub_data")
     for job, command in jobs.items():
         assert job.startswith(makers) or not reading.search(command)
     assert "compare_models" in {job.partition(" ")[0] for job in jobs}
+
+
+def test_a_guard_is_given_the_messages_that_a_template_renders(project):
+    guard = {"kind": "guard", "path": "checkpoints/before", "scored_token": "Yes"}
+    config = changed_config(
+        project / "guarded.yaml",
+        ("scorer", guard | {"other_token": "No"}),
+        ("models.toy.chat", {}),
+    )
+    jobs = job_commands(plan(project, str(config))).values()
+    scoring = [command for command in jobs if "score_continuations.py" in command]
+    asked = "--messages results/micro/data/challenge_prompts.jsonl"
+    rendered = "--rendered results/micro/chat/toy/challenge_prompts.jsonl"
+    assert len(scoring) > 10
+    assert all(f" {asked} {rendered} " in command for command in scoring)
 
 
 def test_the_four_models_of_the_later_version_are_one_study(project):
