@@ -18,6 +18,7 @@ def judged(broken=(), higher=(), like_control=(), farther=(), not_nearer=(), p=N
     """Verdicts where all is well but for what is named."""
     table = pd.DataFrame(describe_rows(ENTRIES, "probe"), columns=list(METADATA))
     table = table.assign(no_longer_writes=table["intervention"].isin(broken))
+
     def p_holm(name, against, unlike):
         """A broken row has none: its toxicity is not tested."""
         return np.nan if {name, against} & set(broken) else 0.2 if unlike else 0.01
