@@ -59,7 +59,7 @@ CONFIGURATION = [
     ("interventions.patch_all_four.random_sets", 3, RANDOM_SETS | OF_LISTED),
     ("sampling.per_prompt", 3, SAMPLES),
     ("sampling.rows", ["dpo", "none"],
-     each("run_samples score_samples", {"none"}) | {"tabulate_samples"}),
+     each("run_samples score_samples", {"none"}) | {"tabulate_samples", "draw_samples"}),
     ("faithfulness.prompts", 9, RUNS),
     ("data.lexicon", {"kind": "file", "path": "stand_ins/words.csv"},
      {"import_data lexicon"} | SCORES | SOURCES),

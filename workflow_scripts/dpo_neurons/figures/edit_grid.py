@@ -50,7 +50,7 @@ def chart(data: pd.DataFrame, references: pd.DataFrame, model: str) -> alt.TopLe
     data: of `aggregate`. references: rows none and dpo of the table, for the subtitle.
     """
     if data.empty:
-        return empty_figure(TITLE, f"{model}: no editing rows in this study.")
+        return empty_figure(TITLE, f"{model}: no such row has a finite toxicity and perplexity.")
     panels = [
         _panel(cells, data, *of_panel)
         for of_panel, cells in data.groupby(list(PARAMETERS[:3]), sort=False)
