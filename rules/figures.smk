@@ -36,6 +36,7 @@ FIGURES = expand(
         *expand("17_subspace_{direction}", direction=SUBSPACES),
         "20_stream_split",
         *(["21_token_probabilities"] if config["token_probabilities"]["words"] else []),
+        "23_activations",
     ],
     extension=FIGURE_EXTENSIONS,
 )
