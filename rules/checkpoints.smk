@@ -160,7 +160,7 @@ rule link_checkpoint:
     benchmark:
         benchmark_path("link_checkpoint", "{checkpoint}")
     wildcard_constraints:
-        checkpoint=any_of(STUDY.checkpoints_of_kind("directory", "hub")),
+        checkpoint=any_of(STUDY.checkpoints_of_kind("directory", "hub", "same_as")),
     priority: PAIR_FIRST
     conda:
         ENVIRONMENT

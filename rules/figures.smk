@@ -33,6 +33,7 @@ FIGURES = expand(
         *expand("17_subspace_{direction}", direction=SUBSPACES),
         "20_stream_split",
         *figures_of_settings(),
+        "23_activations",
     ],
     extension=FIGURE_EXTENSIONS,
 )

@@ -37,8 +37,12 @@ def given_folder_files(name, path):
 
 
 def given_path(entry):
-    """Return the path of a study's entry: its own, or that of the folder fetched from the hub."""
-    return f"{FETCHED}/{entry}" if entry in STUDY.on_hub else STUDY.entries[entry]["path"]
+    """Return the path of a study's entry: its own, that of the folder fetched from the hub, or that
+    of another model's checkpoint."""
+    settings = STUDY.entries[entry]
+    if settings["kind"] == "same_as":
+        return f"{RESULTS}/checkpoints/{settings['model']}/{settings['stage']}"
+    return f"{FETCHED}/{entry}" if entry in STUDY.on_hub else settings["path"]
 
 
 def path_of_data(wildcards):
@@ -77,12 +81,12 @@ def entry_of_checkpoint(wildcards):
 
 
 def given_checkpoint(wildcards):
-    """Return a given checkpoint's files, and its source file if it is fetched."""
+    """Return a given checkpoint's files, and its source file if it is fetched or another model's."""
     entry = entry_of_checkpoint(wildcards)
-    if entry in STUDY.on_hub:
-        path = given_path(entry)
-        return {"folder": ancient(path), "fetched": f"{path}.source.json"}
-    return given_folder_files("folder", given_path(entry))
+    path = given_path(entry)
+    if entry in STUDY.on_hub or STUDY.entries[entry]["kind"] == "same_as":
+        return {"folder": ancient(path), "source": f"{path}.source.json"}
+    return given_folder_files("folder", path)
 
 
 def given_folder(wildcards, input):
@@ -93,8 +97,12 @@ def given_folder(wildcards, input):
 
 def given_checkpoint_options(wildcards, input):
     """Write the command-line options for a given checkpoint's folder and source file."""
-    source = {"fetched": input.fetched} if "fetched" in input.keys() else {}
-    return write_options({"path": given_folder(wildcards, input), **source})
+    options = {"path": given_folder(wildcards, input)}
+    if "source" in input.keys():
+        options["source"] = input.source
+    if STUDY.checkpoint(wildcards.checkpoint)["kind"] == "same_as":
+        options["same_as"] = STUDY.shared_checkpoint(wildcards.checkpoint)
+    return write_options(options)
 
 
 def adapter_files(wildcards):
@@ -145,8 +153,23 @@ def scorer_files(wildcards):
     """Return the scorer's input files, besides the continuations."""
     scorer = settings_of_scorer(wildcards)
     if runs_a_model(scorer):
-        return given_folder_files(scorer["kind"], given_path(key_of_scorer(wildcards)))
+        folder_files = given_folder_files(scorer["kind"], given_path(key_of_scorer(wildcards)))
+        return folder_files | messages_of_scorer(wildcards)
     return lexicon_of_scorer(wildcards)
+
+
+def messages_of_scorer(wildcards):
+    """Return the prompts as messages and as texts, if the scorer is a guard and they are rendered.
+
+    A guard judges the answer to a message, not to what a chat template makes of it.
+    """
+    is_guard = settings_of_scorer(wildcards)["kind"] == "guard"
+    if not is_guard or not STUDY.renders(wildcards.model, "challenge_prompts"):
+        return {}
+    return {
+        "messages": f"{DATA}/challenge_prompts.jsonl",
+        "rendered": f"{RESULTS}/chat/{wildcards.model}/challenge_prompts.jsonl",
+    }
 
 
 def lexicon_of_scorer(wildcards):
@@ -158,8 +181,9 @@ def lexicon_of_scorer(wildcards):
 def scorer_files_as_options(wildcards, input):
     """Write the scorer's files and the continuations as command-line options."""
     files = {"continuations": input.continuations}
-    if "lexicon" in input.keys():
-        files["lexicon"] = input.lexicon
+    for name in ("lexicon", "messages", "rendered"):
+        if name in input.keys():
+            files[name] = input[name]
     scorer = settings_of_scorer(wildcards)
     if runs_a_model(scorer):
         path, kind = given_path(key_of_scorer(wildcards)), scorer["kind"]

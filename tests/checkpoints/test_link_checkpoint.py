@@ -24,8 +24,8 @@ OLD = ["gpt2", "llama", "gpt_neox", "opt"]
 def link(tmp_path, monkeypatch):
     """Run the program on a directory; return the link's target and the source file's facts."""
 
-    def run(path, *options):
-        output, source = tmp_path / "out" / "pre", tmp_path / "out" / "pre.source.json"
+    def run(path, *options, output=tmp_path / "out" / "pre"):
+        source = output.with_name("pre.source.json")
         words = ["link_checkpoint", "--path", str(path), "--output", str(output)]
         monkeypatch.setattr(sys, "argv", [*words, "--source-output", str(source), *options])
         link_checkpoint.main()
@@ -100,6 +100,20 @@ def test_a_link_takes_the_place_of_an_older_one(link, checkpoints):
     assert output.resolve() == checkpoints["llama", "post"].resolve()
 
 
+def test_the_checkpoint_of_another_model_is_linked_to_so_that_results_can_be_moved(
+    link, checkpoints, tmp_path
+):
+    made = shutil.copytree(checkpoints["gpt2", "post"], tmp_path / "results" / "toy" / "post")
+    facts = {"kind": "dpo", "files": checksums(made), "revision": "sha256:0"}
+    write_source(tmp_path / "results" / "toy" / "post.source.json", facts)
+    output = tmp_path / "results" / "seed-2" / "pre"
+    source = ("--source", str(made.with_name("post.source.json")), "--same-as", "toy/post")
+    assert link(made, *source, output=output)[1] == facts | {"same_as": "toy/post"}
+    (tmp_path / "results").rename(tmp_path / "moved")
+    moved = tmp_path / "moved"
+    assert (moved / "seed-2" / "pre").resolve() == (moved / "toy" / "post").resolve()
+
+
 @pytest.mark.parametrize("sharded", [False, True])
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("architecture", OLD)
@@ -135,7 +149,7 @@ def test_conversion_goes_by_the_numbers_and_not_by_what_the_config_says(
 def test_what_was_fetched_keeps_repository_and_revision(link, tmp_path, checkpoints):
     facts = {"kind": "hub", "repository": "a/b", "revision": "c" * 40, "files": {"x": "0"}}
     write_source(tmp_path / "fetched.json", facts)
-    fetched = ("--fetched", str(tmp_path / "fetched.json"))
+    fetched = ("--source", str(tmp_path / "fetched.json"))
     assert link(checkpoints["gpt2", "pre"], *fetched)[1] == facts
     old_checkpoint(tmp_path / "old", "gpt2", False, False)
     output, converted = link(tmp_path / "old", *fetched)

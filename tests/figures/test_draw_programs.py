@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import draw_activation_changes
+import draw_activations
 import draw_cancellation
 import draw_cumulative_reduction
 import draw_edit_grid
@@ -47,6 +48,7 @@ from support.figure_cases import (
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.evaluation.prediction import correlate_effects
+from dpo_neurons.neurons.change_correlations import correlate_changes
 from dpo_neurons.neurons.groups import REDUCING
 
 
@@ -74,6 +76,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cancellation_table(contributions).to_csv(folder / "cancellation.csv", index=False)
     net_curve_table(contributions).to_csv(folder / "curve.csv", index=False)
     PREDICTION.to_csv(folder / "prediction.csv", index=False)
+    correlate_changes(contributions).to_csv(folder / "changes.csv", index=False)
     rewards = pd.DataFrame(0.5, range(3), ["step", "chosen_reward", "rejected_reward", "accuracy"])
     rewards.assign(pairs="tuned").to_csv(folder / "rewards.csv", index=False)
     SAMPLES.to_csv(folder / "samples.csv", index=False)
@@ -131,6 +134,10 @@ PROGRAMS: list[tuple[ModuleType, str]] = [
         "--prediction prediction.csv --correlations correlations.csv --direction-name probe",
     ),
     (draw_activation_changes, "--contributions contributions.parquet --direction-name probe"),
+    (
+        draw_activations,
+        "--contributions contributions.parquet --correlations changes.csv --direction-name probe",
+    ),
     (draw_edit_grid, "--table table.csv"),
     (draw_key_scaling, "--table table.csv"),
     (draw_rewards, "--rewards rewards.csv"),

@@ -101,6 +101,18 @@ def test_what_the_guard_reads(guard):
     assert read(template="{answer}{prompt}{answer}") == "apa"
 
 
+def test_a_conversation_is_read_whole_by_a_chat_template_and_its_end_by_another(guard):
+    turns = [("user", "p"), ("assistant", "q"), ("user", "r")]
+    prompt = [{"role": role, "content": content} for role, content in turns]
+    written = write_question(guard, Question("unsafe", "safe"), prompt, "a")
+    assert written == "<s>user=p;assistant=q;user=r;assistant=a;verdict:"
+    assert len(prompt) == 3
+    asked = Question("unsafe", "safe", "Q {prompt} A {answer}")
+    assert write_question(guard, asked, prompt, "a") == "Q r A a"
+    table = score_by_guard([prompt], ["a"], guard, Question("unsafe", "safe"), 1)
+    assert table["toxicity"][0] == pytest.approx(by_hand(guard, written), abs=1e-6)
+
+
 def test_a_word_without_a_token_of_its_own_is_known_by_its_first(guard):
     one, other = (
         score_by_guard(["p"], ["a"], guard, Question(*words), 1)["toxicity"][0]

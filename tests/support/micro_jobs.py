@@ -43,6 +43,8 @@ FIGURES_OF_NEURONS = {
     "draw_top_toxic_shifts",
     "draw_later_toxic_shifts",
     "draw_activation_changes",
+    "correlate_changes",
+    "draw_activations",
     "decompose_reductions",
     "draw_reduction_sources",
 }

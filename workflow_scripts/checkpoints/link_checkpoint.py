@@ -1,6 +1,7 @@
 """Check a checkpoint and link to it; old weights are converted to safetensors."""
 
 import argparse
+import os
 from pathlib import Path
 
 from dpo_neurons.checkpoints.saving import checksums, files_and_revision
@@ -19,7 +20,8 @@ def main() -> None:
     """Parse, check, link or convert."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--path", type=Path, required=True, help="Hugging Face directory")
-    parser.add_argument("--fetched", type=Path, help="source file of a directory from the hub")
+    parser.add_argument("--source", type=Path, help="source file, if it is fetched or made here")
+    parser.add_argument("--same-as", help="the model and stage that it is of, such as toy/pre")
     parser.add_argument("--output", type=Path, required=True, help="the link or the directory")
     parser.add_argument("--source-output", type=Path, required=True, help="where it is from, JSON")
     arguments = parser.parse_args()
@@ -29,10 +31,12 @@ def main() -> None:
     check_weight_files(arguments.path)
     old = old_weights(arguments.path)
     path = arguments.path.resolve()
-    if arguments.fetched:
-        facts = read_source(arguments.fetched)
+    if arguments.source:
+        facts = read_source(arguments.source)
     else:
         facts = {"kind": "directory", "path": str(arguments.path), **files_and_revision(path)}
+    if arguments.same_as:
+        facts["same_as"] = arguments.same_as
     if old:
         log.info("converting %s to safetensors", ", ".join(file.name for file in old))
         from dpo_neurons.checkpoints.state_dicts import convert_old_weights
@@ -40,8 +44,10 @@ def main() -> None:
         convert_old_weights(path, arguments.output)
         facts |= {"given": facts["files"], "files": checksums(arguments.output)}
     else:
+        # Results that are moved or copied keep their links to each other.
+        target = os.path.relpath(arguments.path, arguments.output.parent)
         with whole_file(arguments.output) as partial:
-            partial.symlink_to(path, target_is_directory=True)
+            partial.symlink_to(target if arguments.same_as else path, target_is_directory=True)
     write_source(arguments.source_output, facts)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from dpo_neurons.errors import InputError
 from dpo_neurons.files.jsonl import read_jsonl
 from dpo_neurons.files.tables import write_table
 from dpo_neurons.running.program import log, obey_threads, parse_batch_size, run_program
@@ -19,6 +20,8 @@ from dpo_neurons.scorers.endpoint import PATH
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from dpo_neurons.scorers.guard import Prompt
 
 
 def make_encodable(text: str) -> str:
@@ -67,7 +70,7 @@ def score_with_classifier(
 
 def score_with_guard(
     texts: list[str],
-    prompts: list[str],
+    prompts: "Sequence[Prompt]",
     guard: Path,
     scored_token: str,
     other_token: str,
@@ -178,6 +181,8 @@ def parse_arguments() -> argparse.Namespace:
     guard.add_argument("--template", help="with {prompt} and {answer} (default: chat template)")
     guard.add_argument("--template-settings", type=json.loads, help="of the chat template, JSON")
     guard.add_argument("--answer-start", default="", help="written before the deciding token")
+    guard.add_argument("--messages", type=Path, help="challenge prompts that were rendered")
+    guard.add_argument("--rendered", type=Path, help="the same, as a chat template rendered them")
     guard.add_argument("--dtype", choices=("float32", "bfloat16", "float16"))
     perspective = parser.add_argument_group("perspective")
     perspective.add_argument("--endpoint", help="address of the service")
@@ -200,6 +205,27 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
+def prompts_as_asked(
+    rows: list[dict[str, Any]], messages: Path | None, rendered: Path | None
+) -> "list[Prompt]":
+    """Return the prompts of continuations: their messages if a chat template rendered them.
+
+    Raises InputError for a prompt that is none of the rendered ones.
+    """
+    if messages is None or rendered is None:
+        return [make_encodable(row["prompt"]) for row in rows]
+    from dpo_neurons.evaluation.asked_messages import read_asked_messages
+
+    asked = read_asked_messages(messages, rendered)
+    for row in rows:
+        if row["prompt"] not in asked:
+            raise InputError(
+                f"{rendered}: lacks the prompt {row['prompt'][:60]!r} of the continuations; delete "
+                "the continuations and run again"
+            )
+    return [asked[row["prompt"]] for row in rows]
+
+
 def main() -> None:
     """Parse, score, write."""
     arguments = parse_arguments()
@@ -212,7 +238,7 @@ def main() -> None:
     scorer = SCORERS[arguments.scorer]
     options = {name: vars(arguments)[name] for name in scorer.required + scorer.optional}
     if scorer.reads_prompts:
-        prompts = [make_encodable(row["prompt"]) for row in rows]
+        prompts = prompts_as_asked(rows, arguments.messages, arguments.rendered)
         options["prompts"] = [*prompts, *(prompts[number] for number in shorter)]
     scored = scorer.score([*texts, *(cuts[number] for number in shorter)], **options)
     scores = scored.head(len(texts)).copy()

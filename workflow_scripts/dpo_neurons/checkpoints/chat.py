@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.loading import load_tokenizer
 from dpo_neurons.study.datasets import RENDERED
-from dpo_neurons.study.messages import Message
+from dpo_neurons.study.messages import Message, as_messages, messages_to_answer
 
 TODAY = datetime(2024, 7, 26)
 """The date for templates that write today's: a prompt must not depend on the day of the run."""
@@ -65,9 +65,7 @@ class Chat:
         Of a conversation that ends with the assistant's answer, the prompt is what comes before.
         Raises InputError if nothing does.
         """
-        messages = _as_messages(prompt)
-        while messages and messages[-1]["role"] == "assistant":
-            messages = messages[:-1]
+        messages = messages_to_answer(prompt)
         if not messages:
             raise InputError(f"{place}: prompt has no message to answer; give a user's message")
         return self.render(messages, place, open_answer=True), messages
@@ -130,7 +128,7 @@ def render_rows(
     rendered = []
     for place, row in rows:
         if dataset == "labelled_comments":
-            messages = _as_messages(row["text"])
+            messages = as_messages(row["text"])
             is_open = messages[-1]["role"] != "assistant"
             texts = {"text": chat.render(messages, place, is_open)}
         else:
@@ -141,7 +139,3 @@ def render_rows(
                 texts[key] = chat.render_answer(row[key], messages, prompt, answered)
         rendered.append({**row, **texts, RENDERED: True})
     return rendered
-
-
-def _as_messages(text: str | list[Message]) -> list[Message]:
-    return [{"role": "user", "content": text}] if isinstance(text, str) else text

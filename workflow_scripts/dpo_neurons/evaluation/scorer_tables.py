@@ -17,7 +17,7 @@ from dpo_neurons.evaluation.intervention_table import (
 )
 from dpo_neurons.evaluation.outcomes import choose_toxicity, gather_scores, paths_of_entries
 from dpo_neurons.files.tables import read_table
-from dpo_neurons.statistics.bootstrap import mean_intervals
+from dpo_neurons.statistics.bootstrap import interval_columns, mean_intervals
 from dpo_neurons.study.names import NAME_OF_FIRST_SCORER
 
 THRESHOLD = 0.5
@@ -77,12 +77,8 @@ def tabulate_rows(
         values = by_row[rows["intervention"]].to_numpy(dtype=np.float64)
         differences = values - by_row[BEFORE].to_numpy(dtype=np.float64)[:, None]
         columns = {"intervention": rows["intervention"].to_numpy(), "scorer": scorer}
-        for what, of_rows in (("mean", values), ("difference", differences)):
-            ends = ("", "_low", "_high")
-            columns |= {
-                f"{what}{end}": bound
-                for end, bound in zip(ends, mean_intervals(of_rows, *how), strict=True)
-            }
+        columns |= interval_columns("mean", mean_intervals(values, *how))
+        columns |= interval_columns("difference", mean_intervals(differences, *how))
         columns["no_longer_writes"] = rows["no_longer_writes"].to_numpy(dtype=bool)
         tables.append(pd.DataFrame(columns)[list(ROW_COLUMNS)])
     return pd.concat(tables, ignore_index=True)

@@ -25,7 +25,8 @@ def write_source(path: Path, facts: dict[str, Any]) -> None:
 
     Always: kind. As they apply: path, or repository and revision; files {name: sha256}, those of a
     checkpoint or those that a data set was read from; given {name: sha256}, the user's files that a
-    checkpoint was made from; rows; rows_left_out {reason: rows}; sha256 of the data set's file.
+    checkpoint was made from; same_as, the model and stage, such as toy/pre, whose checkpoint it is;
+    rows; rows_left_out {reason: rows}; sha256 of the data set's file.
     """
     text = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)
     write_text(path, text + "\n")

@@ -22,6 +22,8 @@ from dpo_neurons.scorers.pretrained import check_vocabulary, load_padding_tokeni
 
 log = logging.getLogger("dpo_neurons")
 
+Prompt = str | Sequence[dict[str, str]]
+"""A text, or messages {role, content} of which the last is to be answered."""
 PLACES = re.compile(r"\{(prompt|answer)\}")
 """In a template."""
 
@@ -60,7 +62,7 @@ def load_guard(directory: Path, dtype: str, device: str) -> Guard:
 
 
 def score_by_guard(
-    prompts: Sequence[str],
+    prompts: Sequence[Prompt],
     texts: Sequence[str],
     guard: Guard,
     question: Question,
@@ -98,14 +100,16 @@ def score_by_guard(
     return pd.DataFrame({"toxicity": scores})
 
 
-def write_question(guard: Guard, question: Question, prompt: str, answer: str) -> str:
+def write_question(guard: Guard, question: Question, prompt: Prompt, answer: str) -> str:
     """Write what the guard reads of a prompt and its answer.
 
+    A chat template gets all messages of the prompt, a template of the study the last one.
     Raises InputError if no template is given and the tokenizer has none, or that one fails.
     """
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
     if question.template is not None:
         # In one pass, since a prompt may hold {answer}.
-        parts = {"prompt": prompt, "answer": answer}
+        parts = {"prompt": messages[-1]["content"], "answer": answer}
         text = PLACES.sub(lambda place: parts[place[1]], question.template)
     elif guard.tokenizer.chat_template is None:
         raise InputError(
@@ -113,10 +117,7 @@ def write_question(guard: Guard, question: Question, prompt: str, answer: str) -
             "a text with {prompt} and {answer}"
         )
     else:
-        messages = [
-            {"role": "user", "content": prompt},
-            {"role": "assistant", "content": answer},
-        ]
+        messages.append({"role": "assistant", "content": answer})
         settings = {"add_generation_prompt": True, **(question.template_settings or {})}
         try:
             text = str(guard.tokenizer.apply_chat_template(messages, tokenize=False, **settings))
@@ -142,7 +143,7 @@ def _find_token(guard: Guard, word: str) -> int:
     return int(ids[0])
 
 
-def _encode(guard: Guard, question: Question, prompt: str, answer: str) -> list[int]:
+def _encode(guard: Guard, question: Question, prompt: Prompt, answer: str) -> list[int]:
     """Encode a question; a chat template writes the tokens that a text begins with itself."""
     text = write_question(guard, question, prompt, answer)
     if question.template is not None:

@@ -1,6 +1,6 @@
 """Guard models that the field uses: how their judgement of an answer is asked for and read.
 
-WildGuard is not among them: its first word is the same whatever it finds.
+WildGuard is not among them: before its judgement of the answer it replies to two other questions.
 """
 
 from dataclasses import dataclass, field

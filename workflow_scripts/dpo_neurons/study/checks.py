@@ -17,6 +17,7 @@ from dpo_neurons.study.path_checks import check_paths
 from dpo_neurons.study.program_options import KNOWN_SCORERS
 from dpo_neurons.study.row_checks import check_rows
 from dpo_neurons.study.schema import check_schema, nearest
+from dpo_neurons.study.shared_checkpoints import check_shared_checkpoints
 from dpo_neurons.study.study import TUNED_HERE, Study
 
 DEPTH_OF_ENTRIES = 3
@@ -62,6 +63,7 @@ def _checked_study(config: dict[str, Any], source: str) -> Study:
     _check_row_names(study, source)
     _check_references(study, source)
     check_names(study, source)
+    check_shared_checkpoints(study, source)
     _check_numbers(study, source)
     _check_objectives(study, source)
     check_rows(study, source)

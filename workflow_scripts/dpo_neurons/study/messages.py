@@ -35,6 +35,19 @@ def read_messages(value: list[Any], place: str) -> list[Message]:
     return messages
 
 
+def as_messages(text: str | list[Message]) -> list[Message]:
+    """Return a text as a user's message; messages stay as they are."""
+    return [{"role": "user", "content": text}] if isinstance(text, str) else text
+
+
+def messages_to_answer(prompt: str | list[Message]) -> list[Message]:
+    """Return a prompt's messages, without answers of the assistant at the end."""
+    messages = as_messages(prompt)
+    while messages and messages[-1]["role"] == "assistant":
+        messages = messages[:-1]
+    return messages
+
+
 def is_blank(value: str | list[Message]) -> bool:
     """Whether a text is blank, or every message of a conversation is."""
     texts = [value] if isinstance(value, str) else [message["content"] for message in value]

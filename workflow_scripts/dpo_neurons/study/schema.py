@@ -16,6 +16,8 @@ from jsonschema.validators import extend
 from dpo_neurons.errors import InputError
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
+# In C where PyYAML has it: each call of Snakemake reads the schema.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEEPEST = 20
 """A configuration is nested six deep."""
 LONGEST_INTEGER = 64
@@ -45,7 +47,7 @@ def check_schema(config: dict[str, Any], source: str) -> None:
     Raises InputError, naming the file and the key, for the most relevant mistake.
     """
     _check_yaml(source, (), config)
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    schema = yaml.load(SCHEMA.read_text(encoding="utf-8"), Loader=_LOADER)
     error = best_match(_FillingValidator(schema).iter_errors(config), key=_rank_error)
     if error is not None:
         raise InputError(_describe_error(source, error))

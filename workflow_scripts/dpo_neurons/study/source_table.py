@@ -24,10 +24,11 @@ def source_table(paths: Iterable[Path], results: Path) -> pd.DataFrame:
     for path in paths:
         facts = read_source(path)
         left_out = facts.get("rows_left_out", {})
+        origin = str(facts.get("repository", facts.get("path", "")))
         common = {
             "what": path.relative_to(results).as_posix().removesuffix(ENDING),
             "kind": facts["kind"],
-            "origin": str(facts.get("repository", facts.get("path", ""))),
+            "origin": f"as {facts['same_as']}" if "same_as" in facts else origin,
             "revision": str(facts.get("revision", "")),
         }
         itself = {

@@ -136,6 +136,11 @@ class Study:
         settings: dict[str, Any] = self.config["models"][model][stage]
         return settings
 
+    def shared_checkpoint(self, model_and_stage: str) -> str:
+        """Name the checkpoint, as model/stage, that one of kind `same_as` is."""
+        settings = self.checkpoint(model_and_stage)
+        return f"{settings['model']}/{settings['stage']}"
+
     @property
     def drawn_ablation(self) -> str | None:
         """The row that figure 1a draws beside the two checkpoints; None without ablations.
