@@ -205,6 +205,13 @@ def test_a_link_into_a_cleared_hub_cache_is_named(link, copied, tmp_path):
         link(copied)
 
 
+def test_an_adapter_in_place_of_a_model_is_named(link, tmp_path):
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match="holds an adapter and no whole model; give the model"):
+        link(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("gone", "words"),
     [

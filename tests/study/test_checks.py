@@ -322,6 +322,16 @@ def test_a_path_that_is_no_folder_is_named(path, words, monkeypatch):
     assert len(str(caught.value)) < 400
 
 
+def test_an_adapter_in_place_of_a_model_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    (tmp_path / "adapter_config.json").touch()
+    adapter = {"kind": "directory", "path": str(tmp_path)}
+    with pytest.raises(
+        InputError, match=r"models\.toy\.post\.path: .* holds an adapter and no who"
+    ):
+        check_study(changed(models__toy__post=adapter), "my_study.yaml")
+
+
 @pytest.mark.parametrize("key", ["data__challenge_prompts", "directions__given"])
 def test_a_folder_where_a_file_should_be_is_named(key, monkeypatch):
     monkeypatch.chdir(PROJECT)

@@ -53,8 +53,8 @@ def read_architecture(checkpoint: Path) -> Architecture:
     of the model, a model of no known architecture, or a quantised one: its value vectors would be
     integer codes.
     """
-    config = read_config(checkpoint)
     check_no_other_weights(checkpoint)
+    config = read_config(checkpoint)
     for key in OTHER_WEIGHTS:
         if config.get(key) is not None:
             raise InputError(

@@ -86,6 +86,11 @@ def _content_problem(entry: dict[str, Any], name: str, of_data: bool) -> str | N
     if entry["kind"] in FOLDER_KINDS or name == "like":
         needed = "adapter_config.json" if entry["kind"] == "adapter" else "config.json"
         if not (Path(entry[name]) / needed).is_file():
+            if (
+                entry["kind"] == "directory"
+                and (Path(entry[name]) / "adapter_config.json").is_file()
+            ):
+                return "holds an adapter and no whole model; give it as post: {kind: adapter, …}"
             return f"holds no {needed}; give the folder that does"
     return None
 
