@@ -73,12 +73,16 @@ def test_a_control_is_the_row_that_says_so_whatever_it_is_called():
 
 def test_the_control_of_an_edit_changes_nothing_by_the_same_share_of_neurons():
     grid = {"kind": "edit", "alpha": [0, 0.05], "beta": [0.5, 0.6], "form": "assign"}
+    known = {"kind": "edit", "form": "assign"}
     rows = rows_of(
         {
             "edit_grid": grid,
             "edit_other": grid | {"alpha": 0.1, "beta": 0.6},
             "edit_live": grid | {"alpha": 0.1, "beta": 0.6, "form": "scale"},
             "edit_svd": grid | {"alpha": 0.1, "beta": 0.6, "direction": "svd"},
+            "edit_fewer": grid | {"alpha": 0.1, "beta": 0.6, "without_most_active": 0.2},
+            "edit_tp": known | {"alpha": [0, 0.5], "groups": ["TP-"]},
+            "edit_an": known | {"alpha": 0.5, "groups": ["AN-"]},
             "steer_x": {"kind": "steer", "scale": [0, 2]},
         }
     )
@@ -86,6 +90,7 @@ def test_the_control_of_an_edit_changes_nothing_by_the_same_share_of_neurons():
         "edit_grid_a0.05_b0.5": "edit_grid_a0_b0.5",
         "edit_grid_a0.05_b0.6": "edit_grid_a0_b0.6",
         "edit_other": "edit_grid_a0_b0.6",
+        "edit_tp_a0.5": "edit_tp_a0",
     }
 
 

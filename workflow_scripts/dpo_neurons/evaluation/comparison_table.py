@@ -65,16 +65,17 @@ def find_controls(rows: pd.DataFrame) -> dict[str, str]:
     """Find the control of each row that has one, by name.
 
     A control of a patch names its patch in `control_of`. The control of an edit is the edit with
-    α = 0 and the same form, direction and β: it assigns the same neurons their unedited values.
+    α = 0 that chooses the same neurons and has the same form: it assigns them unedited values.
     """
     controls = {row.control_of: row.intervention for row in rows.itertuples() if row.control_of}
     edits = rows[rows["kind"] == "edit"]
-    alike = ["form", "direction", "beta"]
-    unedited = edits[edits["alpha"] == 0].drop_duplicates(alike).set_index(alike)["intervention"]
-    for edit in edits[edits["alpha"] != 0].itertuples():
-        key = (edit.form, edit.direction, edit.beta)
-        if key in unedited.index:
-            controls[edit.intervention] = unedited[key]
+    # As texts, since a key that does not apply to a row may be NaN, which equals nothing.
+    keys = edits[["form", "direction", "groups", "beta", "without_most_active"]].astype(str)
+    of_row = dict(zip(edits["intervention"], keys.itertuples(index=False), strict=True))
+    unedited = {of_row[name]: name for name in edits.loc[edits["alpha"] == 0, "intervention"][::-1]}
+    for name in edits.loc[edits["alpha"] != 0, "intervention"]:
+        if of_row[name] in unedited:
+            controls[name] = unedited[of_row[name]]
     return controls
 
 
