@@ -102,7 +102,13 @@ def test_signed_log_scale_of_nothing(values):
 
 
 @pytest.mark.parametrize(
-    ("ends", "ticks"), [((26, 140), [30, 50, 100]), ((0.9, 21), [1, 2, 3, 5, 10, 20])]
+    ("ends", "ticks"),
+    [
+        ((26, 100), [30, 50, 100]),
+        ((0.9, 21), [1, 2, 3, 5, 10, 20]),
+        ((3.5, 7.9), [4, 5, 6, 7]),
+        ((0.25, 0.7), [0.3, 0.4, 0.5, 0.6]),
+    ],
 )
 def test_a_log_axis_has_few_round_ticks(ends, ticks):
     assert log_ticks(*ends) == pytest.approx(ticks)

@@ -198,10 +198,15 @@ def _symlog_ticks(constant: float, low: float, high: float, span: float) -> list
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return the ticks of a log axis from low to high: 1, 2, 3 and 5 times powers of ten."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
-    ticks = [digit * 10.0**power for power in powers for digit in (1, 2, 3, 5)]
-    return [tick for tick in ticks if low <= tick <= high]
+    """Return the ticks of a log axis from low to high: 1, 2, 3 and 5 times powers of ten.
+
+    A short axis, with fewer than three of them, has all digits.
+    """
+    powers = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
+    every = [digit * 10.0**power for power in powers for digit in range(1, 10)]
+    ticks = [tick for tick in every if low <= tick <= high]
+    few = [tick for tick in ticks if f"{tick:e}"[0] in "1235"]
+    return few if len(few) > 2 else ticks
 
 
 def empty_figure(title: str, reason: str) -> LayeredChart:
