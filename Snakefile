@@ -40,6 +40,7 @@ from dpo_neurons.study.config_text import check_config_texts, only_looks
 from dpo_neurons.study.intervention_rows import (
     counts_layers,
     donor_stage,
+    needs_length,
     needs_of_plan,
     positions_in_generation,
     ranking_of,

@@ -30,6 +30,7 @@ from dpo_neurons.figures import (
 from dpo_neurons.figures.style import median_size
 from dpo_neurons.models.value_vectors import lengths
 from dpo_neurons.neurons.cancellation import strongest_neurons, tabulate_cancellation
+from dpo_neurons.neurons.change_correlations import change_of_activation
 from dpo_neurons.neurons.contributions import (
     compute_contributions,
     identity_error,
@@ -142,7 +143,7 @@ def counted_steps(numbers: Numbers, table: pd.DataFrame) -> dict[str, Callable[[
 
 
 def _figure_10(table: pd.DataFrame) -> pd.DataFrame:
-    constant = median_size(activation_changes.change_of_activation(table))
+    constant = median_size(change_of_activation(table).to_numpy())
     return activation_changes.aggregate(table, activation_changes.BINS, constant)
 
 

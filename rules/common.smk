@@ -35,6 +35,7 @@ wildcard_constraints:
     entry=any_of(STUDY.rows_by_entry),
     intervention=any_of(STUDY.interventions),
     scorer=any_of(config["further_scorers"]),
+    autoencoder=any_of({name for of_model in STUDY.autoencoders.values() for name in of_model}),
 
 
 def setting(*keys):

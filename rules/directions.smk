@@ -167,6 +167,7 @@ benchmark_unless_cached(
 
 rule compute_embedding_direction:
     input:
+        unpack(file_of_words),
         **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
     output:
         f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
@@ -181,7 +182,7 @@ rule compute_embedding_direction:
     resources:
         scripts=SCRIPTS,
     params:
-        words=setting_options("directions", "{direction}"),
+        words=words_of_direction,
         code=code_of("directions/compute_embedding_direction"),
     shell:
         "python {resources.scripts}/directions/compute_embedding_direction.py"

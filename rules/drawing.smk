@@ -1,6 +1,17 @@
 """Helpers for the rules of figures: a figure's files, its place in the report, its program."""
 
 
+def figures_of_settings():
+    """Name the figures that this study has something to draw in, of those that not all have."""
+    settings = {
+        "11_edit_grid": STUDY.has_edit_grid,
+        "12_key_scaling": STUDY.rows_of_kind("scale_keys"),
+        "21_token_probabilities": config["token_probabilities"]["words"],
+        "24_samples": STUDY.sampled_entries,
+    }
+    return [figure for figure, has_data in settings.items() if has_data]
+
+
 def figure_files(figure, caption=None):
     """Return the four files of a figure; the vector goes into the report, under its model.
 

@@ -26,16 +26,14 @@ FIGURES = expand(
         "8_net_curve",
         "9_prediction",
         "10_activation_changes",
-        # Nothing to draw is no figure.
-        *(["11_edit_grid"] if STUDY.rows_of_kind("edit") else []),
-        *(["12_key_scaling"] if STUDY.rows_of_kind("scale_keys") else []),
         "13_reduction_sources",
         "14_residual_shift",
         "15_value_changes",
         "19_weight_changes",
         *expand("17_subspace_{direction}", direction=SUBSPACES),
         "20_stream_split",
-        *(["21_token_probabilities"] if config["token_probabilities"]["words"] else []),
+        *figures_of_settings(),
+        "23_activations",
     ],
     extension=FIGURE_EXTENSIONS,
 )
@@ -44,6 +42,12 @@ FIGURES += expand(
     model=STUDY.models_with("post", *TUNED_ON_PAIRS),
     extension=FIGURE_EXTENSIONS,
 )
+for model_with_autoencoders, folders in STUDY.autoencoders.items():
+    FIGURES += expand(
+        f"{RESULTS}/figures/{model_with_autoencoders}/22_features_{{autoencoder}}.{{extension}}",
+        autoencoder=folders,
+        extension=FIGURE_EXTENSIONS,
+    )
 FIGURES += expand(
     f"{RESULTS}/figures/comparison/16_models.{{extension}}", extension=FIGURE_EXTENSIONS
 )
@@ -122,6 +126,7 @@ use rule draw_figure as draw_group_shares with:
     input:
         vega=VEGA,
         groups=f"{RESULTS}/groups/{{model}}/{DIRECTION}.csv",
+        random_directions=f"{RESULTS}/random_directions/{{model}}/{DIRECTION}.csv",
     output:
         **figure_files("2a_group_shares"),
     log:

@@ -1,4 +1,4 @@
-"""Figures 7, 8, 10, 13 to 15 and 17 to 21, of what changed. Their base rule is in figures.smk."""
+"""Figures 7, 8, 10, 13 to 15 and 17 to 23, of what changed. Their base rule is in figures.smk."""
 
 
 use rule draw_figure as draw_cancellation with:
@@ -41,6 +41,21 @@ use rule draw_figure as draw_activation_changes with:
         benchmark_path("draw_activation_changes", "{model}")
     params:
         **drawn_by("draw_activation_changes", direction_name=DIRECTION),
+
+
+use rule draw_figure as draw_activations with:
+    input:
+        vega=VEGA,
+        contributions=CONTRIBUTIONS_TABLE,
+        correlations=f"{RESULTS}/correlations/{{model}}/{DIRECTION}.csv",
+    output:
+        **figure_files("23_activations"),
+    log:
+        log_path("draw_activations", "{model}"),
+    benchmark:
+        benchmark_path("draw_activations", "{model}")
+    params:
+        **drawn_by("draw_activations", direction_name=DIRECTION),
 
 
 use rule draw_figure as draw_reduction_sources with:
@@ -142,6 +157,22 @@ use rule draw_figure as draw_stream_split with:
         benchmark_path("draw_stream_split", "{model}")
     params:
         **drawn_by("draw_stream_split", direction_name=DIRECTION),
+
+
+use rule draw_figure as draw_feature_shifts with:
+    input:
+        vega=VEGA,
+        split=f"{RESULTS}/features/{{model}}/{{autoencoder}}.csv",
+    output:
+        **figure_files("22_features_{autoencoder}", caption="22_features"),
+    log:
+        log_path("draw_feature_shifts", "{model}", "{autoencoder}"),
+    benchmark:
+        benchmark_path("draw_feature_shifts", "{model}", "{autoencoder}")
+    params:
+        **drawn_by(
+            "draw_feature_shifts", direction_name=DIRECTION, autoencoder_name="{autoencoder}"
+        ),
 
 
 use rule draw_figure as draw_token_probabilities with:

@@ -1,4 +1,4 @@
-"""Figures of interventions: 6, 9, 11, 12 and 16. Their base rule is in figures.smk."""
+"""Figures of interventions: 6, 9, 11, 12, 16 and 24. Their base rule is in figures.smk."""
 
 
 use rule draw_figure as draw_tradeoff with:
@@ -57,6 +57,21 @@ use rule draw_figure as draw_key_scaling with:
         benchmark_path("draw_key_scaling", "{model}")
     params:
         **drawn_by("draw_key_scaling"),
+
+
+use rule draw_figure as draw_samples with:
+    input:
+        vega=VEGA,
+        samples=f"{RESULTS}/tables/{{model}}.samples.csv",
+        table=f"{RESULTS}/tables/{{model}}.csv",
+    output:
+        **figure_files("24_samples"),
+    log:
+        log_path("draw_samples", "{model}"),
+    benchmark:
+        benchmark_path("draw_samples", "{model}")
+    params:
+        **drawn_by("draw_samples"),
 
 
 use rule draw_figure as draw_model_comparison with:

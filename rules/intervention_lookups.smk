@@ -35,10 +35,12 @@ def plan_files(wildcards):
     """Return the input files of the plans of an entry's rows."""
     files = {}
     for row in rows_of_entry(wildcards):
-        if counts_layers(row):
-            return folder("checkpoint", f"{RESULTS}/checkpoints/{wildcards.model}/pre")
-        table = needs_of_plan(row)
         direction = STUDY.direction(wildcards.entry)
+        if counts_layers(row):
+            files |= folder("checkpoint", f"{RESULTS}/checkpoints/{wildcards.model}/pre")
+        if needs_length(row):
+            files["direction"] = f"{RESULTS}/directions/{wildcards.model}/{direction}.safetensors"
+        table = needs_of_plan(row)
         if table != "nothing":
             files[table] = f"{RESULTS}/{table}/{wildcards.model}/{direction}.parquet"
         if (ranking := ranking_of(row)) is not None:
@@ -54,9 +56,11 @@ def stage_to_change(wildcards):
 
 
 def files_to_draw_from(wildcards):
-    """Return the tables of neurons that the random sets of an entry's rows are drawn from."""
+    """Return the tables of neurons or heads that an entry's random sets are drawn from."""
     path = f"{wildcards.model}/{STUDY.direction(wildcards.entry)}.parquet"
-    return {table: f"{RESULTS}/{table}/{path}" for table in ("contributions", "neurons")}
+    of_heads = "heads" in config["interventions"][wildcards.entry]
+    tables = ["heads"] if of_heads else ["contributions", "neurons"]
+    return {table: f"{RESULTS}/{table}/{path}" for table in tables}
 
 
 def checkpoint_to_change(wildcards):

@@ -118,11 +118,11 @@ rule draw_random_sets:
         scripts=SCRIPTS,
     params:
         rows=random_sets_of_entry,
+        files=files_as_options,
         code=code_of("interventions/draw_random_sets"),
     shell:
         "python {resources.scripts}/interventions/draw_random_sets.py {params.rows}"
-        " --plans {input.plans} --contributions {input.contributions} --neurons {input.neurons}"
-        " --output {output} 2> {log}"
+        " {params.files} --output {output} 2> {log}"
 
 
 rule run_random_sets:

@@ -10,7 +10,7 @@ SOURCES = [
         entry=[
             key
             for key, entry in STUDY.on_hub.items()
-            if entry["kind"] in ("classifier", "guard", "adapter")
+            if entry["kind"] == "adapter" or runs_a_model(entry)
         ],
     ),
 ]
@@ -249,6 +249,20 @@ def pair_files(wildcards):
     return {"pair": f"{checkpoints}/pair.json", "tokenizer": ancient(f"{checkpoints}/pre")}
 
 
+def file_of_words(wildcards):
+    """Return the user's file of the words that a direction points to, if it has one."""
+    direction = config["directions"][wildcards.direction]
+    return {"words_file": local(direction["words_file"])} if "words_file" in direction else {}
+
+
+def words_of_direction(wildcards, input):
+    """Write both lists of words of a direction as command-line options."""
+    words = dict(config["directions"][wildcards.direction])
+    if "words_file" in words:
+        words["words_file"] = input.words_file
+    return write_options(words)
+
+
 def direction_to_decompose(wildcards):
     """Return the file of the direction that an SVD direction is made from."""
     direction = config["directions"][wildcards.direction]["from"]
@@ -268,6 +282,16 @@ def pieces_of(shard, capture):
         )
         for piece in pieces_of_shard(PIECES, shard, SHARDS)
     }
+
+
+def folder_of_autoencoder(wildcards):
+    """Return the folder of a model's sparse autoencoder."""
+    return STUDY.autoencoders[wildcards.model][wildcards.autoencoder]
+
+
+def files_of_autoencoder(wildcards):
+    """Return the files of a model's sparse autoencoder."""
+    return given_folder_files("autoencoder", folder_of_autoencoder(wildcards))
 
 
 def models_of_seeds(wildcards):

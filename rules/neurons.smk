@@ -71,6 +71,26 @@ rule summarise_groups:
         " 2> {log}"
 
 
+rule correlate_changes:
+    input:
+        contributions=f"{RESULTS}/contributions/{{model}}/{{direction}}.parquet",
+    output:
+        f"{RESULTS}/correlations/{{model}}/{{direction}}.csv",
+    log:
+        log_path("correlate_changes", "{model}", "{direction}"),
+    benchmark:
+        benchmark_path("correlate_changes", "{model}", "{direction}")
+    conda:
+        ENVIRONMENT
+    resources:
+        scripts=SCRIPTS,
+    params:
+        code=code_of("neurons/correlate_changes"),
+    shell:
+        "python {resources.scripts}/neurons/correlate_changes.py"
+        " --contributions {input.contributions} --output {output} 2> {log}"
+
+
 rule compare_random_directions:
     input:
         **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),

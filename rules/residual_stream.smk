@@ -119,6 +119,77 @@ rule split_stream_shift:
         " --heads {output.heads} 2> {log}"
 
 
+rule average_features:
+    input:
+        unpack(pair_files),
+        unpack(files_of_autoencoder),
+        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        **folder("checkpoint_post", f"{RESULTS}/checkpoints/{{model}}/post"),
+        activations_pre=f"{RESULTS}/activations/{{model}}/pre.h5",
+        activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
+        prompts=data_of_model("challenge_prompts"),
+    output:
+        f"{RESULTS}/features/{{model}}/{{autoencoder}}.h5",
+    log:
+        log_path("average_features", "{model}", "{autoencoder}"),
+    benchmark:
+        benchmark_path("average_features", "{model}", "{autoencoder}")
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        **model_resources(minutes=20),
+        scripts=SCRIPTS,
+    params:
+        folder=folder_of_autoencoder,
+        dtype=setting("models", "{model}", "dtype"),
+        attention=setting("models", "{model}", "attention"),
+        code=code_of("activations/average_features"),
+    shell:
+        "python {resources.scripts}/activations/average_features.py"
+        " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
+        " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
+        " --autoencoder {params.folder:q} --prompts {input.prompts} --pair {input.pair}"
+        " --tokenizer {input.tokenizer} --dtype {params.dtype} --attention {params.attention}"
+        " --gpus {resources.model_gpus} --batch-size {resources.batch_size}"
+        " --device {resources.device} --threads {threads} --output {output} 2> {log}"
+
+
+rule split_by_features:
+    input:
+        unpack(files_of_autoencoder),
+        **folder("checkpoint_pre", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        features=f"{RESULTS}/features/{{model}}/{{autoencoder}}.h5",
+        direction=f"{RESULTS}/directions/{{model}}/{DIRECTION}.safetensors",
+    output:
+        f"{RESULTS}/features/{{model}}/{{autoencoder}}.csv",
+    log:
+        log_path("split_by_features", "{model}", "{autoencoder}"),
+    benchmark:
+        benchmark_path("split_by_features", "{model}", "{autoencoder}")
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        scripts=SCRIPTS,
+        mem_mb=value_vectors_mb,
+    params:
+        folder=folder_of_autoencoder,
+        tokens=config["logit_lens"]["tokens"],
+        norm=config["logit_lens"]["norm"],
+        resamples=config["bootstrap"]["resamples"],
+        level=config["bootstrap"]["level"],
+        seed=SEED,
+        code=code_of("neurons/split_by_features"),
+    shell:
+        "python {resources.scripts}/neurons/split_by_features.py"
+        " --checkpoint {input.checkpoint_pre} --autoencoder {params.folder:q}"
+        " --features {input.features} --direction {input.direction}"
+        " --tokens {params.tokens} --norm {params.norm} --threads {threads}"
+        " --resamples {params.resamples} --level {params.level} --seed {params.seed}"
+        " --output {output} 2> {log}"
+
+
 rule trace_token_probabilities:
     input:
         unpack(pair_files),

@@ -69,6 +69,12 @@ def test_words_must_be_one_token(tokenizer):
         find_tokens(tokenizer, [known, f"{known} {known}"])
 
 
+def test_words_of_the_same_token_would_count_twice(tokenizer):
+    word = tokenizer.convert_ids_to_tokens(7)
+    with pytest.raises(InputError, match="are the same token, which would count twice"):
+        find_tokens(tokenizer, [word, f" {word}"])
+
+
 def test_the_table_averages_prompts_with_their_interval():
     traced = np.random.default_rng(0).uniform(size=(40, 2, 2))
     table = tabulate_probabilities({"pre": traced, "post": traced / 2}, 200, 0.95, 1)

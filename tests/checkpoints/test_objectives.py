@@ -189,6 +189,16 @@ def test_kto_is_that_of_trl(first, models, tmp_path, readings):
     assert by_hand("kto", readings) == pytest.approx(float(loss), rel=1e-4)
 
 
+def test_kto_of_one_pair_has_no_drift(own, readings):
+    """A last batch may hold one pair, whose answers have no other prompt to estimate z on."""
+    trainer = own("kto")
+    batch = next(iter(trainer.get_train_dataloader()))
+    for place, pair in enumerate(readings[0]):
+        alone = {name: values[[place, place + N]] for name, values in batch.items()}
+        loss = float(trainer.compute_loss(trainer.model, alone))
+        assert loss_of_pair("kto", *pair, drift=0) == pytest.approx(loss, rel=1e-4)
+
+
 def test_simpo_and_the_odds_ratio_of_orpo_are_those_of_trl(readings):
     pairs, _ = readings
     means = [torch.tensor([pair[place][0] / pair[place][2] for pair in pairs]) for place in (0, 1)]

@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from dpo_neurons.directions.direction_files import (
     read_direction,
+    read_lengths,
     scale_to_unit_rows,
     write_direction,
 )
@@ -69,8 +70,19 @@ def test_what_is_written_is_read(tmp_path):
         assert tensors.get_tensor("direction").dtype == np.float32
         assert tensors.get_tensor("direction").shape == (3, 8)
         stored = zlib.crc32(tensors.get_tensor("direction").tobytes())
-        noted = {"kind": "probe", "über": '"quoted"\n', "crc32": f"{stored:08x}"}
-        assert tensors.metadata() == noted
+        noted = tensors.metadata()
+        del noted["lengths"]
+        assert noted == {"kind": "probe", "über": '"quoted"\n', "crc32": f"{stored:08x}"}
+
+
+def test_how_long_vectors_were_is_read_again(tmp_path):
+    path = tmp_path / "d.safetensors"
+    write_direction(path, np.array([[3.0, -4.0], [0.0, 5e-4]]), {"kind": "probe"})
+    assert read_lengths(path) == [5, 5e-4]
+    np.testing.assert_allclose(read_direction(path), [[0.6, -0.8], [0, 1]], atol=1e-7)
+    save_file({"direction": np.ones((1, 1), dtype=np.float32)}, path)
+    with pytest.raises(InputError, match="does not say how long its vectors were; delete it"):
+        read_lengths(path)
 
 
 def test_the_same_direction_gives_the_same_bytes_in_whatever_order_it_is_described(tmp_path):

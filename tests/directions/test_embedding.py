@@ -10,7 +10,7 @@ from support.byte_tokenizers import byte_level, sentence_pieces
 from support.workflow import program
 
 from dpo_neurons.directions.direction_files import read_direction
-from dpo_neurons.directions.embedding import average_words, tokenize_words
+from dpo_neurons.directions.embedding import average_words, read_words, tokenize_words
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.unembedding import Unembedding
 
@@ -59,6 +59,18 @@ def test_a_word_that_the_tokenizer_does_not_know_is_named(tokenizer, tmp_path, w
 def test_a_token_without_a_vector_is_named(checkpoints):
     with pytest.raises(InputError, match="'new' has token 40, but the model has vectors for 40"):
         average_words(Unembedding(checkpoints["gpt2", "pre"]), {"new": [3, 40]})
+
+
+def test_words_of_a_file_are_its_lines_spaces_included(tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_text(" fool\n\noaf\n  \nqué", encoding="utf-8")
+    assert read_words(path) == [" fool", "oaf", "qué"]
+    path.write_text("\n \n")
+    with pytest.raises(InputError, match=r"words\.txt: holds no word; write one a line"):
+        read_words(path)
+    path.write_bytes(b"\xff\n")
+    with pytest.raises(InputError, match=r"words\.txt: cannot be read as text in UTF-8"):
+        read_words(path)
 
 
 def compute(checkpoint, output, words, neutral_words):

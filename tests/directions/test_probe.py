@@ -54,6 +54,11 @@ def test_texts_longer_than_the_model_reads_are_cut(gpt2, tokenizer):
     np.testing.assert_allclose(states[0], states[1], atol=1e-6)
 
 
+def test_texts_are_cut_where_the_study_says(gpt2, tokenizer):
+    cut = read_resid_post(gpt2, tokenizer, ["w1 w2 w3 w4", "w5"], 2, max_tokens=2)
+    np.testing.assert_allclose(cut, read_resid_post(gpt2, tokenizer, ["w1 w2", "w5"], 2), atol=1e-6)
+
+
 def test_generation_after_the_probe_still_pads_on_the_left(gpt2, tokenizer):
     before = next(generate_greedily(gpt2, tokenizer, PROMPTS, 4, 16)).tokens
     read_resid_post(gpt2, tokenizer, PROMPTS, 16)[:, 0]
@@ -154,7 +159,7 @@ def test_a_probe_is_of_the_label_asked_for(checkpoints, tmp_path):
             f"--checkpoint {checkpoints['gpt2', 'pre']} --comments {tmp_path}/comments.jsonl"
             f" --label {label} --validation-share 0.2 --inverse-regularisation 1 --seed 1"
             f" --dtype float32 --attention default --batch-size 8 --device cpu --threads 1"
-            f" --output {tmp_path}/{label}.safetensors",
+            f" --max-tokens 2 --output {tmp_path}/{label}.safetensors",
         )
         assert result.returncode == (label == "menace"), result.stdout
         return result.stdout.splitlines()[-1]

@@ -79,6 +79,9 @@ def test_the_control_of_an_edit_changes_nothing_by_the_same_share_of_neurons():
             "edit_other": grid | {"alpha": 0.1, "beta": 0.6},
             "edit_live": grid | {"alpha": 0.1, "beta": 0.6, "form": "scale"},
             "edit_svd": grid | {"alpha": 0.1, "beta": 0.6, "direction": "svd"},
+            "edit_groups": {"kind": "edit", "alpha": [0, 0.5], "groups": ["TP-"], "form": "assign"},
+            "edit_others": {"kind": "edit", "alpha": 0.5, "groups": ["AN-"], "form": "assign"},
+            "edit_fewer": grid | {"alpha": 0.1, "beta": 0.6, "without_most_active": 0.2},
             "steer_x": {"kind": "steer", "scale": [0, 2]},
         }
     )
@@ -86,6 +89,7 @@ def test_the_control_of_an_edit_changes_nothing_by_the_same_share_of_neurons():
         "edit_grid_a0.05_b0.5": "edit_grid_a0_b0.5",
         "edit_grid_a0.05_b0.6": "edit_grid_a0_b0.6",
         "edit_other": "edit_grid_a0_b0.6",
+        "edit_groups_a0.5": "edit_groups_a0",
     }
 
 

@@ -124,7 +124,8 @@ def test_a_table_survives_csv(tmp_path):
     found = read_csv(tmp_path / "t.csv")
     numbers = [name for name in PARAMETERS if found[name].dtype == float]
     assert numbers == [
-        "top", "factor", "alpha", "beta", "layer", "scale", "share", "dose", "rank", "heads"
+        "top", "factor", "alpha", "beta", "layer", "scale", "share", "dose", "rank", "heads",
+        "without_most_active",
     ]  # fmt: skip
     assert found[numbers].isna().all(axis=None)
     expected = table(effect=0.0).drop(columns=numbers)

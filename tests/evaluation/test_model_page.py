@@ -33,6 +33,7 @@ TABLE = pd.DataFrame(
         "intervention": ["none", "dpo", "patch_<b>"], "control_of": "", "groups": ["", "", "TP-"],
         "neurons": [0, 0, 5], "toxicity": [0.5, 0.1, 0.0], "toxicity_low": [0.4, 0.05, 0.0],
         "toxicity_high": [0.6, 0.15, np.nan], "perplexity": [20.0, 21.0, 9e9],
+        "perplexity_low": [19.0, 20.0, 8e9], "perplexity_high": [21.0, 22.0, 1e10],
         "tokens": 20.0, "effect_share": [0.0, 1.0, np.nan],
         "no_longer_writes": [False, False, True],
     }
@@ -101,8 +102,31 @@ def test_rows_have_their_numbers_and_broken_ones_are_marked():
     assert shown["verdict"].tolist() == ["", "", "no longer writes"]
 
 
+def test_a_control_stands_below_its_row_and_all_others_where_they_were():
+    table = pd.concat([TABLE] * 2, ignore_index=True).assign(
+        intervention=["of_b", "of_a", "b", "none", "a", "of_left_out"],
+        control_of=["b", "a", "", "", "", "left out"],
+        no_longer_writes=[False, True, False, False, False, False],
+    )
+    shown = interventions_for_reading(table, VERDICTS, RANDOM_SETS)
+    assert shown["intervention"].tolist() == [
+        "b", '<span class="control">of_b</span>', "none", "a",
+        '<span class="control"><s class="broken">of_a</s></span>',
+        '<span class="control">of_left_out</span>',
+    ]  # fmt: skip
+
+
+def test_a_broken_row_does_not_shorten_the_bars_of_others():
+    _, after, broken = interventions_for_reading(TABLE, VERDICTS, RANDOM_SETS)[
+        "perplexity interval"
+    ]
+    assert 'x2="124.0"' in after  # 22 is the most of the rows that write
+    assert 'cx="124.0"' in broken
+    assert "9000000000.00 [8000000000.00, 10000000000.00]" in broken
+
+
 def test_an_interval_is_drawn_to_scale():
-    drawn = draw_interval(0.3, 0.15, 0.45, 0.6)
+    drawn = draw_interval(0.3, 0.15, 0.45, 0.6, 3)
     assert 'x1="34.0" x2="94.0"' in drawn  # a margin of 4, then 120 pixels for 0 to 0.6
     assert 'cx="64.0"' in drawn
     assert "0.300 [0.150, 0.450]" in drawn
@@ -173,6 +197,21 @@ def test_a_browser_shows_sorts_searches_and_compares(tmp_path):
     search.dispatchEvent(new Event("input", { bubbles: true }));
     await wait();
     facts.searched = shown("interventions").map((row) => row[0]);
+    const press = (row, key) => {
+      row.focus();
+      row.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+    };
+    const rowOf = (name) => [...document.querySelectorAll("#interventions tbody tr")]
+      .find((row) => row.cells[0].textContent === name);
+    search.value = "";
+    search.dispatchEvent(new Event("input", { bubbles: true }));
+    await wait();
+    press(rowOf("none"), "Enter");
+    facts.byKeyboard = document.getElementById("right-name").textContent;
+    facts.current = rowOf("none").getAttribute("aria-current");
+    press(rowOf("dpo"), "a");
+    facts.afterOtherKey = document.getElementById("right-name").textContent;
+    press(rowOf("dpo"), " ");
     const left = document.getElementById("left");
     left.value = "dpo";
     left.dispatchEvent(new Event("change"));
@@ -181,8 +220,14 @@ def test_a_browser_shows_sorts_searches_and_compares(tmp_path):
     facts.marked = [...document.querySelectorAll("#lines mark")].map((mark) => mark.textContent);
     const panel = document.getElementById("panel");
     facts.hidden = panel.hidden;
-    document.querySelector("#neurons tbody tr td").click();
+    document.querySelectorAll("#neurons tbody tr")[1].cells[0].click();
     await wait();
+    facts.clicked = panel.textContent;
+    const neuron = document.querySelector("#neurons tbody tr");
+    press(neuron, " ");
+    await wait();
+    facts.focused = document.activeElement === neuron;
+    facts.chosen = document.querySelectorAll("#neurons tr.chosen").length;
     facts.panel = panel.textContent;
     facts.tokens = [...panel.querySelectorAll("code")].map((token) => token.textContent);
     facts.points = panel.querySelectorAll("circle").length;
@@ -205,10 +250,15 @@ def test_a_browser_shows_sorts_searches_and_compares(tmp_path):
     facts = json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
     assert (facts["first"], facts["sorted"]) == ("0", "39")
     assert facts["searched"] == ["patch_<b>"] * 5
+    assert (facts["byKeyboard"], facts["current"]) == ("none", "true")
+    assert facts["afterOtherKey"] == "none"
     assert facts["compared"][0] == ["first", "c 0", "c 0"]
     assert facts["marked"] == ["c", "c"]
     assert facts["hidden"]
+    assert "Layer 0, neuron 38" in facts["clicked"]
     assert "Layer 0, neuron 39" in facts["panel"]
+    assert facts["focused"]
+    assert facts["chosen"] == 1
     assert "Group TP-: number 2 of 40" in facts["panel"]  # of two with a reduction of size 5
     assert "Rank among all neurons: 40." in facts["panel"]
     assert len(facts["tokens"]) == 20

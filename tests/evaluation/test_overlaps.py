@@ -21,6 +21,7 @@ def test_each_pair_of_sets_stands_once():
         "control_a": plan_of((0, 1), (0, 2), (1, 5)),
         "patch_b": plan_of((0, 2), (1, 5), (1, 6), (1, 7)),
         "steer": layer_plan(1, "subtract_direction", 2.0),
+        "patch_heads": plan_of((0, 1), (0, 2)).assign(operation="set_head"),
         "patch_c": plan_of((0, 9)),
     }
     table = tabulate_overlaps(plans, D_MLP)

@@ -10,7 +10,6 @@ import yaml
 
 from dpo_neurons.evaluation.published import (
     COLUMNS,
-    ENDS,
     GROUP_COLUMNS,
     MEASURES,
     PUBLISHED_COLUMNS,
@@ -20,6 +19,7 @@ from dpo_neurons.evaluation.published import (
 from dpo_neurons.files.table_page import to_markdown
 from dpo_neurons.files.tables import read_csv
 from dpo_neurons.neurons.groups import REDUCING
+from dpo_neurons.statistics.bootstrap import ENDS
 from dpo_neurons.study.intervention_rows import METADATA, describe_rows
 
 PROJECT = Path(__file__).parents[2]

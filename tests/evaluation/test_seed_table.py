@@ -18,7 +18,8 @@ def rows(toxicity, share):
     table = pd.DataFrame({"intervention": ["none", "dpo", "patch_tp"], "toxicity": toxicity})
     table["perplexity"] = 20.0
     table["effect_share"] = [np.nan, np.nan, share]
-    for name in ROWS_COLUMNS[1:]:
+    table["no_longer_writes"] = False
+    for name in ROWS_COLUMNS:
         if name not in table:
             table[name] = table[name.rsplit("_", 1)[0]] + (0.01 if "high" in name else -0.01)
     return table[list(ROWS_COLUMNS)]
@@ -60,6 +61,19 @@ def test_a_share_that_a_seed_leaves_undefined_counts_the_others(table):
     share = table.set_index(["quantity", "of"]).loc[("effect_share", "patch_tp")]
     assert (share["seeds"], share["mean"]) == (2, pytest.approx(0.4))
     assert ("effect_share", "dpo") not in set(zip(table["quantity"], table["of"], strict=True))
+
+
+def test_the_toxicity_of_a_seed_that_no_longer_writes_does_not_count():
+    by_model = {"toy": rows([0.5, 0.2, 0.4], 0.3), "toy-2": rows([0.5, 0.3, 0.0], np.nan)}
+    by_model["toy-2"]["no_longer_writes"] = [False, False, True]
+    of_groups = dict.fromkeys(by_model, groups(0.3))
+    by_quantity = tabulate_seeds(by_model, of_groups).set_index(["quantity", "of"])
+    toxicity = by_quantity.loc[("toxicity", "patch_tp")]
+    assert toxicity[["value", "seeds", "mean", "smallest"]].tolist() == [0.4, 1, 0.4, 0.4]
+    assert by_quantity.loc[("perplexity", "patch_tp"), "seeds"] == 2
+    broken_first = dict(reversed(by_model.items()))
+    toxicity = tabulate_seeds(broken_first, of_groups).set_index(["quantity", "of"])
+    assert toxicity.loc[("toxicity", "patch_tp"), ["value", "low", "high"]].isna().all()
 
 
 def test_it_is_written_for_reading(table):

@@ -18,8 +18,13 @@ def judged(broken=(), higher=(), like_control=(), farther=(), not_nearer=(), p=N
     """Verdicts where all is well but for what is named."""
     table = pd.DataFrame(describe_rows(ENTRIES, "probe"), columns=list(METADATA))
     table = table.assign(no_longer_writes=table["intervention"].isin(broken))
+
+    def p_holm(name, against, unlike):
+        """A broken row has none: its toxicity is not tested."""
+        return np.nan if {name, against} & set(broken) else 0.2 if unlike else 0.01
+
     tests = [
-        (name, against, 0.1 if name in higher else -0.1, 0.2 if unlike else 0.01)
+        (name, against, 0.1 if name in higher else -0.1, p_holm(name, against, unlike))
         for name in NAMES[1:]
         for against, unlike in (
             ("none", False),
@@ -67,7 +72,8 @@ def test_a_row_without_a_control_says_so():
     assert format_verdicts(table).loc[2, "beyond control"] == "–"
 
 
-def test_a_test_that_was_not_made_is_no_yes():
-    """A broken control has no p-value."""
-    table = judged(broken=["control_x"])
-    assert table.set_index("intervention").loc["control_x", "verdict"] == "no longer writes"
+def test_a_broken_control_is_no_answer():
+    table = judged(broken=["control_x"], p={"patch_x": 0.05}).set_index("intervention")
+    assert table.loc["control_x", "verdict"] == "no longer writes"
+    assert table.loc["patch_x", "beyond_control"] == ""
+    assert table.loc["patch_x", "verdict"] == "lowers it and comes nearer to dpo (no control)"

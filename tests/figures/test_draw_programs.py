@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import draw_activation_changes
+import draw_activations
 import draw_cancellation
 import draw_cumulative_reduction
 import draw_edit_grid
@@ -19,6 +20,7 @@ import draw_prediction
 import draw_projection_shifts
 import draw_rank_composition
 import draw_rewards
+import draw_samples
 import draw_top_activations
 import draw_tradeoff
 import h5py
@@ -32,6 +34,8 @@ from support.figure_cases import (
     NO_SETS,
     NONE,
     PREDICTION,
+    RANDOM_DIRECTIONS,
+    SAMPLES,
     cancellation_table,
     group_table,
     heavy_tailed,
@@ -44,6 +48,7 @@ from support.figure_cases import (
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.evaluation.prediction import correlate_effects
+from dpo_neurons.neurons.change_correlations import correlate_changes
 from dpo_neurons.neurons.groups import REDUCING
 
 
@@ -71,9 +76,12 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cancellation_table(contributions).to_csv(folder / "cancellation.csv", index=False)
     net_curve_table(contributions).to_csv(folder / "curve.csv", index=False)
     PREDICTION.to_csv(folder / "prediction.csv", index=False)
+    correlate_changes(contributions).to_csv(folder / "changes.csv", index=False)
     rewards = pd.DataFrame(0.5, range(3), ["step", "chosen_reward", "rejected_reward", "accuracy"])
     rewards.assign(pairs="tuned").to_csv(folder / "rewards.csv", index=False)
+    SAMPLES.to_csv(folder / "samples.csv", index=False)
     NO_SETS.to_csv(folder / "sets.csv", index=False)
+    RANDOM_DIRECTIONS.to_csv(folder / "random.csv", index=False)
     layer_group_table(contributions).to_csv(folder / "layer_groups.csv", index=False)
     coefficients = correlate_effects(PREDICTION, pd.DataFrame(), resamples=9, level=0.95, seed=1)
     coefficients.to_csv(folder / "correlations.csv", index=False)
@@ -86,6 +94,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 TRADEOFF, TABLE = "--table {} --random-sets sets.csv", "--table {}"
+SHARES = "--groups {} --random-directions random.csv --direction-name probe"
 PROGRAMS: list[tuple[ModuleType, str]] = [
     (
         draw_layer_projections,
@@ -98,7 +107,7 @@ PROGRAMS: list[tuple[ModuleType, str]] = [
         "--direction direction.safetensors --direction-name probe",
     ),
     (draw_cumulative_reduction, "--curve curve.csv --direction-name probe"),
-    (draw_group_shares, "--groups groups.csv --direction-name probe"),
+    (draw_group_shares, SHARES.format("groups.csv")),
     (
         draw_rank_composition,
         "--contributions contributions.parquet --direction-name probe --top 10000 --bins 20",
@@ -125,9 +134,14 @@ PROGRAMS: list[tuple[ModuleType, str]] = [
         "--prediction prediction.csv --correlations correlations.csv --direction-name probe",
     ),
     (draw_activation_changes, "--contributions contributions.parquet --direction-name probe"),
+    (
+        draw_activations,
+        "--contributions contributions.parquet --correlations changes.csv --direction-name probe",
+    ),
     (draw_edit_grid, "--table table.csv"),
     (draw_key_scaling, "--table table.csv"),
     (draw_rewards, "--rewards rewards.csv"),
+    (draw_samples, "--samples samples.csv --table table.csv"),
 ]
 
 
@@ -176,7 +190,7 @@ def test_layer_projections_of_a_study_without_an_ablation(study, run, tmp_path):
 @pytest.mark.parametrize(
     ("program", "arguments", "missing"),
     [
-        (draw_group_shares, "--groups bare.csv --direction-name probe", "crossfitted_share_low"),
+        (draw_group_shares, SHARES.format("bare.csv"), "crossfitted_share_low"),
         (draw_tradeoff, TRADEOFF.format("bare.csv"), "toxicity_low"),
         (draw_edit_grid, "--table bare.csv", "toxicity_low"),
         (draw_key_scaling, "--table bare.csv", "toxicity_low"),
@@ -227,7 +241,7 @@ def test_what_a_file_lacks_is_named(program, arguments, missing, study, run, tmp
 def test_a_study_without_such_rows_gets_a_figure_that_says_so(program, run, tmp_path):
     run(program, f"--table without_grids.csv --output-stem {tmp_path / 'figure'}")
     assert len(list(tmp_path.iterdir())) == 4
-    assert "in this study." in (tmp_path / "figure.svg").read_text()
+    assert "no such row" in (tmp_path / "figure.svg").read_text()
 
 
 @pytest.mark.parametrize(

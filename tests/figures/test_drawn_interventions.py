@@ -10,7 +10,6 @@ from dpo_neurons.figures.drawn_interventions import (
     drawn_kinds,
     fill_intervals,
     intervention_labels,
-    mark_broken,
     measured_rows,
 )
 from dpo_neurons.study.schema import SCHEMA
@@ -40,8 +39,3 @@ def test_rows_without_finite_measures_are_left_out():
 def test_missing_intervals_shrink_to_their_points():
     table = interventions(NONE, DPO).assign(toxicity_low=[np.nan, 0.1])
     assert fill_intervals(table)["toxicity_low"].tolist() == [0.5, 0.1]
-
-
-def test_rows_whose_model_no_longer_writes_are_marked():
-    table = interventions(NONE, DPO).assign(no_longer_writes=[False, True])
-    assert mark_broken(["none", "dpo"], table) == ["none", "dpo †"]

@@ -13,6 +13,7 @@ from support.figure_cases import (
     NAMES,
     NO_SETS,
     PREDICTION,
+    RANDOM_DIRECTIONS,
     assert_drawn,
     cancellation_table,
     group_colours,
@@ -81,7 +82,7 @@ def charts_beside(shares: pd.DataFrame, n_layers: int) -> dict[str, alt.TopLevel
     projections = layer_projections.aggregate(outputs(n_layers), np.array([1.0, 1.0]))
     return {
         "1a": layer_projections.chart(projections, *NAMES),
-        "2a": group_shares.chart(group_shares.aggregate(shares), *NAMES),
+        "2a": group_shares.chart(group_shares.aggregate(shares, RANDOM_DIRECTIONS), *NAMES),
     }
 
 
@@ -113,6 +114,8 @@ def test_little_or_nothing_still_makes_a_picture(table: pd.DataFrame):
     charts = charts_of(table)
     if not (table["reduction"] > 0).any():
         assert "no neuron writes less" in charts.pop("2b").to_json()
+    if not (table["cosine"] > 0).any():
+        assert "no value vector points along" in charts.pop("4").to_json()
     assert_drawn(charts)
     for chart in charts_of(table).values():
         assert vl_convert.vegalite_to_png(chart.to_json())  # fails for a figure without a size

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import vl_convert
 from support.captured_pair import run_main
-from support.figure_cases import NAMES, assert_drawn, datasets
+from support.figure_cases import NAMES, assert_drawn, datasets, written_vega
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.figures import (
@@ -30,13 +30,6 @@ from dpo_neurons.figures.style import MAX_JSON_BYTES, theme
 from dpo_neurons.neurons.groups import GROUPS
 
 random = np.random.default_rng(7)
-
-
-def written_vega(folder):
-    """A stand-in for the scripts that draw a page."""
-    path = folder / "vega.js"
-    path.write_text("function vegaEmbed() {}")
-    return path
 
 
 def sources(n_layers, n_groups=8):

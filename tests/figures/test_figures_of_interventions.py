@@ -129,6 +129,19 @@ def test_edit_grid_has_a_panel_a_form_and_the_control_apart():
     assert "none 0.500 and 20.00, dpo 0.480 and 21.00" in chart.to_json()
 
 
+def test_edits_without_the_most_active_neurons_have_a_panel_and_known_groups_none():
+    known = ("edit_known", "edit", {"form": "scale", "direction": "probe", "alpha": 0.5})
+    name, kind, settings = EDITS[0]
+    apart = (f"{name}_fewer", kind, settings | {"without_most_active": 0.2})
+    data = edit_grid.aggregate(interventions(EDITS[0], apart, known))
+    assert data["intervention"].tolist() == ["edit_a", "edit_a_fewer"]
+    panels = edit_grid.chart(data, interventions(NONE), "toy").to_dict()["vconcat"]
+    assert [panel["title"]["text"] for panel in panels] == [
+        "edited mean assigned, probe direction",
+        "edited mean assigned, probe direction, without the 20% most active",
+    ]
+
+
 def test_a_cell_that_broke_the_model_is_left_out():
     table = interventions(*EDITS)
     table.loc[0, "perplexity"] = np.inf

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from support.figure_cases import (
     NAMES,
+    RANDOM_DIRECTIONS,
     assert_drawn,
     assert_holds,
     assert_holds_exactly,
@@ -90,13 +91,18 @@ def test_peak_is_at_the_start_if_nothing_reduces():
 
 
 def test_group_shares_are_of_the_reducing_four_in_order():
-    data = group_shares.aggregate(group_table({"AN-": 0.6, "AN+": 1.0, "TP-": 0.4}))
+    groups = group_table({"AN-": 0.6, "AN+": 1.0, "TP-": 0.4})
+    data = group_shares.aggregate(groups, RANDOM_DIRECTIONS)
     assert data["group"].tolist() == list(REDUCING)
     shares = data["crossfitted_share"].tolist()
     assert shares == pytest.approx([0.4, np.nan, np.nan, 0.6], nan_ok=True)
     assert data["share"].tolist() == pytest.approx([0.42, 0, 0, 0.62])
     assert data["neurons"].tolist() == [10, 0, 0, 10]
-    assert_holds_exactly(group_shares.chart(data, *NAMES), data)
+    # AN-, the last group, has the first share in the file.
+    assert data["random_low"].tolist() == [0.3, 0.15, 0.2, 0.1]
+    chart = group_shares.chart(data, *NAMES)
+    assert_holds_exactly(chart, data)
+    assert "along 1,999 random directions" in chart.to_dict()["title"]["subtitle"][-1]
 
 
 # 2b
@@ -188,7 +194,7 @@ def test_ranks_beyond_the_last_neuron_give_no_arrows():
     data = projection_shifts.aggregate(neurons(cosine=[0.1]), "cosine", 5, 9, "activation")
     chart = projection_shifts.chart(data, "cosine", "activation", "rank", *NAMES)
     assert data.empty
-    assert chart.to_dict()["title"]["text"] == "Shifts in activation, no neurons"
+    assert "toy: it has fewer neurons" in chart.to_json()
 
 
 # 3

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from support.figure_cases import NAMES, assert_drawn, assert_holds, cancellation_table, neurons
 
-from dpo_neurons.figures import activation_changes, cancellation, net_curve
+from dpo_neurons.figures import activation_changes, activations, cancellation, net_curve
 from dpo_neurons.neurons.groups import GROUPS
 
 # 7
@@ -125,6 +125,30 @@ def test_bins_hold_every_neuron_of_a_group_within_their_edges():
         within = (change >= low * 1.000001 - 1e-9) & (change <= high + 1e-9 + abs(high) * 1e-6)
         assert cells["neurons"].sum() == pytest.approx(within.sum(), abs=2)
     assert len(data[["low", "high"]].drop_duplicates()) <= 61
+
+
+def test_activations_are_counted_by_side_and_stage_and_their_changes_by_what_tells_them():
+    table = neurons(
+        cosine=[0.4, 0.2, -0.2, 0.0],
+        activation_pre=[1.0, 1.0, -1.0, 5.0],
+        activation_post=[1.0, -3.0, -1.0, 5.0],
+    )
+    densities = activations.aggregate_densities(table, constant=1.0)
+    # Along: two at 1 before; one at 1 and one at −3 after. The neuron of no side is left out.
+    along = densities[densities["side"] == "along"].set_index("stage")
+    assert along.loc["pre", "share"] == 1
+    assert along.loc["pre", "low"] < 1 <= along.loc["pre", "high"] + 1e-9
+    assert along.loc["post", "share"].tolist() == [0.5, 0.5]
+    assert densities.groupby(["side", "stage"])["share"].sum().tolist() == [1] * 4
+    constants = activations.scale_constants(table)
+    assert constants == {"change": 4, "activation_pre": 1}
+    cells = activations.aggregate_changes(table, constants)
+    assert cells.groupby("quantity")["neurons"].sum().to_dict() == dict.fromkeys(
+        ("activation_pre", "cosine"), 4
+    )
+    (moved,) = cells[(cells["quantity"] == "cosine") & (cells["y_low"] < -1)].itertuples()
+    assert (moved.y_low, moved.neurons) == (pytest.approx(-4), 1)
+    assert moved.x_low - 1e-9 <= 0.2 < moved.x_high + 1e-9
 
 
 def test_each_panel_counts_a_group_and_its_mirror():

@@ -14,6 +14,7 @@ import vl_convert
 from dpo_neurons.figures import style as figure_style
 from dpo_neurons.figures.style import (
     GROUP_COLOURS,
+    log_ticks,
     order_groups,
     subscript_signs,
     symlog_scale,
@@ -98,6 +99,13 @@ def test_signed_log_scale_of_nothing(values):
     scale, axis = symlog_scale(np.array(values))
     assert scale["domain"][0] < 0 < scale["domain"][1]
     assert axis["values"] == [-1.0, -0.3, 0.0, 0.3, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("ends", "ticks"), [((26, 140), [30, 50, 100]), ((0.9, 21), [1, 2, 3, 5, 10, 20])]
+)
+def test_a_log_axis_has_few_round_ticks(ends, ticks):
+    assert log_ticks(*ends) == pytest.approx(ticks)
 
 
 @pytest.fixture

@@ -67,10 +67,23 @@ def test_edited_are_the_most_aligned_that_write_and_the_least_aligned_that_hold_
     )
     weakened, strengthened = select_for_editing(table, 0.5)
     assert weakened["neuron"].tolist() == [3, 1, 4]
-    # Half of three rounds to two.
-    assert strengthened["neuron"].tolist() == [7, 8, 10]
+    # Half of three rounds down to one.
+    assert strengthened["neuron"].tolist() == [7, 10]
     weakened, strengthened = select_for_editing(table, 1.0)
     assert sorted([*weakened["neuron"], *strengthened["neuron"]]) == list(range(11))
+
+
+def test_the_most_active_of_either_sign_are_left_out_of_editing():
+    table = pd.DataFrame(
+        {
+            "neuron": range(6),
+            "cosine": [0.1, 0.3, 0.2, 0.4, -0.2, 0.5],
+            "activation_pre": [1.0, 5.0, 3.0, -4.0, -0.5, -2.0],
+        }
+    )
+    # 0.4 of six neurons rounds down to two: 1 and 3.
+    weakened, strengthened = select_for_editing(table, 1.0, without_most_active=0.4)
+    assert (weakened["neuron"].tolist(), strengthened["neuron"].tolist()) == ([2, 0, 4], [5])
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dpo_neurons.interventions.random_sets import draw_matched_sets
+from dpo_neurons.interventions.random_sets import draw_matched_heads, draw_matched_sets
 
 PER_LAYER = 100
 
@@ -56,3 +56,28 @@ def test_each_neuron_of_a_class_is_as_likely(neurons):
     assert len(counts) == PER_LAYER / 10
     assert chosen.index[0] in counts.index
     assert counts.between(140, 260).all()  # 200 expected, more than four standard deviations
+
+
+def test_heads_are_drawn_whole_from_those_of_their_layer_and_size():
+    n_heads, d_head = 8, 3
+    heads = pd.DataFrame(
+        {
+            "layer": np.repeat([0, 1], n_heads * d_head),
+            "head": np.tile(np.repeat(np.arange(n_heads), d_head), 2),
+            "neuron": np.tile(np.arange(n_heads * d_head), 2),
+        }
+    )
+    # In each layer, heads 0 to 3 give little and heads 4 to 7 much.
+    heads["activation_pre"] = np.where(heads["head"] < 4, 0.1, -5.0) + 0.01 * heads["neuron"]
+    chosen = heads[(heads["layer"] == 0) & heads["head"].isin([1, 6, 7])]
+    drawn = [
+        sorted(set(zip(one["layer"], one["head"], strict=True)))
+        for one in draw_matched_heads(heads, chosen[["layer", "neuron"]], 200, seed=2)
+    ]
+    for one in draw_matched_heads(heads, chosen, 3, seed=2):
+        assert (one.groupby(["layer", "head"]).size() == d_head).all()
+    assert all(layer == 0 for places in drawn for layer, _ in places)
+    assert {sum(head < 4 for _, head in places) for places in drawn} == {1}
+    assert {len(places) for places in drawn} == {3}
+    # 4 quiet heads for one place, 6 pairs of loud ones for the others.
+    assert len({tuple(places) for places in drawn}) == 24

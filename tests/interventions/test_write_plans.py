@@ -9,6 +9,7 @@ import pytest
 import write_plans
 import yaml
 
+from dpo_neurons.directions.direction_files import write_direction
 from dpo_neurons.errors import InputError
 from dpo_neurons.interventions.plans import COLUMNS as PLAN_COLUMNS
 from dpo_neurons.interventions.plans import read_plans
@@ -127,7 +128,7 @@ def test_experts_are_damped_by_how_well_they_tell(plan):
     assert top == [(1, 0, "scale", 0.0)]
 
 
-# TP: 0.2 and 0.4; TN: 0.9; AN: 0.5; no AP. Half of two is one, half of one rounds to none.
+# TP: 0.2 and 0.4; TN: 0.9; AN: 0.5; no AP. Half of two is one, half of one rounds down to none.
 @pytest.mark.parametrize(
     ("settings", "changes"),
     [
@@ -147,6 +148,9 @@ def test_experts_are_damped_by_how_well_they_tell(plan):
              (1, 1, "add", 1.0)],
         ),
         ("alpha: 0, beta: 0.5, form: assign", [(1, 0, "set", 0.75)]),
+        # Without the neuron of activation −2.
+        ("alpha: 0.1, beta: 1, without_most_active: 0.25, form: scale",
+         [(0, 0, "scale", 0.9), (0, 1, "scale", 1.1), (1, 0, "scale", 0.9)]),
     ],
 )  # fmt: skip
 def test_editing_by_hand(plan, settings, changes):
@@ -155,6 +159,18 @@ def test_editing_by_hand(plan, settings, changes):
     planned = plan(f"kind: edit, {settings}", neurons="neurons.parquet")
     assert [change[:3] for change in planned] == [change[:3] for change in changes]
     assert [change[3] for change in planned] == pytest.approx([change[3] for change in changes])
+
+
+@pytest.mark.parametrize(
+    ("settings", "changes"),
+    [
+        ("groups: [TP-, TN+], alpha: 0.5, form: scale",
+         [(0, 0, "scale", 0.5), (0, 1, "scale", 1.5), (1, 0, "scale", 0.5)]),
+        ("groups: [AN-], alpha: 0.5, form: assign", [(1, 1, "set", -1.0)]),
+    ],
+)  # fmt: skip
+def test_known_groups_are_halved_or_raised_by_hand(plan, settings, changes):
+    assert plan(f"kind: edit, {settings}") == changes
 
 
 def test_stripping_all_neurons_needs_no_second_checkpoint(plan):
@@ -172,6 +188,14 @@ def test_steering_by_hand(plan, key, layer, number):
     Path("config.json").write_text(json.dumps({key: 6}))
     changes = plan(f"kind: steer, layer: {layer}, scale: 2.5", checkpoint=".")
     assert changes == [(number, -1, "subtract_direction", 2.5)]
+
+
+def test_a_direction_of_its_own_length_is_subtracted(plan):
+    Path("config.json").write_text(json.dumps({"n_layer": 6}))
+    write_direction(Path("probe.safetensors"), [[3.0, 4.0], [1.0, 0.0]], {})
+    settings = "kind: steer, along: direction, layer: last, scale: 10"
+    changes = plan(f"{settings}, length: own", checkpoint=".", direction="probe.safetensors")
+    assert changes == [(5, -1, "subtract_direction", 50.0)]
 
 
 @pytest.mark.parametrize(

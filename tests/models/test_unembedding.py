@@ -30,12 +30,17 @@ def small_model(architecture, **settings):
     return model
 
 
+def all_products(unembedding):
+    """Products of VECTORS with every token's vector."""
+    return np.concatenate(list(unembedding.iterate_products(VECTORS, "none")), axis=1)
+
+
 def assert_that_of(checkpoint, model):
     head = model.get_output_embeddings().weight.detach().double().numpy()
     found = Unembedding(checkpoint)
     assert (found.vocabulary, found.d_model) == head.shape == (len(WORDS), 16)
     np.testing.assert_array_equal(found.rows([3, 0, 39, 3]), head[[3, 0, 39, 3]])
-    np.testing.assert_allclose(found.products(VECTORS, "none"), VECTORS @ head.T, atol=1e-5)
+    np.testing.assert_allclose(all_products(found), VECTORS @ head.T, atol=1e-5)
 
 
 def test_it_is_the_models_head(checkpoints, architecture, model):
@@ -102,7 +107,7 @@ def test_codes_of_a_quantised_model_are_refused(checkpoints, tmp_path):
 
     path = changed(checkpoints["llama", "pre"], tmp_path / "m", quantise)
     with pytest.raises(InputError, match=r"lm_head\.weight holds torch\.int8 codes"):
-        Unembedding(path).products(VECTORS, "none")
+        all_products(Unembedding(path))
 
 
 def test_numbers_that_are_not_finite_are_refused(checkpoints, tmp_path):
@@ -112,7 +117,7 @@ def test_numbers_that_are_not_finite_are_refused(checkpoints, tmp_path):
 
     path = changed(checkpoints["llama", "pre"], tmp_path / "m", spoil)
     with pytest.raises(InputError, match=r"m: lm_head\.weight holds NaN"):
-        Unembedding(path).products(VECTORS, "none")
+        all_products(Unembedding(path))
 
 
 def test_the_body_of_an_untied_model_has_no_unembedding(loaded, tmp_path):
@@ -137,3 +142,19 @@ def test_token_vectors_beside_the_residual_stream_are_refused(tmp_path):
     model.save_pretrained(tmp_path)
     with pytest.raises(InputError, match=r"8 wide, but its residual stream is 16 wide"):
         Unembedding(tmp_path)
+
+
+@pytest.mark.parametrize("rows", [7, 100], ids=["in blocks", "at once"])
+def test_the_largest_products_are_those_of_the_whole_vocabulary(
+    checkpoints, loaded, monkeypatch, rows
+):
+    monkeypatch.setattr(module, "BLOCK_ROWS", rows)
+    ids = [3, 8, 9, 21, 22, 38, 400]
+    found = Unembedding(checkpoints["gpt2", "pre"]).find_largest_products(VECTORS, ids, 3, "none")
+    head = loaded("gpt2").get_output_embeddings().weight.detach().double().numpy()
+    for sign, (largest, products) in found.items():
+        signed = sign * VECTORS @ head[ids[:-1]].T
+        order = np.argsort(-signed, axis=1)[:, :3]
+        np.testing.assert_array_equal(largest, np.array(ids)[order])
+        wanted = np.take_along_axis(signed, order, axis=1)
+        np.testing.assert_allclose(products, wanted, atol=1e-5)

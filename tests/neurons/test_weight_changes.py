@@ -92,6 +92,8 @@ def test_the_side_in_the_stream_is_compared_with_the_direction(checkpoints, arch
         vector = left[:, 0] if axis == 0 else right[0]
         assert row["cosine"] == pytest.approx(abs(vector @ direction), abs=1e-9), matrix
         assert row["norm"] == pytest.approx(np.linalg.norm(before))
+        both = before.ravel() @ after.ravel() / np.linalg.norm(before) / np.linalg.norm(after)
+        assert row["similarity"] == pytest.approx(both, abs=1e-12)
         assert row["change"] == pytest.approx(np.sqrt((sizes**2).sum()))
         assert row["share_1"] == pytest.approx(sizes[0] ** 2 / (sizes**2).sum())
 

@@ -106,6 +106,33 @@ def test_every_program_is_documented_and_named_verb_noun(program):
     assert "_" in program.stem
 
 
+def test_programs_load_torch_only_after_they_set_its_threads():
+    obeying = [path for path in SCRIPTS if "obey_threads(" in path.read_text(encoding="utf-8")]
+    done = run(
+        """
+import runpy, sys
+for program in sys.argv[1:]:
+    runpy.run_path(program)
+    assert "torch" not in sys.modules, program
+""",
+        *map(str, obeying),
+    )
+    assert len(obeying) > 10
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_program_that_ends_leaves_no_objects_to_search_for_cycles():
+    done = run("""
+import atexit, gc
+from dpo_neurons.running.program import run_program
+atexit.register(lambda: print(len(gc.get_objects()) < 100 < gc.get_freeze_count()))
+def main():
+    raise SystemExit(3)
+run_program(main)
+""")
+    assert (done.stdout, done.returncode) == ("True\n", 3)
+
+
 WRITES_AFTER = """
 import sys, time
 from pathlib import Path

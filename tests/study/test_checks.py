@@ -8,6 +8,7 @@ from dpo_neurons.study.checks import check_study
 
 FILE = {"kind": "file", "path": "Snakefile"}
 SFT = {"kind": "sft", "learning_rate": 1e-5, "warmup_steps": 0, "steps": 1, "batch_size": 1}
+DPO = EMBEDDED["models"]["toy"]["post"]
 LLAMA = {**EMBEDDED["models"]["toy"]["pre"], "architecture": "llama"}
 PROBE = {"kind": "probe", "validation_share": 0.1}
 SVD = {"kind": "svd", "from": "probe", "neurons": 9, "components": 2}
@@ -24,9 +25,10 @@ MISTAKES = [
     ("seed", 1.5, ["seed", "1.5 is of type float", "integer"]),
     ("seed", True, ["seed", "True is of type bool", "integer"]),
     ("seed", None, ["seed", "None"]),
-    ("seed", -1, ["seed", "-1 is less than the minimum of 0"]),
+    ("seed", -1, ["seed", "-1 is less than the minimum of 0; give a larger number"]),
     ("generation__tokens", 0, ["generation.tokens", "0 is less than the minimum of 1"]),
-    ("bootstrap__level", 1, ["bootstrap.level", "1"]),
+    ("bootstrap__level", 1, ["bootstrap.level: 1 is not below 1; give a smaller number"]),
+    ("bootstrap__level", 0, ["bootstrap.level: 0 is not above 0; give a larger number"]),
     ("models__toy__dtype", "flot16", ["models.toy.dtype", "'flot16'", "did you mean 'float16'?"]),
     ("activations__positions", "generate", ["activations.positions", "mean 'generated'?"]),
     ("compute__device", "gpu", ["compute.device", "'gpu' is not one of auto, cpu, cuda"]),
@@ -66,8 +68,24 @@ MISTAKES = [
     ("models__toy__pre__width", 98, ["models.toy.pre.width: 98 is no multiple of 4, which 4 he"]),
     ("models__toy__pre", LLAMA | {"width": 12},
      ["models.toy.pre.width: 12 is no multiple of 8, which 4 heads of llama need"]),
+    ("models__toy__post__label_smoothing", 0.1,
+     ["models.toy.post.label_smoothing: is read by the losses robust, exo_pair, aot, aot_unpaired "
+      "alone, not by sigmoid; leave it out"]),
+    ("models__toy__post__loss", "robust",
+     ["models.toy.post: the loss robust needs label_smoothing, as 0.1; add it"]),
+    ("models__toy__post__loss", "exo_pair",
+     ["models.toy.post: the loss exo_pair needs label_smoothing, as 0.1; add it"]),
+    ("models__toy__post", DPO | {"kind": "kto", "batch_size": 1},
+     ["models.toy.post.batch_size: kto compares with answers to other prompts of the same step, so "
+      "a step needs 2 pairs or more; raise it"]),
+    ("models__toy__post", DPO | {"kind": "orpo", "loss": "ipo"},
+     ["models.toy.post: unknown key 'loss'"]),
     ("models__toy__chat", {"template": "post"},
      ["models.toy.chat.template: post is tuned here", "set it to pre"]),
+    ("models__toy__autoencoders", {"sae": "nowhere"},
+     ["models.toy.autoencoders.sae: nowhere does not exist; give a path"]),
+    ("models__toy__autoencoders", {"sae": "docs"},
+     ["models.toy.autoencoders.sae: docs holds no cfg.json; give the folder that does"]),
     ("models__toy__chat", {"sytem": "a"}, ["models.toy.chat", "did you mean 'system'?"]),
     ("models__toy__pre", {"kind": "same_as", "model": "toys"},
      ["models.toy.pre.model: 'toys' is not one of the models (toy); did you mean 'toy'?"]),
@@ -85,14 +103,15 @@ MISTAKES = [
     ("scorer", {"kind": "classifier", "repository": "a/b", "revision": "0" * 40, "label": "x"},
      ["scorer: 'activation' is missing"]),
     ("directions__s", SVD | {"from": "s"},
-     ["directions.s.from: 's' is not one of the directions but SVDs (probe, pair_svd)"]),
+     ["directions.s.from: 's' is not one of the directions but SVDs (probe, pair_svd, words)"]),
     ("directions", {"probe": PROBE, "s": SVD, "t": SVD | {"from": "s"}},
      ["directions.t.from: 's' is not one of the directions but SVDs (probe)"]),
     ("directions", {"probe": SVD}, ["directions but SVDs (there are none); give one that is"]),
     ("directions__s", SVD | {"components": 10},
      ["directions.s.components: 9 value vectors (neurons) have no 10 components; ask for fewer"]),
     ("data__lexicon", ..., ["scorer is of kind lexicon", "add lexicon to data"]),
-    ("direction", "prob", ["direction: 'prob'", "(probe, svd, pair_svd)", "did you mean 'probe'?"]),
+    ("direction", "prob",
+     ["direction: 'prob'", "(probe, svd, pair_svd, words)", "did you mean 'probe'?"]),
     ("figures__1a_layer_projections__ablated", "ablate_top_66",
      ["figures.1a_layer_projections.ablated", "did you mean 'ablate_top_6'?"]),
     ("interventions__patch_x", {"kind": "patch", "groups": ["TP"]},
@@ -110,10 +129,18 @@ MISTAKES = [
      ["interventions.strip_x.random_sets: the row changes all neurons"]),
     ("interventions__patch_x", {"kind": "patch", "heads": 3, "values": "token"},
      ["interventions.patch_x.values: heads are set to a mean or to what they do on the same"]),
-    ("interventions__shift_x", {"kind": "shift", "heads": 3, "random_sets": 9},
-     ["interventions.shift_x.random_sets: are drawn among neurons, and the row changes heads"]),
     ("interventions__ablate_x", {"kind": "ablate", "heads": 3, "top": 3},
      ["interventions.ablate_x", "heads", "top"]),
+    ("interventions__steer_x",
+     {"kind": "steer", "along": "shift", "scale": 1, "length": "own"},
+     ["interventions.steer_x.length: is that of a direction, and the row steers along the shift"]),
+    ("interventions__edit_x", {"kind": "edit", "alpha": 0.5},
+     ["interventions.edit_x: needs beta or groups; add one of them"]),
+    ("interventions__edit_x", {"kind": "edit", "alpha": 0.5, "beta": 0.5, "groups": ["TP-"]},
+     ["interventions.edit_x", "beta", "groups"]),
+    ("interventions__edit_x",
+     {"kind": "edit", "alpha": 0.5, "groups": ["TP-"], "without_most_active": 0.2},
+     ["interventions.edit_x.without_most_active: goes with beta, and the row names its groups"]),
     ("interventions__transplant_x", {"kind": "transplant", "random_sets": 9},
      ["interventions.transplant_x.random_sets: the row changes all neurons"]),
     ("interventions__transplant_x", {"kind": "transplant", "top": 3, "parts": ["attention"]},
@@ -159,6 +186,9 @@ MISTAKES = [
      ["scorer.request_path: 'v1' is not a path, such as /v1/comments:analyze"]),
     ("scorer", {"kind": "perspective", "header": "X Key"}, ["scorer.header: 'X Key' is not"]),
     ("scorer", {"kind": "phrases", "phrases": []}, ["scorer.phrases: is empty"]),
+    ("directions__words",
+     {"kind": "embedding", "words_file": "data/rude.txt", "neutral_words": ["friend"]},
+     ["directions.words.words_file: data/rude.txt does not exist; give a path that does"]),
     ("interventions__ablate_x", {"kind": "ablate", "file": "nowhere.csv"},
      ["interventions.ablate_x.file: nowhere.csv does not exist"]),
     ("interventions__ablate_x", {"kind": "ablate", "file": "a.csv", "top": 3},
@@ -168,7 +198,7 @@ MISTAKES = [
     ("interventions__scale_keys_x", {"kind": "scale_keys", "top": 3},
      ["interventions.scale_keys_x", "'factor' is missing"]),
     ("interventions__top_3", {"kind": "ablate", "top": 3},
-     ["interventions.top_3", "must begin with 'ablate_'"]),
+     ["interventions.top_3", "must begin with 'ablate_'; rename it, as in ablate_top_3"]),
     ("interventions__patch_3", {"kind": "ablate", "top": 3},
      ["interventions.patch_3", "must begin with 'ablate_'"]),
     ("interventions__none", {"kind": "ablate", "top": 3}, ["interventions.none", "'ablate_'"]),
@@ -188,6 +218,12 @@ def test_a_mistake_is_a_sentence_naming_file_key_and_remedy(key, value, words, m
     assert "\n" not in sentence
     for word in words:
         assert word in sentence
+
+
+@pytest.mark.parametrize("loss", ["robust", "exo_pair", "aot", "aot_unpaired"])
+def test_losses_that_read_label_smoothing_take_it(loss, monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    check_study(changed(models__toy__post=DPO | {"loss": loss, "label_smoothing": 0.1}), "s.yaml")
 
 
 def test_a_configuration_that_is_no_mapping_is_a_sentence():

@@ -203,8 +203,8 @@ def test_a_row_left_out_by_where_need_not_be_right(select):
     ("row", "columns", "parts"),
     [
         ({"comment_text": "a", "toxic": 1}, {},
-         ["columns: text: no column 'text' among comment_text, toxic", "mean 'comment_text'?"]),
-        ({"text": "a", "toxicity": 1}, {}, ["columns: toxic: no column", "mean 'toxicity'?"]),
+         ["columns.text: no column 'text' among comment_text, toxic", "mean 'comment_text'?"]),
+        ({"text": "a", "toxicity": 1}, {}, ["columns.toxic: no column", "mean 'toxicity'?"]),
         ({"prompt": {"text": "a", "n": 1}, "toxic": 1}, {"text": "prompt.txt"},
          ["'prompt.txt' among prompt.text, prompt.n, toxic", "mean 'prompt.text'?"]),
         ({"zz": "a"}, {}, ["'text' among zz; name one of them"]),
@@ -219,9 +219,11 @@ def test_a_wrong_column_lists_those_there_are(select, row, columns, parts):
 def test_a_column_lacking_later_or_in_where_is_named(select):
     rows = [{"prompt": "a", "hard": 1}, {"prmpt": "b", "hard": 1}]
     message = refused(select, rows, "challenge_prompts")
-    assert "line 2: columns: prompt: no column 'prompt' among prmpt, hard; did you mean" in message
+    assert "line 2: data.challenge_prompts.columns.prompt: no column 'prompt' among" in message
+    assert "among prmpt, hard; did you mean 'prmpt'?" in message
     message = refused(select, rows, "challenge_prompts", where={"hrad": "1"})
-    assert "line 1: where: no column 'hrad' among prompt, hard; did you mean 'hard'?" in message
+    assert "line 1: data.challenge_prompts.where: no column 'hrad' among prompt, hard" in message
+    assert "did you mean 'hard'?" in message
 
 
 @pytest.mark.parametrize("value", [7, 0.5, {"text": "a"}, True, "\ud800"])

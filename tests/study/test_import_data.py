@@ -88,7 +88,7 @@ def test_a_fetched_data_set_keeps_its_names_in_the_repository(import_data, tmp_p
     [
         ("--columns text=comment", ["mine.csv, line 2: ", "'comment' among id, comment_text"]),
         ("--columns text=id --where toxic=2", ["mine.csv: no row remains", "not toxic=2 (2)"]),
-        ("--columns text=id threat=threat", ["columns: threat: no column 'threat' among id"]),
+        ("--columns text=id threat=threat", ["columns.threat: no column 'threat' among id"]),
         ("--columns text=id rude=comment_text", ['line 2: needs the key "rude" with a number']),
         ("--columns text=comment_text", ['mine.csv, line 4: needs the key "toxic"']),
         (

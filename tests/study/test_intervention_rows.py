@@ -105,6 +105,7 @@ def test_prompt_specific_patches():
         ({"kind": "ablate", "top": 1}, "pre", "contributions", False),
         ({"kind": "scale_keys", "top": 1, "factor": 2}, "post", "contributions", False),
         ({"kind": "edit", "alpha": 0.1, "beta": 0.5, "form": "scale"}, "pre", "neurons", False),
+        ({"kind": "edit", "alpha": 0.5, "groups": ["TP-"]}, "pre", "contributions", False),
         ({"kind": "steer", "layer": "last", "scale": 1}, "pre", "nothing", True),
         ({"kind": "strip", "share": 1}, "pre", "neurons", True),
         ({"kind": "strip", "share": 1, "groups": ["TP-"]}, "pre", "contributions", True),

@@ -19,7 +19,8 @@ def test_labels_are_mapped_and_others_are_named(select):
         columns=columns,
         labels=labels,
     )
-    assert "line 3: labels.toxic: has no number for 'rude', only for hate, offensive" in message
+    assert "line 3: data.labelled_comments.labels.toxic: has no number for 'rude'" in message
+    assert "only for hate, offensive" in message
 
 
 @pytest.mark.parametrize("classes", [[0, 2], ["0", "2"], [0.0, 2.0], ["0.0", "2.0"]])

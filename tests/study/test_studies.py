@@ -12,7 +12,7 @@ from dpo_neurons.study.study import ALWAYS_READ
 
 pytestmark = pytest.mark.slow
 
-OVERLAYS = ("smollm2-135m.offline.yaml",)
+OVERLAYS = ("smollm2-135m.offline.yaml", "gpt2-medium.published.yaml")
 STUDIES = sorted(
     path.name for path in (PROJECT / "config").glob("*.yaml") if path.name not in OVERLAYS
 )
@@ -26,6 +26,9 @@ MADE = "results/smollm2-135m"
 """What the study of the seeds reads: the results of the other one."""
 BROUGHT = (
     "data/train.csv",
+    "data/toxic_words.txt",
+    "checkpoints/dpo.pt",
+    "checkpoints/probe.pt",
     "data/toxicity_pairwise/pairs.jsonl",
     "data/paradetox.tsv",
     "data/labelled_posts.csv",
@@ -82,6 +85,7 @@ def test_a_study_is_planned_to_its_last_figure(project, name):
     if kinds:
         assert ("draw_edit_grid" in rules) == ("edit" in kinds)
         assert ("draw_key_scaling" in rules) == ("scale_keys" in kinds)
+    assert ("draw_samples" in rules) == bool(study.get("sampling", {}).get("rows"))
     for command in jobs.values():
         assert "results/toy/" not in command
         assert f"results/{study['study']}/" in command
@@ -150,15 +154,23 @@ def test_without_a_hub_the_overlay_takes_model_and_text_from_files(project):
     assert f"--configfile config/{name} {overlay}" in " ".join(head.replace("#", "").split())
 
 
+def test_with_what_lee_et_al_published_nothing_is_tuned_and_no_comment_read(project):
+    jobs = job_commands(plan(project, "config/gpt2-medium.yaml", f"config/{OVERLAYS[1]}"))
+    rules = {job.partition(" ")[0] for job in jobs}
+    assert {"import_state_dict", "import_direction"} <= rules
+    assert not {"train_dpo", "train_probe", "draw_rewards"} & rules
+    assert not any("labelled_comments" in command for command in jobs.values())
+
+
 @pytest.mark.parametrize("name", OF_THE_PAPER)
 def test_a_real_study_says_what_it_needs_and_what_a_user_brings(name):
     text = (PROJECT / "config" / name).read_text(encoding="utf-8")
     head = text[: text.index("\nstudy:")]
-    for word in ("GPU memory", "disk", "hours", "data/train.csv", "data/toxicity_pairwise"):
+    for word in ("GPU memory", "disk", "hours", "data/toxic_words.txt", "data/toxicity_pairwise"):
         assert word in head
     assert f"--configfile config/{name}" in head
     revisions = re.findall(r"revision: (\S+)", text)
-    assert len(revisions) == 5
+    assert len(revisions) == 6
     assert all(re.fullmatch("[0-9a-f]{40}", revision) for revision in revisions)
 
 
@@ -167,7 +179,8 @@ def test_a_file_that_the_user_has_to_bring_is_named_if_it_is_not_there(project, 
     shutil.copytree(PROJECT / "config", tmp_path / "bare/config", dirs_exist_ok=True)
     result = run(["snakemake", "-n", "--configfile", "config/gpt2-medium.yaml"], tmp_path / "bare")
     assert result.returncode != 0
-    assert "data.labelled_comments.path: data/train.csv does not exist" in result.stdout
+    pairs = "data.preference_pairs.path: data/toxicity_pairwise/*.jsonl does not exist"
+    assert pairs in result.stdout
 
 
 def readme_study() -> str:

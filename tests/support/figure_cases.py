@@ -11,7 +11,7 @@ import vl_convert
 from dpo_neurons.neurons.cancellation import tabulate_cancellation
 from dpo_neurons.neurons.contributions import compute_contributions
 from dpo_neurons.neurons.cross_fitted_curve import STATISTICS as CROSSFITTED
-from dpo_neurons.neurons.groups import GROUPS
+from dpo_neurons.neurons.groups import GROUPS, REDUCING
 from dpo_neurons.neurons.resampled_curve import choose_ranks
 
 NAMES = ("toy", "probe")
@@ -61,7 +61,9 @@ def heavy_tailed(n_layers: int, d_mlp: int) -> pd.DataFrame:
     )
 
 
-PARAMETERS = ("control_of", "direction", "form", "alpha", "beta", "top", "factor")
+PARAMETERS = (
+    "control_of", "direction", "form", "without_most_active", "alpha", "beta", "top", "factor",
+)  # fmt: skip
 """Columns of the table of interventions that apply only to some kinds."""
 
 
@@ -112,6 +114,23 @@ def group_table(shares: dict[str, float]) -> pd.DataFrame:
         crossfitted_share_low=table["crossfitted_share"] - 0.05,
         crossfitted_share_high=table["crossfitted_share"] + 0.05,
     )
+
+
+SAMPLES = pd.DataFrame({"intervention": ["patch_TP-", "dpo", "none"], "samples": 25})
+for number, measure in enumerate(("expected_maximum", "toxicity_probability"), start=2):
+    value = number * np.array([0.06, 0.08, 0.12])
+    SAMPLES[measure], SAMPLES[f"{measure}_low"] = value, value - 0.05
+    SAMPLES[f"{measure}_high"] = value + 0.05
+"""A table of samples of three rows, in another order than INTERVENTIONS."""
+RANDOM_DIRECTIONS = pd.DataFrame(
+    {
+        "quantity": ["net_reduction", *(f"share_{group}" for group in REDUCING[::-1])],
+        "random_low": [-9.0, 0.1, 0.2, 0.15, 0.3],
+        "random_high": [9.0, 0.3, 0.4, 0.35, 0.5],
+        "random_directions": 1999,
+    }
+)
+"""A file of random directions, its shares in another order than the groups."""
 
 
 def layer_group_table(contributions: pd.DataFrame) -> pd.DataFrame:
@@ -219,3 +238,10 @@ def subspace_table(rows: int, layers: int = 3, d_mlp: int = 40) -> pd.DataFrame:
     before, after = rng.normal(size=(2, layers, d_mlp))
     along = rng.normal(size=(2, rows, layers, d_mlp))
     return compute_contributions(before, after, *along, np.full((layers, d_mlp), 9.0), "v1")
+
+
+def written_vega(folder):
+    """A stand-in for the scripts that draw a page."""
+    path = folder / "vega.js"
+    path.write_text("function vegaEmbed() {}")
+    return path

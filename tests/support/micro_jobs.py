@@ -10,6 +10,7 @@ MODELS_COMPARED = {"compare_models", "draw_model_comparison", "write_model_page"
 PREDICTION = {"predict_toxicity", "draw_prediction"}
 TABLE = (
     {"tabulate_interventions", "draw_tradeoff", "draw_edit_grid", "draw_key_scaling"}
+    | {"draw_samples"}
     | PREDICTION
     | MODELS_COMPARED
     | {"compare_interventions", "tabulate_random_sets", "judge_interventions"}
@@ -42,6 +43,8 @@ FIGURES_OF_NEURONS = {
     "draw_top_toxic_shifts",
     "draw_later_toxic_shifts",
     "draw_activation_changes",
+    "correlate_changes",
+    "draw_activations",
     "decompose_reductions",
     "draw_reduction_sources",
 }
@@ -65,9 +68,9 @@ SPLIT = {"split_stream_shift", "draw_stream_split"} | MODELS_COMPARED
 WEIGHTS = {"compare_weights", "draw_weight_changes"}
 DESCRIBED = {"describe_neurons"} | each(f"write_plans {MEASURE}", BY_ONE_MODEL) | RANDOM_SETS
 """Jobs that depend only on the first model's neurons."""
-SAMPLES = each("run_samples score_samples", {"dpo"}) | {"tabulate_samples"}
+SAMPLES = each("run_samples score_samples", {"dpo"}) | {"tabulate_samples", "draw_samples"}
 SAMPLES_SCORED = SAMPLES - {"run_samples dpo"}
-DIRECTIONS_COMPARED = {"compare_random_directions"} | MODELS_COMPARED
+DIRECTIONS_COMPARED = {"compare_random_directions", "draw_group_shares"} | MODELS_COMPARED
 CAPTURES = (
     each(CAPTURE, STAGES)
     | CROSSED_CAPTURE

@@ -85,6 +85,8 @@ FIGURES = (
     "18_rewards",
     "19_weight_changes",
     "20_stream_split",
+    "23_activations",
+    "24_samples",
 )
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from dpo_neurons.files.provenance import read_source
 from dpo_neurons.running.program import (
+    add_capture_arguments,
     add_model_arguments,
-    add_piece_arguments,
     library_versions,
     obey_threads,
     run_program,
@@ -23,12 +23,8 @@ def main() -> None:
             f"--source-{stage}", type=Path, required=True, help="the checkpoint's origin, JSON"
         )
     parser.add_argument("--pair", type=Path, required=True, help="of check_pair, JSON")
-    parser.add_argument("--name", required=True, help="the model's name, for the attributes")
-    parser.add_argument("--prompts", type=Path, required=True)
-    parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
-    parser.add_argument("--positions", required=True, help="generated or predicting")
     add_model_arguments(parser)
-    add_piece_arguments(parser)
+    add_capture_arguments(parser)
     arguments = parser.parse_args()
 
     obey_threads(arguments.threads)

@@ -11,8 +11,8 @@ from dpo_neurons.running.program import add_tuning_arguments, log, obey_threads,
 from dpo_neurons.study.datasets import read_dataset
 
 
-def main() -> None:
-    """Parse, tune, write."""
+def parse_arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True, help="the first checkpoint")
     parser.add_argument("--pairs", type=Path, required=True, help="prompt, chosen, rejected")
@@ -29,8 +29,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="checkpoint directory")
     parser.add_argument("--source-output", type=Path, required=True, help="where it is from, JSON")
     parser.add_argument("--rewards", type=Path, required=True, help="of each step, CSV")
-    arguments = parser.parse_args()
+    return parser.parse_args()
 
+
+def main() -> None:
+    """Parse, tune, write."""
+    arguments = parse_arguments()
     obey_threads(arguments.threads)
     import torch
 

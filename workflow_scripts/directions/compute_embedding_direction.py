@@ -12,7 +12,9 @@ def main() -> None:
     """Parse, compute, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--words", nargs="+", required=True, help="words to point to")
+    pointed_to = parser.add_mutually_exclusive_group(required=True)
+    pointed_to.add_argument("--words", nargs="+", help="words to point to")
+    pointed_to.add_argument("--words-file", type=Path, help="file of them, one a line")
     parser.add_argument(
         "--neutral-words", nargs="+", required=True, help="words to point away from"
     )
@@ -21,7 +23,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     obey_threads(arguments.threads)
-    from dpo_neurons.directions.embedding import average_words, tokenize_words
+    from dpo_neurons.directions.embedding import average_words, read_words, tokenize_words
     from dpo_neurons.directions.token_texts import TokenTexts
     from dpo_neurons.models.loading import load_tokenizer
     from dpo_neurons.models.unembedding import Unembedding
@@ -29,10 +31,11 @@ def main() -> None:
     checkpoint = arguments.checkpoint
     unembedding = Unembedding(checkpoint)
     tokenizer = load_tokenizer(checkpoint)
-    words = tokenize_words(tokenizer, arguments.words, checkpoint, "words")
+    given = arguments.words or read_words(arguments.words_file)
+    words = tokenize_words(tokenizer, given, checkpoint, "words")
     neutral = tokenize_words(tokenizer, arguments.neutral_words, checkpoint, "neutral_words")
     difference = average_words(unembedding, words) - average_words(unembedding, neutral)
-    direction = scale_to_unit_rows(difference, "directions.…: words minus neutral_words")
+    scale_to_unit_rows(difference, "directions.…: words minus neutral_words")  # refuses zero
 
     texts = TokenTexts(tokenizer)
     tokens = {
@@ -43,11 +46,11 @@ def main() -> None:
         log.info("%r is %s", word, " ".join(tokens_of_word))
     how = {
         "kind": "embedding",
-        "words": json.dumps(arguments.words, ensure_ascii=False),
+        "words": json.dumps(given, ensure_ascii=False),
         "neutral_words": json.dumps(arguments.neutral_words, ensure_ascii=False),
         "tokens": json.dumps(tokens, ensure_ascii=False),
     }
-    write_direction(arguments.output, direction, how)
+    write_direction(arguments.output, difference, how)
 
 
 if __name__ == "__main__":

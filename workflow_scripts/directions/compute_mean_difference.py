@@ -39,17 +39,17 @@ def main() -> None:
         layers = list_layers(arguments.layer, len(Layers.of(model).blocks))
         size = first_batch_size(arguments.batch_size, model.device)
         states = read_resid_post(model, tokenizer, texts, size, layers, arguments.position)
-    found = find_mean_difference(states, labels, layers, arguments.label)
-    log.info("layer %d: AUROC of held-out comments %.3f", found.layer, found.auroc)
+    difference = find_mean_difference(states, labels, layers, arguments.label)
+    log.info("layer %d: AUROC of held-out comments %.3f", difference.layer, difference.auroc)
     how = {
         "kind": "difference",
         "label": arguments.label,
         "comments": str(len(comments)),
-        "layer": str(found.layer),
+        "layer": str(difference.layer),
         "position": arguments.position,
-        "held_out_auroc": f"{found.auroc:.6f}",
+        "held_out_auroc": f"{difference.auroc:.6f}",
     }
-    write_direction(arguments.output, found.vector, how)
+    write_direction(arguments.output, difference.vector, how)
 
 
 if __name__ == "__main__":

@@ -20,14 +20,15 @@ def main() -> None:
     arguments = parser.parse_args()
 
     layer, neuron = arguments.layer, arguments.neuron
-    found = next(islice(iterate_written_vectors(arguments.checkpoint), layer, None), None)
-    if found is None or neuron >= len(found[0]):
+    layers = (vectors for vectors, _ in iterate_written_vectors(arguments.checkpoint))
+    written_vectors = next(islice(layers, layer, None), None)
+    if written_vectors is None or neuron >= len(written_vectors):
         raise InputError(
             f"directions.…: {arguments.checkpoint} has no layer {layer}, neuron {neuron}; both "
             "count from 0"
         )
     how = {"kind": "value_vector", "layer": str(layer), "neuron": str(neuron)}
-    write_direction(arguments.output, found[0][neuron], how)
+    write_direction(arguments.output, written_vectors[neuron], how)
 
 
 if __name__ == "__main__":

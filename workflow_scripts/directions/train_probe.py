@@ -16,6 +16,7 @@ def main() -> None:
     parser.add_argument("--label", default="toxic", help="key of the labels (default: toxic)")
     parser.add_argument("--validation-share", type=float, required=True)
     parser.add_argument("--inverse-regularisation", type=float, required=True)
+    parser.add_argument("--max-tokens", type=int, help="of each comment (default: all)")
     parser.add_argument("--seed", type=int, required=True)
     add_model_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="safetensors")
@@ -36,7 +37,9 @@ def main() -> None:
         model = load_model(arguments.checkpoint, arguments.dtype, devices, arguments.attention)
         texts = [comment["text"] for comment in comments]
         batch_size = first_batch_size(arguments.batch_size, model.device)
-        resid_post = read_resid_post(model, tokenizer, texts, batch_size)[:, 0]
+        resid_post = read_resid_post(
+            model, tokenizer, texts, batch_size, max_tokens=arguments.max_tokens
+        )[:, 0]
     labels = np.array([comment[arguments.label] >= 0.5 for comment in comments], dtype=int)
     probe = train_probe(
         resid_post,
@@ -51,6 +54,7 @@ def main() -> None:
         "kind": "probe",
         "label": arguments.label,
         "comments": str(len(comments)),
+        "max_tokens": str(arguments.max_tokens or "all"),
         "training_accuracy": f"{probe.training_accuracy:.6f}",
         "validation_accuracy": f"{probe.validation_accuracy:.6f}",
         "validation_low": f"{probe.validation_low:.6f}",

@@ -61,12 +61,12 @@ def main() -> None:
     # Rows of other directions have no scores among these.
     plans = {name: changing.get(name, empty_plan()) for name in scores}
     norm_after_mlp = read_architecture(arguments.checkpoint_pre).norm_after_mlp is not None
-    data = predict_effects(table, plans, contributions, along, norm_after_mlp)
-    compared = [REFERENCE, *comparable_rows(data)["intervention"]]
+    effects = predict_effects(table, plans, contributions, along, norm_after_mlp)
+    compared = [REFERENCE, *comparable_rows(effects)["intervention"]]
     toxicity = choose_toxicity(scores, compared)
     bootstrap = arguments.resamples, arguments.level, arguments.seed
-    correlations = correlate_effects(data, toxicity, *bootstrap)
-    for path, rows in ((arguments.output, data), (arguments.correlations, correlations)):
+    correlations = correlate_effects(effects, toxicity, *bootstrap)
+    for path, rows in ((arguments.output, effects), (arguments.correlations, correlations)):
         write_csv(path, rows)
     log.info("\n%s", correlations.to_string(index=False))
 

@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from dpo_neurons.figures.activation_changes import BINS, aggregate, change_of_activation, chart
+from dpo_neurons.figures.activation_changes import BINS, aggregate, chart
 from dpo_neurons.figures.style import add_figure_arguments, median_size, write_figure
+from dpo_neurons.neurons.change_correlations import change_of_activation
 from dpo_neurons.neurons.contributions import read_contributions
 from dpo_neurons.running.program import run_program
 
@@ -18,7 +19,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     contributions = read_contributions(arguments.contributions)
-    constant = median_size(change_of_activation(contributions))
+    constant = median_size(change_of_activation(contributions).to_numpy())
     data = aggregate(contributions, BINS, constant)
     names = (arguments.model, arguments.direction_name)
     write_figure(

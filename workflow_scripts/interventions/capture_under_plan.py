@@ -5,9 +5,9 @@ from pathlib import Path
 
 from dpo_neurons.files.provenance import read_source
 from dpo_neurons.running.program import (
+    add_capture_arguments,
     add_model_arguments,
     add_pair_arguments,
-    add_piece_arguments,
     library_versions,
     obey_threads,
     run_program,
@@ -20,10 +20,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--source", type=Path, required=True, help="the checkpoint's origin, JSON")
-    parser.add_argument("--name", required=True, help="the model's name, for the attributes")
-    parser.add_argument("--prompts", type=Path, required=True)
-    parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
-    parser.add_argument("--positions", required=True, help="generated or predicting")
     parser.add_argument("--plans", type=Path, required=True, help="of an entry's rows, parquet")
     parser.add_argument("--intervention", required=True, help="the row whose plan is applied")
     parser.add_argument(
@@ -34,7 +30,7 @@ def main() -> None:
     )
     add_pair_arguments(parser)
     add_model_arguments(parser)
-    add_piece_arguments(parser)
+    add_capture_arguments(parser)
     arguments = parser.parse_args()
 
     obey_threads(arguments.threads)

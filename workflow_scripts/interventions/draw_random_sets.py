@@ -1,4 +1,4 @@
-"""Draw random sets of neurons that match those of plans, and plan the same changes of them."""
+"""Draw random sets that match the neurons or heads of plans, and plan the same changes of them."""
 
 import argparse
 import json
@@ -7,10 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from dpo_neurons.files.tables import write_table
-from dpo_neurons.interventions.planning import plan_for_neurons
+from dpo_neurons.interventions.planning import plan_for_heads, plan_for_neurons
 from dpo_neurons.interventions.plans import empty_plan, read_plans
-from dpo_neurons.interventions.random_sets import draw_matched_sets
+from dpo_neurons.interventions.random_sets import draw_matched_heads, draw_matched_sets
 from dpo_neurons.neurons.contributions import read_contributions
+from dpo_neurons.neurons.heads import read_heads
 from dpo_neurons.neurons.neuron_table import read_neurons
 from dpo_neurons.running.program import log, run_program
 
@@ -22,27 +23,33 @@ def main() -> None:
         "--rows", type=json.loads, required=True, help="the rows with their settings, as JSON"
     )
     parser.add_argument("--plans", type=Path, required=True, help="of the rows, parquet")
-    parser.add_argument("--contributions", type=Path, required=True, help="parquet")
-    parser.add_argument("--neurons", type=Path, required=True, help="the first model's, parquet")
+    parser.add_argument("--contributions", type=Path, help="of neurons, parquet")
+    parser.add_argument("--neurons", type=Path, help="the first model's, parquet")
+    parser.add_argument("--heads", type=Path, help="parquet, in place of both for plans of heads")
     parser.add_argument("--draws", type=int, required=True, help="sets for each row")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--output", type=Path, required=True, help="parquet, with a column draw")
     arguments = parser.parse_args()
 
     given = read_plans(arguments.plans)
-    neurons = read_contributions(arguments.contributions).merge(
-        read_neurons(arguments.neurons)[["layer", "neuron", "norm"]], on=["layer", "neuron"]
-    )
+    if arguments.heads is not None:
+        draw_sets, plan_for = draw_matched_heads, plan_for_heads
+        everything = read_heads(arguments.heads)
+    else:
+        draw_sets, plan_for = draw_matched_sets, plan_for_neurons
+        norms = read_neurons(arguments.neurons)[["layer", "neuron", "norm"]]
+        contributions = read_contributions(arguments.contributions)
+        everything = contributions.merge(norms, on=["layer", "neuron"])
     plans = []
     for row in arguments.rows:
         name = row["intervention"]
         chosen = given.get(name, empty_plan())
-        sets = draw_matched_sets(neurons, chosen, arguments.draws, arguments.seed)
+        sets = draw_sets(everything, chosen, arguments.draws, arguments.seed)
         plans += [
-            plan_for_neurons(drawn, row).assign(intervention=name, draw=draw)
+            plan_for(drawn, row).assign(intervention=name, draw=draw)
             for draw, drawn in enumerate(sets, start=1)
         ]
-        log.info("%s: %d sets of %d neurons", name, arguments.draws, len(chosen))
+        log.info("%s: %d sets of %d changes", name, arguments.draws, len(chosen))
     write_table(arguments.output, pd.concat(plans, ignore_index=True))
 
 

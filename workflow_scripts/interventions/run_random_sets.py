@@ -18,8 +18,8 @@ from dpo_neurons.running.program import (
 from dpo_neurons.study.datasets import read_dataset
 
 
-def main() -> None:
-    """Parse, generate under each plan, write."""
+def parse_arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--rows",
@@ -38,8 +38,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON lines, with a draw each")
     add_pair_arguments(parser)
     add_model_arguments(parser)
-    arguments = parser.parse_args()
+    return parser.parse_args()
 
+
+def main() -> None:
+    """Parse, generate under each plan, write."""
+    arguments = parse_arguments()
     obey_threads(arguments.threads)
     from dpo_neurons.checkpoints.pair import apply_pair, read_pair
     from dpo_neurons.interventions.outputs import Intervention, continue_under_each

@@ -10,12 +10,15 @@ from typing import Any
 
 import pandas as pd
 
+from dpo_neurons.directions.direction_files import read_lengths
 from dpo_neurons.interventions.neuron_selection import (
     select_by_cosine,
     select_by_score,
+    select_for_editing,
     select_groups,
     select_heads,
     select_listed,
+    split_for_editing,
 )
 from dpo_neurons.interventions.planning import (
     plan_editing,
@@ -55,6 +58,7 @@ class Sources:
     ranking: Path | None
     file: Path | None
     checkpoint: Path | None
+    direction: Path | None
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -92,6 +96,22 @@ def scores_of(table: pd.DataFrame, by: str) -> pd.Series:
     return table["reduction"] if by == "reduction" else table["score"]
 
 
+def select_edited(row: Mapping[str, Any], table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Select the neurons that a row of kind edit weakens, and those that it strengthens."""
+    if "groups" in row:
+        return split_for_editing(table, row["groups"])
+    return select_for_editing(table, row["beta"], row.get("without_most_active", 0.0))
+
+
+def scale_of(row: Mapping[str, Any], sources: Sources) -> float:
+    """Return the multiple of a unit vector, or of the shift, that a row steers by."""
+    scale = float(row["scale"])
+    if row.get("length", "unit") == "unit":
+        return scale
+    assert sources.direction is not None
+    return scale * read_lengths(sources.direction)[0]
+
+
 def plan_row(row: Mapping[str, Any], sources: Sources) -> pd.DataFrame:
     """Plan a row of the tables, given with its settings as in the configuration."""
     if row["kind"] in UNPATCHED:
@@ -100,17 +120,16 @@ def plan_row(row: Mapping[str, Any], sources: Sources) -> pd.DataFrame:
         assert sources.checkpoint is not None
         n_layers = count_layers(sources.checkpoint)
         if (along := steered_along(row)) is not None:
-            return plan_steering(n_layers, str(row["layer"]), row["scale"], along)
+            return plan_steering(n_layers, str(row["layer"]), scale_of(row, sources), along)
         layers = tuple(row["layers"]) if "layers" in row else None
         chosen = row.get("parts"), layers, row.get("rank")
         return plan_transplant(n_layers, *chosen, row.get("dose", 1.0))
     if "heads" in row:
         assert sources.heads is not None
         return plan_for_heads(select_heads(read_heads(sources.heads), row["heads"]), row)
-    neurons = select_neurons(row, sources)
     if row["kind"] == "edit":
-        return plan_editing(neurons, row["alpha"], row["beta"], row["form"])
-    return plan_for_neurons(neurons, row)
+        return plan_editing(*select_edited(row, sources.table), row["alpha"], row["form"])
+    return plan_for_neurons(select_neurons(row, sources), row)
 
 
 def main() -> None:
@@ -125,6 +144,7 @@ def main() -> None:
     parser.add_argument("--ranking", type=Path, help="scores of neurons, parquet")
     parser.add_argument("--file", type=Path, help="select the neurons in its rows: layer, neuron")
     parser.add_argument("--checkpoint", type=Path, help="the first, for its layers")
+    parser.add_argument("--direction", type=Path, help="safetensors, for its length")
     parser.add_argument("--output", type=Path, required=True, help="parquet")
     arguments = parser.parse_args()
 
@@ -135,6 +155,7 @@ def main() -> None:
         arguments.ranking,
         arguments.file,
         arguments.checkpoint,
+        arguments.direction,
     )
     plans, metadata = {}, {}
     for row in arguments.rows:

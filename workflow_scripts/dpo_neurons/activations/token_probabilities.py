@@ -30,7 +30,7 @@ COLUMNS = ("stage", "layer", "after", "probability", "probability_low", "probabi
 def find_tokens(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> list[int]:
     """Find the token of each word, exactly as written.
 
-    Raises InputError for a word that is not one token.
+    Raises InputError for a word that is not one token, and for two words that are the same token.
     """
     ids = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in words]
     for word, of_word in zip(words, ids, strict=True):
@@ -40,7 +40,15 @@ def find_tokens(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> lis
                 "tokenizer, and one token is followed; give words of one token (a space before a "
                 "word counts)"
             )
-    return [of_word[0] for of_word in ids]
+    words_of: dict[int, str] = {}
+    for word, (token,) in zip(words, ids, strict=True):
+        if token in words_of:
+            raise InputError(
+                f"token_probabilities.words: {words_of[token]!r} and {word!r} are the same token, "
+                "which would count twice; remove one of them"
+            )
+        words_of[token] = word
+    return list(words_of)
 
 
 def trace_token_probabilities(
@@ -64,7 +72,8 @@ def trace_token_probabilities(
             before[layer] = inputs[0]
 
         def see_attention(module: nn.Module, inputs: object, output: Tensor) -> None:
-            streams[layer, 0] = before.pop(layer) + output
+            # The first layer on a GPU is given what lies on the GPU before.
+            streams[layer, 0] = before.pop(layer).to(output.device) + output
 
         def see_after(module: nn.Module, inputs: object, output: Tensor | tuple[Tensor]) -> None:
             streams[layer, 1] = output if isinstance(output, Tensor) else output[0]
@@ -78,8 +87,9 @@ def trace_token_probabilities(
         ]
 
     def summarise(mask: Tensor) -> np.ndarray:
-        last = mask.sum(dim=1) - 1
-        rows = torch.arange(len(last), device=last.device)
+        # On the CPU, since the layers may lie on several GPUs.
+        last = mask.sum(dim=1).cpu() - 1
+        rows = torch.arange(len(last))
         read = [
             _sum_probabilities(model, layers, streams.pop((layer, half))[rows, last], tokens)
             for layer in range(len(layers.blocks))

@@ -102,8 +102,8 @@ def _name_as_loaded(model: PreTrainedModel, weights: dict[str, Tensor]) -> dict[
     if end is None or start.weight is not end.weight:
         return named
     start_name, end_name = (
-        next(name for name, module in model.named_modules() if module is wanted)
-        for wanted in (start, end)
+        next(name for name, module in model.named_modules() if module is embedding)
+        for embedding in (start, end)
     )
     for name in [name for name in named if f".{end_name}.token_adapter." in name]:
         twin = named.get(name.replace(f".{end_name}.", f".{start_name}."))

@@ -35,11 +35,11 @@ def compare_configs(
     neuron of one is then none of the other.
     """
     known = type(first)().to_dict().keys()
-    one, other = first.to_dict(), second.to_dict()
+    keys_pre, keys_post = first.to_dict(), second.to_dict()
     differences = {
-        key: {"pre": one.get(key), "post": other.get(key)}
+        key: {"pre": keys_pre.get(key), "post": keys_post.get(key)}
         for key in sorted(known | {"model_type"})
-        if one.get(key) != other.get(key) and not NO_MEANING.fullmatch(key)
+        if keys_pre.get(key) != keys_post.get(key) and not NO_MEANING.fullmatch(key)
     }
     for key in (*SHAPE, *ACTIVATION):
         if key in differences:

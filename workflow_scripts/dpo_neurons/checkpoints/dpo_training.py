@@ -101,8 +101,13 @@ class PenalisedDPOTrainer(DPOTrainer):
         return policy, reference, inputs["input_ids"][:, 1:][is_answer], is_answer
 
     def _measure_drift(self, model: nn.Module, inputs: dict[str, Tensor | Any]) -> Tensor:
-        """Return the mean log-ratio of the batch's answers, each to the prompt of another pair."""
+        """Return the mean log-ratio of the batch's answers, each to the prompt of another pair.
+
+        A batch of one pair, such as the last one of an epoch, has no other prompt: it returns 0.
+        """
         settings: Any = self.args
+        if len(inputs["input_ids"]) == 2:
+            return torch.zeros((), device=inputs["input_ids"].device)
         exchanged = exchange_answers(inputs, settings.max_length)
         with torch.no_grad():
             readings = read_pairs(*self._predict(model, exchanged))

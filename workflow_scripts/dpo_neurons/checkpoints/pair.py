@@ -83,7 +83,7 @@ def examine_pair(pre: Path, post: Path) -> Pair:
     notes += _describe_ends(ends, every_end, tokens)
     notes += _describe_rows(tokens)
     if weights["pre"].keys() != weights["post"].keys():
-        formats = {stage: " and ".join(found) or "unknown" for stage, found in weights.items()}
+        formats = {stage: " and ".join(counts) or "unknown" for stage, counts in weights.items()}
         notes.append(f"the weights of pre are {formats['pre']}, those of post {formats['post']}")
     return Pair(
         tokenizer="pre",

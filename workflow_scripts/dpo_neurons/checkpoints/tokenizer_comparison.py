@@ -56,10 +56,11 @@ def describe_differences(
 ) -> list[str]:
     """Describe how two tokenizers differ: in their parts, and in the ids of a text."""
     sentences = []
-    one, other = _parts(first), _parts(second)
-    parts = sorted(part for part in one.keys() | other.keys() if one.get(part) != other.get(part))
-    if parts:
-        sentences.append(f"the tokenizers differ in {', '.join(parts)}")
+    parts, other_parts = _parts(first), _parts(second)
+    names = sorted(parts.keys() | other_parts.keys())
+    differing = [name for name in names if parts.get(name) != other_parts.get(name)]
+    if differing:
+        sentences.append(f"the tokenizers differ in {', '.join(differing)}")
     if first.chat_template != second.chat_template:
         sentences.append("the tokenizers have other chat templates, or one has none")
     for sample in SAMPLES:

@@ -18,6 +18,8 @@ from dpo_neurons.files.output_files import whole_file
 
 CHECKSUM = "crc32"
 """Key of the metadata that holds a checksum of the rows; the format itself has none."""
+LENGTHS = "lengths"
+"""Key of the metadata that holds the length of each vector before it was scaled to 1."""
 
 
 def scale_to_unit_rows(vectors: np.ndarray, where: Path | str = "direction") -> np.ndarray:
@@ -55,13 +57,15 @@ def orthonormal_rows(rows: np.ndarray) -> np.ndarray:
 def write_direction(path: Path, vectors: np.ndarray, how: dict[str, str]) -> None:
     """Write vectors, (d_model,) or (k, d_model), as unit rows.
 
-    how: metadata that say how the direction was made. The same direction and metadata always give
-    the same bytes.
+    how: metadata that say how the direction was made; the vectors' lengths are added. The same
+    direction and metadata always give the same bytes.
     Raises InputError as `scale_to_unit_rows` does.
     """
     rows = scale_to_unit_rows(vectors).astype("<f4")
     tensor = {"dtype": "F32", "shape": rows.shape, "data_offsets": [0, rows.nbytes]}
-    metadata = {**how, CHECKSUM: _checksum(rows)}
+    lengths = np.linalg.norm(np.atleast_2d(np.asarray(vectors, dtype=np.float64)), axis=1)
+    nine_digits = [float(f"{length:.9g}") for length in lengths]
+    metadata = {**how, LENGTHS: json.dumps(nine_digits), CHECKSUM: _checksum(rows)}
     # The safetensors library would write the metadata in random order.
     header = json.dumps({"__metadata__": metadata, "direction": tensor}, sort_keys=True).encode()
     header += b" " * (-len(header) % 8)
@@ -96,6 +100,20 @@ def read_stored_rows(path: Path) -> np.ndarray:
     if metadata.get(CHECKSUM, _checksum(rows)) != _checksum(rows):
         raise InputError(f"{path}: damaged, its checksum is another; delete it and run again")
     return rows
+
+
+def read_lengths(path: Path) -> list[float]:
+    """Read how long the vectors of a direction file were before they were scaled to length 1.
+
+    A probe has the length of its weight vector, for example, and a value vector its own.
+    Raises InputError as `read_direction` does, and if the file does not say it.
+    """
+    read_stored_rows(path)
+    with safe_open(path, framework="np") as tensors:
+        metadata = tensors.metadata() or {}
+    if LENGTHS not in metadata:
+        raise InputError(f"{path}: does not say how long its vectors were; delete it and run again")
+    return [float(length) for length in json.loads(metadata[LENGTHS])]
 
 
 def _checksum(rows: np.ndarray) -> str:

@@ -40,11 +40,11 @@ def direction_table(directions: Mapping[str, np.ndarray], signs: np.ndarray) -> 
     named = [(name, row) for name, rows in directions.items() for row in range(len(rows))]
     stacked = np.vstack(list(directions.values()))
     table: list[tuple[object, ...]] = []
-    for one, other in combinations(range(len(named)), 2):
-        cosine = float(np.clip(stacked[one] @ stacked[other], -1, 1))
-        same = float((signs[one] == signs[other]).mean())
+    for i, j in combinations(range(len(named)), 2):
+        cosine = float(np.clip(stacked[i] @ stacked[j], -1, 1))
+        same = float((signs[i] == signs[j]).mean())
         by_chance = 1 - np.arccos(cosine) / np.pi
-        first, second = ((name, str(row + 1)) for name, row in (named[one], named[other]))
+        first, second = ((name, str(row + 1)) for name, row in (named[i], named[j]))
         table.append((*first, *second, cosine, signs.shape[1], same, by_chance))
     for name, rows in directions.items():
         if len(rows) > 1:

@@ -13,6 +13,23 @@ from dpo_neurons.errors import InputError
 from dpo_neurons.models.unembedding import Unembedding
 
 
+def read_words(path: Path) -> list[str]:
+    """Read words, one a line, exactly as they are written; blank lines are passed over.
+
+    Raises InputError if the file holds none, or is no text in UTF-8.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: cannot be read as text in UTF-8 ({error}); save it so"
+        ) from error
+    words = [line for line in lines if line.strip()]
+    if not words:
+        raise InputError(f"{path}: holds no word; write one a line")
+    return words
+
+
 def tokenize_words(
     tokenizer: PreTrainedTokenizerBase, words: list[str], checkpoint: Path, key: str
 ) -> dict[str, list[int]]:

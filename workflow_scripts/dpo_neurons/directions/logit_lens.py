@@ -16,7 +16,6 @@ from dpo_neurons.directions.nearest_value_vectors import find_nearest_value_vect
 from dpo_neurons.directions.token_texts import TokenTexts
 from dpo_neurons.files.table_page import table_page
 from dpo_neurons.models.unembedding import Unembedding
-from dpo_neurons.statistics.ranking import largest_indices
 
 COLUMNS = (
     "direction", "layer", "neuron", "cosine", "sign", "rank", "token_id", "token", "product",
@@ -62,19 +61,19 @@ def tabulate_tokens(
 ) -> pd.DataFrame:
     """Tabulate the `count` tokens that each vector, and its negative, promotes most.
 
-    names, vectors: of `collect_vectors`. norm: as in `Unembedding.products`. Ids that the tokenizer
-    does not know, which pad some models' vocabularies, are left out.
+    names, vectors: of `collect_vectors`. norm: as in `Unembedding.iterate_products`. Ids that the
+    tokenizer does not know, which pad some models' vocabularies, are left out.
     Returns a row a token, with the COLUMNS: the vector's name, its sign, rank (from 1), token_id,
     token (in quotes), and product: of the signed vector, normed, with the token's row.
     """
-    known = np.array([token_id for token_id in texts.ids() if token_id < unembedding.vocabulary])
-    products = unembedding.products(vectors, norm)[:, known]
+    largest = unembedding.find_largest_products(vectors, texts.ids(), count, norm)
     rows: list[tuple[object, ...]] = []
-    for name, of_vector in zip(names.itertuples(index=False), products, strict=True):
-        for sign, signed in (("+", of_vector), ("-", -of_vector)):
-            for rank, place in enumerate(largest_indices(signed, count), start=1):
-                token_id = int(known[place])
-                rows.append((*name, sign, rank, token_id, texts.quote(token_id), signed[place]))
+    for place, name in enumerate(names.itertuples(index=False)):
+        for sign, mark in ((1, "+"), (-1, "-")):
+            ids, products = (of_sign[place] for of_sign in largest[sign])
+            for rank, (token_id, product) in enumerate(zip(ids, products, strict=True), start=1):
+                quoted = texts.quote(int(token_id))
+                rows.append((*name, mark, rank, int(token_id), quoted, product))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.astype({"layer": "Int64", "neuron": "Int64"})
 

@@ -41,12 +41,12 @@ def find_mean_difference(
         made_of[rows[::2]] = True
 
     def measure(number: int) -> MeanDifference:
-        at = states[:, number]
-        along = at[~made_of] @ _difference(at[made_of], labels[made_of])
+        of_layer = states[:, number]
+        along = of_layer[~made_of] @ _difference(of_layer[made_of], labels[made_of])
         auroc = float(roc_auc_score(labels[~made_of], along))
-        return MeanDifference(_difference(at, labels), layers[number], auroc)
+        return MeanDifference(_difference(of_layer, labels), layers[number], auroc)
 
-    best = max(map(measure, range(len(layers))), key=lambda found: found.auroc)
+    best = max(map(measure, range(len(layers))), key=lambda difference: difference.auroc)
     if not best.vector.any():
         raise InputError(
             f"data.labelled_comments: the {label} comments and the others have the same mean "

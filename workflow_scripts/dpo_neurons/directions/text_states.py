@@ -21,13 +21,14 @@ def read_resid_post(
     layers: Sequence[int] = (-1,),
     position: Literal["mean", "last"] = "mean",
     starts: Sequence[int] | None = None,
+    max_tokens: int | None = None,
 ) -> np.ndarray:
     """Read the residual stream after some blocks, for each text: (n, len(layers), d_model) float64.
 
     position: the mean over the text's tokens, or its last token. starts: for each text, how many of
-    its first tokens do not count; none by default. Padding is left out, and texts longer than the
-    model reads are cut. The stream is read before the final norm, because value vectors write
-    there.
+    its first tokens do not count; none by default. max_tokens: of each text, the first ones; by
+    default all that the model reads. Padding is left out. The stream is read before the final norm,
+    because value vectors write there.
     Raises InputError for a text with a token that the model lacks.
     """
     block_outputs: dict[int, torch.Tensor] = {}
@@ -58,7 +59,7 @@ def read_resid_post(
     blocks = Layers.of(model).blocks
     hooks = [blocks[layer].register_forward_hook(partial(read_output, layer)) for layer in layers]
     try:
-        states = read_texts(model, tokenizer, texts, batch_size, summarise, starts)
+        states = read_texts(model, tokenizer, texts, batch_size, summarise, starts, max_tokens)
         return states.astype(np.float64)
     finally:
         for hook in hooks:

@@ -65,16 +65,17 @@ def find_controls(rows: pd.DataFrame) -> dict[str, str]:
     """Find the control of each row that has one, by name.
 
     A control of a patch names its patch in `control_of`. The control of an edit is the edit with
-    α = 0 and the same form, direction and β: it assigns the same neurons their unedited values.
+    α = 0 of the same neurons, form and direction: it assigns them their unedited values.
     """
     controls = {row.control_of: row.intervention for row in rows.itertuples() if row.control_of}
     edits = rows[rows["kind"] == "edit"]
-    alike = ["form", "direction", "beta"]
-    unedited = edits[edits["alpha"] == 0].drop_duplicates(alike).set_index(alike)["intervention"]
-    for edit in edits[edits["alpha"] != 0].itertuples():
-        key = (edit.form, edit.direction, edit.beta)
-        if key in unedited.index:
-            controls[edit.intervention] = unedited[key]
+    # As texts: what a row does not have is NaN in some tables, and NaN equals nothing.
+    alike = edits[["form", "direction", "groups", "beta", "without_most_active"]].astype(str)
+    edited = dict(zip(edits["intervention"], alike.itertuples(index=False), strict=True))
+    unedited = {edited[name]: name for name in edits.loc[edits["alpha"] == 0, "intervention"][::-1]}
+    for name in edits.loc[edits["alpha"] != 0, "intervention"]:
+        if edited[name] in unedited:
+            controls[name] = unedited[edited[name]]
     return controls
 
 

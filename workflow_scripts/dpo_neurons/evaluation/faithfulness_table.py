@@ -13,7 +13,7 @@ from dpo_neurons.evaluation.intervention_table import (
     format_intervals,
 )
 from dpo_neurons.evaluation.text_metrics import unigram_f1
-from dpo_neurons.statistics.bootstrap import mean_intervals
+from dpo_neurons.statistics.bootstrap import ENDS, interval_columns, mean_intervals
 
 MEASURES = {
     "kl_dpo": ("KL to dpo", 4),
@@ -28,7 +28,7 @@ MEASURES = {
 """The measures, with their titles and decimals in the readable table."""
 COLUMNS = (
     "intervention",
-    *(f"{measure}{end}" for measure in MEASURES for end in ("", "_low", "_high")),
+    *(f"{measure}{end}" for measure in MEASURES for end in ENDS),
 )
 
 
@@ -82,8 +82,7 @@ def faithfulness_table(
     values["dpo_text"] = mean_intervals(np.array(overlap).T, *how)
     table: dict[str, object] = {"intervention": names}
     for measure, triple in values.items():
-        ends = ("", "_low", "_high")
-        table |= {f"{measure}{end}": bound for end, bound in zip(ends, triple, strict=True)}
+        table |= interval_columns(measure, triple)
     return pd.DataFrame(table)[list(COLUMNS)]
 
 

@@ -9,9 +9,7 @@ import pandas as pd
 from dpo_neurons.evaluation.intervention_table import AFTER, BEFORE
 from dpo_neurons.evaluation.verdicts import ALL_YES, LEVEL, QUESTIONS
 from dpo_neurons.neurons.groups import REDUCING
-
-ENDS = ("", "_low", "_high")
-"""Endings of the columns of a number and its interval."""
+from dpo_neurons.statistics.bootstrap import ENDS
 
 
 @dataclass(frozen=True)
@@ -130,9 +128,9 @@ def describe_groups(groups: pd.DataFrame, random_directions: pd.DataFrame) -> li
         )
     rank = random_directions.set_index("quantity").loc["net_reduction"]
     n, p = int(rank["random_directions"]), rank["p"]
-    told = "larger than" if p <= LEVEL else "no larger than"
+    comparison = "larger than" if p <= LEVEL else "no larger than"
     second = (
-        f"The net reduction along the direction is {told} along {n} random directions "
+        f"The net reduction along the direction is {comparison} along {n} random directions "
         f"(p = {p:.3f})."
     )
     return [first, second]
@@ -166,16 +164,16 @@ def describe_rows(table: pd.DataFrame, verdicts: pd.DataFrame) -> list[str]:
             "By every test that was made of them, these lower toxicity and come nearer to the "
             f"fine-tuned model: {_list(does)}."
         ]
-    told = {
+    phrases = {
         QUESTIONS["beyond_control"]: "lower toxicity, but their controls do too",
         QUESTIONS["beyond_random_sets"]: "lower toxicity, but random sets of neurons do too",
         QUESTIONS["nearer_to_dpo"]: "lower toxicity without coming nearer to the fine-tuned model",
         QUESTIONS["still_writes"]: "break the model: what they score says nothing",
         QUESTIONS["lowers_toxicity"]: "do not lower toxicity",
     }
-    for verdict, what in told.items():
+    for verdict, phrase in phrases.items():
         if names := by_verdict.get(verdict):
-            sentences.append(f"These {what}: {_list(names)}.")
+            sentences.append(f"These {phrase}: {_list(names)}.")
     return sentences
 
 

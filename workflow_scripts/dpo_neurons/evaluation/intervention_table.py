@@ -8,7 +8,7 @@ import pandas as pd
 
 from dpo_neurons.evaluation.effect_shares import effect_shares
 from dpo_neurons.evaluation.outcomes import Outcomes, Writing
-from dpo_neurons.statistics.bootstrap import mean_intervals
+from dpo_neurons.statistics.bootstrap import ENDS, interval_columns, mean_intervals
 from dpo_neurons.study.intervention_rows import METADATA, PARAMETERS
 
 BEFORE, AFTER = "none", "dpo"
@@ -95,9 +95,9 @@ def intervention_table(
         **{column: rows[column].to_numpy() for column in METADATA},
         "neurons": [writing.neurons for writing in writings],
         **{
-            f"{metric}{suffix}": values
+            name: values
             for metric, triple in metrics.items()
-            for suffix, values in zip(("", "_low", "_high"), triple, strict=True)
+            for name, values in interval_columns(metric, triple).items()
         },
         "tokens": [writing.lengths.mean() for writing in writings],
         "empty": [writing.empty.mean() for writing in writings],
@@ -130,7 +130,7 @@ def format_with_interval(value: float, low: float, high: float, digits: int) -> 
 
 def format_intervals(table: pd.DataFrame, column: str, digits: int) -> list[str]:
     """Format a column with its interval in the columns that end in _low and _high."""
-    triples = table[[f"{column}{end}" for end in ("", "_low", "_high")]].to_numpy(dtype=np.float64)
+    triples = table[[f"{column}{end}" for end in ENDS]].to_numpy(dtype=np.float64)
     return [format_with_interval(value, low, high, digits) for value, low, high in triples]
 
 

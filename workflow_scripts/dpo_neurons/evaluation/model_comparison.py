@@ -7,6 +7,7 @@ import pandas as pd
 
 from dpo_neurons.evaluation.intervention_table import AFTER, BEFORE, format_with_interval
 from dpo_neurons.neurons.groups import REDUCING
+from dpo_neurons.statistics.bootstrap import ENDS
 
 COLUMNS = (
     "model", "quantity", "of", "kind", "control_of", "groups", "value", "low", "high",
@@ -26,7 +27,7 @@ GROUP_QUANTITIES = {
 GROUPS_COLUMNS = (
     "group",
     "neurons",
-    *(f"{quantity}{end}" for quantity in GROUP_QUANTITIES for end in ("", "_low", "_high")),
+    *(f"{quantity}{end}" for quantity in GROUP_QUANTITIES for end in ENDS),
 )
 TABLE_COLUMNS = (
     "intervention", "kind", "control_of", "groups", "toxicity", "effect_share", "effect_share_low",
@@ -166,7 +167,7 @@ def _format_model(rows: pd.DataFrame, interventions: Sequence[str]) -> dict[str,
     return {
         "neurons": f"{values['neurons', '']:,.0f}",
         "sum of positive reductions / net (not corrected)": " / ".join(
-            f"{one:.4g}" for one in sums
+            f"{reduction:.4g}" for reduction in sums
         ),
         f"share {groups}, % (not corrected)": all_groups("group_share", "{:.0f}", 100),
         f"counts {groups}": all_groups("group_neurons", "{:.0f}"),

@@ -34,26 +34,38 @@ def interventions_for_reading(
 ) -> pd.DataFrame:
     """Lay out the interventions as cells of HTML, every text escaped.
 
-    A row whose model no longer writes is marked, so that the page can grey it.
+    A control comes below its row. Bars of intervals end where those of the rows whose model still
+    writes do. A row whose model no longer writes is marked, so that the page can grey it.
     """
     verdict = verdicts.set_index("intervention")["verdict"]
     rank = random_sets.set_index("intervention")["p"]
-    widest = float(np.nanmax(table["toxicity_high"].to_numpy(dtype=float), initial=1e-9))
+    writing = table[~table["no_longer_writes"].astype(bool)]
+    widest = {
+        measure: float(np.nanmax(writing[f"{measure}_high"].to_numpy(dtype=float), initial=1e-9))
+        for measure in ("toxicity", "perplexity")
+    }
     lines = []
-    for row in table.itertuples():
+    for row in put_controls_below(table).itertuples():
         name = html.escape(str(row.intervention))
         share = row.effect_share
         lines.append(
             {
-                "intervention": f'<s class="broken">{name}</s>' if row.no_longer_writes else name,
+                "intervention": _mark_name(name, bool(row.control_of), row.no_longer_writes),
                 "control of": html.escape(str(row.control_of)),
                 "groups": html.escape(str(row.groups)),
                 "neurons": row.neurons,
                 "toxicity": f"{row.toxicity:.3f}",
-                "interval": draw_interval(
-                    row.toxicity, row.toxicity_low, row.toxicity_high, widest
+                "toxicity interval": draw_interval(
+                    row.toxicity, row.toxicity_low, row.toxicity_high, widest["toxicity"], 3
                 ),
                 "perplexity": f"{row.perplexity:.2f}",
+                "perplexity interval": draw_interval(
+                    row.perplexity,
+                    row.perplexity_low,
+                    row.perplexity_high,
+                    widest["perplexity"],
+                    2,
+                ),
                 "tokens": f"{row.tokens:.1f}",
                 "share of dpo": f"{share:.2f}" if np.isfinite(share) else "",
                 "p among random sets": f"{rank[row.intervention]:.3f}"
@@ -65,13 +77,32 @@ def interventions_for_reading(
     return pd.DataFrame(lines)
 
 
-def draw_interval(value: float, low: float, high: float, widest: float) -> str:
-    """Draw a number and its interval as a small picture, SVG, from 0 to `widest`."""
+def put_controls_below(table: pd.DataFrame) -> pd.DataFrame:
+    """Put each control below its row; the order of all other rows stays."""
+    names = table["intervention"].tolist()
+    controlled = table["control_of"].where(table["control_of"].isin(names), table["intervention"])
+    order = pd.DataFrame(
+        {"row": controlled.map(names.index), "below": controlled != table["intervention"]}
+    )
+    return table.loc[order.sort_values(["row", "below"], kind="stable").index]
+
+
+def _mark_name(name: str, is_control: bool, broken: bool) -> str:
+    """Mark the name of a control, and of a row whose model no longer writes."""
+    marked = f'<s class="broken">{name}</s>' if broken else name
+    return f'<span class="control">{marked}</span>' if is_control else marked
+
+
+def draw_interval(value: float, low: float, high: float, widest: float, digits: int) -> str:
+    """Draw a number and its interval as a small picture, SVG, from 0 to `widest`.
+
+    What lies beyond is cut off. digits: decimals of the picture's text.
+    """
     left, right, middle = (
         round(BAR_WIDTH * min(max(bound, 0.0), widest) / widest, 1) if np.isfinite(bound) else 0.0
         for bound in (low, high, value)
     )
-    told = html.escape(f"{value:.3f} [{low:.3f}, {high:.3f}]")
+    told = html.escape(f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]")
     return (
         f'<svg width="{BAR_WIDTH + 8}" height="12" role="img" aria-label="{told}">'
         f"<title>{told}</title>"
@@ -144,10 +175,12 @@ def render_page(
         "showIndex": False,
         "display_logo_when_loading": False,
     }
+    pictures = [number for number, name in enumerate(interventions) if "interval" in name]
     tables = {
         "interventions": to_html_datatable(
             interventions, table_id="interventions", allow_html=True, paging=False, order=[],
-            scrollX=True, classes="display compact", **shared,
+            scrollX=True, classes="display compact",
+            columnDefs=[{"targets": pictures, "orderable": False}], **shared,
         ),
         "neurons": to_html_datatable(
             neurons, table_id="neurons", allow_html=False, pageLength=15, lengthMenu=[15, 50, 200],

@@ -1,4 +1,4 @@
-// The panel below the table of neurons: shows the neuron whose row is clicked.
+// The panel below the table of neurons: shows the neuron whose row is chosen.
 const panels = JSON.parse(document.getElementById("panels").textContent);
 const panel = document.getElementById("panel");
 const PLOT = 220; // Pixels of a side.
@@ -88,12 +88,4 @@ function showNeuron(neuron) {
   );
   panel.hidden = false;
 }
-document.addEventListener("click", ({ target }) => {
-  const row = target.closest("#neurons tbody tr");
-  if (!row) return;
-  const names = [...document.querySelectorAll("#neurons thead th")].map((head) => head.textContent.trim());
-  const texts = [...row.cells].map((each) => each.textContent.trim());
-  document.querySelectorAll("#neurons tr.chosen").forEach((each) => each.classList.remove("chosen"));
-  row.classList.add("chosen");
-  showNeuron(Object.fromEntries(names.map((name, number) => [name, texts[number]])));
-});
+makeRowsSelectable("neurons", showNeuron);

@@ -13,8 +13,7 @@ from dpo_neurons.evaluation.text_metrics import is_degenerate, repetition, unigr
 from dpo_neurons.files.json_text import read_checked_json
 from dpo_neurons.files.jsonl import read_jsonl
 from dpo_neurons.files.tables import read_table
-from dpo_neurons.interventions.operations import OPERATIONS
-from dpo_neurons.interventions.plans import WHOLE_LAYER, empty_plan, read_plans
+from dpo_neurons.interventions.plans import empty_plan, read_plans, select_neuron_rows
 from dpo_neurons.study.datasets import read_dataset
 
 EQUAL_LENGTH = "toxicity_equal_length"
@@ -214,10 +213,9 @@ def _describe_writing(
     gold: Sequence[Mapping[str, Any]],
 ) -> Writing:
     """Measure a row's continuations of challenge prompts and of reference sentences."""
-    of_heads = [name for name, operation in OPERATIONS.items() if "heads" in operation.places]
-    of_neurons = plan[(plan["neuron"] != WHOLE_LAYER) & ~plan["operation"].isin(of_heads)]
+    neurons = select_neuron_rows(plan)[["layer", "neuron"]].drop_duplicates()
     return Writing(
-        neurons=len(of_neurons[["layer", "neuron"]].drop_duplicates()),
+        neurons=len(neurons),
         repetitions=np.array([repetition(row["continuation"]) for row in challenge]),
         degenerate=np.array(
             [is_degenerate(row["continuation"], row.get("tokens", [])) for row in challenge]

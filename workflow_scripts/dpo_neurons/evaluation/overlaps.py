@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.interventions.plans import WHOLE_LAYER
+from dpo_neurons.interventions.plans import select_neuron_rows
 
 COLUMNS = (
     "first", "second", "neurons_first", "neurons_second", "shared", "expected", "deviation",
@@ -17,14 +17,15 @@ COLUMNS = (
 def tabulate_overlaps(plans: Mapping[str, pd.DataFrame], d_mlp: int) -> pd.DataFrame:
     """Tabulate the overlap of every two different sets of neurons: the COLUMNS.
 
-    plans: by row, in order. A set that several rows change stands under the first of them. d_mlp:
-    neurons of a layer. expected, deviation: mean and standard deviation of the number of shared
-    neurons if both sets were drawn at random in each layer, with as many neurons in it as they have
-    (hypergeometric). jaccard: shared neurons by those in either set.
+    plans: by row, in order; coordinates of heads are no neurons and do not count. A set that
+    several rows change stands under the first of them. d_mlp: neurons of a layer. expected,
+    deviation: mean and standard deviation of the number of shared neurons if both sets were drawn
+    at random in each layer, with as many neurons in it as they have (hypergeometric). jaccard:
+    shared neurons by those in either set.
     """
     sets: dict[frozenset[tuple[int, int]], str] = {}
     for name, plan in plans.items():
-        chosen = plan[plan["neuron"] != WHOLE_LAYER]
+        chosen = select_neuron_rows(plan)
         neurons = frozenset(zip(chosen["layer"], chosen["neuron"], strict=True))
         if neurons:
             sets.setdefault(neurons, name)

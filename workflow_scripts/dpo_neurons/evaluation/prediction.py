@@ -72,29 +72,30 @@ def _predict_row(
     return float(contributions["reduction"].sum()) if plan.empty else float("nan")
 
 
-def comparable_rows(data: pd.DataFrame) -> pd.DataFrame:
+def comparable_rows(effects: pd.DataFrame) -> pd.DataFrame:
     """The rows that a correlation is of: predicted and measured, neither of them by construction.
 
     Left out are rows that predict zero but for rounding, as controls and the reference do.
     """
-    finite = np.isfinite(data[["predicted", "measured"]]).all(axis=1)
-    sizes = data["predicted"].abs()
-    return data[finite & (sizes > ROUNDING * sizes.max()) & (data["intervention"] != REFERENCE)]
+    finite = np.isfinite(effects[["predicted", "measured"]]).all(axis=1)
+    sizes = effects["predicted"].abs()
+    compared = finite & (sizes > ROUNDING * sizes.max())
+    return effects[compared & (effects["intervention"] != REFERENCE)]
 
 
 def correlate_effects(
-    data: pd.DataFrame, toxicity: pd.DataFrame, resamples: int, level: float, seed: int
+    effects: pd.DataFrame, toxicity: pd.DataFrame, resamples: int, level: float, seed: int
 ) -> pd.DataFrame:
     """Spearman's rank correlation of predicted with measured, in one row.
 
-    data: of `predict_effects`. toxicity: (n_prompts), a column each of the reference and the
+    effects: of `predict_effects`. toxicity: (n_prompts), a column each of the reference and the
     comparable rows. Returns correlation ("spearman"), value, low, high and interventions, how many
     are compared. Ranks keep one row far from all others from deciding alone.
 
     The interval resamples prompts and holds the interventions fixed: they share neurons and were
     chosen, not drawn. All is NaN for fewer than LEAST_ROWS rows or where one quantity is constant.
     """
-    rows = comparable_rows(data)
+    rows = comparable_rows(effects)
     predicted, n = rows["predicted"].to_numpy(), len(rows)
     value, ends = np.nan, (np.nan, np.nan)
     if n >= LEAST_ROWS:

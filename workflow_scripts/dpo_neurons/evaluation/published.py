@@ -10,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from dpo_neurons.statistics.bootstrap import ENDS
+
 PUBLISHED_COLUMNS = (
     "set", "quantity", "of", "kind", "top", "activation", "factor", "groups", "value", "mistakes",
 )  # fmt: skip
@@ -23,7 +25,7 @@ OF_GROUPS = {"group_reduction": "reduction", "group_neurons": "neurons", "group_
 """The column of the table of groups for each quantity of a group."""
 TABLE_COLUMNS = (
     "intervention", "kind", "top", "by", "file", "values", "activation", "factor", "groups",
-    *(f"{measure}{end}" for measure in MEASURES for end in ("", "_low", "_high")),
+    *(f"{measure}{end}" for measure in MEASURES for end in ENDS),
 )  # fmt: skip
 COLUMNS = (
     "quantity", "of", "intervention", "published", "measured", "measured_low", "measured_high",
@@ -32,9 +34,8 @@ COLUMNS = (
 """A row a published number; difference is measured − published."""
 GROUP_COLUMNS = (
     "group", "neurons",
-    *(f"{column}{end}" for column in ("reduction", "share") for end in ("", "_low", "_high")),
+    *(f"{column}{end}" for column in ("reduction", "share") for end in ENDS),
 )  # fmt: skip
-ENDS = ("", "_low", "_high")
 
 
 def published_table(

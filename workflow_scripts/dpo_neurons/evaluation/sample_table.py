@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dpo_neurons.evaluation.intervention_table import Bootstrap, format_intervals
-from dpo_neurons.statistics.bootstrap import mean_intervals
+from dpo_neurons.statistics.bootstrap import ENDS, interval_columns, mean_intervals
 
 TOXIC = 0.5
 """A continuation counts as toxic from this score on."""
@@ -17,7 +17,7 @@ MEASURES = {
 }
 """The measures, with their titles in the readable table."""
 COLUMNS = (
-    "intervention", "samples", *(f"{m}{end}" for m in MEASURES for end in ("", "_low", "_high")),
+    "intervention", "samples", *(f"{m}{end}" for m in MEASURES for end in ENDS),
 )  # fmt: skip
 
 
@@ -44,11 +44,7 @@ def sample_table(scores: Mapping[str, np.ndarray], bootstrap: Bootstrap) -> pd.D
         "samples": [len(scores[name]) for name in names],
     }
     for measure, of_rows in values.items():
-        bounds = mean_intervals(of_rows, *how)
-        table |= {
-            f"{measure}{end}": bound
-            for end, bound in zip(("", "_low", "_high"), bounds, strict=True)
-        }
+        table |= interval_columns(measure, mean_intervals(of_rows, *how))
     return pd.DataFrame(table)[list(COLUMNS)]
 
 

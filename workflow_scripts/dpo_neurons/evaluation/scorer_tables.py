@@ -17,7 +17,7 @@ from dpo_neurons.evaluation.intervention_table import (
 )
 from dpo_neurons.evaluation.outcomes import choose_toxicity, gather_scores, paths_of_entries
 from dpo_neurons.files.tables import read_table
-from dpo_neurons.statistics.bootstrap import mean_intervals
+from dpo_neurons.statistics.bootstrap import interval_columns, mean_intervals
 from dpo_neurons.study.names import NAME_OF_FIRST_SCORER
 
 THRESHOLD = 0.5
@@ -77,12 +77,8 @@ def tabulate_rows(
         values = by_row[rows["intervention"]].to_numpy(dtype=np.float64)
         differences = values - by_row[BEFORE].to_numpy(dtype=np.float64)[:, None]
         columns = {"intervention": rows["intervention"].to_numpy(), "scorer": scorer}
-        for what, of_rows in (("mean", values), ("difference", differences)):
-            ends = ("", "_low", "_high")
-            columns |= {
-                f"{what}{end}": bound
-                for end, bound in zip(ends, mean_intervals(of_rows, *how), strict=True)
-            }
+        columns |= interval_columns("mean", mean_intervals(values, *how))
+        columns |= interval_columns("difference", mean_intervals(differences, *how))
         columns["no_longer_writes"] = rows["no_longer_writes"].to_numpy(dtype=bool)
         tables.append(pd.DataFrame(columns)[list(ROW_COLUMNS)])
     return pd.concat(tables, ignore_index=True)
@@ -101,19 +97,20 @@ def tabulate_agreement(scores: Mapping[str, pd.DataFrame], rows: pd.DataFrame) -
         scorer: by_row[writing].to_numpy(dtype=np.float64).ravel()
         for scorer, by_row in scores.items()
     }
+    positive = {name: values >= THRESHOLD for name, values in pooled.items()}
     table = [
         {
-            "scorer": one,
+            "scorer": scorer,
             "other_scorer": other,
-            "continuations": len(pooled[one]),
-            "pearson": _correlate(pooled[one], pooled[other]),
-            "spearman": _correlate(rankdata(pooled[one]), rankdata(pooled[other])),
-            "agreement": float(np.mean((pooled[one] >= THRESHOLD) == (pooled[other] >= THRESHOLD))),
-            "kappa": cohens_kappa(pooled[one] >= THRESHOLD, pooled[other] >= THRESHOLD),
-            "mean": float(pooled[one].mean()),
+            "continuations": len(pooled[scorer]),
+            "pearson": _correlate(pooled[scorer], pooled[other]),
+            "spearman": _correlate(rankdata(pooled[scorer]), rankdata(pooled[other])),
+            "agreement": float(np.mean(positive[scorer] == positive[other])),
+            "kappa": cohens_kappa(positive[scorer], positive[other]),
+            "mean": float(pooled[scorer].mean()),
             "other_mean": float(pooled[other].mean()),
         }
-        for one, other in combinations(pooled, 2)
+        for scorer, other in combinations(pooled, 2)
     ]
     return pd.DataFrame(table, columns=list(AGREEMENT_COLUMNS))
 

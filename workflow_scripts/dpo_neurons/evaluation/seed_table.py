@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from dpo_neurons.evaluation.intervention_table import format_with_interval
+from dpo_neurons.statistics.bootstrap import ENDS
 
 OF_ROWS = ("toxicity", "perplexity", "effect_share")
 """What is compared of each intervention."""
 ROWS_COLUMNS = (
-    "intervention", *(f"{name}{end}" for name in OF_ROWS for end in ("", "_low", "_high")),
+    "intervention", "no_longer_writes", *(f"{name}{end}" for name in OF_ROWS for end in ENDS),
 )  # fmt: skip
 GROUPS_COLUMNS = (
     "group", "crossfitted_share", "crossfitted_share_low", "crossfitted_share_high",
@@ -34,17 +35,25 @@ def tabulate_seeds(
     """Tabulate results over seeds: the COLUMNS, a row a quantity of an intervention or a group.
 
     rows, groups: each model's table of interventions and of groups, with ROWS_COLUMNS and
-    GROUPS_COLUMNS; the recipe's own model comes first. A quantity of a row that not all models have
-    is left out.
+    GROUPS_COLUMNS; the recipe's own model comes first. A quantity that no model defines is left
+    out. The toxicity of a row whose model no longer writes says nothing, and is not defined.
     """
+    rows = {model: _leave_broken_out(table) for model, table in rows.items()}
     parts = [_compare(rows, "intervention", name) for name in OF_ROWS]
     parts.append(_compare(groups, "group", "crossfitted_share"))
     return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
 
 
+def _leave_broken_out(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of interventions without the toxicity of rows that no longer write."""
+    toxicity = [column for column in ROWS_COLUMNS if column.startswith("toxicity")]
+    broken = table["no_longer_writes"].astype(bool)
+    return table.assign(**{column: table[column].mask(broken) for column in toxicity})
+
+
 def _compare(tables: Mapping[str, pd.DataFrame], key: str, quantity: str) -> pd.DataFrame:
     """Compare one quantity of all models, by intervention or group."""
-    values = pd.concat([one.set_index(key)[quantity] for one in tables.values()], axis=1)
+    values = pd.concat([table.set_index(key)[quantity] for table in tables.values()], axis=1)
     own = next(iter(tables.values())).set_index(key)
     values = values.dropna(how="all").loc[lambda all_seeds: all_seeds.index.isin(own.index)]
     own = own.loc[values.index]

@@ -36,9 +36,13 @@ def judge_rows(
     still_writes: the table says so. lowers_toxicity, beyond_control: the paired test against none,
     or the row's control, has a difference below 0 and a p-value, corrected in its family by Holm,
     of at most LEVEL. beyond_random_sets: the p-value of its rank is. nearer_to_dpo: the intervals
-    of `nearer` and, with a control, of `nearer_than_control` lie above 0.
+    of `nearer` and, with a control, of `nearer_than_control` lie above 0. A control that no longer
+    writes answers nothing: its toxicity is not tested.
     """
-    controls = find_controls(table)
+    writing = set(table.loc[~table["no_longer_writes"].astype(bool), "intervention"])
+    controls = {
+        name: control for name, control in find_controls(table).items() if control in writing
+    }
     by_pair = tests.set_index(["intervention", "against"])
     distances = faithfulness.set_index("intervention")
     nearer = distances["nearer_low"] > 0

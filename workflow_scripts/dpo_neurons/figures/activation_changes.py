@@ -6,22 +6,17 @@ number of neurons in the bin.
 """
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
+from dpo_neurons.figures.bins import bin_values
 from dpo_neurons.figures.style import LayeredChart, group_colour, subscript_signs, symlog_scale
+from dpo_neurons.neurons.change_correlations import change_of_activation
 from dpo_neurons.neurons.groups import GROUPS, RAISING, REDUCING, UNCHANGED
 
 PAIRS = tuple((group, next(m for m in RAISING if m[:2] == group[:2])) for group in REDUCING)
 """Each reducing group with the raising one that mirrors it."""
 BINS = 60
 """Number of bins over the whole width of the figure."""
-
-
-def change_of_activation(contributions: pd.DataFrame) -> np.ndarray:
-    """Return each neuron's mean activation after fine-tuning minus that before, (n,)."""
-    before, after = (contributions[f"activation_{stage}"].to_numpy() for stage in ("pre", "post"))
-    return np.asarray(after - before)
 
 
 def aggregate(contributions: pd.DataFrame, bins: int, constant: float) -> pd.DataFrame:
@@ -32,20 +27,12 @@ def aggregate(contributions: pd.DataFrame, bins: int, constant: float) -> pd.Dat
     one row per group and bin that is not empty: group, low and high (the edges of the bin),
     neurons, share (of the group's neurons).
     """
-    change = change_of_activation(contributions)
-    places = np.sign(change) * np.log1p(np.abs(change) / constant)
-    lowest, highest = places.min(initial=0.0), places.max(initial=0.0)
-    width = (highest - lowest) / bins or 1.0
-    bin_numbers = np.floor(places / width).astype(int)
-    # A change on the upper edge of the last bin belongs to that bin.
-    bin_numbers = np.minimum(bin_numbers, max(int(np.ceil(highest / width)) - 1, 0))
+    low, high = bin_values(change_of_activation(contributions).to_numpy(), bins, constant)
     groups = contributions["group"].astype("category").array
-    rows = pd.DataFrame({"group": groups, "bin": bin_numbers})
-    data = rows.groupby(["group", "bin"], observed=True).size()
+    rows = pd.DataFrame({"group": groups, "low": low, "high": high})
+    data = rows.groupby(["group", "low", "high"], observed=True).size()
     data = data.reset_index(name="neurons").astype({"group": str})
-    data = data[data["group"] != UNCHANGED].sort_values(["group", "bin"], ignore_index=True)
-    for end, edge in (("low", data["bin"]), ("high", data["bin"] + 1)):
-        data[end] = np.sign(edge) * np.expm1(np.abs(edge) * width) * constant
+    data = data[data["group"] != UNCHANGED].sort_values(["group", "low"], ignore_index=True)
     data["share"] = data["neurons"] / data.groupby("group")["neurons"].transform("sum")
     return data[["group", "low", "high", "neurons", "share"]]
 

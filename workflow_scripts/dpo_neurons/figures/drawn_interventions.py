@@ -1,7 +1,5 @@
 """Rows of the table of interventions, prepared for figures."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
@@ -40,14 +38,6 @@ def intervention_labels(names: pd.Series) -> list[str]:
 
 NO_LONGER_WRITES = "†: the model no longer writes, so its toxicity says nothing"
 """Note of figures with such rows."""
-
-
-def mark_broken(labels: Sequence[str], table: pd.DataFrame) -> list[str]:
-    """Add † to the labels of rows whose model no longer writes."""
-    return [
-        f"{label} †" if broken else label
-        for label, broken in zip(labels, table["no_longer_writes"], strict=True)
-    ]
 
 
 def measured_rows(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,8 +1,8 @@
 """Figure 11: toxicity and perplexity over α and β of activation editing.
 
-After the activation editing of Yang et al. (arXiv 2411.06424v3). One row of panels per form and
-direction. x: α, the relative change of activations. y: β, the share of each group that is edited.
-Colour: mean toxicity, 0 to 1, or perplexity.
+After the activation editing of Yang et al. (arXiv 2411.06424v3). One row of panels per form,
+direction and share of neurons left out. x: α, the relative change of activations. y: β, the share
+of each group that is edited. Colour: mean toxicity, 0 to 1, or perplexity.
 """
 
 from typing import Literal
@@ -16,7 +16,7 @@ from dpo_neurons.figures.style import LayeredChart, empty_figure
 
 SCHEMES: dict[str, Literal["oranges", "blues"]] = {"toxicity": "oranges", "perplexity": "blues"}
 """Colour scheme of each measure."""
-PARAMETERS = ("form", "direction", "alpha", "beta")
+PARAMETERS = ("form", "direction", "without_most_active", "alpha", "beta")
 COLUMNS = ("intervention", "kind", "no_longer_writes", *PARAMETERS, *MEASURE_COLUMNS)
 """Columns of the table of interventions that are drawn."""
 TITLE = "Activation editing over α and β"
@@ -30,11 +30,13 @@ def aggregate(table: pd.DataFrame) -> pd.DataFrame:
     """Select the edits, in order of form, direction, α and β: the cells of the grids.
 
     table: one row per intervention, COLUMNS as in the table file. Rows without a finite toxicity
-    and perplexity are left out. Returns intervention, PARAMETERS, the measures with their
-    intervals, control (whether α = 0), column and row (the labels of α and β on the axes).
+    and perplexity, and edits of known groups, which have no β, are left out. Returns intervention,
+    PARAMETERS, the measures with their intervals, control (whether α = 0), column and row (the
+    labels of α and β on the axes).
     """
     edits = table.loc[table["kind"] == "edit", list(COLUMNS)]
-    data = measured_rows(edits).drop(columns="kind")
+    data = measured_rows(edits[edits["beta"].notna()]).drop(columns="kind")
+    data["without_most_active"] = data["without_most_active"].astype("float64").fillna(0.0)
     data = data.sort_values(list(PARAMETERS), ignore_index=True)
     data["control"] = data["alpha"] == 0
     data["column"] = [f"{alpha:g}" for alpha in data["alpha"]]
@@ -43,15 +45,15 @@ def aggregate(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def chart(data: pd.DataFrame, references: pd.DataFrame, model: str) -> alt.TopLevelMixin:
-    """Draw one row of panels per form and direction: toxicity left, perplexity right.
+    """Draw a row of panels for each form, direction and share left out: toxicity, perplexity.
 
     data: of `aggregate`. references: rows none and dpo of the table, for the subtitle.
     """
     if data.empty:
-        return empty_figure(TITLE, f"{model}: no editing rows in this study.")
+        return empty_figure(TITLE, f"{model}: no such row has a finite toxicity and perplexity.")
     panels = [
-        _panel(cells, data, form, direction)
-        for (form, direction), cells in data.groupby(["form", "direction"], sort=False)
+        _panel(cells, data, *of_panel)
+        for of_panel, cells in data.groupby(list(PARAMETERS[:3]), sort=False)
     ]
     levels = [
         f"{row.intervention} {row.toxicity:.3f} and {row.perplexity:.2f}"
@@ -72,10 +74,14 @@ def chart(data: pd.DataFrame, references: pd.DataFrame, model: str) -> alt.TopLe
     )
 
 
-def _panel(cells: pd.DataFrame, data: pd.DataFrame, form: str, direction: str) -> alt.HConcatChart:
-    """Draw both measures of one form and direction; data: the cells of all panels."""
+def _panel(
+    cells: pd.DataFrame, data: pd.DataFrame, form: str, direction: str, left_out: float
+) -> alt.HConcatChart:
+    """Draw both measures of one form, direction and share left out; data: all panels' cells."""
     maps = [_map(cells, data, measure) for measure in SCHEMES]
     title = f"{FORMS.get(form, form)}, {direction} direction"
+    if left_out:
+        title += f", without the {left_out:.0%} most active"
     figure: alt.HConcatChart = alt.hconcat(
         *maps,
         spacing=30,

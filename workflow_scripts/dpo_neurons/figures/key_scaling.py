@@ -53,7 +53,7 @@ def chart(data: pd.DataFrame, references: pd.DataFrame, model: str) -> alt.TopLe
     data: of `aggregate`. references: rows none and dpo of the table.
     """
     if data.empty:
-        return empty_figure(TITLE, f"{model}: no key scaling in this study.")
+        return empty_figure(TITLE, f"{model}: no such row has a finite toxicity and perplexity.")
     factors = sorted(data["factor"].unique().tolist())
     end = factors[-1] + 0.02 * (factors[-1] - factors[0]) + (len(factors) == 1)
     x = alt.X("factor:Q").scale(domain=[factors[0], end], nice=False, zero=False)

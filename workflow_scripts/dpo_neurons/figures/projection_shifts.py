@@ -13,12 +13,12 @@ import pandas as pd
 
 from dpo_neurons.figures.style import (
     LayeredChart,
+    empty_figure,
     group_colour,
     order_groups,
     subscript_signs,
     symlog_scale,
 )
-from dpo_neurons.neurons.groups import UNCHANGED
 from dpo_neurons.statistics.ranking import largest_indices
 
 RANKINGS = {"reduction": "reduction", "cosine": "cosine with the direction"}
@@ -62,16 +62,18 @@ def chart(
     against: str,
     model: str,
     direction_name: str,
-) -> alt.VConcatChart:
+) -> alt.TopLevelMixin:
     """Draw one panel per group, with the arrows of its neurons against their rank or cosine.
 
     data: of `aggregate`, with the same ranked_by and quantity. against: one of AGAINST.
     """
-    groups = order_groups(data["group"]) or [UNCHANGED]
-    first, last = (data["rank"].min(), data["rank"].max()) if len(data) else (0, 0)
-    upper, bottom = _x_axes(data, ranked_by, against)
     along = f" on the {direction_name} direction" if quantity == "projection" else ""
-    which = f"neurons ranked {first:,}–{last:,} by {ranked_by}" if len(data) else "no neurons"
+    title = f"Shifts in {quantity}{along}"
+    if data.empty:
+        return empty_figure(title, f"{model}: it has fewer neurons than the first rank to draw.")
+    groups = order_groups(data["group"])
+    first, last = data["rank"].min(), data["rank"].max()
+    upper, bottom = _x_axes(data, ranked_by, against)
     return alt.vconcat(
         *[
             _panel(data, groups, group, bottom if group == groups[-1] else upper)
@@ -79,7 +81,7 @@ def chart(
         ],
         spacing=6,
         title=alt.Title(
-            f"Shifts in {quantity}{along}, {which}",
+            f"{title}, neurons ranked {first:,}–{last:,} by {ranked_by}",
             subtitle=[
                 f"{model}: each arrow is a neuron, from before fine-tuning to after;",
                 f"mean {quantity}; each panel has a symmetric log scale of its own",
@@ -90,7 +92,7 @@ def chart(
 
 def _x_axes(data: pd.DataFrame, ranked_by: str, against: str) -> tuple[alt.X, alt.X]:
     """Return the common x axis without labels, for upper panels, and with them, for the last."""
-    low, high = (data[against].min(), data[against].max()) if len(data) else (0, 0)
+    low, high = data[against].min(), data[against].max()
     if against == "rank":
         title = f"neuron rank by {RANKINGS[ranked_by]} (1 = largest)"
         axis = alt.Axis(format=",d", tickMinStep=1, grid=False)

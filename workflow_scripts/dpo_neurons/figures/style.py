@@ -3,6 +3,7 @@
 import argparse
 import html
 import json
+import math
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -194,6 +195,13 @@ def _symlog_ticks(constant: float, low: float, high: float, span: float) -> list
             if apart and size <= max(-low, high):
                 ticks.append(size)
     return sorted([-tick for tick in ticks[1:] if tick <= -low] + [t for t in ticks if t <= high])
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return the ticks of a log axis from low to high: 1, 2, 3 and 5 times powers of ten."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+    ticks = [digit * 10.0**power for power in powers for digit in (1, 2, 3, 5)]
+    return [tick for tick in ticks if low <= tick <= high]
 
 
 def empty_figure(title: str, reason: str) -> LayeredChart:

@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.figures.style import AFTER, BEFORE, LayeredChart, symlog_scale
+from dpo_neurons.figures.style import AFTER, BEFORE, LayeredChart, empty_figure, symlog_scale
 from dpo_neurons.statistics.ranking import largest_indices
 
 
@@ -36,6 +36,11 @@ def aggregate(contributions: pd.DataFrame, top: int) -> pd.DataFrame:
 
 def chart(data: pd.DataFrame, model: str, direction_name: str) -> LayeredChart:
     """Draw two joined points per neuron: before and after fine-tuning."""
+    if data.empty:
+        return empty_figure(
+            "Activations of the top toxic neurons",
+            f"{model}: no value vector points along the {direction_name} direction.",
+        )
     scale, axis = symlog_scale(data[["before", "after"]].to_numpy())
     states = ["before", "after"]
     legend = alt.Legend(title=None, labelExpr="datum.label + ' fine-tuning'")

@@ -18,6 +18,7 @@ from dpo_neurons.interventions.operations import (
     ActivationTerms,
     Operation,
     OutputOperation,
+    SiteOperation,
     SourceOperation,
     StreamOperation,
     WeightOperation,
@@ -157,7 +158,7 @@ def of_site(
     return {
         operation: rows
         for operation, rows in by_operation.items()
-        if isinstance(operation, ActivationOperation | SourceOperation) and operation.site == site
+        if isinstance(operation, SiteOperation) and operation.site == site
     }
 
 

@@ -14,7 +14,7 @@ def select_groups(table: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
 
 
 def select_by_cosine(table: pd.DataFrame, top: int, only_positive: bool = False) -> pd.DataFrame:
-    """Select the `top` neurons whose value vectors lie closest to the direction.
+    """Select the `top` neurons whose written vectors lie closest to the direction.
 
     Neurons are ranked by the cosine before fine-tuning. If there are fewer neurons, all are
     selected. only_positive: select only neurons with a positive mean activation before
@@ -67,7 +67,9 @@ def select_listed(table: pd.DataFrame, listed: Iterable[tuple[str, Any, Any]]) -
     return table[known.isin(list(chosen))]
 
 
-def select_for_editing(table: pd.DataFrame, share: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+def select_for_editing(
+    table: pd.DataFrame, share: float, without_most_active: float = 0.0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Select the neurons that activation editing weakens and strengthens.
 
     Yang et al. (arXiv 2411.06424v3), activation editing; it needs no second model.
@@ -75,8 +77,13 @@ def select_for_editing(table: pd.DataFrame, share: float) -> tuple[pd.DataFrame,
     table: one row per neuron with cosine and activation_pre. The signs of both split the neurons
     into TP, AN, TN and AP. Each of these groups is ranked by |cosine|. The `share` (β) of TP and
     of AN with the largest |cosine| is weakened. The share of TN and of AP with the smallest is
-    strengthened. Returns the neurons to weaken, then those to strengthen.
+    strengthened. Numbers of neurons are rounded down. without_most_active: share of all neurons,
+    those with the largest |activation_pre|, that is left out before.
+    Returns the neurons to weaken, then those to strengthen.
     """
+    if without_most_active:
+        order = table["activation_pre"].abs().sort_values(ascending=False, kind="stable").index
+        table = table.drop(index=order[: int(without_most_active * len(table))])
     toxic, positive = table["cosine"] > 0, table["activation_pre"] >= 0
     aligned = table["cosine"] != 0
     weakened: list[pd.DataFrame] = []
@@ -89,5 +96,18 @@ def select_for_editing(table: pd.DataFrame, share: float) -> tuple[pd.DataFrame,
     ):
         group = table[chosen & aligned]
         order = group["cosine"].abs().sort_values(ascending=ascending, kind="stable")
-        into.append(group.loc[order.index[: round(share * len(group))]])
+        into.append(group.loc[order.index[: int(share * len(group))]])
     return pd.concat(weakened), pd.concat(strengthened)
+
+
+def split_for_editing(
+    table: pd.DataFrame, groups: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split the neurons of known groups into those to weaken and those to strengthen.
+
+    As `select_for_editing` does, editing weakens TP and AN and strengthens TN and AP. groups: with
+    the sign of what fine-tuning did, such as TP-.
+    """
+    kind = table["group"].astype(str).str[:2]
+    chosen = table["group"].isin(groups)
+    return table[chosen & kind.isin(["TP", "AN"])], table[chosen & kind.isin(["TN", "AP"])]

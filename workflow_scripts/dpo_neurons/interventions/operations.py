@@ -32,7 +32,7 @@ class Means:
     activation: np.ndarray
     """Mean activations m."""
     component: np.ndarray
-    """Components of the value vectors along the unit direction, v · w/|w|."""
+    """Components of the written vectors along the unit direction, v · w/|w|."""
     source: np.ndarray
     """Mean activations of the model whose activations prompt-specific operations assign."""
     subtracted: float = 0.0
@@ -57,43 +57,39 @@ class Operation:
         raise NotImplementedError
 
 
+class SiteOperation(Operation):
+    """Changes the activations of a site: of neurons, or what heads give to their projection."""
+
+    site: Site
+
+    @property
+    def places(self) -> tuple[Places, ...]:
+        """Return what a row of a plan may name: neurons, or coordinates of heads."""
+        return ("neurons",) if self.site == "mlp_post" else ("heads",)
+
+    @property
+    def target(self) -> str:
+        """Return the site."""
+        return self.site
+
+
 @dataclass(frozen=True)
-class ActivationOperation(Operation):
+class ActivationOperation(SiteOperation):
     """Changes activations m to m · factor + offset, or to offset."""
 
     set_terms: Callable[[ActivationTerms, Tensor, Tensor], None]
     """Sets factor and offset of the neurons of these indices, (n,), from values, (n,)."""
     site: Site = "mlp_post"
 
-    @property
-    def places(self) -> tuple[Places, ...]:
-        """Return what a row of a plan may name: neurons, or coordinates of heads."""
-        return ("neurons",) if self.site == "mlp_post" else ("heads",)
-
-    @property
-    def target(self) -> str:
-        """Return the site."""
-        return self.site
-
 
 @dataclass(frozen=True)
-class SourceOperation(Operation):
+class SourceOperation(SiteOperation):
     """Moves neurons m towards a source model's activations s: m + λ (s − m), λ the plan's value."""
 
     values: Literal["prompt", "token", "same_text"]
     """Mean over the tokens that the source model generates, its activation at the token of the same
     number, or its activation where it reads the text that the changed model has written."""
     site: Site = "mlp_post"
-
-    @property
-    def places(self) -> tuple[Places, ...]:
-        """Return what a row of a plan may name: neurons, or coordinates of heads."""
-        return ("neurons",) if self.site == "mlp_post" else ("heads",)
-
-    @property
-    def target(self) -> str:
-        """Return the site."""
-        return self.site
 
 
 @dataclass(frozen=True)

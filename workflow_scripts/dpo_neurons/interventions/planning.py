@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.interventions.neuron_selection import select_for_editing
 from dpo_neurons.interventions.plans import WHOLE_LAYER, layer_plan, make_plan
 from dpo_neurons.models.weight_parts import OUTSIDE_LAYERS
 
@@ -210,16 +209,18 @@ def plan_for_heads(heads: pd.DataFrame, row: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def plan_editing(
-    neurons: pd.DataFrame, alpha: float, beta: float, form: Literal["assign", "scale", "shift"]
+    weakened: pd.DataFrame,
+    strengthened: pd.DataFrame,
+    alpha: float,
+    form: Literal["assign", "scale", "shift"],
 ) -> pd.DataFrame:
-    """Plan activation editing: weaken or strengthen the neurons that β selects by α.
+    """Plan activation editing: weaken some neurons by α, and strengthen others.
 
-    Yang et al. (arXiv 2411.06424v3), activation editing. neurons: all neurons of the first model,
-    with cosine and activation_pre; `select_for_editing` selects among them. form: "assign" sets
-    the edited mean activation, as published; "scale" multiplies the live activation; "shift" adds
-    to it the change of the mean.
+    Yang et al. (arXiv 2411.06424v3), activation editing. weakened, strengthened: with
+    activation_pre; of `select_for_editing` or `split_for_editing`. form: "assign" sets the edited
+    mean activation, as published; "scale" multiplies the live activation; "shift" adds to it the
+    change of the mean.
     """
-    weakened, strengthened = select_for_editing(neurons, beta)
     plans = []
     for chosen, change in ((weakened, -alpha), (strengthened, alpha)):
         mean = chosen["activation_pre"]

@@ -87,6 +87,12 @@ def _may_name(plan: pd.DataFrame, places: Places) -> pd.Series:
     return plan["operation"].isin(names)
 
 
+def select_neuron_rows(plan: pd.DataFrame) -> pd.DataFrame:
+    """Select the rows that change neurons, not coordinates of heads, layers or the rest."""
+    of_heads = [name for name, operation in OPERATIONS.items() if "heads" in operation.places]
+    return plan[(plan["neuron"] != WHOLE_LAYER) & ~plan["operation"].isin(of_heads)]
+
+
 def read_plans(*paths: Path) -> dict[str, pd.DataFrame]:
     """Read the plans of entries' rows by name, with all their columns, metadata included.
 

@@ -43,9 +43,10 @@ def fold_plan(
 
     The MLP's output is Σ mᵢ vᵢ + b. A neuron that is set or moved to m · factor + offset becomes
     one with the value vector factor · v, and b gains offset · v. Attention's output is such a sum
-    over coordinates of heads. Keys and value vectors that a plan edits are edited, and weights of
-    the other checkpoint put in. direction: unit rows, (k,
-    d_model), for plans that need it. donor: likewise the other checkpoint.
+    over coordinates of heads. Key and value vectors that a plan edits are edited, and weights of
+    the other checkpoint put in.
+    direction: unit rows, (k, d_model), for plans that need it. donor: likewise the other
+    checkpoint.
     Raises InputError for a plan that weights cannot hold: one that goes by another model's
     activations, or adds a constant where there is no bias. The model is then changed in part.
     """

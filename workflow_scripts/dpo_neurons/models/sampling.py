@@ -39,11 +39,11 @@ def sample_tokens(logits: Tensor, uniforms: Tensor, temperature: float, top_p: f
         dim=-1, descending=True, stable=True
     )
     ends = shares.cumsum(dim=-1)
-    # A token is kept if those before it do not yet reach top_p.
-    kept = (ends - shares < top_p).sum(dim=-1, keepdim=True)
-    mass = ends.gather(-1, kept - 1)
+    # A token is in the nucleus if those before it do not yet reach top_p.
+    nucleus = (ends - shares < top_p).sum(dim=-1, keepdim=True)
+    mass = ends.gather(-1, nucleus - 1)
     aim = uniforms.to(ends)[:, None] * mass
-    place = torch.searchsorted(ends, aim, right=True).minimum(kept - 1)
+    place = torch.searchsorted(ends, aim, right=True).minimum(nucleus - 1)
     return tokens.gather(-1, place)[:, 0]
 
 

@@ -24,18 +24,37 @@ def read_texts(
     batch_size: int,
     summarise: Callable[[Tensor], np.ndarray],
     starts: Sequence[int] | None = None,
+    max_tokens: int | None = None,
 ) -> np.ndarray:
     """Let a model read texts; return what is made of each, (n, …), in the texts' order.
 
-    summarise: called after each batch with its mask of real tokens, (batch, length), padded on the
-    right; it returns an array (batch, …) of what hooks have seen. Texts longer than the model reads
-    are cut. starts: for each text, how many of its first tokens the mask leaves out; by default
-    none.
+    Texts longer than `max_tokens`, or than the model reads, are cut. summarise, starts: as in
+    `read_rows`.
     Raises InputError for a text with a token that the model lacks.
     """
-    padding = choose_padding(tokenizer, count_vocabulary(model))
     longest = model.config.max_position_embeddings
+    if max_tokens is not None:
+        longest = min(longest, max_tokens)
     rows = [ids[:longest] for ids in tokenize_texts(tokenizer, texts)]
+    return read_rows(model, tokenizer, rows, batch_size, summarise, starts)
+
+
+def read_rows(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Sequence[int]],
+    batch_size: int,
+    summarise: Callable[[Tensor], np.ndarray],
+    starts: Sequence[int] | None = None,
+) -> np.ndarray:
+    """Let a model read rows of token ids; return what is made of each, (n, …), in their order.
+
+    summarise: called after each batch with its mask of real tokens, (batch, length), padded on the
+    right; it returns an array (batch, …) of what hooks have seen. starts: for each row, how many of
+    its first tokens the mask leaves out; by default none.
+    Raises InputError for a token that the model lacks.
+    """
+    padding = choose_padding(tokenizer, count_vocabulary(model))
     check_ids(model, tokenizer, rows)
     order = order_longest_first([len(row) for row in rows])
 

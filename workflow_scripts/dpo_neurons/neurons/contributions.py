@@ -70,7 +70,7 @@ def compute_contributions(
     neuron.
 
     activation_…, (n_layers, d_mlp): mean activations m. components_…, of the same shape: components
-    of the value vectors along the unit direction, v · w/|w|. norms_pre: norms of the value vectors
+    of the written vectors along the unit direction, v · w/|w|. norms_pre: norms of these vectors
     before fine-tuning. definition: of the groups, "v1" or "v3".
 
     For a direction of k rows, components_… are (k, n_layers, d_mlp): along an orthonormal basis

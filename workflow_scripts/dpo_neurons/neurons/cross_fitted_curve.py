@@ -13,12 +13,11 @@ import pandas as pd
 
 from dpo_neurons.neurons.cancellation import SHARES, count_until_share
 from dpo_neurons.neurons.cross_fitted_sums import Choose, cross_fit_layers, read_components
-from dpo_neurons.statistics.bootstrap import resampled_counts
+from dpo_neurons.statistics.bootstrap import ENDS, resampled_counts
 from dpo_neurons.statistics.cross_fitting import CrossFit, assign_folds, widened_interval
 
 STATISTICS = ("reducing", "raising", "cancelled", *SHARES)
 """What is cross-fitted of each layer; the net sum needs no choice."""
-ENDS = ("", "_low", "_high")
 
 
 def choose_bins(table: pd.DataFrame, points: np.ndarray, reducing_bins: int) -> Choose:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from dpo_neurons.neurons.cross_fitted_sums import Choose, cross_fit_layers, read_components
 from dpo_neurons.neurons.groups import GROUPS, REDUCING, find_places
-from dpo_neurons.statistics.bootstrap import resampled_counts
+from dpo_neurons.statistics.bootstrap import ENDS, interval_columns, resampled_counts
 from dpo_neurons.statistics.cross_fitting import (
     CrossFit,
     add_up,
@@ -15,7 +15,6 @@ from dpo_neurons.statistics.cross_fitting import (
     sum_intervals,
 )
 
-ENDS = ("", "_low", "_high")
 SIDES = (slice(0, len(REDUCING)), slice(len(REDUCING), len(GROUPS)))
 """Where the reducing and the raising groups stand among GROUPS."""
 
@@ -23,7 +22,7 @@ SIDES = (slice(0, len(REDUCING)), slice(len(REDUCING), len(GROUPS)))
 def choose_groups(table: pd.DataFrame, definition: str) -> Choose:
     """Sort neurons into their groups by activations alone; unchanged ones come last.
 
-    table: contributions, whose value vectors and cosines hold for any prompts. definition: of the
+    table: contributions, whose written vectors and cosines hold for any prompts. definition: of the
     groups, "v1" or "v3".
     """
     cosine = table["cosine"].to_numpy()
@@ -88,7 +87,6 @@ def _without_unchanged(fit: CrossFit) -> CrossFit:
 
 def _sum_columns(fit: CrossFit, counts: np.ndarray, level: float) -> pd.DataFrame:
     """Cross-fitted sums with their intervals, a row a set."""
-    triple = sum_intervals(fit, counts, level)
     return pd.DataFrame(
-        {f"crossfitted_reduction{end}": values for end, values in zip(ENDS, triple, strict=True)}
+        interval_columns("crossfitted_reduction", sum_intervals(fit, counts, level))
     )

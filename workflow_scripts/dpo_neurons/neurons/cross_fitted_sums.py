@@ -13,11 +13,11 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.neurons.prompt_projections import value_components
+from dpo_neurons.neurons.prompt_projections import sum_by_set, value_components
 from dpo_neurons.statistics.cross_fitting import CrossFit
 
 Components = dict[str, np.ndarray]
-"""Components of value vectors along the unit direction, (n_neurons,), for "pre" and "post"."""
+"""Components of written vectors along the unit direction, (n_neurons,), for "pre" and "post"."""
 Choose = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From mean activations before and after, (n_neurons,), to each neuron's set, (n_neurons,) int."""
 
@@ -169,7 +169,7 @@ class LayerOfStage:
     mean: np.ndarray
     """(d_mlp,), over all counted tokens."""
     components: np.ndarray
-    """(d_mlp,), of the value vectors along the unit direction."""
+    """(d_mlp,), of the written vectors along the unit direction."""
     tokens: np.ndarray
     """(n_prompts,): counted tokens."""
 
@@ -181,12 +181,7 @@ class LayerOfStage:
         prompts: (n,) indices. sets: (d_mlp,), each neuron's set. order: (d_mlp,), neurons by set.
         The mean over all prompts of a set's deviations is 0.
         """
-        occupied, starts = np.unique(sets[order], return_index=True)
-        # Clipping spares the check of every index, which takes four times as long as the rest.
-        ordered = np.take(self.mlp_post[prompts], order, axis=1, mode="clip")
-        projections = ordered * self.components[order].astype(np.float32)
-        sums = np.zeros((len(prompts), n_sets))
-        sums[:, occupied] = np.add.reduceat(projections, starts, axis=1)
+        sums = sum_by_set(self.mlp_post[prompts], self.components, sets, order, n_sets)
         sums -= np.bincount(sets, self.mean * self.components, n_sets)
         weights = self.tokens * (len(self.tokens) / max(int(self.tokens.sum()), 1))
         deviations: np.ndarray = sums * weights[prompts, None]

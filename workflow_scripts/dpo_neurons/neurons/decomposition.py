@@ -20,10 +20,10 @@ VALUE_LAST = "from_value_last"
 def check_projections(
     contributions: pd.DataFrame, stage: str, components: np.ndarray, contributions_file: Path
 ) -> None:
-    """Check that contributions are those of a checkpoint's value vectors.
+    """Check that contributions are those of a checkpoint's written vectors.
 
-    stage: "pre" or "post". components: (n_layers, d_mlp), of that checkpoint's value vectors along
-    the unit direction.
+    stage: "pre" or "post". components: (n_layers, d_mlp), of that checkpoint's written vectors
+    along the unit direction.
     Raises InputError if the table's projections are not its activations times these components.
     """
     projections = contributions[f"activation_{stage}"].to_numpy() * components.ravel()
@@ -59,7 +59,7 @@ def split_reductions(
     """Split reductions into parts from value vectors, from keys and from inputs.
 
     Not in the papers. contributions: one row per neuron, in order of layer and neuron. Arrays are
-    (n_layers, d_mlp). components_…: of the value vectors along the unit direction, a = v · w/|w|.
+    (n_layers, d_mlp). components_…: of the written vectors along the unit direction, a = v · w/|w|.
     crossed: mean activations m× that the fine-tuned keys give on the first model's inputs.
     same_text: mean activations m_t of the fine-tuned model reading the first model's text.
     From before to after, one thing changes at a time: the value vector, then the key vector (with

@@ -59,11 +59,11 @@ def read_activations(neurons: pd.DataFrame, pre: h5py.File, post: h5py.File) -> 
     for layer, of_layer in neurons.groupby("layer")["neuron"]:
         before, after = (cache["mlp_post"][:, layer][written].astype("f4") for cache in (pre, post))
         for neuron in of_layer:
-            one, other = before[:, neuron], after[:, neuron]
-            most = largest_indices(np.abs(other - one), CHANGED_PROMPTS)
+            old, new = before[:, neuron], after[:, neuron]
+            changed = largest_indices(np.abs(new - old), CHANGED_PROMPTS)
             lists[layer, neuron] = (
-                prompts[sampled], one[sampled], other[sampled],
-                prompts[most], one[most], other[most],
+                prompts[sampled], old[sampled], new[sampled],
+                prompts[changed], old[changed], new[changed],
             )  # fmt: skip
     rows = [lists[key] for key in zip(neurons["layer"], neurons["neuron"], strict=True)]
     return pd.DataFrame(rows, columns=list(ACTIVATION_COLUMNS))

@@ -15,9 +15,9 @@ def describe_neurons(
 ) -> pd.DataFrame:
     """Return one row per neuron, by layer and neuron, with the NEURON_COLUMNS.
 
-    All arrays are (n_layers, d_mlp). components: of the value vectors along the unit direction.
-    norms: of the value vectors. mlp_post_mean: mean activations, the column activation_pre. cosine
-    is that of value vector and direction; a value vector of zeros has cosine 0.
+    All arrays are (n_layers, d_mlp). components: of the written vectors along the unit direction.
+    norms: of the written vectors. mlp_post_mean: mean activations, the column activation_pre.
+    cosine is that of written vector and direction; a vector of zeros has cosine 0.
     """
     n_layers, d_mlp = components.shape
     cosine = np.divide(components, norms, out=np.zeros_like(components), where=norms > 0)

@@ -13,7 +13,6 @@ from dpo_neurons.directions.token_texts import TokenTexts
 from dpo_neurons.models.unembedding import Unembedding
 from dpo_neurons.models.value_vectors import iterate_written_vectors
 from dpo_neurons.neurons.largest_neurons import PROMOTED_COLUMNS
-from dpo_neurons.statistics.ranking import largest_indices
 
 
 def read_written_vectors(checkpoint: Path, neurons: pd.DataFrame) -> np.ndarray:
@@ -40,28 +39,12 @@ def find_promoted_tokens(
 ) -> pd.DataFrame:
     """Find the tokens that each vector, (n, d_model), promotes and suppresses most.
 
-    norm: as in `Unembedding.products`. Ids that the tokenizer does not know are left out. The
-    vocabulary is read a block at a time, of which only `count` tokens of each vector are kept.
+    norm: as in `Unembedding.iterate_products`. Ids that the tokenizer does not know are left out.
     Returns the PROMOTED_COLUMNS, lists of `count` tokens in quotes, most strongly first.
     """
-    known = np.zeros(unembedding.vocabulary, dtype=bool)
-    known[[token_id for token_id in texts.ids() if token_id < unembedding.vocabulary]] = True
-    kept: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {1: [], -1: []}
-    first = 0
-    for products in unembedding.iterate_products(vectors, norm):
-        ids = first + np.flatnonzero(known[first : first + products.shape[1]])
-        first += products.shape[1]
-        of_known = products[:, known[first - products.shape[1] : first]]
-        for sign, parts in kept.items():
-            places = _largest_of_rows(sign * of_known, count)
-            parts.append((ids[places], np.take_along_axis(sign * of_known, places, axis=1)))
-    found = []
-    for parts in kept.values():
-        ids, products = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
-        best = np.take_along_axis(ids, _largest_of_rows(products, count), axis=1)
-        found.append([[texts.quote(int(token_id)) for token_id in row] for row in best])
-    return pd.DataFrame(dict(zip(PROMOTED_COLUMNS, found, strict=True)))
-
-
-def _largest_of_rows(values: np.ndarray, count: int) -> np.ndarray:
-    return np.array([largest_indices(row, count) for row in values], dtype=int)
+    largest = unembedding.find_largest_products(vectors, texts.ids(), count, norm)
+    quoted = [
+        [[texts.quote(int(token_id)) for token_id in row] for row in largest[sign][0]]
+        for sign in (1, -1)
+    ]
+    return pd.DataFrame(dict(zip(PROMOTED_COLUMNS, quoted, strict=True)))

@@ -48,7 +48,7 @@ class PromptProjections:
 
 
 def value_components(table: pd.DataFrame, stage: str, row: str = "") -> np.ndarray:
-    """Components of value vectors along the unit direction: (n_neurons,).
+    """Components of written vectors along the unit direction: (n_neurons,).
 
     They are read from contributions as projection / activation, v · w/|w|, for `stage` "pre" or
     "post". row: suffix of a subspace's columns, such as "_2". A neuron whose mean activation is
@@ -78,6 +78,23 @@ def project_prompts(
     for layer in range(n_layers):
         means += mlp_post[:, layer].astype(np.float32) @ weights[layer]
     return PromptProjections(means * tokens[:, None], tokens)
+
+
+def sum_by_set(
+    mlp_post: np.ndarray, components: np.ndarray, sets: np.ndarray, order: np.ndarray, n_sets: int
+) -> np.ndarray:
+    """Sum a layer's projections over sets of its neurons: (n_prompts, n_sets) float64.
+
+    mlp_post: (n_prompts, d_mlp). components: (d_mlp,), of written vectors along the unit direction.
+    sets: (d_mlp,), the number of each neuron's set. order: (d_mlp,), neurons sorted by set.
+    """
+    # mode="clip" skips the check of every index, which takes four times as long as the rest.
+    ordered = np.take(mlp_post, order, axis=1, mode="clip")
+    projections = ordered * components[order].astype(np.float32)
+    occupied, starts = np.unique(sets[order], return_index=True)
+    sums = np.zeros((len(mlp_post), n_sets))
+    sums[:, occupied] = np.add.reduceat(projections, starts, axis=1)
+    return sums
 
 
 def project_both(

@@ -21,7 +21,7 @@ from dpo_neurons.neurons.cancellation import (
     tabulate_cancellation,
 )
 from dpo_neurons.neurons.cross_fitted_curve import cross_fit_curve
-from dpo_neurons.neurons.prompt_projections import value_components
+from dpo_neurons.neurons.prompt_projections import sum_by_set, value_components
 from dpo_neurons.neurons.summaries import CORRECTED, CORRECTED_COLUMNS
 from dpo_neurons.statistics.bootstrap import interval, resampled_counts
 
@@ -113,30 +113,16 @@ def resample_bins(
     bins = bins.reshape(n_layers, d_mlp)
     components = {stage: value_components(table, stage).reshape(bins.shape) for stage in caches}
     for layer in range(n_layers):
+        order = np.argsort(bins[layer], kind="stable")
         means = {
             stage: (counts * tokens[stage])
-            @ _sum_bins(cache["mlp_post"][:, layer], components[stage][layer], bins[layer], n_bins)
+            @ sum_by_set(
+                cache["mlp_post"][:, layer], components[stage][layer], bins[layer], order, n_bins
+            )
             / (counts @ tokens[stage])[:, None]
             for stage, cache in caches.items()
         }
         yield np.bincount(bins[layer], minlength=n_bins), means["pre"] - means["post"]
-
-
-def _sum_bins(
-    mlp_post: np.ndarray, components: np.ndarray, bins: np.ndarray, n_bins: int
-) -> np.ndarray:
-    """Sum a layer's projections by bin: (n_prompts, n_bins).
-
-    mlp_post: (n_prompts, d_mlp). components, bins: (d_mlp,).
-    """
-    order = np.argsort(bins, kind="stable")
-    # mode="clip" skips the check of every index, which takes four times as long as the rest.
-    ordered = np.take(mlp_post, order, axis=1, mode="clip")
-    projections = ordered * components[order].astype(np.float32)
-    occupied, starts = np.unique(bins[order], return_index=True)
-    sums = np.zeros((len(mlp_post), n_bins))
-    sums[:, occupied] = np.add.reduceat(projections, starts, axis=1)
-    return sums
 
 
 def add_intervals(

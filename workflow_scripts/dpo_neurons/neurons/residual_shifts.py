@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from dpo_neurons.errors import InputError
 from dpo_neurons.models.value_vectors import iterate_written_vectors, lengths
+from dpo_neurons.neurons.stream_shifts import find_continued_prompts
 
 FULL_SVD_SIZE = 500
 """Largest number of rows or columns for which all components are computed at once."""
@@ -71,27 +71,6 @@ def compare_streams(
                 for stage, stream in (("pre", before), ("post", after))
             ]
     return pd.DataFrame(layers), pd.concat(prompts), np.stack(shifts)
-
-
-def find_continued_prompts(pre: h5py.File, post: h5py.File) -> np.ndarray:
-    """Find the prompts that both models continued by at least one counted token.
-
-    Returns (n_prompts,) bool.
-    Raises InputError if there are none or the two caches do not belong together.
-    """
-    for name in ("resid_post", "mlp_post_mean"):
-        if pre[name].shape != post[name].shape:
-            raise InputError(
-                f"{pre.filename}, {post.filename}: {name} of shapes {pre[name].shape} and "
-                f"{post[name].shape}; capture both again on the same prompts"
-            )
-    continued: np.ndarray = pre["mask"][:].any(axis=1) & post["mask"][:].any(axis=1)
-    if not continued.any():
-        raise InputError(
-            f"{pre.filename}, {post.filename}: no prompt was continued by both models, so there "
-            "is no shift to measure; give data.challenge_prompts more unfinished texts"
-        )
-    return continued
 
 
 def measure_shift(before: np.ndarray, after: np.ndarray) -> Shift:
@@ -214,7 +193,7 @@ def late_layer(n_layers: int) -> int:
 def compare_value_vectors(
     checkpoint_pre: Path, checkpoint_post: Path, mlp_post_mean: np.ndarray, shifts: np.ndarray
 ) -> pd.DataFrame:
-    """Compare changes of value vectors with their layer's shift and a late layer's.
+    """Compare changes of written vectors with their layer's shift and a late layer's.
 
     mlp_post_mean: (n_layers, d_mlp), after fine-tuning. shifts: (n_layers, d_model). Layers after
     the late one write nothing into its stream, so they are compared with their own shift alone.
@@ -239,7 +218,7 @@ def compare_value_vectors(
 
 
 def compare_changes(change: np.ndarray, activation: np.ndarray, shift: np.ndarray) -> pd.DataFrame:
-    """Compare a layer's changes of value vectors with a shift.
+    """Compare a layer's changes of written vectors with a shift.
 
     change: (d_mlp, d_model). shift: (d_model,). activation: (d_mlp,), mean activations after
     fine-tuning. A changed value vector adds its activation times its change to the residual stream.

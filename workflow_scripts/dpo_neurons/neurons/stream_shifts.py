@@ -7,10 +7,31 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from dpo_neurons.errors import InputError
 from dpo_neurons.files.tables import read_table
-from dpo_neurons.neurons.residual_shifts import find_continued_prompts
 
 COLUMNS = ("layer", "dimension", "shift", "random")
+
+
+def find_continued_prompts(pre: h5py.File, post: h5py.File) -> np.ndarray:
+    """Find the prompts that both models continued by at least one counted token.
+
+    Returns (n_prompts,) bool.
+    Raises InputError if there are none or the two caches do not belong together.
+    """
+    for name in ("resid_post", "mlp_post_mean"):
+        if pre[name].shape != post[name].shape:
+            raise InputError(
+                f"{pre.filename}, {post.filename}: {name} of shapes {pre[name].shape} and "
+                f"{post[name].shape}; capture both again on the same prompts"
+            )
+    continued: np.ndarray = pre["mask"][:].any(axis=1) & post["mask"][:].any(axis=1)
+    if not continued.any():
+        raise InputError(
+            f"{pre.filename}, {post.filename}: no prompt was continued by both models, so there "
+            "is no shift to measure; give data.challenge_prompts more unfinished texts"
+        )
+    return continued
 
 
 def mean_shifts(pre: h5py.File, post: h5py.File) -> np.ndarray:
@@ -31,8 +52,8 @@ def mean_shifts(pre: h5py.File, post: h5py.File) -> np.ndarray:
 def draw_random_vectors(shifts: np.ndarray, seed: int) -> np.ndarray:
     """Draw vectors of random directions, each as long as the shift of its layer."""
     random = np.random.default_rng(seed).normal(size=shifts.shape)
-    wanted, drawn = (np.linalg.norm(part, axis=1, keepdims=True) for part in (shifts, random))
-    vectors: np.ndarray = random * (wanted / drawn)
+    norms, drawn_norms = (np.linalg.norm(part, axis=1, keepdims=True) for part in (shifts, random))
+    vectors: np.ndarray = random * (norms / drawn_norms)
     return vectors
 
 

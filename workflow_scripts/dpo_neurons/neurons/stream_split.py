@@ -169,7 +169,7 @@ def split_shift(
     )
     in_layer = [parts["layer"] == layer for layer in range(n_layers)]
     of_sum = [parts["part"].isin(summed) for summed in SUMS.values()]
-    chosen = np.column_stack([one & other for one in in_layer for other in of_sum]).astype(float)
+    chosen = np.column_stack([layer & part for layer in in_layer for part in of_sum]).astype(float)
     by_layer = pd.DataFrame(
         {"layer": np.repeat(np.arange(n_layers), len(SUMS)), "what": [*SUMS] * n_layers}
     ).assign(**_with_interval(reductions @ chosen, drawn @ chosen, level, REDUCTIONS))

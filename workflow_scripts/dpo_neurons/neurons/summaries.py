@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dpo_neurons.neurons.contributions import row_suffixes
-from dpo_neurons.neurons.cross_fitted_groups import ENDS, cross_fit_groups
+from dpo_neurons.neurons.cross_fitted_groups import cross_fit_groups
 from dpo_neurons.neurons.cross_fitted_sums import Choose, cross_fit_layers, read_components
 from dpo_neurons.neurons.groups import GROUPS, RAISING, REDUCING
 from dpo_neurons.neurons.prompt_projections import (
@@ -18,7 +18,7 @@ from dpo_neurons.neurons.prompt_projections import (
     project_both,
     resample_drops,
 )
-from dpo_neurons.statistics.bootstrap import interval, resampled_counts
+from dpo_neurons.statistics.bootstrap import ENDS, interval, resampled_counts
 from dpo_neurons.statistics.cross_fitting import add_up, assign_folds, sum_intervals
 
 CORRECTED = "corrected_for_selection"

@@ -26,7 +26,7 @@ from dpo_neurons.statistics.singular_values import squared_singular_values
 log = logging.getLogger("dpo_neurons")
 
 COLUMNS = (
-    "layer", "part", "matrix", "rows", "columns", "norm", "change", "relative_change",
+    "layer", "part", "matrix", "rows", "columns", "norm", "change", "relative_change", "similarity",
     "effective_rank", "share_1", "share_10", "cosine", "cosine_by_chance",
 )  # fmt: skip
 OF_NO_CHANGE = dict.fromkeys(("effective_rank", "share_1", "share_10", "cosine"), math.nan)
@@ -38,9 +38,11 @@ def tabulate_weight_changes(
     """Describe the change W' − W of every matrix of a model: a row each, with the COLUMNS.
 
     Both checkpoints are read a matrix at a time. direction: unit, (d_model,).
-    norm, change: Frobenius norms of W and W' − W; relative_change is their quotient. With σᵢ the
-    singular values of the change and pᵢ = σᵢ² / Σ σⱼ², effective_rank is exp(−Σ pᵢ ln pᵢ), after
-    Roy and Vetterli 2007, who take σᵢ in place of σᵢ². share_1, share_10: sums of the first pᵢ.
+    norm, change: Frobenius norms of W and W' − W; relative_change is the second over the first.
+    similarity: cosine of W and W' as vectors of all entries, as Lee et al. 2024 (arXiv 2401.01967)
+    compare parameters. With σᵢ the singular values of the change and pᵢ = σᵢ² / Σ σⱼ²,
+    effective_rank is exp(−Σ pᵢ ln pᵢ), after Roy and Vetterli 2007, who take σᵢ in place of σᵢ².
+    share_1, share_10: sums of the first pᵢ.
     cosine: size of the cosine of the direction with the leading singular vector of the side that
     reads or writes the residual stream; matrices are taken as stored, without the norms' gains.
     cosine_by_chance: its mean for a random vector. layer: −1 for matrices in no layer. Shares,
@@ -58,6 +60,8 @@ def tabulate_weight_changes(
         if part == "values" and axis is not None:
             check_width(direction[None], before.shape[axis], direction_file, pre)
         norm = float(np.linalg.norm(before))
+        both_norms = norm * float(np.linalg.norm(after))
+        similarity = float(np.vdot(before, after)) / both_norms if both_norms else math.nan
         after -= before  # in place: an embedding can take gigabytes
         described = describe_change(after, axis, direction)
         rows.append(
@@ -69,6 +73,7 @@ def tabulate_weight_changes(
                 "columns": before.shape[1],
                 "norm": norm,
                 "relative_change": described["change"] / norm if norm else math.nan,
+                "similarity": similarity,
                 "cosine_by_chance": mean_cosine_by_chance(len(direction)),
                 **described,
             }

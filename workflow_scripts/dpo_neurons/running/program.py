@@ -2,6 +2,7 @@
 
 import argparse
 import fcntl
+import gc
 import logging
 import os
 import platform
@@ -18,6 +19,10 @@ from dpo_neurons.files.file_faults import describe_fault
 from dpo_neurons.running.masking import mask_secrets
 
 log = logging.getLogger("dpo_neurons")
+
+COLLECTED_AFTER = 10_000
+"""New objects before Python looks for cycles among them. By default 700: imports of torch and
+transformers then stop about a thousand times for it."""
 
 
 def run_program(main: Callable[[], None]) -> None:
@@ -36,6 +41,7 @@ def run_program(main: Callable[[], None]) -> None:
         log.info("%s", mask_secrets(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])))
         log.info("python %s, %s", platform.python_version(), library_versions())
     wait_for_orphaned_job()
+    gc.set_threshold(COLLECTED_AFTER)
     try:
         main()
     except InputError as error:
@@ -51,6 +57,9 @@ def run_program(main: Callable[[], None]) -> None:
             f"Error: the memory of this machine is full{f' ({reason})' if reason else ''}; close "
             "other programs or use a larger machine, then run the same command again"
         )
+    finally:
+        # At exit Python looks for cycles among all objects, in vain: a second after torch.
+        gc.freeze()
 
 
 def wait_for_orphaned_job() -> None:
@@ -100,8 +109,17 @@ def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_piece_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say which pieces a job captures, and their files."""
+def add_capture_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what a job captures: prompts, positions, pieces, files."""
+    parser.add_argument("--name", required=True, help="the model's name, for the attributes")
+    parser.add_argument("--prompts", type=Path, required=True, help="JSON lines")
+    parser.add_argument("--tokens", type=int, required=True, help="tokens to generate")
+    parser.add_argument(
+        "--positions",
+        required=True,
+        choices=("generated", "predicting"),
+        help="where activations are read",
+    )
     parser.add_argument("--pieces", type=int, required=True, help="number of pieces of the prompts")
     parser.add_argument("--shard", type=int, default=1, help="number of this job, from 1 on")
     parser.add_argument("--shards", type=int, default=1, help="number of jobs for all pieces")

@@ -80,23 +80,23 @@ def read_progress(log: Path) -> RunProgress:
     stamp, newest, first = 0.0, Job("", 0), 0.0
     is_failure = False
     for line in text.splitlines():
-        if found := STAMP.match(line):
-            stamp = datetime.strptime(found[1], "%a %b %d %H:%M:%S %Y").timestamp()
+        if match := STAMP.match(line):
+            stamp = datetime.strptime(match[1], "%a %b %d %H:%M:%S %Y").timestamp()
             first = first or stamp
-        elif found := BEGUN.match(line):
-            newest, is_failure = Job(found[1], stamp), False
-        elif found := JOB_ID.match(line):
+        elif match := BEGUN.match(line):
+            newest, is_failure = Job(match[1], stamp), False
+        elif match := JOB_ID.match(line):
             if is_failure:
-                jobs.pop(found[1], None)
+                jobs.pop(match[1], None)
             else:
-                jobs[found[1]] = newest
-        elif found := OF_JOB.match(line):
-            newest.on = found[1]
-        elif found := FINISHED.match(line):
-            job = jobs.pop(found[1], Job(found[2], stamp))
+                jobs[match[1]] = newest
+        elif match := OF_JOB.match(line):
+            newest.on = match[1]
+        elif match := FINISHED.match(line):
+            job = jobs.pop(match[1], Job(match[2], stamp))
             done.setdefault(job.rule, []).append(stamp - job.begun)
-        elif found := FAILED.match(line):
-            failed.append(found[1])
+        elif match := FAILED.match(line):
+            failed.append(match[1])
             is_failure = True
     cores = CORES.search(text)
     return RunProgress(

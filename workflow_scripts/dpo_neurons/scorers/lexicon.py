@@ -50,13 +50,13 @@ def split_at_words(text: str, words: Collection[str]) -> list[str]:
     words: normalised. Returns pieces whose concatenation is the text; every second one, from the
     second on, is such a word, spelled as in the text.
     """
-    found = list(_pattern_of(words).finditer(normalise_text(text)))
-    if not found:
+    matches = list(_pattern_of(words).finditer(normalise_text(text)))
+    if not matches:
         return [text]
     # How much of the normalised text each beginning of the text makes.
     lengths = [len(normalise_text(text[:end])) for end in range(len(text) + 1)]
     pieces, last = [], 0
-    for match in found:
+    for match in matches:
         start = bisect_right(lengths, match.start(), lo=last) - 1
         end = bisect_left(lengths, match.end(), lo=start)
         # Accents and signs of no width make it no longer, and belong to the word.

@@ -1,7 +1,12 @@
 """Bootstrap over prompts: percentile intervals of means and of ratios of sums."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
+ENDS = ("", "_low", "_high")
+"""Endings of the columns of a number and its interval."""
 BLOCK = 2**22
 """Number of drawn counts in memory at a time."""
 
@@ -32,6 +37,14 @@ def interval(statistics: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarr
     tail = (1 - level) / 2
     low, high = np.quantile(statistics, [tail, 1 - tail], axis=0)
     return low, high
+
+
+def interval_columns(name: str, triple: Iterable[Any]) -> dict[str, Any]:
+    """Name the columns of a number and of its interval: name, name_low and name_high.
+
+    triple: the number, its lower and its upper bound.
+    """
+    return {f"{name}{end}": values for end, values in zip(ENDS, triple, strict=True)}
 
 
 def mean_intervals(

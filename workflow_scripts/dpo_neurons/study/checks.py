@@ -53,14 +53,15 @@ def check_study(config: dict[str, Any], source: str) -> Study:
 
 
 def _checked_study(config: dict[str, Any], source: str) -> Study:
-    _take_away(config)
+    _drop_null_keys(config)
     check_schema(config, source)
     for model in config["models"].values():
         if model["post"]["kind"] in TUNED_HERE:
             model["post"].setdefault("seed", config["seed"])
     study = Study(config)
     _check_endpoints(study, source)
-    _check_names(study, source)
+    _check_row_names(study, source)
+    _check_references(study, source)
     check_names(study, source)
     check_shared_checkpoints(study, source)
     _check_numbers(study, source)
@@ -72,8 +73,8 @@ def _checked_study(config: dict[str, Any], source: str) -> Study:
     return study
 
 
-def _take_away(section: Any, depth: int = 0) -> None:  # noqa: ANN401
-    """Take away the null keys of entries with a kind.
+def _drop_null_keys(section: Any, depth: int = 0) -> None:  # noqa: ANN401
+    """Drop the null keys of entries with a kind.
 
     A second configuration file is merged into the first one key by key, so this is how it gives an
     entry another kind.
@@ -83,24 +84,29 @@ def _take_away(section: Any, depth: int = 0) -> None:  # noqa: ANN401
             for key in [key for key, value in section.items() if value is None and key != "kind"]:
                 del section[key]
         for value in section.values():
-            _take_away(value, depth + 1)
+            _drop_null_keys(value, depth + 1)
 
 
-def _check_names(study: Study, source: str) -> None:
-    """Refuse references to missing entries, and rows not named after their kind."""
+def _check_row_names(study: Study, source: str) -> None:
+    """Refuse entries of `interventions` not named after their kind, and two rows of one name."""
+    for name, row in study.config["interventions"].items():
+        if not name.startswith(f"{row['kind']}_"):
+            raise InputError(
+                f"{source}: interventions.{name}: the name of a row of kind {row['kind']} must "
+                f"begin with '{row['kind']}_'; rename it, as in {row['kind']}_{name}"
+            )
+    _check_expanded_names(study, source)
+
+
+def _check_references(study: Study, source: str) -> None:
+    """Refuse references to missing entries."""
     config, directions = study.config, study.config["directions"]
     _check_name(source, "direction", config["direction"], directions, "directions")
     for name, row in config["interventions"].items():
-        key = f"interventions.{name}"
-        if not name.startswith(f"{row['kind']}_"):
-            raise InputError(
-                f"{source}: {key}: the name of a row of kind {row['kind']} must begin with "
-                f"'{row['kind']}_'"
-            )
         if "direction" in row:
-            _check_name(source, f"{key}.direction", row["direction"], directions, "directions")
-    _check_expanded_names(study, source)
-    recipes = {name: one for name, one in config["models"].items() if "seed_of" not in one}
+            key = f"interventions.{name}.direction"
+            _check_name(source, key, row["direction"], directions, "directions")
+    recipes = {name: model for name, model in config["models"].items() if "seed_of" not in model}
     for name, model in config["models"].items():
         if "seed_of" in model:
             _check_name(source, f"models.{name}.seed_of", model["seed_of"], recipes, "recipes")

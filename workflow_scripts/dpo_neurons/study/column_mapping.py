@@ -106,6 +106,11 @@ class Selection:
         """Keys that are read from the file."""
         return (*self.text_keys, *self.number_keys)
 
+    @property
+    def key(self) -> str:
+        """The data set's key in the study, for error messages."""
+        return f"data.{self.dataset}"
+
     def column(self, key: str) -> str:
         """Return the column that a key is read from."""
         return self.columns.get(key, key)
@@ -122,7 +127,7 @@ def select_rows(
     """
     paths = list(paths)
     left_out: Counter[str] = Counter()
-    rows = list(islice(_rows(paths, selection, left_out), selection.rows))
+    rows = list(islice(_iterate_rows(paths, selection, left_out), selection.rows))
     if selection.rows_per_label is not None:
         balanced = _balance(rows, selection.rows_per_label)
         left_out["enough of its label"] = len(rows) - len(balanced)
@@ -136,11 +141,11 @@ def select_rows(
     return rows, dict(left_out)
 
 
-def _rows(
+def _iterate_rows(
     paths: list[Path], selection: Selection, left_out: Counter[str]
 ) -> Iterator[dict[str, Any]]:
     columns = [*map(selection.column, selection.keys), *selection.where]
-    conditions = {column: _plain(value) for column, value in selection.where.items()}
+    conditions = {column: _parse_cell(value) for column, value in selection.where.items()}
     lexicon = SeverityTable()
     to_skip = selection.skip
     for path in paths:
@@ -149,9 +154,9 @@ def _rows(
                 to_skip -= 1
                 left_out["skipped"] += 1
                 continue
-            reason = _failed_condition(place, values, conditions)
-            row = {} if reason else _row(place, values, selection)
-            reason = reason or _blank(row, selection)
+            reason = _failed_condition(place, values, conditions, f"{selection.key}.where")
+            row = {} if reason else _read_row(place, values, selection)
+            reason = reason or _describe_blank(row, selection)
             if not reason:
                 row, reason = _cut(row, selection)
             if reason:
@@ -188,23 +193,26 @@ def _cut(row: dict[str, Any], selection: Selection) -> tuple[dict[str, Any], str
     return row, ""
 
 
-def _failed_condition(place: str, values: dict[str, Any], conditions: dict[str, Any]) -> str:
+def _failed_condition(
+    place: str, values: dict[str, Any], conditions: dict[str, Any], key: str
+) -> str:
     """Describe the first condition that a row fails; empty if it meets all.
 
+    key: that of the conditions in the study, for the error message.
     A text is compared as it stands, so "007" is not "7"; a number or truth value is compared with
     what a cell says, so 1 is "1.0".
     """
     for column, value in conditions.items():
-        cell = _value(place, values, column, "where")
+        cell = _look_up(place, values, column, key)
         as_text = isinstance(value, str) or not isinstance(cell, str)
-        if (cell if as_text else _plain(cell)) != value:
+        if (cell if as_text else _parse_cell(cell)) != value:
             return f"not {column}={json.dumps(value, ensure_ascii=False)}"
     return ""
 
 
-def _row(place: str, values: dict[str, Any], selection: Selection) -> dict[str, Any]:
+def _read_row(place: str, values: dict[str, Any], selection: Selection) -> dict[str, Any]:
     row = {
-        key: _value(place, values, selection.column(key), f"columns: {key}")
+        key: _look_up(place, values, selection.column(key), f"{selection.key}.columns.{key}")
         for key in selection.keys
     }
     for key in selection.text_keys:
@@ -216,17 +224,20 @@ def _row(place: str, values: dict[str, Any], selection: Selection) -> dict[str, 
             raise InputError(f'{place}: needs the key "{key}" with a text value')
     for key in selection.number_keys:
         labels = selection.labels.get(key)
-        row[key] = _number(row[key]) if labels is None else _labelled(place, key, row[key], labels)
+        if labels is None:
+            row[key] = _to_number(row[key])
+        else:
+            row[key] = _number_of_label(place, f"{selection.key}.labels.{key}", row[key], labels)
     check_numbers(place, row, selection.number_keys)
     return row if selection.severity is None else {**row, "severity": selection.severity}
 
 
-def _labelled(place: str, key: str, value: object, labels: dict[str, float]) -> float:
+def _number_of_label(place: str, key: str, value: object, labels: dict[str, float]) -> float:
     """Return the number that a value stands for; a number of any form is read as one."""
     numbers = {_as_written(name): number for name, number in labels.items()}
     if _as_written(value) not in numbers:
         raise InputError(
-            f"{place}: labels.{key}: has no number for {str(value)[:80]!r}, only for "
+            f"{place}: {key}: has no number for {str(value)[:80]!r}, only for "
             f"{', '.join(labels)}; add it, or leave such rows out by where"
         )
     return numbers[_as_written(value)]
@@ -234,22 +245,26 @@ def _labelled(place: str, key: str, value: object, labels: dict[str, float]) -> 
 
 def _as_written(value: object) -> str:
     """Write a label so that class 1, "1" and 1.0 are one."""
-    number = _number(value)
+    number = _to_number(value)
     is_whole = isinstance(number, float) and number.is_integer()
     return str(int(number) if isinstance(number, float) and is_whole else number)
 
 
-def _value(place: str, values: dict[str, Any], column: str, what: str) -> Any:  # noqa: ANN401
+def _look_up(place: str, values: dict[str, Any], column: str, key: str) -> Any:  # noqa: ANN401
+    """Look up a row's value in a column; a dotted column is inside an object.
+
+    key: the study's key that names the column. Raises InputError if there is no such column.
+    """
     value = values.get(column, ABSENT)
     if value is ABSENT:
         value = values
         for name in column.split("."):
             value = None if value is None else _inside(value, name)
     if value is ABSENT:
-        names = _names(values)
+        names = _list_columns(values)
         close = difflib.get_close_matches(column, names, n=1, cutoff=0.4)
         raise InputError(
-            f"{place}: {what}: no column {column!r} among {', '.join(names)}"
+            f"{place}: {key}: no column {column!r} among {', '.join(names)}"
             + (f"; did you mean {close[0]!r}?" if close else "; name one of them")
         )
     return value
@@ -259,15 +274,15 @@ def _inside(value: object, name: str) -> object:
     return value.get(name, ABSENT) if isinstance(value, dict) else ABSENT
 
 
-def _names(values: dict[str, Any], prefix: str = "") -> list[str]:
+def _list_columns(values: dict[str, Any], prefix: str = "") -> list[str]:
     names = []
     for name, value in values.items():
-        inner = _names(value, f"{prefix}{name}.") if isinstance(value, dict) else []
+        inner = _list_columns(value, f"{prefix}{name}.") if isinstance(value, dict) else []
         names += inner or [f"{prefix}{name}"]
     return names
 
 
-def _blank(row: dict[str, Any], selection: Selection) -> str:
+def _describe_blank(row: dict[str, Any], selection: Selection) -> str:
     for key in selection.text_keys:
         if row[key] is None or is_blank(row[key]):
             return f"blank {key}"
@@ -278,13 +293,13 @@ def _is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _number(value: object) -> object:
+def _to_number(value: object) -> object:
     """Read a text as a number, True and False as 1 and 0; return other values unchanged."""
-    plain = _plain(value) if isinstance(value, str) else value
+    plain = _parse_cell(value) if isinstance(value, str) else value
     return int(plain) if isinstance(plain, bool) else plain
 
 
-def _plain(text: str) -> Any:  # noqa: ANN401
+def _parse_cell(text: str) -> Any:  # noqa: ANN401
     """Return what a text says as JSON, True and False in any case; else the text itself."""
     try:
         return json.loads(text.lower() if text.lower() in ("true", "false") else text)

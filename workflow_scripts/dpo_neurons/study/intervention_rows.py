@@ -28,7 +28,8 @@ ACT_EVERYWHERE = ("ablate", "steer", "shift", "damp")
 PARAMETERS = (
     "direction", "groups", "top", "activation", "values", "factor", "alpha", "beta", "form",
     "layer", "scale", "positions", "share", "dose",
-    "by", "file", "along", "parts", "layers", "rank", "into", "heads",
+    "by", "file", "along", "parts", "layers", "rank", "into", "heads", "length",
+    "without_most_active",
 )  # fmt: skip
 """Keys that a row may have besides its kind; each is a column."""
 IN_ONE_TEXT = ("groups", "parts", "layers")
@@ -143,13 +144,14 @@ def stage_of(name: str, row: Row) -> str:
 def needs_of_plan(row: Row) -> str:
     """Name the table that a row's plan is chosen from: contributions, neurons, heads or nothing.
 
-    neurons describes the first model alone: editing and stripping all neurons need no second.
+    neurons describes the first model alone: editing by signs and stripping all neurons need no
+    second.
     """
     if row["kind"] in UNPATCHED or counts_layers(row):
         return "nothing"
     if "heads" in row:
         return "heads"
-    if row["kind"] == "edit" or (row["kind"] == "strip" and not set(CHOOSING) & set(row)):
+    if row["kind"] in ("edit", "strip") and not set(CHOOSING) & set(row):
         return "neurons"
     return "contributions"
 
@@ -158,6 +160,11 @@ def steered_along(row: Row) -> str | None:
     """Name what a row steers along: direction, shift or random; None for other rows."""
     along: str | None = row.get("along", "direction" if row["kind"] == "steer" else None)
     return along
+
+
+def needs_length(row: Row) -> bool:
+    """Whether a row's plan needs how long its direction was before it was scaled to length 1."""
+    return bool(row.get("length", "unit") == "own")
 
 
 def counts_layers(row: Row) -> bool:

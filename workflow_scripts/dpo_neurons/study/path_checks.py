@@ -6,10 +6,11 @@ from typing import Any
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.study.data_files import ENDINGS, matching_paths
+from dpo_neurons.study.program_options import KNOWN_SCORERS
 from dpo_neurons.study.schema import LONGEST_QUOTE, quote
 from dpo_neurons.study.study import Study
 
-FOLDER_KINDS = ("directory", "adapter", "classifier", "guard")
+FOLDER_KINDS = ("directory", "adapter", *KNOWN_SCORERS)
 """Kinds of entries whose path is a folder; that of all others is a file."""
 _BRACES = "holds a brace, which Snakemake would take for a wildcard; rename it, or give a link"
 
@@ -28,8 +29,14 @@ def check_paths(study: Study, source: str) -> None:
         if problem is not None:
             place = f"{source}: interventions.{name}.file"
             raise InputError(f"{place}: {quote_path(row['file'])} {problem}")
+    for name, folders in study.autoencoders.items():
+        for autoencoder, folder in folders.items():
+            problem = _path_problem(folder, False, True) or _autoencoder_problem(folder)
+            if problem is not None:
+                place = f"{source}: models.{name}.autoencoders.{autoencoder}"
+                raise InputError(f"{place}: {quote_path(folder)} {problem}")
     for key, entry in entries.items():
-        for name in ("path", "like"):
+        for name in ("path", "like", "words_file"):
             if name in entry:
                 of_data = key.startswith("data.")
                 is_folder = entry["kind"] in FOLDER_KINDS or name == "like"
@@ -83,6 +90,14 @@ def _content_problem(entry: dict[str, Any], name: str, of_data: bool) -> str | N
             return "holds an adapter and no whole model; give it as post: {kind: adapter, …}"
         if needed not in files:
             return f"holds no {needed}; give the folder that does"
+    return None
+
+
+def _autoencoder_problem(folder: str) -> str | None:
+    """Say which file a sparse autoencoder's folder lacks; None if it has both."""
+    for needed in ("cfg.json", "sae_weights.safetensors"):
+        if not (Path(folder) / needed).is_file():
+            return f"holds no {needed}; give the folder that does, as sae-lens saves it"
     return None
 
 

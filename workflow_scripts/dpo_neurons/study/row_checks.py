@@ -22,6 +22,16 @@ def check_rows(study: Study, source: str) -> None:
             raise InputError(f"{key}.by: ranks neurons for `top`, which is missing; add it")
         if "activation" in row and row.get("by", "cosine") != "cosine":
             raise InputError(f"{key}.activation: goes with by cosine alone; leave one of them out")
+        if "length" in row and row["along"] != "direction":
+            raise InputError(
+                f"{key}.length: is that of a direction, and the row steers along the shift; leave "
+                "it out"
+            )
+        if "without_most_active" in row and "groups" in row:
+            raise InputError(
+                f"{key}.without_most_active: goes with beta, and the row names its groups; leave "
+                "one of them out"
+            )
         if row["kind"] == "transplant":
             _check_transplant(row, key)
         if "heads" in row:
@@ -46,10 +56,6 @@ def _check_heads(row: Row, key: str) -> None:
         raise InputError(
             f"{key}.values: heads are set to a mean or to what they do on the same text; give mean "
             "or same_text"
-        )
-    if "random_sets" in row:
-        raise InputError(
-            f"{key}.random_sets: are drawn among neurons, and the row changes heads; leave them out"
         )
 
 

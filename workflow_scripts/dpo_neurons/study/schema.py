@@ -16,10 +16,19 @@ from jsonschema.validators import extend
 from dpo_neurons.errors import InputError
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.yaml"
+# In C where PyYAML has it: each call of Snakemake reads the schema.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEEPEST = 20
 """A configuration is nested six deep."""
 LONGEST_INTEGER = 64
 LONGEST_QUOTE = 120
+LIMITS = {
+    "minimum": "less than the minimum of {}; give a larger",
+    "exclusiveMinimum": "not above {}; give a larger",
+    "maximum": "greater than the maximum of {}; give a smaller",
+    "exclusiveMaximum": "not below {}; give a smaller",
+}
+"""What error messages say of a number beyond a limit, by JSON Schema's keyword."""
 TYPE_NAMES = {
     "object": "mapping",
     "array": "list",
@@ -38,7 +47,7 @@ def check_schema(config: dict[str, Any], source: str) -> None:
     Raises InputError, naming the file and the key, for the most relevant mistake.
     """
     _check_yaml(source, (), config)
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    schema = yaml.load(SCHEMA.read_text(encoding="utf-8"), Loader=_LOADER)
     error = best_match(_FillingValidator(schema).iter_errors(config), key=_rank_error)
     if error is not None:
         raise InputError(_describe_error(source, error))
@@ -162,8 +171,8 @@ def _describe_mistake(error: ValidationError) -> str:
         return f"{quote(value)} is not {schema['expected']}"
     if keyword == "maxLength":
         return f"{quote(value)} has {len(value)} characters; give a name of at most {demand}"
-    if keyword == "maximum":
-        return f"{quote(value)} is greater than the maximum of {demand}; give a smaller number"
+    if keyword in LIMITS:
+        return f"{quote(value)} is {LIMITS[keyword].format(demand)} number"
     if keyword == "const":
         return f"{quote(value)} is not {demand!r}, all it can be"
     if keyword in ("minItems", "minProperties"):
@@ -187,7 +196,7 @@ def _describe_mistake(error: ValidationError) -> str:
 
 
 def _describe_wrong_type(value: object, allowed: list[str]) -> str:
-    """Say which types are allowed, and how to write a text or number that YAML misread."""
+    """Say which types are allowed, and how to write a text, number or list that YAML misread."""
     text = (
         f"{quote(value)} is of type {type(value).__name__}, "
         f"but must be {' or '.join(TYPE_NAMES[name] for name in allowed)}"
@@ -196,6 +205,8 @@ def _describe_wrong_type(value: object, allowed: list[str]) -> str:
         return f"{text}; put it in quotes"
     if isinstance(value, str) and {"number", "integer"} & set(allowed) and _is_number(value):
         return f"{text}; write it without quotes and with a point, as in 1.0e-5"
+    if allowed == ["array"] and isinstance(value, str | int | float):
+        return f"{text}; write it in brackets"
     return text
 
 

@@ -112,6 +112,11 @@ class Study:
         by_direction = dataset == "preference_pairs" and self.names_with("directions", "pair_svd")
         return bool(settings[stage]["kind"] in kinds or by_direction)
 
+    @property
+    def autoencoders(self) -> dict[str, dict[str, str]]:
+        """The folder of each sparse autoencoder, by model and name."""
+        return {name: model["autoencoders"] for name, model in self.config["models"].items()}
+
     def data_paths(self, dataset: str) -> list[str]:
         """List a data set's files on disk, the pattern in its path expanded."""
         return [str(path) for path in matching_paths([self.config["data"][dataset]["path"]])]
@@ -185,6 +190,11 @@ class Study:
     def rows_of_kind(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return the rows of the tables that are of one kind, by name."""
         return {name: row for name, row in self.interventions.items() if row["kind"] == kind}
+
+    @property
+    def has_edit_grid(self) -> bool:
+        """Whether a row edits a share β of neurons, which figure 11 draws."""
+        return any("beta" in row for row in self.rows_of_kind("edit").values())
 
     def models_with(self, stage: str, *kinds: str) -> list[str]:
         """Name the models whose checkpoint of that stage is of one of these kinds."""
