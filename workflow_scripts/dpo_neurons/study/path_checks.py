@@ -84,13 +84,11 @@ def _content_problem(entry: dict[str, Any], name: str, of_data: bool) -> str | N
     if entry["kind"] == "gguf" and not entry[name].endswith(".gguf"):
         return "does not end in .gguf; give a file in that format"
     if entry["kind"] in FOLDER_KINDS or name == "like":
+        files = {file.name for file in Path(entry[name]).iterdir() if file.is_file()}
         needed = "adapter_config.json" if entry["kind"] == "adapter" else "config.json"
-        if not (Path(entry[name]) / needed).is_file():
-            if (
-                entry["kind"] == "directory"
-                and (Path(entry[name]) / "adapter_config.json").is_file()
-            ):
-                return "holds an adapter and no whole model; give it as post: {kind: adapter, …}"
+        if needed not in files and entry["kind"] == "directory" and "adapter_config.json" in files:
+            return "holds an adapter and no whole model; give it as post: {kind: adapter, …}"
+        if needed not in files:
             return f"holds no {needed}; give the folder that does"
     return None
 
