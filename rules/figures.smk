@@ -37,6 +37,7 @@ FIGURES = expand(
         "20_stream_split",
         *(["21_token_probabilities"] if config["token_probabilities"]["words"] else []),
         "23_activations",
+        "24_activation_regions",
     ],
     extension=FIGURE_EXTENSIONS,
 )

@@ -86,6 +86,7 @@ FIGURES = (
     "19_weight_changes",
     "20_stream_split",
     "23_activations",
+    "24_activation_regions",
 )
 
 
