@@ -15,7 +15,7 @@ COLUMNS = ("layer", "prompt", "stage", "along_shift", "beside_shift", "neuron", 
 """Columns of the file of prompts that are drawn."""
 SHAPES = {"pre": ("before fine-tuning", "circle"), "post": ("after", "triangle-up")}
 """Name and mark of each checkpoint."""
-COLUMNS_OF_PANELS = 2
+PANELS_A_ROW = 2
 
 
 def aggregate(prompts: pd.DataFrame) -> pd.DataFrame:
@@ -47,8 +47,8 @@ def chart(data: pd.DataFrame, model: str, direction_name: str) -> alt.VConcatCha
     ]
     figure: alt.VConcatChart = alt.vconcat(
         *(
-            alt.hconcat(*panels[first : first + COLUMNS_OF_PANELS], spacing=30)
-            for first in range(0, len(panels), COLUMNS_OF_PANELS)
+            alt.hconcat(*panels[first : first + PANELS_A_ROW], spacing=30)
+            for first in range(0, len(panels), PANELS_A_ROW)
         ),
         spacing=12,
         title=alt.Title(

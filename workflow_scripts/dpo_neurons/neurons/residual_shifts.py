@@ -65,7 +65,7 @@ def compare_streams(
     """Compare the residual streams of both checkpoints, layer by layer.
 
     pre, post: their caches. direction: unit vector, (d_model,). nearest: a neuron of each layer,
-    (n_layers,), whose activation on each prompt is told.
+    (n_layers,), whose activation on each prompt the rows of prompts hold.
     Returns one row per layer (`shift_row`); one row per prompt and checkpoint at the
     `quarter_layers` (`prompt_rows`); and the mean shifts, (n_layers, d_model).
     Raises InputError if the caches do not belong together or no prompt was continued by both.
