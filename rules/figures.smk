@@ -34,6 +34,7 @@ FIGURES = expand(
         "20_stream_split",
         *figures_of_settings(),
         "23_activations",
+        "25_activation_regions",
     ],
     extension=FIGURE_EXTENSIONS,
 )

@@ -1,4 +1,4 @@
-"""Figures 7, 8, 10, 13 to 15 and 17 to 23, of what changed. Their base rule is in figures.smk."""
+"""Figures 7, 8, 10, 13 to 15, 17 to 23 and 25, of what changed. Their base rule is in figures.smk."""
 
 
 use rule draw_figure as draw_cancellation with:
@@ -85,6 +85,20 @@ use rule draw_figure as draw_residual_shift with:
         benchmark_path("draw_residual_shift", "{model}")
     params:
         **drawn_by("draw_residual_shift"),
+
+
+use rule draw_figure as draw_activation_regions with:
+    input:
+        vega=VEGA,
+        prompts=f"{RESULTS}/residuals/{{model}}/prompts.csv",
+    output:
+        **figure_files("25_activation_regions"),
+    log:
+        log_path("draw_activation_regions", "{model}"),
+    benchmark:
+        benchmark_path("draw_activation_regions", "{model}")
+    params:
+        **drawn_by("draw_activation_regions", direction_name=DIRECTION),
 
 
 use rule draw_figure as draw_value_changes with:

@@ -1,9 +1,10 @@
-"""Figures 13 to 15 and 19 to 21: values of their data; charts of any depth are small and drawn."""
+"""Figures 13 to 15, 19 to 21 and 24: values of their data; charts of any depth are small."""
 
 import re
 import xml.etree.ElementTree as ET
 
 import altair as alt
+import draw_activation_regions
 import draw_reduction_sources
 import draw_residual_shift
 import draw_stream_split
@@ -19,6 +20,7 @@ from support.figure_cases import NAMES, assert_drawn, datasets, written_vega
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.figures import (
+    activation_regions,
     reduction_sources,
     residual_shift,
     stream_split,
@@ -159,6 +161,20 @@ def test_prompts_are_thinned_and_their_means_are_of_all():
     assert len(measures) == 4 * len(residual_shift.MEASURES)
 
 
+def test_a_prompts_points_have_the_activations_of_their_own_stage():
+    prompts = shifts(2, 3)[0].assign(neuron=7)
+    prompts["mlp_post"] = np.arange(len(prompts), dtype=float)
+    data = activation_regions.aggregate(prompts)
+    # Rows alternate between pre and post: prompt 2 of layer 1 has the last two.
+    last = data[(data["layer"] == 1) & (data["prompt"] == 2)].iloc[0]
+    assert (last["mlp_post_pre"], last["mlp_post_post"]) == (10, 11)
+    assert last["along_post"] == prompts["along_shift"].iloc[-1]
+    assert last["beside_pre"] == prompts["beside_shift"].iloc[-2]
+    panels = activation_regions.chart(data, *NAMES).to_dict()["vconcat"][0]["hconcat"]
+    titles = [panel["title"]["text"] for panel in panels]
+    assert titles == [f"after block {layer}, coloured by its neuron 7" for layer in (0, 1)]
+
+
 def test_value_changes_are_those_against_the_late_layers_shift():
     table = changes(8, 5)
     counts, sums = value_changes.aggregate(table)
@@ -263,6 +279,7 @@ def test_the_figure_says_that_no_value_vector_changed(tmp_path, monkeypatch):
     [
         (draw_reduction_sources, {"--sources": sources(2)}),
         (draw_residual_shift, dict(zip(("--prompts", "--layers"), shifts(2, 5), strict=True))),
+        (draw_activation_regions, {"--prompts": shifts(2, 5)[0].assign(neuron=3, mlp_post=0.5)}),
         (draw_value_changes, {"--changes": changes(2, 0)}),
         (draw_weight_changes, {"--changes": matrices(2)}),
         (draw_stream_split, {"--layers": written(2)}),
@@ -275,7 +292,8 @@ def test_programs_write_four_files_or_name_the_column_that_is_missing(
     arguments = {
         "--model": "toy", "--output-stem": tmp_path / "figure", "--vega": written_vega(tmp_path)
     }  # fmt: skip
-    if program in (draw_reduction_sources, draw_stream_split, draw_weight_changes):
+    of_direction = draw_activation_regions, draw_reduction_sources, draw_stream_split
+    if program in (*of_direction, draw_weight_changes):
         arguments["--direction-name"] = "probe"
     for name, table in tables.items():
         arguments[name] = tmp_path / f"{name}.csv"

@@ -74,6 +74,24 @@ def test_prompts_move_along_the_shift_and_not_beside_it(changed, tmp_path, monke
     np.testing.assert_allclose(last["along_shift", "pre"], along, atol=0.02)
 
 
+def test_prompts_have_the_activation_of_the_neuron_nearest_to_the_direction(
+    changed, tmp_path, monkeypatch
+):
+    arguments, n_layers = changed
+    run_main(compare_residuals, monkeypatch, arguments)
+    model = load_model(arguments["--checkpoint-pre"], "float32", "cpu")
+    prompts = pd.read_csv(tmp_path / "prompts.csv")
+    for stage in ("pre", "post"):
+        with h5py.File(tmp_path / f"{stage}.h5") as file:
+            mlp_post = file["mlp_post"][:]
+        for layer in range(n_layers):
+            values = mlp_of(model, layer).values.double().numpy()
+            cosines = values @ -PLANTED / np.linalg.norm(values, axis=1)
+            rows = prompts[(prompts["layer"] == layer) & (prompts["stage"] == stage)]
+            assert set(rows["neuron"]) == {cosines.argmax()}
+            np.testing.assert_allclose(rows["mlp_post"], mlp_post[:, layer, cosines.argmax()])
+
+
 def test_changed_value_vectors_are_counted_where_they_changed(changed, tmp_path, monkeypatch):
     arguments, n_layers = changed
     run_main(compare_residuals, monkeypatch, arguments)

@@ -63,7 +63,9 @@ CONTRIBUTIONS = (
     | {"tabulate_overlaps"}
 )
 """Jobs that depend on contributions: plans from them, and all measurements."""
-RESIDUALS = {"compare_residuals", "draw_residual_shift", "draw_value_changes"}
+RESIDUALS = {
+    "compare_residuals", "draw_residual_shift", "draw_value_changes", "draw_activation_regions",
+}  # fmt: skip
 SPLIT = {"split_stream_shift", "draw_stream_split"} | MODELS_COMPARED
 WEIGHTS = {"compare_weights", "draw_weight_changes"}
 DESCRIBED = {"describe_neurons"} | each(f"write_plans {MEASURE}", BY_ONE_MODEL) | RANDOM_SETS

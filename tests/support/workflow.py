@@ -87,6 +87,7 @@ FIGURES = (
     "20_stream_split",
     "23_activations",
     "24_samples",
+    "25_activation_regions",
 )
 
 

@@ -9,7 +9,11 @@ from dpo_neurons.activations.cache import open_cache_pair
 from dpo_neurons.directions.direction_files import read_direction
 from dpo_neurons.files.tables import write_csv
 from dpo_neurons.models.value_vectors import check_width
-from dpo_neurons.neurons.residual_shifts import compare_streams, compare_value_vectors
+from dpo_neurons.neurons.residual_shifts import (
+    compare_streams,
+    compare_value_vectors,
+    find_nearest_neurons,
+)
 from dpo_neurons.running.program import log, run_program
 
 
@@ -29,7 +33,8 @@ def main() -> None:
     with open_cache_pair(arguments.activations_pre, arguments.activations_post) as (pre, post):
         d_model = pre["resid_post"].shape[2]
         check_width(direction[None], d_model, arguments.direction, arguments.activations_pre)
-        layers, prompts, shifts = compare_streams(pre, post, direction)
+        nearest = find_nearest_neurons(arguments.checkpoint_pre, direction)
+        layers, prompts, shifts = compare_streams(pre, post, direction, nearest)
         mlp_post_mean = post["mlp_post_mean"][:].astype(np.float64)
     changes = compare_value_vectors(
         arguments.checkpoint_pre, arguments.checkpoint_post, mlp_post_mean, shifts

@@ -48,9 +48,7 @@ def aggregate(
     """
     prompts = prompts.rename(columns={"along_shift": "along", "beside_shift": "beside"})
     means = prompts.groupby(["layer", "stage"])[["along", "beside"]].mean().reset_index()
-    ids = np.sort(prompts["prompt"].unique())
-    places = np.unique(np.linspace(0, len(ids) - 1, min(MAX_PROMPTS, len(ids))).astype(int))
-    drawn = prompts[prompts["prompt"].isin(ids[places])].set_index(["layer", "prompt", "stage"])
+    drawn = thin_prompts(prompts).set_index(["layer", "prompt", "stage"])
     pairs = drawn.unstack("stage")
     drawn_prompts = pd.DataFrame(
         {
@@ -61,6 +59,13 @@ def aggregate(
     ).reset_index()
     measures = layers.melt("layer", list(MEASURES), var_name="measure")
     return drawn_prompts, means, measures
+
+
+def thin_prompts(prompts: pd.DataFrame) -> pd.DataFrame:
+    """Select the rows of at most MAX_PROMPTS prompts, spread evenly."""
+    ids = np.sort(prompts["prompt"].unique())
+    places = np.unique(np.linspace(0, len(ids) - 1, min(MAX_PROMPTS, len(ids))).astype(int))
+    return prompts[prompts["prompt"].isin(ids[places])]
 
 
 def chart(

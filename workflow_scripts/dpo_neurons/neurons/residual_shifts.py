@@ -46,12 +46,26 @@ class Shift:
     """(d_model,) unit: as `stream_component`, of the streams without their part along `mean`."""
 
 
+def find_nearest_neurons(checkpoint: Path, direction: np.ndarray) -> np.ndarray:
+    """Find, in each layer, the neuron whose written vector is nearest to the direction.
+
+    direction: unit vector, (d_model,). Returns their numbers, (n_layers,), by the largest cosine.
+    """
+    return np.array(
+        [
+            int((vectors @ direction / np.maximum(lengths(vectors), np.finfo(float).tiny)).argmax())
+            for vectors, _ in iterate_written_vectors(checkpoint)
+        ]
+    )
+
+
 def compare_streams(
-    pre: h5py.File, post: h5py.File, direction: np.ndarray
+    pre: h5py.File, post: h5py.File, direction: np.ndarray, nearest: np.ndarray
 ) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
     """Compare the residual streams of both checkpoints, layer by layer.
 
-    pre, post: their caches. direction: unit vector, (d_model,).
+    pre, post: their caches. direction: unit vector, (d_model,). nearest: a neuron of each layer,
+    (n_layers,), whose activation on each prompt the rows of prompts hold.
     Returns one row per layer (`shift_row`); one row per prompt and checkpoint at the
     `quarter_layers` (`prompt_rows`); and the mean shifts, (n_layers, d_model).
     Raises InputError if the caches do not belong together or no prompt was continued by both.
@@ -66,10 +80,10 @@ def compare_streams(
         layers.append(shift_row(layer, len(before), shift, direction))
         shifts.append(shift.mean)
         if layer in quarter_layers(n_layers):
-            prompts += [
-                prompt_rows(layer, np.flatnonzero(continued), stage, stream, shift)
-                for stage, stream in (("pre", before), ("post", after))
-            ]
+            for stage, cache, stream in (("pre", pre, before), ("post", post, after)):
+                rows = prompt_rows(layer, np.flatnonzero(continued), stage, stream, shift)
+                mlp_post = cache["mlp_post"][:, layer, nearest[layer]][continued]
+                prompts.append(rows.assign(neuron=nearest[layer], mlp_post=mlp_post))
     return pd.DataFrame(layers), pd.concat(prompts), np.stack(shifts)
 
 
