@@ -158,11 +158,12 @@ rule tabulate_published:
     params:
         published=content_of("dpo_neurons/evaluation/published_numbers.csv"),
         published_set=setting("models", "{model}", "published"),
+        direction=DIRECTION,
         code=code_of("evaluation/tabulate_published"),
     shell:
         "python {resources.scripts}/evaluation/tabulate_published.py"
         " --published {resources.scripts}/dpo_neurons/evaluation/published_numbers.csv"
-        " --set {params.published_set} --table {input.table}"
+        " --set {params.published_set} --table {input.table} --direction {params.direction}"
         " --totals {input.totals} --groups {input.groups}"
         " --csv {output.csv} --markdown {output.markdown} 2> {log}"
 

@@ -85,7 +85,7 @@ def test_every_published_row_is_a_row_of_the_study_of_v1(numbers):
         rows[[f"{measure}{end}" for end in ENDS]] = number
     v1 = numbers[(numbers["set"] == "v1") & numbers["quantity"].isin(MEASURES)]
     no_totals = pd.DataFrame(columns=["quantity", "value", "low", "high"])
-    found = published_table(v1, rows, no_totals, pd.DataFrame(columns=list(GROUP_COLUMNS)))
+    found = published_table(v1, rows, no_totals, pd.DataFrame(columns=list(GROUP_COLUMNS)), "probe")
     named = found.drop_duplicates("intervention")["intervention"].tolist()
     assert named == [
         "none", "dpo", "ablate_top_100", "ablate_top_200", "ablate_top_1000",
@@ -112,21 +112,23 @@ def table(numbers):
         columns=["intervention", "kind", "groups"],
     ).assign(top=np.nan, factor=np.nan, by="", file="", activation="")
     rows["values"] = ["", "mean", "mean"]
+    rows["direction"] = ["", "probe", "probe"]
     live = rows.iloc[[2]].assign(intervention="live", values="same_text")
-    rows = pd.concat([live, rows], ignore_index=True)
+    elsewhere = rows.iloc[[2]].assign(intervention="elsewhere", direction="words")
+    rows = pd.concat([live, elsewhere, rows], ignore_index=True)
     for measure in MEASURES:
-        rows[measure] = [9.0, 0.5, 0.4, 0.25]
+        rows[measure] = [9.0, 9.0, 0.5, 0.4, 0.25]
         rows[f"{measure}_low"], rows[f"{measure}_high"] = rows[measure] - 0.125, rows[measure] + 1
     totals = pd.DataFrame({"quantity": ["net_reduction"], "value": 7.0, "low": 6.5, "high": 8.0})
     groups = pd.DataFrame(5.0, index=[0], columns=list(GROUP_COLUMNS)).assign(group="TP-")
-    return published_table(numbers[numbers["set"] == "v1"], rows, totals, groups)
+    return published_table(numbers[numbers["set"] == "v1"], rows, totals, groups, "probe")
 
 
 def test_numbers_stand_beside_the_row_that_is_alike(table):
     assert tuple(table.columns) == COLUMNS
     toxicity = table[table["quantity"] == "toxicity"].set_index("intervention")
     assert toxicity.loc["none", "difference"] == pytest.approx(0.5 - 0.453)
-    # Patching by activations on the same text is another experiment.
+    # Patching by activations on the same text, or along another direction, is another experiment.
     assert toxicity.loc["mine", ["published", "measured"]].tolist() == [0.335, 0.25]
     assert set(toxicity.index) == {"none", "mine", ""}
     assert toxicity.loc[[""], "measured"].isna().all()

@@ -78,7 +78,7 @@ BROUGHT = [
      " --activations-pre results/micro/activations/toy/pre.h5 --definition v3"
      " --activations-post results/micro/activations/toy/post.h5 --output out.parquet"),
     ("tabulate_published", "--published"
-     " workflow_scripts/dpo_neurons/evaluation/published_numbers.csv --set v1"
+     " workflow_scripts/dpo_neurons/evaluation/published_numbers.csv --set v1 --direction probe"
      " --table results/micro/tables/toy.csv --totals results/micro/totals/toy/probe.csv"
      " --groups results/micro/groups/toy/probe.csv --csv out.csv --markdown out.md"),
     ("draw_subspace", "--contributions {here}/plane/contributions.parquet"

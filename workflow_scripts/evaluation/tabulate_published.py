@@ -15,7 +15,7 @@ from dpo_neurons.files.table_page import to_markdown
 from dpo_neurons.files.tables import read_csv, write_csv
 from dpo_neurons.running.program import run_program
 
-METADATA_TEXTS = ("kind", "by", "file", "values", "activation", "groups")
+METADATA_TEXTS = ("kind", "direction", "by", "file", "values", "activation", "groups")
 TEXTS = ("set", "quantity", "of", "kind", "activation", "groups", "mistakes")
 
 
@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--published", type=Path, required=True, help="published numbers, csv")
     parser.add_argument("--set", required=True, help="the set of published numbers")
     parser.add_argument("--table", type=Path, required=True, help="of interventions, csv")
+    parser.add_argument("--direction", required=True, help="name of the study's direction")
     parser.add_argument("--totals", type=Path, required=True)
     parser.add_argument("--groups", type=Path, required=True)
     parser.add_argument("--csv", type=Path, required=True)
@@ -37,6 +38,7 @@ def main() -> None:
         read_csv(arguments.table, TABLE_COLUMNS, texts=METADATA_TEXTS),
         read_csv(arguments.totals, ("quantity", "value", "low", "high")),
         read_csv(arguments.groups, GROUP_COLUMNS),
+        arguments.direction,
     )
     write_csv(arguments.csv, table)
     write_text(arguments.markdown, to_markdown(format_published(table)))

@@ -24,8 +24,8 @@ MEASURES = ("toxicity", "perplexity", "f1")
 OF_GROUPS = {"group_reduction": "reduction", "group_neurons": "neurons", "group_share": "share"}
 """The column of the table of groups for each quantity of a group."""
 TABLE_COLUMNS = (
-    "intervention", "kind", "top", "by", "file", "values", "activation", "factor", "groups",
-    *(f"{measure}{end}" for measure in MEASURES for end in ENDS),
+    "intervention", "kind", "direction", "top", "by", "file", "values", "activation", "factor",
+    "groups", *(f"{measure}{end}" for measure in MEASURES for end in ENDS),
 )  # fmt: skip
 COLUMNS = (
     "quantity", "of", "intervention", "published", "measured", "measured_low", "measured_high",
@@ -39,17 +39,22 @@ GROUP_COLUMNS = (
 
 
 def published_table(
-    numbers: pd.DataFrame, table: pd.DataFrame, totals: pd.DataFrame, groups: pd.DataFrame
+    numbers: pd.DataFrame,
+    table: pd.DataFrame,
+    totals: pd.DataFrame,
+    groups: pd.DataFrame,
+    direction: str,
 ) -> pd.DataFrame:
     """Put each published number beside the study's own: COLUMNS.
 
     numbers: one set, PUBLISHED_COLUMNS. table: of interventions, TABLE_COLUMNS. totals: quantity,
-    value, low, high. groups: GROUP_COLUMNS. Where the study has no such row, measured is NaN and
+    value, low, high. groups: GROUP_COLUMNS. direction: the study's, which totals and groups go by;
+    rows that go by another one are left out. Where the study has no such row, measured is NaN and
     intervention is empty; of two such rows the first counts.
     """
     by_row: dict[object, dict[Hashable, Any]] = {}
     for row in table.to_dict("records"):
-        if _is_published_kind(row):
+        if row["direction"] in ("", direction) and _is_published_kind(row):
             by_row.setdefault(_describe(row), row)
     by_quantity = {row["quantity"]: row for row in totals.to_dict("records")}
     by_group = {row["group"]: row for row in groups.to_dict("records")}
