@@ -82,7 +82,7 @@ def compare_streams(
         if layer in quarter_layers(n_layers):
             for stage, cache, stream in (("pre", pre, before), ("post", post, after)):
                 rows = prompt_rows(layer, np.flatnonzero(continued), stage, stream, shift)
-                mlp_post = cache["mlp_post"][:, layer, nearest[layer]][continued]
+                mlp_post = cache["mlp_post"][:, layer, nearest[layer]][continued].astype(float)
                 prompts.append(rows.assign(neuron=nearest[layer], mlp_post=mlp_post))
     return pd.DataFrame(layers), pd.concat(prompts), np.stack(shifts)
 
