@@ -72,6 +72,7 @@ def test_an_unknown_architecture_is_named_with_the_known_ones(copied):
     [
         (None, r"no config\.json in it"),
         ("{", r"config\.json: not valid JSON"),
+        ('{"a":' * 5000, r"config\.json: not valid JSON"),
         ("{}", "model_type 'missing' has no known architecture"),
         ("[]", r"config\.json"),
     ],
@@ -166,6 +167,35 @@ def test_a_missing_tokenizer_is_named(copied, architecture):
     with pytest.raises(InputError, match="no tokenizer in it") as caught:
         load_tokenizer(checkpoint)
     assert str(checkpoint) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("tokenizer_config.json", "[]"), ("config.json", "[]"), ("config.json", '{"model_type": []}')],
+)
+def test_a_tokenizer_whose_configuration_is_of_another_form_is_named(copied, file, content):
+    checkpoint = copied("llama")
+    (checkpoint / file).write_text(content)
+    with pytest.raises(InputError, match="cannot load a tokenizer") as caught:
+        load_tokenizer(checkpoint)
+    assert "\n" not in str(caught.value)
+
+
+def test_json_beside_the_weights_that_is_of_another_form_is_named(copied):
+    checkpoint = copied("llama")
+    (checkpoint / "generation_config.json").write_text("[1]")
+    with pytest.raises(InputError, match=r"cannot load the model .*list"):
+        load_model(checkpoint, "float32", "cpu")
+    (checkpoint / "generation_config.json").unlink()
+    weights = load_file(checkpoint / "model.safetensors")
+    (checkpoint / "model.safetensors").rename(checkpoint / "model-00001-of-00001.safetensors")
+    places = dict.fromkeys(weights, "model-00001-of-00001.safetensors")
+    index = checkpoint / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    load_model(checkpoint, "float32", "cpu")
+    index.write_text(json.dumps({"weight_map": places}))
+    with pytest.raises(InputError, match=r"cannot load the model \('metadata'\)"):
+        load_model(checkpoint, "float32", "cpu")
 
 
 def test_a_damaged_tokenizer_is_named(copied):

@@ -39,7 +39,7 @@ def read_config(checkpoint: Path) -> dict[str, Any]:
         )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # nested too deeply
         raise InputError(f"{path}: not valid JSON ({error}); restore the file") from None
     if not isinstance(config, dict):
         raise InputError(f"{path}: holds no JSON object; restore the file")

@@ -28,6 +28,8 @@ from dpo_neurons.models.tokenization import choose_padding
 
 log = logging.getLogger("dpo_neurons")
 
+DAMAGE = (TypeError, LookupError, AttributeError)
+"""What transformers raises for a JSON file that holds other keys or types than it expects."""
 NO_ROOM = (
     "the model has no room on {} GPU(s); raise models.….gpus, set models.….dtype to bfloat16, or "
     "run where GPUs are larger or free"
@@ -91,7 +93,7 @@ def load_trainable_model(
         )
     except torch.OutOfMemoryError as error:
         raise InputError(f"{checkpoint}: {NO_ROOM.format(len(devices))}") from error
-    except (OSError, RuntimeError, SafetensorError, StrictDataclassError) as error:
+    except (*DAMAGE, OSError, RuntimeError, SafetensorError, StrictDataclassError) as error:
         raise InputError(
             f"{checkpoint}: cannot load the model ({_reason(error)}); fetch or make the "
             "checkpoint again"
@@ -136,7 +138,9 @@ def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
     check_tokenizer(checkpoint)
     try:
         tokenizer = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
-    except (OSError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged files make transformers raise whatever there is
         raise InputError(
             f"{checkpoint}: cannot load a tokenizer ({_reason(error)}); "
             "copy the tokenizer's files into the checkpoint's directory"

@@ -44,8 +44,8 @@ def select_weights(content: Any, path: Path) -> dict[str, Tensor]:  # noqa: ANN4
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise InputError(
-                f"{path}: {name!r} is not the name of a tensor; give a dict of tensors by name, "
-                'or one with such a dict under "state"'
+                f"{path}: {name!r} is not the name of a tensor; give a state dict, which holds "
+                "tensors by name and nothing else"
             )
     weights = {name: tensor for name, tensor in content.items() if not BUFFERS.search(name)}
     if not weights:
