@@ -10,7 +10,7 @@ import pytest
 from safetensors import safe_open
 from support.workflow import PROJECT, program, run
 
-from dpo_neurons.directions.direction_files import read_direction
+from dpo_neurons.directions.direction_files import read_direction, read_lengths
 
 
 @pytest.fixture
@@ -32,7 +32,16 @@ def test_the_result_says_what_it_was_made_from(mine, tmp_path, monkeypatch):
         "path": str(mine),
         "sha256": sha256(mine.read_bytes()).hexdigest(),
         "tensor": "",
+        "lengths": "[5.0, 2.0]",
     }
+
+
+def test_lengths_are_kept_when_a_file_of_the_workflow_is_imported(mine, tmp_path, monkeypatch):
+    for path, output in ((mine, "first"), (tmp_path / "first.safetensors", "second")):
+        out = tmp_path / f"{output}.safetensors"
+        monkeypatch.setattr(sys, "argv", ["x", "--path", str(path), "--output", str(out)])
+        import_direction.main()
+    assert read_lengths(tmp_path / "second.safetensors") == [5, 2]
 
 
 def test_torch_is_not_imported_where_it_is_not_needed(mine, tmp_path):

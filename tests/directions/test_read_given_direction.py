@@ -35,7 +35,7 @@ def safetensors_file(content, path):
 @pytest.mark.parametrize("shape", [(4,), (1, 4), (4, 1)], ids=str)
 def test_a_torch_tensor_is_read_as_a_row(tmp_path, ending, shape):
     path = torch_file(torch.tensor(VECTOR).reshape(shape), tmp_path / f"probe{ending}")
-    rows, name = read_given_direction(path)
+    rows, name, _ = read_given_direction(path)
     np.testing.assert_allclose(rows, UNIT)
     assert (rows.dtype, name) == (np.float64, "")
 
@@ -66,7 +66,7 @@ def test_every_floating_point_format_of_torch_is_read_exactly(tmp_path, dtype):
 
 def test_rows_of_a_subspace_keep_their_order_and_angles(tmp_path):
     rows = np.array([[2.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
-    actual, _ = read_given_direction(numpy_file(rows, tmp_path / "p.npy"))
+    actual, *_ = read_given_direction(numpy_file(rows, tmp_path / "p.npy"))
     np.testing.assert_allclose(actual, [[1, 0, 0], [0.5**0.5, 0.5**0.5, 0]])
 
 
@@ -79,7 +79,7 @@ def test_the_weight_of_a_linear_probe_is_found_beside_its_bias(tmp_path):
                    tmp_path / "q.pt"),
         safetensors_file(probe.state_dict(), tmp_path / "p.safetensors"),
     ):  # fmt: skip
-        rows, name = read_given_direction(path)
+        rows, name, _ = read_given_direction(path)
         np.testing.assert_allclose(rows, expected / np.linalg.norm(expected), rtol=1e-12)
         assert name in ("weight", "probe.weight")
 
@@ -88,7 +88,7 @@ def test_the_weight_of_a_linear_probe_is_found_beside_its_bias(tmp_path):
 def test_of_several_tensors_the_one_named_direction_counts(tmp_path, write):
     ending = ".pt" if write is torch_file else ".safetensors"
     tensors = {"a": torch.ones(4), "direction": torch.tensor(VECTOR), "z": torch.ones(4)}
-    rows, name = read_given_direction(write(tensors, tmp_path / f"p{ending}"))
+    rows, name, _ = read_given_direction(write(tensors, tmp_path / f"p{ending}"))
     np.testing.assert_allclose(rows, UNIT)
     assert name == "direction"
 
@@ -244,7 +244,7 @@ def test_damaged_bytes_are_read_as_a_direction_or_refused(tmp_path, intact, data
     (tmp_path / f"p{ending}").write_bytes(content)
     sentence, rows = "", None
     try:
-        rows, _ = read_given_direction(tmp_path / f"p{ending}")
+        rows, *_ = read_given_direction(tmp_path / f"p{ending}")
     except InputError as error:
         sentence = str(error)
     if rows is None:

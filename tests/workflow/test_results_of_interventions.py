@@ -90,7 +90,7 @@ def test_editing_halves_or_raises_by_half_the_means_of_half_of_each_kind(results
     np.testing.assert_allclose(rows["value"], factor * rows["activation_pre"])
     kinds = [neurons["cosine"] > 0, neurons["activation_pre"] >= 0]
     sizes = neurons.groupby(kinds).size()
-    assert [*rows.groupby([toxic, positive]).size()] == [round(size / 2) for size in sizes]
+    assert [*rows.groupby([toxic, positive]).size()] == [size // 2 for size in sizes]
 
 
 @pytest.mark.parametrize("name", INTERVENTIONS)

@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="safetensors")
     arguments = parser.parse_args()
 
-    rows, tensor = read_given_direction(arguments.path)
+    rows, tensor, lengths = read_given_direction(arguments.path)
     log.info("%d vectors, %d wide; neurons are grouped by the first", *rows.shape)
     how = {
         "kind": "file",
@@ -24,7 +24,7 @@ def main() -> None:
         "sha256": sha256_of(arguments.path),
         "tensor": tensor,
     }
-    write_direction(arguments.output, rows, how)
+    write_direction(arguments.output, rows, how, lengths)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,13 @@ def scale_to_unit_rows(vectors: np.ndarray, where: Path | str = "direction") -> 
     return unit_rows
 
 
+def measure_lengths(vectors: np.ndarray) -> np.ndarray:
+    """Measure vectors, (k, d_model), none of zeros: (k,) float64."""
+    largest = np.abs(vectors).max(axis=1)  # so that squares neither overflow nor vanish
+    lengths: np.ndarray = largest * np.linalg.norm(vectors / largest[:, None], axis=1)
+    return lengths
+
+
 def orthonormal_rows(rows: np.ndarray) -> np.ndarray:
     """The Gram-Schmidt basis of rows, (k, d_model), of the same shape.
 
@@ -54,16 +61,19 @@ def orthonormal_rows(rows: np.ndarray) -> np.ndarray:
     return basis
 
 
-def write_direction(path: Path, vectors: np.ndarray, how: dict[str, str]) -> None:
+def write_direction(
+    path: Path, vectors: np.ndarray, how: dict[str, str], lengths: np.ndarray | None = None
+) -> None:
     """Write vectors, (d_model,) or (k, d_model), as unit rows.
 
-    how: metadata that say how the direction was made; the vectors' lengths are added. The same
-    direction and metadata always give the same bytes.
+    how: metadata that say how the direction was made; the vectors' lengths are added. lengths:
+    (k,), by default those of `vectors`. The same direction and metadata always give the same bytes.
     Raises InputError as `scale_to_unit_rows` does.
     """
     rows = scale_to_unit_rows(vectors).astype("<f4")
     tensor = {"dtype": "F32", "shape": rows.shape, "data_offsets": [0, rows.nbytes]}
-    lengths = np.linalg.norm(np.atleast_2d(np.asarray(vectors, dtype=np.float64)), axis=1)
+    if lengths is None:
+        lengths = measure_lengths(np.atleast_2d(np.asarray(vectors, dtype=np.float64)))
     nine_digits = [float(f"{length:.9g}") for length in lengths]
     metadata = {**how, LENGTHS: json.dumps(nine_digits), CHECKSUM: _checksum(rows)}
     # The safetensors library would write the metadata in random order.

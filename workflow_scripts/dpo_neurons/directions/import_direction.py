@@ -1,23 +1,29 @@
 """Reading a user's direction from a file of PyTorch, NumPy or safetensors."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from dpo_neurons.directions.direction_files import scale_to_unit_rows
+from dpo_neurons.directions.direction_files import (
+    LENGTHS,
+    measure_lengths,
+    scale_to_unit_rows,
+)
 from dpo_neurons.errors import InputError
 
 LISTED = 8
 """Largest number of tensors that an error message lists."""
 
 
-def read_given_direction(path: Path) -> tuple[np.ndarray, str]:
-    """Read a user's direction: unit rows, (k, d_model) float64, and a name.
+def read_given_direction(path: Path) -> tuple[np.ndarray, str, np.ndarray]:
+    """Read a user's direction: unit rows, (k, d_model) float64, a name, and their lengths, (k,).
 
-    The name is that of the tensor. The file's ending tells the format. A file of several tensors
-    must have one named `direction`, or only one of one or two dimensions that is no bias. The name
-    is empty where the format has none. A column, (d_model, 1), is read as a row.
+    Of a file that the workflow wrote, the lengths are those that it records. The name is that of
+    the tensor. The file's ending tells the format. A file of several tensors must have one named
+    `direction`, or only one of one or two dimensions that is no bias. The name is empty where the
+    format has none. A column, (d_model, 1), is read as a row.
     Raises InputError for a file that is damaged, would run code, or holds anything else.
     """
     if path.suffix in (".pt", ".pth", ".bin"):
@@ -31,7 +37,23 @@ def read_given_direction(path: Path) -> tuple[np.ndarray, str]:
             f"{path}: the ending {path.suffix!r} is not known; give the direction as .pt, .pth, "
             ".bin, .npy or .safetensors"
         )
-    return scale_to_unit_rows(_as_rows(numbers, path), path), name
+    rows = _as_rows(numbers, path)
+    unit_rows = scale_to_unit_rows(rows, path)
+    lengths = _read_recorded_lengths(path, len(rows))
+    return unit_rows, name, measure_lengths(rows) if lengths is None else lengths
+
+
+def _read_recorded_lengths(path: Path, n_rows: int) -> np.ndarray | None:
+    """Read the lengths, (k,), that the workflow records of vectors that it scaled; None if none."""
+    if path.suffix != ".safetensors":
+        return None
+    with safe_open(path, framework="np") as tensors:
+        recorded = (tensors.metadata() or {}).get(LENGTHS, "")
+    try:
+        lengths = np.array(json.loads(recorded), dtype=np.float64)
+    except (ValueError, TypeError):  # another program's key of that name
+        return None
+    return lengths if lengths.shape == (n_rows,) else None
 
 
 def _as_rows(numbers: np.ndarray, path: Path) -> np.ndarray:
