@@ -103,6 +103,9 @@ def test_hooks_have_our_names(tmp_path, hook, place):
         ({"finetuning_scaling_factor": True}, "finetuning_scaling_factor is True, but"),
         ({"activation_fn": "tanh-relu"}, "activation_fn is 'tanh-relu', but only relu and topk"),
         ({"architecture": "topk"}, "k is None, but topk needs a whole number"),
+        ({"architecture": "topk", "k": 10}, "k is 10, but there are 9 features"),
+        ({"architecture": ["standard"]}, "architecture is .*, but only standard, "),
+        ({"metadata": [1]}, r"metadata is \[1\], but only an object can be read"),
         ({"architecture": "jumprelu"}, "lacks threshold, which an autoencoder of"),
     ],
 )

@@ -46,18 +46,22 @@ def main() -> None:
         open_cache_pair(*caches) as (of_pre, of_post),
         new_hdf5(arguments.output) as file,
     ):
-        for reading, (stage, text) in READINGS.items():
+        for stage in STAGES:
             path = vars(arguments)[f"checkpoint_{stage}"]
             model = load_model(path, arguments.dtype, devices, arguments.attention)
             apply_pair(model, read_pair(arguments.pair))
             check_fit(autoencoder, model, arguments.autoencoder)
-            cache = {"pre": of_pre, "post": of_post}[text]
             size = first_batch_size(arguments.batch_size, model.device)
-            means = average_features(model, tokenizer, autoencoder, prompts, cache, size)
-            for name, values in zip(("features", "states"), means, strict=True):
-                write_array(file, f"{name}_{reading}", values)
-            write_array(file, f"tokens_{reading}", cache["mask"][:].sum(axis=1))
-            log.info("%s: %.3g features active a token", reading, (means[0] > 0).sum(1).mean())
+            for reading, (reader, text) in READINGS.items():
+                if reader != stage:
+                    continue
+                cache = {"pre": of_pre, "post": of_post}[text]
+                means = average_features(model, tokenizer, autoencoder, prompts, cache, size)
+                for name, values in zip(("features", "states"), means, strict=True):
+                    write_array(file, f"{name}_{reading}", values)
+                write_array(file, f"tokens_{reading}", cache["mask"][:].sum(axis=1))
+                active = (means[0] > 0).sum(axis=1).mean()
+                log.info("%s: %.3g features active in a prompt, on average", reading, active)
             del model
 
 

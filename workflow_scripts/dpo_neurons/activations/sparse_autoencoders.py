@@ -104,6 +104,9 @@ def read_autoencoder(folder: Path) -> SparseAutoencoder:
     head's states, and inputs that are normalised or reshaped.
     """
     config = read_json(folder / CONFIG, "fetch the autoencoder again")
+    for key in ("metadata", "model_from_pretrained_kwargs", "activation_fn_kwargs"):
+        if not isinstance(config.get(key) or {}, dict):
+            _refuse(folder, key, config[key], "only an object can be read")
     # Version 6 keeps what is about training, the hook among it, in an object of its own.
     config = {**config, **(config.get("metadata") or {})}
     architecture, active = _read_architecture(folder, config)
@@ -114,11 +117,14 @@ def read_autoencoder(folder: Path) -> SparseAutoencoder:
     if config.get("finetuning_scaling_factor"):
         _refuse(folder, "finetuning_scaling_factor", True, "only false can be read")
     settings = config.get("model_from_pretrained_kwargs") or {}
+    tensors = _read_tensors(folder / WEIGHTS, architecture)
+    if active is not None and active > len(tensors["W_dec"]):
+        _refuse(folder, "k", active, f"there are {len(tensors['W_dec'])} features")
     return SparseAutoencoder(
         architecture,
         quantity,
         layer,
-        _read_tensors(folder / WEIGHTS, architecture),
+        tensors,
         # Before version 4 there was no such key, and it was always subtracted.
         subtracts_bias=bool(config.get("apply_b_dec_to_input", True)),
         centres=bool(settings.get("center_writing_weights", False)),
@@ -127,7 +133,7 @@ def read_autoencoder(folder: Path) -> SparseAutoencoder:
 
 
 def _read_architecture(folder: Path, config: dict[str, Any]) -> tuple[str, int | None]:
-    name, active = config.get("architecture", "standard"), config.get("k")
+    name, active = str(config.get("architecture", "standard")), config.get("k")
     # Before version 6, top-k was an activation function.
     function = config.get("activation_fn_str", config.get("activation_fn", "relu"))
     if name == "standard" and function == "topk":
