@@ -38,7 +38,7 @@ def aggregate(split: pd.DataFrame) -> pd.DataFrame:
     number = drawn["feature"].fillna(-1).astype(int).astype(str)
     drawn["label"] = drawn["part"].where(~of_feature, number + "  " + short)
     drawn["kind"] = drawn["part"].where(of_feature | (drawn["part"] == ALL), "sum")
-    return drawn.assign(text=drawn["text"].map(TEXTS), order=range(len(drawn)))
+    return drawn.assign(text=drawn["text"].map(TEXTS))
 
 
 def chart(
