@@ -211,7 +211,9 @@ MISTAKES = [
     ({"interventions": {"patch_x": {"kind": "patch", "every_combination_of": ["toxic"]}}},
      "interventions.patch_x.every_combination_of.0: 'toxic' is not one of TP-, TN+,"),
     ({"interventions": {"strip_x": {"kind": "strip", "groups": [3]}}},
-     "interventions.strip_x.groups.0: 3 is of type int, but must be text; put it in quotes"),
+     "interventions.strip_x.groups.0: 3 is not one of TP-, TN+,"),
+    ({"interventions": {"patch": {"kind": "patch", "groups": [["TP-"], ["TQ-"]]}}},
+     "interventions.patch.groups.1.0: 'TQ-' is not one of TP-, TN+,"),
     ({"interventions": {"scale_keys_x": {"kind": "scale_keys", "top": 3, "factor": float("inf")}}},
      "interventions.scale_keys_x.factor: inf is not a finite number"),
 ]  # fmt: skip
@@ -270,7 +272,7 @@ def test_the_columns_of_a_data_set_are_named_for_the_keys_that_it_has(dataset):
 
 
 def test_interventions_may_name_the_groups_that_there_are():
-    assert DOCUMENTED["$defs"]["groups"]["items"]["enum"] == list(GROUPS)
+    assert DOCUMENTED["$defs"]["set_of_groups"]["items"]["enum"] == list(GROUPS)
 
 
 def test_a_study_may_ask_for_as_many_shards_as_there_are_pieces():

@@ -90,7 +90,7 @@ def _drop_null_keys(section: Any, depth: int = 0) -> None:  # noqa: ANN401
 def _check_row_names(study: Study, source: str) -> None:
     """Refuse entries of `interventions` not named after their kind, and two rows of one name."""
     for name, row in study.config["interventions"].items():
-        if not name.startswith(f"{row['kind']}_"):
+        if name != row["kind"] and not name.startswith(f"{row['kind']}_"):
             raise InputError(
                 f"{source}: interventions.{name}: the name of a row of kind {row['kind']} must "
                 f"begin with '{row['kind']}_'; rename it, as in {row['kind']}_{name}"
