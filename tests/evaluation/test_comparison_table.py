@@ -99,10 +99,10 @@ def test_differences_are_those_of_the_means(outcomes, table):
     sums = outcomes.window_losses.sum(axis=0) / outcomes.window_tokens.sum()
     losses = dict(zip(NAMES, sums, strict=True))
     for row in table.itertuples():
-        wanted = means[row.intervention] - means[row.against]
-        assert row.toxicity_difference == pytest.approx(wanted)
-        wanted = losses[row.intervention] - losses[row.against]
-        assert row.log_perplexity_difference == pytest.approx(wanted)
+        expected = means[row.intervention] - means[row.against]
+        assert row.toxicity_difference == pytest.approx(expected)
+        expected = losses[row.intervention] - losses[row.against]
+        assert row.log_perplexity_difference == pytest.approx(expected)
 
 
 def test_intervals_hold_the_differences_and_narrow_by_pairing(outcomes, table):

@@ -118,12 +118,12 @@ def writing(tmp_path):
 def test_writing_by_hand(writing):
     neurons = pd.DataFrame({"layer": [0, 0, 1], "neuron": [3, 4, 3]})
     plan = pd.concat([make_plan(neurons, "scale", 2.0), make_plan(neurons[:2], "add", 1.0)])
-    found = writing(plan)
-    assert found.neurons == 3
-    np.testing.assert_allclose(found.repetitions, [1 / 3, 0])
-    np.testing.assert_allclose(found.f1, [0.5, 1])
-    assert found.lengths.tolist() == [4, 1]
-    assert found.empty.tolist() == found.degenerate.tolist() == [False, True]
+    written = writing(plan)
+    assert written.neurons == 3
+    np.testing.assert_allclose(written.repetitions, [1 / 3, 0])
+    np.testing.assert_allclose(written.f1, [0.5, 1])
+    assert written.lengths.tolist() == [4, 1]
+    assert written.empty.tolist() == written.degenerate.tolist() == [False, True]
 
 
 def test_a_whole_layer_is_no_neuron(writing):

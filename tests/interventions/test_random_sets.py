@@ -71,11 +71,11 @@ def test_heads_are_drawn_whole_from_those_of_their_layer_and_size():
     heads["activation_pre"] = np.where(heads["head"] < 4, 0.1, -5.0) + 0.01 * heads["neuron"]
     chosen = heads[(heads["layer"] == 0) & heads["head"].isin([1, 6, 7])]
     drawn = [
-        sorted(set(zip(one["layer"], one["head"], strict=True)))
-        for one in draw_matched_heads(heads, chosen[["layer", "neuron"]], 200, seed=2)
+        sorted(set(zip(heads_drawn["layer"], heads_drawn["head"], strict=True)))
+        for heads_drawn in draw_matched_heads(heads, chosen[["layer", "neuron"]], 200, seed=2)
     ]
-    for one in draw_matched_heads(heads, chosen, 3, seed=2):
-        assert (one.groupby(["layer", "head"]).size() == d_head).all()
+    for heads_drawn in draw_matched_heads(heads, chosen, 3, seed=2):
+        assert (heads_drawn.groupby(["layer", "head"]).size() == d_head).all()
     assert all(layer == 0 for places in drawn for layer, _ in places)
     assert {sum(head < 4 for _, head in places) for places in drawn} == {1}
     assert {len(places) for places in drawn} == {3}

@@ -285,14 +285,14 @@ def test_a_dispatched_model_gives_the_same_activations(model, dispatched, tokeni
 def test_a_dispatched_model_is_changed_alike(model, dispatched, tokenizer, positions):
     rows = {"layer": [0, 1, 1], "neuron": [3, 0, 7], "operation": ["set", "scale", "scale_key"],
             "value": [2.0, -1.5, 4.0]}  # fmt: skip
-    found = []
-    for one in (model, dispatched):
-        before = state_of(one)
-        with apply_plan(one, pd.DataFrame(rows), positions):
-            found.append(forward(one, [[5, 6, 7, 30]])["logits"])
-        assert same_state(one, before)
-        assert not torch.equal(found[-1], forward(one, [[5, 6, 7, 30]])["logits"])
-    assert torch.equal(*found)
+    logits = []
+    for tested in (model, dispatched):
+        before = state_of(tested)
+        with apply_plan(tested, pd.DataFrame(rows), positions):
+            logits.append(forward(tested, [[5, 6, 7, 30]])["logits"])
+        assert same_state(tested, before)
+        assert not torch.equal(logits[-1], forward(tested, [[5, 6, 7, 30]])["logits"])
+    assert torch.equal(*logits)
 
 
 @pytest.mark.parametrize(

@@ -34,11 +34,11 @@ def post(**entry):
     return {"a": {**MINIMAL["models"]["a"], "post": entry}}
 
 
-def holds(found, documented):
+def holds(config, documented):
     """Whether a value is a documented one, with more keys filled in at most."""
-    if isinstance(documented, dict) and isinstance(found, dict):
-        return all(name in found and holds(found[name], documented[name]) for name in documented)
-    return found == documented
+    if isinstance(documented, dict) and isinstance(config, dict):
+        return all(name in config and holds(config[name], documented[name]) for name in documented)
+    return config == documented
 
 
 def test_what_is_left_out_is_what_the_schema_documents():
@@ -69,11 +69,11 @@ def test_a_filled_configuration_is_complete_and_stays_as_it_is():
 
 
 def test_no_two_studies_share_what_was_filled_in():
-    one, other = filled(), filled()
-    one["data"]["challenge_prompts"]["where"]["challenging"] = False
-    one["interventions"].clear()
-    one["directions"]["probe"]["validation_share"] = 0.5
-    assert other == filled()
+    first, second = filled(), filled()
+    first["data"]["challenge_prompts"]["where"]["challenging"] = False
+    first["interventions"].clear()
+    first["directions"]["probe"]["validation_share"] = 0.5
+    assert second == filled()
 
 
 def test_what_is_given_is_never_replaced():

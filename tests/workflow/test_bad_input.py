@@ -261,13 +261,13 @@ def test_a_full_disk_is_told_as_such(small_disk: Path, capture) -> None:
     assert_nothing_left(small_disk)
 
 
-@pytest.mark.parametrize("kept", [0.6, 0.0])
+@pytest.mark.parametrize("share", [0.6, 0.0])
 def test_a_damaged_activation_file_is_told_with_what_to_do(
-    finished_study: Path, tmp_path: Path, kept: float
+    finished_study: Path, tmp_path: Path, share: float
 ) -> None:
     whole = (finished_study / RESULTS / "activations/toy/post.h5").read_bytes()
     mine, out = tmp_path / "mine.h5", tmp_path / "out"
-    mine.write_bytes(whole[: int(kept * len(whole))])
+    mine.write_bytes(whole[: int(share * len(whole))])
     arguments = (
         "--checkpoint-pre checkpoints/toy/pre --checkpoint-post checkpoints/toy/post"
         f" --activations-pre activations/toy/pre.h5 --activations-post {mine}"

@@ -72,11 +72,11 @@ def third_party_modules() -> dict[str, list[str]]:
     """Modules of neither the project nor Python's library, each with the files that import it."""
     sources = {path: path.read_text(encoding="utf-8") for path in PROGRAMS}
     sources |= {path: imports_of_rules(path) for path in RULES}
-    found: dict[str, list[str]] = {}
+    modules: dict[str, list[str]] = {}
     for path, source in sources.items():
         for name in set(imported(source)) - OWN - sys.stdlib_module_names:
-            found.setdefault(name, []).append(str(path.relative_to(ROOT)))
-    return found
+            modules.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    return modules
 
 
 MODULES = third_party_modules()
