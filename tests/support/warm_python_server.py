@@ -12,7 +12,6 @@ import os
 import runpy
 import select
 import shutil
-import signal
 import socket
 import sys
 from pathlib import Path
@@ -39,17 +38,20 @@ LIBRARIES = (
 
 def wait_for_request(listener: socket.socket) -> dict | None:
     """Fork for every request; return it in the forked process, and None when the server ends."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that answer
+    answering = 0
     while True:
         ready, _, _ = select.select([listener, sys.stdin], [], [])
+        # Waited for, so that their processor time is counted.
+        while answering and os.waitpid(-1, 0 if sys.stdin in ready else os.WNOHANG)[0]:
+            answering -= 1
         if sys.stdin in ready:
             shutil.rmtree(Path(listener.getsockname()).parent)
             return None
         connection, _ = listener.accept()
         with connection:
             if os.fork() == 0:
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 return answer(connection)
+        answering += 1
 
 
 def answer(connection: socket.socket) -> dict:
