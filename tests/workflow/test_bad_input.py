@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from support.workflow import RESULTS, changed_config, copy_project, program, run, snakemake
+from support.workflow import RESULTS, changed_config, copy_project, program, run_warm, snakemake
 
 pytest_plugins = ["support.finished_study"]
 
@@ -107,7 +107,7 @@ def test_a_configuration_of_the_project_that_is_no_yaml_is_told_with_its_line(
 ) -> None:
     copy_project(tmp_path / "project")
     (tmp_path / "project/config.yaml").write_text("study: a\ndata:\n\tseed: 1\n")
-    result = run(["snakemake", "figures", "-n"], tmp_path / "project")
+    result = run_warm(["snakemake", "figures", "-n"], tmp_path / "project")
     assert_told(result, "config.yaml, line 3, column 1: a tab")
 
 
