@@ -6,7 +6,7 @@ import sys
 import pytest
 import render_chat
 from datasets import Dataset
-from support.changed_checkpoints import change_tokenizer
+from support.changed_checkpoints import change_json, change_tokenizer
 from support.chat_templates import TEMPLATE, TURNS, give_template
 from trl import DPOConfig, DPOTrainer
 
@@ -130,9 +130,10 @@ def test_dpo_begins_prompts_once_and_ends_answers_as_the_template_does(
 
 
 def test_a_template_that_writes_the_date_always_writes_the_same(checkpoint):
-    path = checkpoint(template="{{ strftime_now( '%d %b %Y' ) }}; {{ strftime_now(\"%Y-%m-%d\") }}")
-    row = render(path, "challenge_prompts", {"prompt": "w1"})
-    assert row["prompt"] == "26 Jul 2024; 2024-07-26"
+    dates = "{{ strftime_now( '%d %b %Y' ) }}; {{ strftime_now(\"%Y-%m-%d\") }}"
+    path = checkpoint(template=dates + "{{ messages[0].content }}")
+    row = render(path, "challenge_prompts", {"prompt": " w1"})
+    assert row["prompt"] == "26 Jul 2024; 2024-07-26 w1"
 
 
 def test_a_checkpoint_without_a_template_is_refused(checkpoints):
@@ -150,6 +151,10 @@ def test_a_checkpoint_without_a_template_is_refused(checkpoints):
             PAIR,
             r"line 1: the chat template of .* refuses the messages \(no system role\)",
         ),
+        ("{{ 1 / 0 }}", PAIR, r"line 1: .* refuses the messages \(division by zero\)"),
+        ("{% include 'x' %}", PAIR, r"line 1: .* refuses the messages \(no loader"),
+        ("w4", PAIR, "line 1: the chat template of .* leaves out the user's message"),
+        ("{{ messages[0].content }}", PAIR, "line 1: chosen: .* leaves out the answer"),
         (
             TURNS + "{% if messages|length > 1 %}{% else %}w4{% endif %}",
             PAIR,
@@ -170,6 +175,23 @@ def test_a_checkpoint_without_a_template_is_refused(checkpoints):
 def test_what_cannot_be_rendered_is_told(checkpoint, template, row, message):
     with pytest.raises(InputError, match=message):
         render(checkpoint(template=template), "preference_pairs", row)
+
+
+def test_a_system_message_that_the_template_leaves_out_is_told(checkpoint):
+    path = checkpoint(template="{{ messages[-1].content }}")
+    row = {"prompt": "w1"}
+    assert render(path, "challenge_prompts", row)["prompt"] == "w1"
+    with pytest.raises(InputError, match="leaves out the system's message 'w2'"):
+        render(path, "challenge_prompts", row, system="w2")
+
+
+@pytest.mark.parametrize("template", [5, [{"name": "a", "template": "x"}]])
+def test_a_template_that_is_no_text_is_told(checkpoint, template):
+    path = checkpoint()
+    (path / "chat_template.jinja").unlink()
+    change_json(path / "tokenizer_config.json", chat_template=template)
+    with pytest.raises(InputError, match="chat_template is no text, or several without one named"):
+        load_chat(path, None)
 
 
 def test_the_program_records_the_template_that_rendered(checkpoint, tmp_path, monkeypatch):

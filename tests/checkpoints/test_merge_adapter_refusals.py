@@ -83,6 +83,12 @@ DAMAGES = {
     ),
     "config is no JSON": (lambda a: (a / "adapter_config.json").write_text("{"), "cannot be mer"),
     "config is empty": (lambda a: (a / "adapter_config.json").write_text("{}"), "cannot be merg"),
+    "codes": (
+        lambda a: changed_weights(a, lambda w: w.update({NAME: w[NAME].to(torch.int8)})),
+        "down_proj.* holds torch.int8 codes",
+    ),
+    "targets are no pattern": (lambda a: changed_config(a, target_modules="(("), "cannot be merg"),
+    "of another library": (lambda a: changed_config(a, megatron_config={"a": 1}), "cannot be me"),
     "of a newer kind": (lambda a: changed_config(a, peft_type="NEWER"), "cannot be merged"),
 }  # fmt: skip
 
@@ -101,6 +107,15 @@ def test_a_damaged_adapter_is_refused_and_never_merged_in_part(llama, damage):
 def test_an_adapter_of_another_architecture_is_refused(llama, checkpoints):
     with pytest.raises(InputError, match="cannot be merged into the first checkpoint"):
         merge_adapter(load_trainable_model(checkpoints["gpt2", "pre"], "float32"), llama[1])
+
+
+def test_a_key_that_stands_twice_is_named(llama):
+    path = llama[1] / "adapter_config.json"
+    path.write_text(path.read_text().replace("{", '{"lora_alpha": 800,', 1))
+    with pytest.raises(
+        InputError, match=r"adapter_config\.json: the key 'lora_alpha' stands twice"
+    ):
+        check_adapter(llama[1])
 
 
 @pytest.mark.parametrize("lacking", ["adapter_config.json", "adapter_model.safetensors"])

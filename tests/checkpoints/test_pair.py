@@ -10,7 +10,7 @@ import torch
 from support.changed_checkpoints import change_json, change_tokenizer, template
 from transformers import AutoModelForCausalLM
 
-from dpo_neurons.checkpoints.pair import examine_pair, format_pair, read_pair
+from dpo_neurons.checkpoints.pair import examine_pair, format_pair, read_pair, write_pair
 from dpo_neurons.errors import InputError
 
 pytest_plugins = ["support.copied_pair"]
@@ -32,8 +32,12 @@ def test_a_pair_is_read_as_it_was_written(pair, tmp_path):
     pre, post = pair()
     change_json(post / "config.json", rms_norm_eps=1e-4)
     examined = examine_pair(pre, post)
-    (tmp_path / "pair.json").write_text(format_pair(examined), encoding="utf-8")
-    assert read_pair(tmp_path / "pair.json") == examined
+    path = tmp_path / "pair.json"
+    write_pair(path, examined)
+    assert read_pair(path) == examined
+    path.write_text(path.read_text().replace('"vocabulary": 40', '"vocabulary": 41'))
+    with pytest.raises(InputError, match=r"pair\.json: not as it was written"):
+        read_pair(path)
     for content in ("{", "[]", "{}", '{"odd": 1}'):
         (tmp_path / "pair.json").write_text(content)
         with pytest.raises(InputError, match=r"pair\.json: missing or damaged"):

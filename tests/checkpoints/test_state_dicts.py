@@ -154,7 +154,7 @@ def test_a_resized_vocabulary_is_taken_over(checkpoints, file, tmp_path, archite
 
 
 def test_a_state_of_another_architecture_is_refused(state, checkpoints, file):
-    with pytest.raises(InputError, match=r"lacks 'model\."):
+    with pytest.raises(InputError, match=r"lacks 'model\..* and has besides 'transformer\."):
         imported(state, file, checkpoints["llama", "pre"])
 
 
@@ -168,6 +168,8 @@ def test_a_state_of_another_architecture_is_refused(state, checkpoints, file):
         ({"transformer.h.0.attn.bias": torch.ones(1)}, "holds no weights"),
         ({1: torch.ones(3)}, "1 is not the name of a tensor"),
         ({"model": {"a": torch.ones(3)}}, "'model' is not the name of a tensor"),
+        ({"a": torch.eye(3).to_sparse()}, "a is a sparse tensor"),
+        ({"a": torch.ones(3, device="meta")}, "a has a shape and no numbers"),
     ],
 )
 def test_other_contents_are_refused(file, content, words):

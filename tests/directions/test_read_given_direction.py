@@ -26,8 +26,8 @@ def numpy_file(content, path, **options):
     return path
 
 
-def safetensors_file(content, path):
-    save_file(content, path)
+def safetensors_file(content, path, metadata=None):
+    save_file(content, path, metadata)
     return path
 
 
@@ -38,6 +38,20 @@ def test_a_torch_tensor_is_read_as_a_row(tmp_path, ending, shape):
     rows, name, _ = read_given_direction(path)
     np.testing.assert_allclose(rows, UNIT)
     assert (rows.dtype, name) == (np.float64, "")
+
+
+@pytest.mark.parametrize(
+    ("length", "recorded", "read"),
+    [
+        (1, "[7.5]", 7.5), (1, "[NaN]", 1), (1, "[0]", 1), (1, "[-2]", 1), (1, "[7, 8]", 1),
+        (1, '["a"]', 1), (1, "[" * 99_999, 1), (5, "[7.5]", 5),
+    ],
+)  # fmt: skip
+def test_a_recorded_length_counts_for_unit_vectors_alone(tmp_path, length, recorded, read):
+    unit = torch.tensor(VECTOR / 5, dtype=torch.float32)
+    metadata = {"lengths": recorded}
+    path = safetensors_file({"direction": length * unit}, tmp_path / "d.safetensors", metadata)
+    np.testing.assert_allclose(read_given_direction(path)[2], [read], rtol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(4,), (1, 4), (4, 1)], ids=str)

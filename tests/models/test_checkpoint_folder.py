@@ -12,6 +12,8 @@ from dpo_neurons.models.architectures import ARCHITECTURES
 from dpo_neurons.models.checkpoint_folder import (
     check_links,
     check_tokenizer,
+    count_heads,
+    count_layers,
     old_weights,
     read_architecture,
     read_config,
@@ -24,10 +26,28 @@ def test_the_family_is_that_of_the_config(tmp_path, architecture):
     assert read_architecture(tmp_path) == ARCHITECTURES[architecture]
 
 
-def test_a_config_in_another_encoding_is_named(tmp_path):
+def test_a_config_in_another_encoding_or_with_a_key_twice_is_named(tmp_path):
     (tmp_path / "config.json").write_bytes('{"model_type": "gpt2"}'.encode("utf-16"))
-    with pytest.raises(InputError, match=r"config\.json: not valid JSON"):
+    with pytest.raises(InputError, match=r"config\.json: not UTF-8"):
         read_config(tmp_path)
+    (tmp_path / "config.json").write_text('{"rms_norm_eps": 1e-5, "rms_norm_eps": 0.5}')
+    with pytest.raises(InputError, match=r"config\.json: the key 'rms_norm_eps' stands twice"):
+        read_config(tmp_path)
+
+
+def test_a_config_that_does_not_count_layers_or_heads_is_named(tmp_path):
+    (tmp_path / "config.json").write_text('{"n_layer": 2, "num_attention_heads": 4}')
+    assert (count_layers(tmp_path), count_heads(tmp_path)) == (2, 4)
+    for described in ("{}", '{"num_hidden_layers": "2", "n_head": null}'):
+        (tmp_path / "config.json").write_text(described)
+        for count, keys in (
+            (count_layers, "num_hidden_layers nor n_layer"),
+            (count_heads, "nor n_head"),
+        ):
+            with pytest.raises(
+                InputError, match=rf"config\.json: neither .*{keys} is a whole number"
+            ):
+                count(tmp_path)
 
 
 def test_an_empty_quantisation_is_none(tmp_path):

@@ -49,6 +49,10 @@ WEIGHTS = {
     "flat": (lambda w: w.update({DOWN: w[DOWN].flatten()}), [DOWN, "(384,)", "(16, 24)"]),
     "transposed": (lambda w: w.update({DOWN: w[DOWN].T.contiguous()}), [DOWN, "(24, 16)"]),
     "codes": (lambda w: w.update({DOWN: w[DOWN].to(torch.int8)}), [DOWN, "I8 codes"]),
+    "wrapped": (
+        lambda w: [w.update({f"module.{name}": w.pop(name)}) for name in list(w)],
+        ["no model.layers.0 and hold 'module.", "without a wrapper such as DataParallel's"],
+    ),
     "twice": (
         lambda w: w.update({DOWN.removeprefix("model."): w[DOWN] + 1}),
         ["layers.1.mlp.down_proj.weight"],

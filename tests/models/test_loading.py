@@ -9,8 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from support.by_hand import forward, same_state, state_of
+from support.changed_checkpoints import change_json
 from support.tiny_models import PROMPTS
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from dpo_neurons.activations.capture import ActivationCapture
 from dpo_neurons.errors import InputError
@@ -184,7 +185,7 @@ def test_a_tokenizer_whose_configuration_is_of_another_form_is_named(copied, fil
 def test_json_beside_the_weights_that_is_of_another_form_is_named(copied):
     checkpoint = copied("llama")
     (checkpoint / "generation_config.json").write_text("[1]")
-    with pytest.raises(InputError, match=r"cannot load the model .*list"):
+    with pytest.raises(InputError, match=r"generation_config\.json: not valid \(.*list"):
         load_model(checkpoint, "float32", "cpu")
     (checkpoint / "generation_config.json").unlink()
     weights = load_file(checkpoint / "model.safetensors")
@@ -194,8 +195,33 @@ def test_json_beside_the_weights_that_is_of_another_form_is_named(copied):
     index.write_text(json.dumps({"metadata": {}, "weight_map": places}))
     load_model(checkpoint, "float32", "cpu")
     index.write_text(json.dumps({"weight_map": places}))
-    with pytest.raises(InputError, match=r"cannot load the model \('metadata'\)"):
+    with pytest.raises(InputError, match=r"index\.json: the key 'metadata' holds no JSON object"):
         load_model(checkpoint, "float32", "cpu")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"num_return_sequences": 5}, {"max_new_tokens": 0}, {"early_stopping": 7}]
+)
+def test_decoding_defaults_that_transformers_refuses_are_named(copied, changes):
+    checkpoint = copied("llama")
+    change_json(checkpoint / "generation_config.json", **changes)
+    with pytest.raises(
+        InputError, match=rf"generation_config\.json: not valid .*{next(iter(changes))}"
+    ):
+        load_model(checkpoint, "float32", "cpu")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"return_dict": False}, {"attn_implementation": "flash_attention_2"},
+                {"attn_implementation": "not there"}]
+)  # fmt: skip
+def test_what_a_config_asks_of_the_machine_or_of_outputs_is_left_out(copied, changes):
+    checkpoint = copied("llama")
+    whole = forward(load_model(checkpoint, "float32", "cpu"), [[5, 6, 7]])["logits"]
+    change_json(checkpoint / "config.json", **changes)
+    model = load_model(checkpoint, "float32", "cpu")
+    assert torch.equal(forward(model, [[5, 6, 7]])["logits"], whole)
+    assert model(torch.tensor([[5, 6, 7]])).logits.shape == (1, 3, 40)
 
 
 def test_a_damaged_tokenizer_is_named(copied):
@@ -203,6 +229,39 @@ def test_a_damaged_tokenizer_is_named(copied):
     (checkpoint / "tokenizer.json").write_text("{")
     with pytest.raises(InputError, match="cannot load a tokenizer"):
         load_tokenizer(checkpoint)
+
+
+CUT_OFF = {"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="}
+OWN_CODE = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Own", None]}}
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("tokenizer.json", {"model": {"type": "WordLevel", "vocab": {}, "unk_token": "<unk>"}}),
+        ("tokenizer.json", {"normalizer": CUT_OFF}),
+        ("tokenizer_config.json", {"model_max_length": "many"}),
+        ("tokenizer_config.json", OWN_CODE),
+    ],
+)
+def test_a_tokenizer_whose_parts_make_no_ids_is_named(copied, file, changes):
+    checkpoint = copied("llama")
+    change_json(checkpoint / file, **changes)
+    with pytest.raises(InputError, match="cannot load a tokenizer") as caught:
+        load_tokenizer(checkpoint)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError, MemoryError, KeyboardInterrupt, AssertionError]
+)
+def test_what_no_damaged_tokenizer_causes_is_no_sentence(copied, monkeypatch, error):
+    def fail(*arguments, **named):
+        raise error
+
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", fail)
+    with pytest.raises(error):
+        load_tokenizer(copied("llama"))
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])

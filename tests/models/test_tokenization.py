@@ -63,6 +63,14 @@ def test_what_is_added_before_is_told_from_what_is_appended(adding, template, be
     assert count_tokens(tokenizer, [TEXT]) == [len(before) + 3]
 
 
+@pytest.mark.parametrize("template", ["$A", "<end> $A"])
+def test_a_text_of_which_no_token_is_made_is_named(adding, model, template):
+    tokenizer = adding(template)
+    tokenizer.backend_tokenizer.normalizer = normalizers.Replace("w9", "")
+    with pytest.raises(InputError, match="makes no token of the text 'w9'; take it out"):
+        list(generate_greedily(model, tokenizer, ["w1 w9", "w9"], 2, 2))
+
+
 def test_a_text_that_begins_by_itself_gets_no_second_beginning(adding):
     tokenizer = adding("<end> $A")
     assert tokenizer(f"<end> {TEXT}")["input_ids"] == [END, END, *IDS]

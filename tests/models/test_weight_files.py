@@ -130,6 +130,31 @@ def test_an_index_that_disagrees_with_its_files_is_refused(folder, kind):
             check(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a\0b", "is 'a\\\\x00b', the name of no file"),
+        (5, "is 5, the name of no file"),
+        ("aa.safetensors", "cannot be read \\(no such file\\)"),
+        ("aa", "cannot be read \\(no such file\\)"),
+    ],
+)
+def test_an_index_that_names_no_file_is_refused(folder, name, words):
+    (folder / "aa").mkdir()
+    write_index(folder, places_of(folder) | {"model.norm.weight": name})
+    with pytest.raises(InputError, match=words):
+        check_weight_files(folder)
+
+
+def test_an_index_with_one_tensor_twice_is_refused(folder):
+    text = (folder / INDEX).read_text()
+    twice = text.replace(
+        '"model.norm.weight"', '"model.norm.weight": "a.safetensors", "model.norm.weight"'
+    )
+    (folder / INDEX).write_text(twice)
+    refused_by_all(folder, "the key 'model.norm.weight' stands twice")
+
+
 def test_old_weights_have_one_set_too(tmp_path):
     (tmp_path / "pytorch_model-1.bin").touch()
     write_index(tmp_path, {"a": "pytorch_model-1.bin"}, "pytorch_model.bin.index.json")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dpo_neurons.running import hardware
-from dpo_neurons.running.hardware import logits_mb, model_mb, visible_gpus
+from dpo_neurons.running.hardware import embedding_mb, logits_mb, model_mb, visible_gpus
 
 
 @pytest.fixture
@@ -54,3 +54,12 @@ def test_logits_take_memory_for_every_token_of_the_vocabulary(tmp_path, describe
     (tmp_path / "config.json").write_text(json.dumps(described))
     assert logits_mb(str(tmp_path), 1000, "float32") == 20
     assert logits_mb(str(tmp_path / "not made yet"), 1000, "float32") == 0
+
+
+@pytest.mark.parametrize(
+    "described",
+    [{"vocab_size": "5000"}, {"vocab_size": -5}, {"text_config": None}, {"hidden_size": [16]}],
+)
+def test_a_damaged_config_is_left_to_the_job_that_reads_it(tmp_path, described):
+    (tmp_path / "config.json").write_text(json.dumps(described))
+    assert embedding_mb(str(tmp_path), "float32") == logits_mb(str(tmp_path), 1000, "float32") == 0

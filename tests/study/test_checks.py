@@ -1,5 +1,7 @@
 """Mistakes in a configuration are sentences that name file, key and remedy."""
 
+import os
+
 import pytest
 from support.embedded_study import EMBEDDED, PROJECT, changed
 
@@ -342,3 +344,11 @@ def test_a_folder_where_a_file_should_be_is_named(key, monkeypatch):
     monkeypatch.chdir(PROJECT)
     with pytest.raises(InputError, match="is a folder, where a file should be; give the file"):
         check_study(changed(**{key: {"kind": "file", "path": "rules"}}), "my_study.yaml")
+
+
+@pytest.mark.parametrize("key", ["directions__given", "data__challenge_prompts"])
+def test_a_pipe_where_a_file_should_be_is_named(key, tmp_path):
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="is a pipe or a device, which cannot be read twice"):
+        check_study(changed(**{key: {"kind": "file", "path": str(pipe)}}), "my_study.yaml")

@@ -153,6 +153,8 @@ MISTAKES = [
     ({"scorer": {"kind": "perspective", "language": "en gb"}}, "'en gb' is not a language tag"),
     ({"scorer": {"kind": "classifier", "path": "x", "label": "a\0b"}},
      "scorer.label: holds a NUL character or half a character; remove it"),
+    ({"scorer": {"kind": "classifier", "path": "x", "label": "a" * 20_001}},
+     "scorer.label: a text of 20001 characters; give one of at most 20000"),
     ({"scorer": {"kind": "classifier", "path": "x", "label": "\ud800"}}, "half a character"),
     ({"study": "x" * 101}, "has 101 characters; give a name of at most 100"),
     ({"models": {"a\n": MINIMAL["models"]["a"]}}, "'a\\n' is not a name"),

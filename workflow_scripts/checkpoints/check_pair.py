@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from dpo_neurons.files.output_files import write_text
 from dpo_neurons.running.program import log, obey_threads, run_program
 
 
@@ -17,12 +16,12 @@ def main() -> None:
     arguments = parser.parse_args()
 
     obey_threads(arguments.threads)
-    from dpo_neurons.checkpoints.pair import examine_pair, format_pair
+    from dpo_neurons.checkpoints.pair import examine_pair, write_pair
 
     pair = examine_pair(arguments.checkpoint_pre, arguments.checkpoint_post)
     for note in pair.notes:
         log.warning("%s", note)
-    write_text(arguments.output, format_pair(pair))
+    write_pair(arguments.output, pair)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """PEFT adapters, such as LoRA's, merged into the model that they were trained on."""
 
+import logging
 import pickle
 import re
 from pathlib import Path
@@ -14,23 +15,32 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.json_text import read_json
+from dpo_neurons.models.checkpoint_folder import ADAPTER_CONFIG
+from dpo_neurons.models.weight_reader import NUMBER_FORMATS
+
+log = logging.getLogger("dpo_neurons")
 
 WEIGHT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 """peft reads the first of them that exists."""
-DAMAGE_ERRORS = (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError, EOFError)
+DAMAGE_ERRORS = (
+    OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError, EOFError, ImportError,
+    re.error,
+)  # fmt: skip
 """What peft and torch raise for damaged files and adapters of other models."""
 
 
 def check_adapter(adapter: Path) -> None:
     """Check that a directory holds an adapter.
 
-    Raises InputError if the configuration or the weights are missing.
+    Raises InputError if the configuration is missing or no JSON, or the weights are missing.
     """
-    if not (adapter / "adapter_config.json").is_file():
+    if not (adapter / ADAPTER_CONFIG).is_file():
         raise InputError(
-            f"{adapter}: no adapter_config.json in it; give the directory that PEFT's "
+            f"{adapter}: no {ADAPTER_CONFIG} in it; give the directory that PEFT's "
             "save_pretrained wrote, or kind: directory for a whole checkpoint"
         )
+    read_json(adapter / ADAPTER_CONFIG, "save the adapter again")
     if not any((adapter / name).is_file() for name in WEIGHT_FILES):
         raise InputError(f"{adapter}: no {' or '.join(WEIGHT_FILES)} in it; save the adapter again")
 
@@ -45,7 +55,12 @@ def merge_adapter(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
     """
     try:
         config = PeftConfig.from_pretrained(str(adapter), local_files_only=True)
+        log.info(
+            "%s: names %s as the model that it was trained on",
+            adapter, config.base_model_name_or_path or "no model",
+        )  # fmt: skip
         weights = load_peft_weights(str(adapter), device="cpu", local_files_only=True)
+        _check_formats(weights, adapter)
         weights = _name_as_loaded(model, weights)
         _resize_vocabulary(model, weights, adapter)
         adapted = get_peft_model(model, config)
@@ -65,6 +80,13 @@ def merge_adapter(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
             raise _misfit(adapter, f"it {problem} {sorted(names)[0]}")
     merged: PreTrainedModel = adapted.merge_and_unload()
     return merged
+
+
+def _check_formats(weights: dict[str, Tensor], adapter: Path) -> None:
+    """Raise InputError for codes of a quantised adapter, which peft would take for numbers."""
+    for name, tensor in weights.items():
+        if tensor.dtype not in NUMBER_FORMATS:
+            raise _misfit(adapter, f"{name} holds {tensor.dtype} codes, which are no weights")
 
 
 def _check_mergeable(adapted: PeftModel, adapter: Path) -> None:

@@ -21,6 +21,12 @@ from dpo_neurons.study.messages import Message, as_messages, messages_to_answer
 TODAY = datetime(2024, 7, 26)
 """The date for templates that write today's: a prompt must not depend on the day of the run."""
 _ASKS_FOR_DATE = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
+RENDERING_ERRORS = (
+    TemplateError, TypeError, ValueError, LookupError, ArithmeticError, RecursionError
+)  # fmt: skip
+"""What a template raises, which is a program, beside jinja's own errors."""
+SHOWN = 40
+"""Characters of a message that an error message shows."""
 ANSWERS = {"preference_pairs": ("chosen", "rejected"), "demonstrations": ("answer",)}
 """The keys of each data set that answer its prompt."""
 
@@ -40,12 +46,13 @@ class Chat:
         """Write a conversation as text; place: of the conversation, for the error message.
 
         open_answer: whether to end with the generation prompt, after which the model answers.
-        Raises InputError for messages that the template refuses.
+        Raises InputError for messages that the template refuses, and for a system's or a user's
+        message that it leaves out: the last of the user's, for templates may shorten others.
         """
         if self.system is not None and messages[0]["role"] != "system":
             messages = [{"role": "system", "content": self.system}, *messages]
         try:
-            return str(
+            text = str(
                 self.tokenizer.apply_chat_template(
                     messages,
                     chat_template=self.template,
@@ -53,11 +60,21 @@ class Chat:
                     add_generation_prompt=open_answer,
                 )
             )
-        except TemplateError as error:
+        except RENDERING_ERRORS as error:
             raise InputError(
                 f"{place}: the chat template of {self.tokenizer.name_or_path} refuses the messages "
                 f"({' '.join(str(error).split())}); change them, or models.….chat.system"
             ) from error
+        system = [message for message in messages if message["role"] == "system"]
+        asked = [message for message in messages if message["role"] == "user"][-1:]
+        for message in (*system, *asked):
+            if message["content"].strip() not in text:
+                raise InputError(
+                    f"{place}: the chat template of {self.tokenizer.name_or_path} leaves out the "
+                    f"{message['role']}'s message {message['content'][:SHOWN]!r}; take it out of "
+                    "models.….chat.system or of the data, or give the model's own template"
+                )
+        return text
 
     def render_prompt(self, prompt: str | list[Message], place: str) -> tuple[str, list[Message]]:
         """Write a prompt with the generation prompt; return it and its messages.
@@ -77,8 +94,8 @@ class Chat:
 
         answer: a text, or messages, which may begin with those of the prompt. messages and
         rendered: the prompt, as `render_prompt` returns it. White space after the end is left out.
-        Raises InputError for an answer of several messages, and for a template that changes the
-        prompt once it is answered.
+        Raises InputError for an answer of several messages, and for a template that leaves it out
+        or changes the prompt once it is answered.
         """
         turn = [{"role": "assistant", "content": answer}] if isinstance(answer, str) else answer
         if turn[: len(messages)] == messages:
@@ -94,13 +111,19 @@ class Chat:
                 f"{place}: the chat template of {self.tokenizer.name_or_path} writes the prompt in "
                 "another way once it is answered, so no answer can be cut out; leave chat out"
             )
-        return whole[len(rendered) :].rstrip()
+        written = whole[len(rendered) :].rstrip()
+        if not written:
+            raise InputError(
+                f"{place}: the chat template of {self.tokenizer.name_or_path} leaves out the "
+                "answer; give the model's own template, or leave chat out"
+            )
+        return written
 
 
 def load_chat(checkpoint: Path, system: str | None) -> Chat:
     """Load the chat template of a checkpoint.
 
-    Raises InputError for a checkpoint that has none.
+    Raises InputError for a checkpoint that has none, or several and no default.
     """
     tokenizer = load_tokenizer(checkpoint)
     if not tokenizer.chat_template:
@@ -108,7 +131,15 @@ def load_chat(checkpoint: Path, system: str | None) -> Chat:
             f"{checkpoint}: its tokenizer has no chat template, which models.….chat needs; leave "
             "chat out, or set chat.template to the checkpoint (pre or post) that has one"
         )
-    return Chat(tokenizer, fix_date(tokenizer.get_chat_template()), system)
+    template: Any = tokenizer.chat_template
+    if isinstance(template, dict):
+        template = template.get("default")
+    if not isinstance(template, str):
+        raise InputError(
+            f"{checkpoint}: its tokenizer's chat_template is no text, or several without one named "
+            "default; write the one to use into chat_template.jinja"
+        )
+    return Chat(tokenizer, fix_date(template), system)
 
 
 def fix_date(template: str) -> str:

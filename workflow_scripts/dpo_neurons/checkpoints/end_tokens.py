@@ -1,15 +1,12 @@
 """The tokens that end a text, by all that a checkpoint's files say."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.models.checkpoint_folder import read_config
-
-GENERATION_CONFIG = "generation_config.json"
+from dpo_neurons.files.json_text import read_json
+from dpo_neurons.models.checkpoint_folder import GENERATION_CONFIG, read_config
 
 
 def read_end_tokens(checkpoint: Path, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
@@ -25,7 +22,8 @@ def read_end_tokens(checkpoint: Path, tokenizer: PreTrainedTokenizerBase) -> dic
     )
     generation = checkpoint / GENERATION_CONFIG
     if generation.is_file():
-        named[GENERATION_CONFIG] = _ids(_read_object(generation).get("eos_token_id"), generation)
+        described = read_json(generation, "restore the file")
+        named[GENERATION_CONFIG] = _ids(described.get("eos_token_id"), generation)
     return {source: ids for source, ids in named.items() if ids}
 
 
@@ -39,14 +37,3 @@ def _ids(value: object, where: Path) -> list[int]:
                 "to the id of the token that ends texts"
             )
     return sorted(set(values))
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object; raises InputError for a file that holds none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: holds no JSON object; restore the file")
-    return content

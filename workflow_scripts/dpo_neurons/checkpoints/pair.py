@@ -16,8 +16,14 @@ from dpo_neurons.checkpoints.config_comparison import compare_configs
 from dpo_neurons.checkpoints.end_tokens import read_end_tokens
 from dpo_neurons.checkpoints.tokenizer_comparison import check_one_vocabulary, describe_differences
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.checksums import check_as_written, record_checksum
+from dpo_neurons.files.output_files import whole_file
 from dpo_neurons.models.checkpoint_folder import check_weight_files, old_weights, read_architecture
-from dpo_neurons.models.expected_weights import check_stored_weights, load_config
+from dpo_neurons.models.expected_weights import (
+    check_decoding_defaults,
+    check_stored_weights,
+    load_config,
+)
 from dpo_neurons.models.loading import load_tokenizer
 from dpo_neurons.models.tokenization import count_vocabulary, find_added_tokens
 from dpo_neurons.models.weight_files import read_headers
@@ -106,6 +112,7 @@ def check_checkpoint(checkpoint: Path) -> None:
     read_architecture(checkpoint)
     check_weight_files(checkpoint)
     check_stored_weights(checkpoint)
+    check_decoding_defaults(checkpoint)
 
 
 def apply_pair(model: PreTrainedModel, pair: Pair) -> None:
@@ -125,18 +132,27 @@ def format_pair(pair: Pair) -> str:
     return json.dumps(asdict(pair), indent=2, ensure_ascii=False, default=str) + "\n"
 
 
-def read_pair(path: Path) -> Pair:
-    """Read a pair that `format_pair` wrote.
+def write_pair(path: Path, pair: Pair) -> None:
+    """Write a pair as JSON, and the file's checksum to a hidden file beside it."""
+    with whole_file(path) as partial:
+        partial.write_text(format_pair(pair), encoding="utf-8")
+        record_checksum(partial, path)
 
-    Raises InputError for a file that is missing or damaged.
+
+def read_pair(path: Path) -> Pair:
+    """Read a pair that `write_pair` wrote.
+
+    Raises InputError for a file that is missing, damaged or not as it was written.
     """
     try:
-        return Pair(**json.loads(path.read_text(encoding="utf-8")))
+        pair = Pair(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, RecursionError):
         raise InputError(
             f"{path}: missing or damaged, not the description of a pair of checkpoints; delete it "
             "and run again"
         ) from None
+    check_as_written(path)
+    return pair
 
 
 def _check_rows(tokenizer: PreTrainedTokenizerBase, rows: int, checkpoint: Path) -> None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from dpo_neurons.files.output_files import whole_directory
 from dpo_neurons.files.provenance import sha256_of, write_source
+from dpo_neurons.models.checkpoint_folder import GENERATION_CONFIG
 
 if TYPE_CHECKING:  # keeps programs that only link to files from loading transformers
     from transformers import PreTrainedModel
 
 WEIGHT_ENDINGS = (".safetensors", ".bin", ".index.json", ".pt", ".pth", ".h5", ".msgpack", ".gguf")
 """Endings of weight files. A tuned checkpoint gets all other files of the first one."""
-DECODING_DEFAULTS = "generation_config.json"
 
 
 def save_checkpoint(
@@ -41,9 +41,9 @@ def write_checkpoint(
                 shutil.copyfile(file, partial / file.name)
         model.save_pretrained(partial)
         # The model's own defaults were changed by trl, or come from no checkpoint at all.
-        (partial / DECODING_DEFAULTS).unlink(missing_ok=True)
-        if (like / DECODING_DEFAULTS).is_file():
-            shutil.copyfile(like / DECODING_DEFAULTS, partial / DECODING_DEFAULTS)
+        (partial / GENERATION_CONFIG).unlink(missing_ok=True)
+        if (like / GENERATION_CONFIG).is_file():
+            shutil.copyfile(like / GENERATION_CONFIG, partial / GENERATION_CONFIG)
         if card is not None:
             (partial / "README.md").write_text(card, encoding="utf-8")
 

@@ -38,6 +38,12 @@ def read_state_dict(path: Path, device: str = "cpu") -> dict[str, Tensor]:
     content = read_pickle(path, device)
     state = content.get("state", content) if isinstance(content, dict) else content
     weights = select_weights(state, path)
+    empty = [name for name, tensor in weights.items() if tensor.is_meta]
+    if empty and device != "meta":
+        raise InputError(
+            f"{path}: {empty[0]} has a shape and no numbers (device meta), as where weights were "
+            "moved to disk when they were saved; save the whole model again"
+        )
     if all(WRAPPER_PREFIXES.match(name) for name in weights):
         return {WRAPPER_PREFIXES.sub("", name, count=1): tensor for name, tensor in weights.items()}
     return weights
@@ -61,16 +67,20 @@ def build_model_from_state(path: Path, like: Path) -> PreTrainedModel:
     outlines = read_state_dict(path, "meta")
     config.vocab_size = _count_tokens(outlines, architecture) or config.vocab_size
     differences = compare_with_model({name: w.shape for name, w in outlines.items()}, config)
-    for problem, names in (
-        ("lacks", differences.missing),
-        ("has besides", differences.left_over),
-        ("has in another shape", [name for name, *_ in differences.misshapen]),
-    ):
-        if names:
-            raise InputError(
-                f"{path}: {problem} {names[0]!r} when compared with {like}; give the "
-                "checkpoint that it was tuned from"
-            )
+    problems = [
+        f"{problem} {names[0]!r}"
+        for problem, names in (
+            ("lacks", differences.missing),
+            ("has besides", differences.left_over),
+            ("has in another shape", [name for name, *_ in differences.misshapen]),
+        )
+        if names
+    ]
+    if problems:
+        raise InputError(
+            f"{path}: {' and '.join(problems)} when compared with {like}; give the checkpoint that "
+            "it was tuned from"
+        )
     model_class: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     model: PreTrainedModel = model_class.from_pretrained(
         None,

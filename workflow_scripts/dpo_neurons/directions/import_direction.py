@@ -13,6 +13,8 @@ from dpo_neurons.directions.direction_files import (
 )
 from dpo_neurons.errors import InputError
 
+UNIT_WITHIN = 1e-4
+"""How far the length of a vector in float32 may be from 1 after it was scaled."""
 LISTED = 8
 """Largest number of tensors that an error message lists."""
 
@@ -39,21 +41,26 @@ def read_given_direction(path: Path) -> tuple[np.ndarray, str, np.ndarray]:
         )
     rows = _as_rows(numbers, path)
     unit_rows = scale_to_unit_rows(rows, path)
-    lengths = _read_recorded_lengths(path, len(rows))
-    return unit_rows, name, measure_lengths(rows) if lengths is None else lengths
+    lengths = measure_lengths(rows)
+    recorded = _read_recorded_lengths(path, lengths)
+    return unit_rows, name, lengths if recorded is None else recorded
 
 
-def _read_recorded_lengths(path: Path, n_rows: int) -> np.ndarray | None:
-    """Read the lengths, (k,), that the workflow records of vectors that it scaled; None if none."""
-    if path.suffix != ".safetensors":
+def _read_recorded_lengths(path: Path, lengths: np.ndarray) -> np.ndarray | None:
+    """Read the lengths, (k,), that the workflow records of vectors that it scaled; None if none.
+
+    lengths: those of the file's vectors, which are 1 if the workflow wrote them.
+    """
+    if path.suffix != ".safetensors" or not np.allclose(lengths, 1, rtol=0, atol=UNIT_WITHIN):
         return None
     with safe_open(path, framework="np") as tensors:
         recorded = (tensors.metadata() or {}).get(LENGTHS, "")
     try:
-        lengths = np.array(json.loads(recorded), dtype=np.float64)
-    except (ValueError, TypeError):  # another program's key of that name
+        made_with = np.array(json.loads(recorded), dtype=np.float64)
+    except (ValueError, TypeError, RecursionError):  # another program's key of that name
         return None
-    return lengths if lengths.shape == (n_rows,) else None
+    is_length = np.isfinite(made_with) & (made_with > 0)
+    return made_with if made_with.shape == lengths.shape and is_length.all() else None
 
 
 def _as_rows(numbers: np.ndarray, path: Path) -> np.ndarray:
@@ -102,7 +109,8 @@ def _from_torch(path: Path) -> tuple[np.ndarray, str]:
             f"{path}: holds {type(content).__name__}, no tensor or dict with one; save the "
             "plain tensor with torch.save"
         )
-    if content.dtype not in NUMBER_FORMATS or content.layout != torch.strided or content.is_meta:
+    is_plain = content.layout == torch.strided and not (content.is_meta or content.is_nested)
+    if content.dtype not in NUMBER_FORMATS or not is_plain:
         raise _no_numbers(path, f"a {content.device} {content.layout} tensor of {content.dtype}")
     return content.detach().to(torch.float64).numpy(), name
 

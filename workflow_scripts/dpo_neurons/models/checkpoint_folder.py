@@ -1,10 +1,10 @@
 """What the folder of a checkpoint says of it, read without loading torch or transformers."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.json_text import read_json
 from dpo_neurons.models.architectures import Architecture, architecture_of_type
 from dpo_neurons.models.weight_files import (
     OLD_INDEX,
@@ -17,6 +17,8 @@ from dpo_neurons.models.weight_files import (
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json")
 """Either of them is there; a checkpoint from before safetensors has pytorch_model….bin instead."""
+GENERATION_CONFIG = "generation_config.json"
+"""Decoding defaults; transformers reads it along with the weights."""
 ADAPTER_CONFIG = "adapter_config.json"
 """Where it lies, transformers attaches the adapter beside it to the model that it loads."""
 OTHER_WEIGHTS = ("transformers_weights", "fusion_config")
@@ -37,13 +39,7 @@ def read_config(checkpoint: Path) -> dict[str, Any]:
             f"{checkpoint}: no config.json in it; a checkpoint is a directory as written by "
             "save_pretrained, set models.…: {kind: directory, path: …} to one"
         )
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # nested too deeply
-        raise InputError(f"{path}: not valid JSON ({error}); restore the file") from None
-    if not isinstance(config, dict):
-        raise InputError(f"{path}: holds no JSON object; restore the file")
-    return config
+    return read_json(path, "restore the file")
 
 
 def read_architecture(checkpoint: Path) -> Architecture:
@@ -132,21 +128,29 @@ def _whole_weights(checkpoint: Path) -> list[Path]:
 def count_layers(checkpoint: Path) -> int:
     """Count a checkpoint's layers, by its config.json.
 
-    Raises InputError if the directory is no Hugging Face checkpoint.
+    Raises InputError if the directory is no Hugging Face checkpoint, or does not say it.
     """
-    config = read_config(checkpoint)
-    return int(config["num_hidden_layers"] if "num_hidden_layers" in config else config["n_layer"])
+    return _read_count(checkpoint, ("num_hidden_layers", "n_layer"))
 
 
 def count_heads(checkpoint: Path) -> int:
     """Count the heads of attention of each layer, by a checkpoint's config.json.
 
-    Raises InputError if the directory is no Hugging Face checkpoint.
+    Raises InputError if the directory is no Hugging Face checkpoint, or does not say it.
     """
+    return _read_count(checkpoint, ("num_attention_heads", "n_head"))
+
+
+def _read_count(checkpoint: Path, keys: tuple[str, str]) -> int:
+    """Read a whole number from config.json, under the first of two names that it has."""
     config = read_config(checkpoint)
-    return int(
-        config["num_attention_heads"] if "num_attention_heads" in config else config["n_head"]
-    )
+    count = next((config[key] for key in keys if key in config), None)
+    if not isinstance(count, int):
+        raise InputError(
+            f"{checkpoint / 'config.json'}: neither {keys[0]} nor {keys[1]} is a whole number; add "
+            "the one that this kind of model has"
+        )
+    return count
 
 
 def check_links(checkpoint: Path) -> None:

@@ -14,12 +14,17 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, PretrainedConfig
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    GenerationConfig,
+    PretrainedConfig,
+)
 from transformers.utils import logging as transformers_logging
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.architectures import architecture_of_type
-from dpo_neurons.models.checkpoint_folder import old_weights
+from dpo_neurons.models.checkpoint_folder import GENERATION_CONFIG, old_weights
 from dpo_neurons.models.pickled_weights import read_outlines
 from dpo_neurons.models.weight_files import BUFFERS, read_headers
 
@@ -28,7 +33,7 @@ NUMBER_FORMATS = ("F32", "BF16", "F16", "F64")
 
 CONFIG_ERRORS = (
     StrictDataclassError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
-    RuntimeError, AssertionError,
+    RuntimeError, AssertionError, OSError,
 )  # fmt: skip
 """What transformers raises for a configuration that it cannot read or build a model by."""
 
@@ -46,13 +51,29 @@ class Differences:
 def load_config(checkpoint: Path) -> PretrainedConfig:
     """Load a checkpoint's configuration, with transformers' defaults for what it leaves out.
 
+    The implementation of attention that it names need not be installed.
     Raises InputError for a configuration that transformers cannot make sense of.
     """
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(checkpoint, local_files_only=True)
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            checkpoint, local_files_only=True, attn_implementation="eager"
+        )
     except CONFIG_ERRORS as error:
-        raise _invalid_config(checkpoint, error) from error
+        raise _invalid_config(checkpoint / "config.json", error) from error
     return config
+
+
+def check_decoding_defaults(checkpoint: Path) -> None:
+    """Check that transformers can read a checkpoint's generation_config.json, if it has one.
+
+    Raises InputError for values that it refuses, such as several texts from greedy decoding.
+    """
+    if not (checkpoint / GENERATION_CONFIG).is_file():
+        return
+    try:
+        GenerationConfig.from_pretrained(checkpoint, local_files_only=True)
+    except CONFIG_ERRORS as error:
+        raise _invalid_config(checkpoint / GENERATION_CONFIG, error) from error
 
 
 def check_stored_weights(checkpoint: Path) -> None:
@@ -98,7 +119,7 @@ def _check_shapes(
     try:
         differences = compare_with_model(shapes, config)
     except CONFIG_ERRORS as error:
-        raise _invalid_config(checkpoint, error) from error
+        raise _invalid_config(checkpoint / "config.json", error) from error
     missing, left_over = differences.missing, differences.left_over
     if missing and left_over and len(missing) > len(shapes) // 2:
         raise InputError(
@@ -176,17 +197,16 @@ def _check_count_of_layers(
     if not stored:
         raise InputError(
             f"{checkpoint}: cannot load the model, for model_type {config.model_type!r} of "
-            f"config.json does not fit the weights, which have no "
-            f"{architecture.blocks}.0; give the config.json that belongs to "
-            "them, or the whole checkpoint"
+            f"config.json does not fit the weights, which have no {architecture.blocks}.0 and hold "
+            f"{next(iter(shapes), 'nothing')!r}; give the config.json that belongs to them, or "
+            "save the whole model without a wrapper such as DataParallel's"
         )
 
 
-def _invalid_config(checkpoint: Path, error: Exception) -> InputError:
+def _invalid_config(file: Path, error: Exception) -> InputError:
     reason = " ".join(str(error).split())
     return InputError(
-        f"{checkpoint}/config.json: not valid ({reason}), so transformers cannot load the model; "
-        "restore the file"
+        f"{file}: not valid ({reason}), so transformers cannot load the model; restore the file"
     )
 
 

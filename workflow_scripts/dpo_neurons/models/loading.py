@@ -23,13 +23,21 @@ from dpo_neurons.models.checkpoint_folder import (
     check_weight_files,
     read_architecture,
 )
-from dpo_neurons.models.expected_weights import check_stored_weights, load_config
+from dpo_neurons.models.expected_weights import (
+    check_decoding_defaults,
+    check_stored_weights,
+    load_config,
+)
 from dpo_neurons.models.tokenization import choose_padding
 
 log = logging.getLogger("dpo_neurons")
 
 DAMAGE = (TypeError, LookupError, AttributeError)
 """What transformers raises for a JSON file that holds other keys or types than it expects."""
+TOKENIZER_DAMAGE = (
+    *DAMAGE, ValueError, OSError, RuntimeError, ImportError, StrictDataclassError
+)  # fmt: skip
+"""What transformers and sentencepiece raise for damaged files of a tokenizer."""
 NO_ROOM = (
     "the model has no room on {} GPU(s); raise models.….gpus, set models.….dtype to bfloat16, or "
     "run where GPUs are larger or free"
@@ -82,13 +90,14 @@ def load_trainable_model(
     check_as_recorded(checkpoint, torch.get_num_threads())
     check_weight_files(checkpoint)
     check_stored_weights(checkpoint)
-    asked = {} if attention == "default" else {"attn_implementation": attention}
+    check_decoding_defaults(checkpoint)
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             checkpoint,
             dtype=getattr(torch, dtype),
             local_files_only=True,
-            **asked,
+            # None is transformers' choice; without the key, config.json would choose.
+            attn_implementation=None if attention == "default" else attention,
             **_placement(devices),
         )
     except torch.OutOfMemoryError as error:
@@ -99,17 +108,28 @@ def load_trainable_model(
             "checkpoint again"
         ) from error
     except (ImportError, ValueError) as error:
-        if not asked:
+        if attention == "default":
             raise
         raise InputError(
             f"models.….attention: {attention} cannot be used for {checkpoint} "
             f"({_reason(error)}); set it to default"
         ) from error
     _check_placed(model, checkpoint, devices)
+    # config.json may ask for plain tuples, which have no names.
+    model.config.return_dict = True
     return model
 
 
-def _reason(error: Exception) -> str:
+def _tells_of_damage(error: BaseException) -> bool:
+    """Whether an error is one that damaged files of a tokenizer cause.
+
+    The library tokenizers raises bare exceptions, and PanicException, which is no Exception.
+    """
+    panics = type(error).__name__ == "PanicException"
+    return isinstance(error, TOKENIZER_DAMAGE) or type(error) is Exception or panics
+
+
+def _reason(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
@@ -137,10 +157,13 @@ def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
     """
     check_tokenizer(checkpoint)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
-    except MemoryError:
-        raise
-    except Exception as error:  # damaged files make transformers raise whatever there is
+        tokenizer = AutoTokenizer.from_pretrained(
+            checkpoint, local_files_only=True, trust_remote_code=False
+        )
+        tokenizer("a")  # parts that contradict each other fail at the first text
+    except BaseException as error:
+        if not _tells_of_damage(error):
+            raise
         raise InputError(
             f"{checkpoint}: cannot load a tokenizer ({_reason(error)}); "
             "copy the tokenizer's files into the checkpoint's directory"

@@ -37,7 +37,8 @@ def read_pickle(path: Path, device: str = "cpu") -> Any:  # noqa: ANN401 - whate
 def select_weights(content: Any, path: Path) -> dict[str, Tensor]:  # noqa: ANN401
     """Take the weights, by name, from what a file holds; buffers are left out.
 
-    Raises InputError for anything but floating-point tensors by name, and for no weights at all.
+    Raises InputError for anything but dense floating-point tensors by name, and for no weights at
+    all.
     """
     if not isinstance(content, dict):
         raise InputError(f'{path}: neither a state dict nor a dict with the key "state"')
@@ -51,6 +52,10 @@ def select_weights(content: Any, path: Path) -> dict[str, Tensor]:  # noqa: ANN4
     if not weights:
         raise InputError(f"{path}: holds no weights; give the state dict of a whole model")
     for name, tensor in weights.items():
+        if tensor.layout != torch.strided:
+            raise InputError(
+                f"{path}: {name} is a sparse tensor ({tensor.layout}); save it dense, by to_dense()"
+            )
         if tensor.dtype not in NUMBER_FORMATS:
             raise InputError(
                 f"{path}: {name} holds {tensor.dtype} codes of a quantised model; give the "

@@ -53,12 +53,19 @@ def tokenize_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> 
     Each begins as the tokenizer begins texts, once: a text that begins so by itself gets nothing
     before it. What the tokenizer appends, such as an end-of-sequence token, is left out, for the
     text goes on.
+    Raises InputError for a text of which the tokenizer makes no token.
     """
     before, after = find_added_tokens(tokenizer)
     if after:
         _say_once(f"the tokenizer ends texts with {_names(tokenizer, after)}, which is left out")
     rows = []
-    for ids in tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]:
+    rows_of_ids = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+    for text, ids in zip(texts, rows_of_ids, strict=True):
+        if not ids:
+            raise InputError(
+                f"{tokenizer.name_or_path}: the tokenizer makes no token of the text "
+                f"{text[:SHOWN]!r}; take it out of the data, or give the model's own tokenizer"
+            )
         begun = begins_with(ids, before)
         if begun:
             _say_once(f"texts that begin with {_names(tokenizer, before)} get no second one")

@@ -4,7 +4,6 @@ Only headers and the index are read. No tensor is read, and neither torch nor tr
 loaded.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.files.json_text import read_json
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -87,17 +87,23 @@ def read_index(checkpoint: Path, index_name: str) -> dict[str, Path]:
     Raises InputError for a damaged index and for one that names a file outside the checkpoint.
     """
     index = checkpoint / index_name
-    try:
-        names = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        places = {str(name): checkpoint / file for name, file in names.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(
-            f"{index}: no index of weights can be read from it ({error!r}); fetch the "
-            "checkpoint again"
-        ) from error
-    for file in sorted(set(names.values())):
+    content = read_json(index, "fetch the checkpoint again")
+    # transformers adds to the metadata.
+    for key in ("weight_map", "metadata"):
+        if not isinstance(content.get(key), dict):
+            raise InputError(
+                f"{index}: the key {key!r} holds no JSON object; fetch the checkpoint again"
+            )
+    files = content["weight_map"]
+    for name, file in files.items():
+        if not isinstance(file, str) or not file.isprintable():
+            raise InputError(
+                f"{index}: weight_map.{name} is {file!r}, the name of no file; fetch the "
+                "checkpoint again"
+            )
+    for file in sorted(set(files.values())):
         _check_inside(checkpoint, file, index)
-    return places
+    return {name: checkpoint / file for name, file in files.items()}
 
 
 def check_one_set_of_weights(
@@ -120,6 +126,8 @@ def open_tensors(file: Path) -> safe_open:
 
     Raises InputError for a file that is missing or damaged.
     """
+    if not file.is_file():
+        raise unreadable_file(file, FileNotFoundError("no such file"))
     try:
         return safe_open(file, framework="np")
     except (OSError, SafetensorError) as error:

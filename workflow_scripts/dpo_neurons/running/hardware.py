@@ -42,14 +42,16 @@ def model_mb(checkpoint: str, dtype: str) -> int:
 def logits_mb(checkpoint: str, tokens: int, dtype: str) -> int:
     """Return the memory in MB of the logits of so many tokens; 0 until the checkpoint is made."""
     described = _read_config(checkpoint)
-    vocabulary = described.get("vocab_size") or described.get("text_config", {}).get("vocab_size")
-    return tokens * (vocabulary or 0) * NUMBER_BYTES[dtype] // 1_000_000
+    text_config = described.get("text_config")
+    inner = text_config if isinstance(text_config, dict) else {}
+    vocabulary = _count(described, "vocab_size") or _count(inner, "vocab_size")
+    return tokens * vocabulary * NUMBER_BYTES[dtype] // 1_000_000
 
 
 def embedding_mb(checkpoint: str, dtype: str) -> int:
     """Return the memory in MB of a checkpoint's token embedding; 0 until the checkpoint is made."""
     described = _read_config(checkpoint)
-    width = described.get("hidden_size") or described.get("n_embd") or 0
+    width = _count(described, "hidden_size") or _count(described, "n_embd")
     return logits_mb(checkpoint, width, dtype)
 
 
@@ -60,6 +62,12 @@ def _read_config(checkpoint: str) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}  # the job that reads it names the fault
     return described if isinstance(described, dict) else {}
+
+
+def _count(described: dict[str, Any], key: str) -> int:
+    """Return the whole number under a key; 0 where there is none."""
+    value = described.get(key)
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _size_mb(checkpoint: str, pattern: str) -> int:

@@ -66,6 +66,8 @@ def _path_problem(path: str, is_pattern: bool, is_folder: bool) -> str | None:
             return "is a file, where a folder should be; give the folder"
         if not is_folder and match.is_dir():
             return "is a folder, where a file should be; give the file"
+        if not is_folder and not match.is_file():
+            return "is a pipe or a device, which cannot be read twice; give a file"
         if not os.access(match, os.R_OK | (os.X_OK if is_folder else 0)):
             return "may not be read; change its permissions, or give another path"
     return None

@@ -21,6 +21,8 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEEPEST = 20
 """A configuration is nested six deep."""
 LONGEST_INTEGER = 64
+LONGEST_TEXT = 20_000
+"""Characters of a text, which is part of a command; Linux allows a command 128 KiB."""
 LONGEST_QUOTE = 120
 LIMITS = {
     "minimum": "less than the minimum of {}; give a larger",
@@ -57,7 +59,7 @@ def _check_yaml(source: str, path: tuple[str, ...], value: Any) -> None:  # noqa
     """Refuse what YAML allows and no study can mean.
 
     These are keys that are no text, infinities, endless numbers, texts that no command line can
-    hold, and values that contain themselves.
+    hold or that fill it, and values that contain themselves.
     """
     place = _name_place(source, path)
     if len(path) > DEEPEST:
@@ -68,6 +70,10 @@ def _check_yaml(source: str, path: tuple[str, ...], value: Any) -> None:  # noqa
         raise InputError(f"{place}: a number of more than {LONGEST_INTEGER} bits; give a smaller")
     if isinstance(value, str) and not _can_be_passed(value):
         raise InputError(f"{place}: holds a NUL character or half a character; remove it")
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        raise InputError(
+            f"{place}: a text of {len(value)} characters; give one of at most {LONGEST_TEXT}"
+        )
     if isinstance(value, list):
         for number, item in enumerate(value):
             _check_yaml(source, (*path, str(number)), item)
