@@ -182,6 +182,7 @@ use rule draw_figure as draw_layer_reduction with:
         vega=VEGA,
         layer_groups=f"{RESULTS}/layer_groups/{{model}}/{DIRECTION}.csv",
         contributions=CONTRIBUTIONS_TABLE,
+        random_directions=f"{RESULTS}/random_directions/{{model}}/{DIRECTION}.layers.csv",
     output:
         **figure_files("3_layer_reduction"),
     log:
