@@ -311,6 +311,11 @@ def tables_of_seeds(wildcards):
     return expand(f"{RESULTS}/tables/{{seed}}.csv", seed=models_of_seeds(wildcards))
 
 
+def tests_of_seeds(wildcards):
+    """Return the tables of paired tests of a recipe's models."""
+    return expand(f"{RESULTS}/tables/{{seed}}.tests.csv", seed=models_of_seeds(wildcards))
+
+
 def groups_of_seeds(wildcards):
     """Return the tables of groups of a recipe's models."""
     return expand(f"{RESULTS}/groups/{{seed}}/{DIRECTION}.csv", seed=models_of_seeds(wildcards))

@@ -114,7 +114,8 @@ BROUGHT = [
     ("compare_scorers", "--results results/micro --model toy --table results/micro/tables/toy.csv"
      " --scorers twin --resamples 9 --level 0.9 --seed 1 --csv out.csv --markdown out.md"
      " --agreement-csv agreement.csv --agreement-markdown agreement.md"),
-    ("compare_seeds", "--models toy twin --csv out.csv --markdown out.md"
+    ("compare_seeds", "--models toy twin --csv out.csv --markdown out.md --page out.html"
+     " --tests results/micro/tables/toy.tests.csv results/micro/tables/toy.tests.csv"
      " --tables results/micro/tables/toy.csv results/micro/tables/toy.csv"
      " --groups results/micro/groups/toy/probe.csv results/micro/groups/toy/probe.csv"),
     ("link_checkpoint", "--path results/micro/checkpoints/toy/pre --output out"
