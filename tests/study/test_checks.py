@@ -228,6 +228,11 @@ def test_losses_that_read_label_smoothing_take_it(loss, monkeypatch):
     check_study(changed(models__toy__post=DPO | {"loss": loss, "label_smoothing": 0.1}), "s.yaml")
 
 
+def test_damping_chooses_by_itself_and_may_have_random_sets(monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    check_study(changed(interventions__damp_x={"kind": "damp", "random_sets": 19}), "s.yaml")
+
+
 def test_a_configuration_that_is_no_mapping_is_a_sentence():
     with pytest.raises(InputError, match="my_study"):
         check_study([], "my_study.yaml")

@@ -43,7 +43,8 @@ def check_rows(study: Study, source: str) -> None:
                 f"{key}.random_sets: not for values {row['values']}; leave random_sets out, or "
                 "values"
             )
-        if not {*CHOOSING, "every_combination_of"} & set(row):
+        # Damping chooses by itself: neurons whose AUROC is at most one half stay as they are.
+        if row["kind"] != "damp" and not {*CHOOSING, "every_combination_of"} & set(row):
             raise InputError(
                 f"{key}.random_sets: the row changes all neurons, so no other set is as large; "
                 "leave random_sets out, or name groups"
