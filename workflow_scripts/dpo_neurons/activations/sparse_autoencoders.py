@@ -150,7 +150,11 @@ def write_top_k(autoencoder: SparseAutoencoder, folder: Path) -> None:
         "reshape_activations": "none",
         "dtype": "float32",
         "device": "cpu",
-        "metadata": {"hook_name": f"blocks.{autoencoder.layer}.hook_resid_post"},
+        "metadata": {
+            # That of the format: without it, sae-lens takes the folder for an older one.
+            "sae_lens_version": "6.0.0",
+            "hook_name": f"blocks.{autoencoder.layer}.hook_resid_post",
+        },
     }
     weights = {
         name: tensor.detach().float().contiguous() for name, tensor in autoencoder.tensors.items()
