@@ -29,6 +29,9 @@ def test_every_number_is_there_once(comparison):
     assert len(rows) == 7 + 5 * 8 + 1 + 3 + 2 + 2
     assert rows.loc[("net_reduction_p", ""), "value"] == 0.005
     assert rows.loc[("net_reduction", ""), ["value", "low", "high"]].tolist() == [7.22, 6, 8]
+    random = rows.loc[("group_random_share", "TP-"), ["value", "low", "high"]]
+    assert random.tolist() == [0.4, 0.3, 0.5]
+    assert rows.loc[("group_share_p", "TP-"), "value"] == 0.4
     for group, share, count in zip(GROUPS, SHARES, COUNTS, strict=True):
         found = rows.loc[("group_share", group), ["value", "low", "high"]].to_list()
         assert found == pytest.approx([share, share - 0.01, share + 0.02])
@@ -44,7 +47,9 @@ def test_every_sum_of_chosen_neurons_says_whether_it_is_corrected(comparison):
     for quantity, mark in marks.items():
         if "crossfitted" in quantity:
             assert mark == "yes"
-        elif quantity in ("positive_reduction", "group_reduction", "group_share"):
+        elif quantity in (
+            "positive_reduction", "group_reduction", "group_share", "group_random_share"
+        ):  # fmt: skip
             assert mark == "no"
         else:
             assert mark == ""

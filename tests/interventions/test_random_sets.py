@@ -4,6 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dpo_neurons.interventions.planning import (
+    plan_damping,
+    plan_for_heads,
+    plan_moved_damping,
+)
 from dpo_neurons.interventions.random_sets import draw_matched_heads, draw_matched_sets
 
 PER_LAYER = 100
@@ -81,3 +86,27 @@ def test_heads_are_drawn_whole_from_those_of_their_layer_and_size():
     assert {len(places) for places in drawn} == {3}
     # 4 quiet heads for one place, 6 pairs of loud ones for the others.
     assert len({tuple(places) for places in drawn}) == 24
+    # Each head is shifted by its own shift.
+    heads["activation_post"] = heads["activation_pre"] + heads["neuron"]
+    for one in draw_matched_heads(heads, chosen, 3, seed=2):
+        plan = plan_for_heads(one, {"kind": "shift", "dose": 0.5})
+        assert plan["operation"].eq("add_head").all()
+        assert plan["neuron"].tolist() == one["neuron"].tolist()
+        np.testing.assert_allclose(plan["value"], plan["neuron"] / 2)
+
+
+def test_a_damping_is_moved_to_other_neurons_with_its_factors(neurons):
+    random = np.random.default_rng(5)
+    damping = plan_damping(neurons.assign(score=random.uniform(0, 1, size=300)))
+    moved = [
+        plan_moved_damping(drawn, damping, random)
+        for drawn in draw_matched_sets(neurons, damping, 2, seed=1)
+    ]
+    for plan in moved:
+        assert plan["operation"].eq("scale").all()
+        assert set(plan["neuron"]) != set(damping["neuron"])
+        for layer in range(3):
+            factors, own = (one.loc[one["layer"] == layer, "value"] for one in (plan, damping))
+            np.testing.assert_array_equal(np.sort(factors), np.sort(own))
+            assert factors.tolist() != own.tolist()
+    assert not moved[0].equals(moved[1])

@@ -84,10 +84,12 @@ MISTAKES = [
      ["models.toy.post: unknown key 'loss'"]),
     ("models__toy__chat", {"template": "post"},
      ["models.toy.chat.template: post is tuned here", "set it to pre"]),
-    ("models__toy__autoencoders", {"sae": "nowhere"},
-     ["models.toy.autoencoders.sae: nowhere does not exist; give a path"]),
-    ("models__toy__autoencoders", {"sae": "docs"},
-     ["models.toy.autoencoders.sae: docs holds no cfg.json; give the folder that does"]),
+    ("models__toy__autoencoders", {"sae": {"kind": "directory", "path": "nowhere"}},
+     ["models.toy.autoencoders.sae.path: nowhere does not exist; give a path"]),
+    ("models__toy__autoencoders", {"sae": {"kind": "directory", "path": "docs"}},
+     ["models.toy.autoencoders.sae.path: docs holds no cfg.json; give the folder that does"]),
+    ("models__toy__autoencoders__stream__active", 193,
+     ["models.toy.autoencoders.stream.active: 193 of 192 features cannot be active; give fewer"]),
     ("models__toy__chat", {"sytem": "a"}, ["models.toy.chat", "did you mean 'system'?"]),
     ("models__toy__pre", {"kind": "same_as", "model": "toys"},
      ["models.toy.pre.model: 'toys' is not one of the models (toy); did you mean 'toy'?"]),
@@ -230,6 +232,11 @@ def test_a_mistake_is_a_sentence_naming_file_key_and_remedy(key, value, words, m
 def test_losses_that_read_label_smoothing_take_it(loss, monkeypatch):
     monkeypatch.chdir(PROJECT)
     check_study(changed(models__toy__post=DPO | {"loss": loss, "label_smoothing": 0.1}), "s.yaml")
+
+
+def test_damping_chooses_by_itself_and_may_have_random_sets(monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    check_study(changed(interventions__damp_x={"kind": "damp", "random_sets": 19}), "s.yaml")
 
 
 def test_a_configuration_that_is_no_mapping_is_a_sentence():

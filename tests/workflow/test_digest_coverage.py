@@ -94,6 +94,11 @@ BROUGHT = [
      " --output out.csv"),
     ("draw_token_probabilities", "--probabilities {here}/probabilities.csv --model toy"
      " --vega {here}/results/micro/figures/vega.js --output-stem out"),
+    ("train_autoencoder", "--checkpoint results/micro/checkpoints/toy/pre --layer last"
+     " --text results/micro/data/training_text.jsonl --texts 9 --features 8 --active 2 --steps 2"
+     " --states-per-step 4 --learning-rate 1e-3 --seed 1 --dtype float64 --attention default"
+     " --gpus 1 --batch-size auto --device cpu --threads 1 --output out"
+     " --source-output out.json"),
     ("average_features", "--checkpoint-pre results/micro/checkpoints/toy/pre"
      " --checkpoint-post results/micro/checkpoints/toy/post --autoencoder {here}/sae"
      " --activations-pre results/micro/activations/toy/pre.h5"
@@ -109,7 +114,8 @@ BROUGHT = [
     ("compare_scorers", "--results results/micro --model toy --table results/micro/tables/toy.csv"
      " --scorers twin --resamples 9 --level 0.9 --seed 1 --csv out.csv --markdown out.md"
      " --agreement-csv agreement.csv --agreement-markdown agreement.md"),
-    ("compare_seeds", "--models toy twin --csv out.csv --markdown out.md"
+    ("compare_seeds", "--models toy twin --csv out.csv --markdown out.md --page out.html"
+     " --tests results/micro/tables/toy.tests.csv results/micro/tables/toy.tests.csv"
      " --tables results/micro/tables/toy.csv results/micro/tables/toy.csv"
      " --groups results/micro/groups/toy/probe.csv results/micro/groups/toy/probe.csv"),
     ("link_checkpoint", "--path results/micro/checkpoints/toy/pre --output out"

@@ -20,8 +20,8 @@ from dpo_neurons.study.schema import check_schema, nearest
 from dpo_neurons.study.shared_checkpoints import check_shared_checkpoints
 from dpo_neurons.study.study import TUNED_HERE, Study
 
-DEPTH_OF_ENTRIES = 3
-"""Of the deepest entries with a kind, the checkpoints of a model."""
+DEPTH_OF_ENTRIES = 4
+"""Of the deepest entries with a kind, the autoencoders of a model."""
 LOSSES_TO_SMOOTH = {"robust": True, "exo_pair": True, "aot": False, "aot_unpaired": False}
 """Losses of kind dpo that read label_smoothing, and whether they need it."""
 KEYS_OF_SOME_DATA = {
@@ -175,6 +175,13 @@ def _check_numbers(study: Study, source: str) -> None:
                 f"(neurons) have no {svd['components']} components; ask for fewer, or take more "
                 "neurons"
             )
+    for model, autoencoders in study.autoencoders.items():
+        for name, settings in autoencoders.items():
+            if settings.get("active", 1) > settings.get("features", 1):
+                raise InputError(
+                    f"{source}: models.{model}.autoencoders.{name}.active: {settings['active']} of "
+                    f"{settings['features']} features cannot be active; give fewer"
+                )
     for figure, keys in study.config["figures"].items():
         if keys.get("first", 1) > keys.get("last", 1):
             raise InputError(

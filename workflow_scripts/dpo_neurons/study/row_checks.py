@@ -66,7 +66,8 @@ def _check_row(row: Row, key: str) -> None:
         raise InputError(
             f"{key}.random_sets: not for values {row['values']}; leave random_sets out, or values"
         )
-    if not set(CHOOSING) & set(row):
+    # Damping chooses by itself: neurons whose AUROC is at most one half stay as they are.
+    if row["kind"] != "damp" and not set(CHOOSING) & set(row):
         raise InputError(
             f"{key}.random_sets: the row changes all neurons, so no other set is as large; "
             "leave random_sets out, or name groups"

@@ -77,6 +77,11 @@ class Study:
             for name in self.models_with(stage, *kinds):
                 kind = self.config["models"][name][stage]["kind"]
                 needed[dataset] = f"models.{name}.{stage} is of kind {kind}"
+        for model, autoencoders in self.autoencoders.items():
+            for name, settings in autoencoders.items():
+                if settings["kind"] == "train":
+                    why = f"models.{model}.autoencoders.{name} is of kind train"
+                    needed.setdefault("training_text", why)
         for kind in ("difference", "probe"):
             for name in self.names_with("directions", kind):
                 needed["labelled_comments"] = f"directions.{name} is of kind {kind}"
@@ -113,8 +118,8 @@ class Study:
         return bool(settings[stage]["kind"] in kinds or by_direction)
 
     @property
-    def autoencoders(self) -> dict[str, dict[str, str]]:
-        """The folder of each sparse autoencoder, by model and name."""
+    def autoencoders(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """The settings of each sparse autoencoder, by model and name."""
         return {name: model["autoencoders"] for name, model in self.config["models"].items()}
 
     def data_paths(self, dataset: str) -> list[str]:
