@@ -38,6 +38,7 @@ from dpo_neurons.running.hardware import (
 from dpo_neurons.study.checks import check_study
 from dpo_neurons.study.config_text import check_config_texts, only_looks
 from dpo_neurons.study.intervention_rows import (
+    UNPATCHED,
     counts_layers,
     donor_stage,
     needs_length,

@@ -80,6 +80,7 @@ rule run_interventions:
         files=run_files_as_options,
         tokens=config["generation"]["tokens"],
         window=config["perplexity"]["window"],
+        screening=screening_of_entry,
         prompts=config["faithfulness"]["prompts"],
         windows=config["faithfulness"]["windows"],
         dtype=setting("models", "{model}", "dtype"),
@@ -92,6 +93,7 @@ rule run_interventions:
         " --plans {input.plans} --challenge-prompts {input.challenge}"
         " --reference-sentences {input.references} --tokens {params.tokens}"
         " --perplexity-text {input.text} --window {params.window}"
+        " {params.screening}"
         " --dtype {params.dtype} --attention {params.attention}"
         " --gpus {resources.model_gpus} --batch-size {resources.batch_size}"
         " --device {resources.device} --threads {threads} {params.files}"
