@@ -72,7 +72,7 @@ rule run_interventions:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(minutes=60, text_at_once=4096),
+        **model_resources(tokens_of_runs, reads_windows=True),
         scripts=SCRIPTS,
     params:
         rows=runs_of_entry,
@@ -145,7 +145,7 @@ rule run_random_sets:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(minutes=120),
+        **model_resources(tokens_of_random_sets),
         scripts=SCRIPTS,
     params:
         rows=random_set_runs_of_entry,
@@ -183,7 +183,7 @@ rule run_samples:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(minutes=120),
+        **model_resources(tokens_of_samples),
         scripts=SCRIPTS,
     params:
         rows=samples_of_entry,
@@ -258,7 +258,7 @@ for shard in range(1, SHARDS + 1):
             ENVIRONMENT
         threads: config["compute"]["threads"]
         resources:
-            **model_resources(minutes=30),
+            **model_resources(tokens_of_capture),
             scripts=SCRIPTS,
             shard=shard,
             shards=SHARDS,
