@@ -105,8 +105,7 @@ def run_files(wildcards):
         # All rows are compared on the text of the second checkpoint, which `dpo` itself writes.
         files["answers"] = f"{RESULTS}/generations/{wildcards.model}/dpo/challenge_prompts.jsonl"
     for capture in STUDY.captured_row(wildcards.model, wildcards.entry).values():
-        # All that its tokens depend on, and only that, is an input or a param of the run too.
-        files["capture"] = ancient(f"{RESULTS}/activations/{wildcards.model}/{capture}.h5")
+        files["capture"] = f"{RESULTS}/activations/{wildcards.model}/{capture}.h5"
     return files
 
 

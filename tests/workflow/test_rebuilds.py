@@ -38,7 +38,7 @@ pytest_plugins = ["support.finished_study"]
 
 CODE = [
     ("evaluation/text_metrics", "unigram_f1", TABLE | FAITHFULNESS),
-    ("activations/cache", "gather_pieces", CAPTURES),
+    ("activations/cache", "gather_pieces", CAPTURES | RUNS),
     ("scorers/lexicon", "score_by_lexicon", SCORES),
     ("neurons/groups", "assign_groups", CONTRIBUTIONS),
     ("models/perplexity", "score_windows", RUNS),

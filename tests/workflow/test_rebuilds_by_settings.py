@@ -72,7 +72,7 @@ CONFIGURATION = [
      each(f"write_plans {MEASURE}", {"scale_keys_x2"}) | OF_ROWS),
     ("generation.tokens", 4, CAPTURES | RUNS | SAMPLES),
     ("generation.positions", "all", (RUNS - UNMOVED) | RANDOM_RUNS),
-    ("activations.positions", "predicting", CAPTURES),
+    ("activations.positions", "predicting", CAPTURES | RUNS),
     ("perplexity.positions", "first", RUNS - UNMOVED - SHIFTED),
     ("perplexity.window", 24, RUNS),
     ("perplexity.screen_windows", 2, RUNS - each(MEASURE, {"none", "dpo"})),
