@@ -21,6 +21,9 @@ PROGRAM_MB = 750
 """Of a program that has loaded torch and transformers, and of a batch of texts, in MB."""
 LEAST_MB = 4000
 """What jobs without an estimate ask for under Slurm, in MB."""
+TRAINING_READS = 5
+"""A text that is trained on costs as much as reading it so often: forwards, backwards, and by the
+reference, and a pair's prompt comes twice."""
 SPARE = 1.15
 """Asked for in place of what was measured: a scheduler ends jobs that take more."""
 
@@ -31,12 +34,65 @@ def loaded_checkpoints(input):
     return [str(input.get(name)) for name in names if input.get(name)]
 
 
-def model_resources(minutes, text_at_once=0):
-    """Return the resources of jobs that run a model; minutes: the time for a tiny model.
+def continued_tokens(path):
+    """Estimate the tokens of a file of prompts and of what a model writes after them."""
+    return count_tokens(path) + count_rows(path) * config["generation"]["tokens"]
 
-    text_at_once: tokens of text that are read at once, with all their logits in memory. A job of an
-    entry runs each of its rows. Those whose source is the changed model itself load it twice, and
-    those that put in the other checkpoint's weights keep the model's own meanwhile.
+
+def tokens_of_texts(wildcards, input):
+    """Estimate the tokens of the comments or pairs that a job's model reads."""
+    return count_tokens(input.get("comments") or input.pairs)
+
+
+def tokens_of_capture(wildcards, input):
+    """Estimate the tokens that a shard's model reads."""
+    return continued_tokens(input.prompts) / SHARDS
+
+
+def tokens_of_crossed_capture(wildcards, input):
+    """Estimate a shard's tokens: both models read the text, and the second the first's inputs."""
+    return 3 * continued_tokens(input.prompts) / SHARDS
+
+
+def tokens_of_both_models(wildcards, input):
+    """Estimate the tokens of the prompts and continuations that both models read."""
+    return 2 * continued_tokens(input.prompts)
+
+
+def tokens_of_runs(wildcards, input):
+    """Estimate the tokens of an entry's rows; a row with a source model has them read twice."""
+    prompts, windows = config["faithfulness"]["prompts"], config["faithfulness"]["windows"]
+    compared = continued_tokens(input.challenge) * min(
+        1, prompts / max(1, count_rows(input.challenge))
+    )
+    compared += windows * config["perplexity"]["window"]
+    of_row = compared + count_tokens(input.text)
+    of_row += continued_tokens(input.challenge) + continued_tokens(input.references)
+    readers = sum(1 if source_stage(row) is None else 2 for row in rows_of_entry(wildcards))
+    # Both unchanged models read what is compared.
+    return readers * of_row + 2 * compared
+
+
+def tokens_of_random_sets(wildcards, input):
+    """Estimate the tokens of all random sets of an entry's rows."""
+    draws = config["interventions"][wildcards.entry]["random_sets"]
+    n_rows = sum("random_sets" in row for row in rows_of_entry(wildcards))
+    return n_rows * draws * continued_tokens(input.challenge)
+
+
+def tokens_of_samples(wildcards, input):
+    """Estimate the tokens of an entry's sampled rows."""
+    n_rows = len(STUDY.sampled_rows(wildcards.entry))
+    return n_rows * config["sampling"]["per_prompt"] * continued_tokens(input.challenge)
+
+
+def model_resources(tokens, reads_windows=False):
+    """Return the resources of jobs that run a model.
+
+    tokens: function of the job's wildcards and input that estimates how many tokens models read.
+    reads_windows: whether the job measures perplexity, with all logits of some windows in memory. A
+    job of an entry runs each of its rows. Those whose source is the changed model itself load it
+    twice, and those that put in the other checkpoint's weights keep the model's own meanwhile.
     """
 
     def mem_mb(wildcards, input):
@@ -50,13 +106,21 @@ def model_resources(minutes, text_at_once=0):
         )
         if any(twice):
             models += model_mb(checkpoints[0], dtype)
-        logits = logits_mb(checkpoints[0], text_at_once, dtype)
+        window = config["perplexity"]["window"]
+        logits = window_logits_mb(checkpoints[0], window, dtype) if reads_windows else 0
         return int(SPARE * (PROGRAM_MB + models + logits))
 
     def runtime(wildcards, input):
-        models = sum(map(checkpoint_mb, loaded_checkpoints(input)))
-        n_rows = len(rows_of_entry(wildcards)) if "entry" in wildcards.keys() else 1
-        return minutes + n_rows * (models // 200) + 5 * (n_rows - 1)
+        model = config["models"][wildcards.model]
+        weights = count_weights(loaded_checkpoints(input)[0])
+        n_tokens = tokens(wildcards, input)
+        return reading_minutes(
+            weights,
+            n_tokens,
+            model["dtype"],
+            config["compute"]["threads"],
+            gpus_of_model(wildcards),
+        )
 
     return {
         "gpu": gpus_of_model,
@@ -69,8 +133,8 @@ def model_resources(minutes, text_at_once=0):
     }
 
 
-def training_resources():
-    """Return the resources of jobs that tune a model on one GPU."""
+def training_resources(texts):
+    """Return the resources of jobs that tune a model on one GPU; texts: name of their input."""
 
     def mem_mb(wildcards, input):
         model = config["models"][wildcards.model]
@@ -83,7 +147,17 @@ def training_resources():
         return int(SPARE * (PROGRAM_MB + models + logits))
 
     def runtime(wildcards, input):
-        return 60 + checkpoint_mb(input.checkpoint) // 20
+        model, path = config["models"][wildcards.model], input[texts]
+        n_texts = model["post"]["steps"] * model["post"]["batch_size"]
+        n_tokens = n_texts * count_tokens(path) / max(1, count_rows(path))
+        dtype = "float64" if model["dtype"] == "float64" else "float32"
+        return reading_minutes(
+            count_weights(input.checkpoint),
+            TRAINING_READS * n_tokens,
+            dtype,
+            config["compute"]["threads"],
+            gpus_of(1),
+        )
 
     return {
         "gpu": gpus_of(1),

@@ -160,6 +160,22 @@ def test_a_model_that_no_longer_writes_has_no_share_of_the_effect(changes, broke
     assert note == [NO_LONGER_WRITES if row else "" for row in broken]
 
 
+def test_a_screened_row_has_the_perplexity_of_its_first_windows_and_no_interval():
+    losses = np.zeros((3, 4))
+    losses[1:, 2] = np.nan
+    rows = table(losses=losses)
+    assert rows["perplexity_windows"].tolist() == [3, 3, 1, 3]
+    assert rows["perplexity"][2] == pytest.approx(np.exp(1.1))  # its loss a token in window 0
+    assert rows["perplexity_low"].isna().tolist() == [False, False, True, False]
+    whole = table()
+    others = [0, 1, 3]
+    pd.testing.assert_frame_equal(rows.loc[others], whole.loc[others])
+    assert rows["no_longer_writes"].tolist() == [False, False, True, False]
+    shown = format_table(rows)
+    assert shown["perplexity"][2] == "3.00 [no interval]"
+    assert shown["note"][2] == f"{NO_LONGER_WRITES}; perplexity of 1 of 3 windows"
+
+
 @pytest.mark.parametrize("row", [0, 1])
 def test_without_two_models_that_write_there_is_no_effect_to_share(row):
     degenerate = [0.0] * 4

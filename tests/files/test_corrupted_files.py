@@ -45,6 +45,7 @@ def neurons(path: Path, columns: tuple[str, ...]) -> None:
 def perplexity(path: Path) -> None:
     write_table(path.parents[2] / "scores/toy/none.parquet", SCORES)
     row = {"intervention": "none", "window_losses": [1.25, 2.5], "window_tokens": [3, 4]}
+    row["screened"] = False
     write_checked_json(path, {"interventions": [row]})
 
 

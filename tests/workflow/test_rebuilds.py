@@ -38,10 +38,10 @@ pytest_plugins = ["support.finished_study"]
 
 CODE = [
     ("evaluation/text_metrics", "unigram_f1", TABLE | FAITHFULNESS),
-    ("activations/cache", "gather_pieces", CAPTURES),
+    ("activations/cache", "gather_pieces", CAPTURES | RUNS),
     ("scorers/lexicon", "score_by_lexicon", SCORES),
     ("neurons/groups", "assign_groups", CONTRIBUTIONS),
-    ("models/perplexity", "measure_perplexity", RUNS),
+    ("models/perplexity", "score_windows", RUNS),
     ("directions/probe", "train_probe", PROBE),
     ("activations/capture", "CountedSums.see_tokens", CAPTURES | RUNS | SAMPLES),
     ("directions/logit_lens", "tabulate_tokens", {"tabulate_logit_lens"}),

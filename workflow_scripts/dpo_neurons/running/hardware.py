@@ -34,9 +34,14 @@ def old_weights_mb(checkpoint: str) -> int:
 
 def model_mb(checkpoint: str, dtype: str) -> int:
     """Return the memory in MB of a checkpoint's weights in a number format; 0 until it is made."""
+    return checkpoint_mb(checkpoint) * NUMBER_BYTES[dtype] // stored_bytes(checkpoint)
+
+
+def stored_bytes(checkpoint: str) -> int:
+    """Return the bytes of a number as a checkpoint stores it; 4 until it is made."""
     described = _read_config(checkpoint)
     stored = described.get("dtype") or described.get("torch_dtype") or "float32"
-    return checkpoint_mb(checkpoint) * NUMBER_BYTES[dtype] // NUMBER_BYTES.get(str(stored), 4)
+    return NUMBER_BYTES.get(str(stored), 4)
 
 
 def logits_mb(checkpoint: str, tokens: int, dtype: str) -> int:
@@ -46,6 +51,11 @@ def logits_mb(checkpoint: str, tokens: int, dtype: str) -> int:
     inner = text_config if isinstance(text_config, dict) else {}
     vocabulary = _count(described, "vocab_size") or _count(inner, "vocab_size")
     return tokens * vocabulary * NUMBER_BYTES[dtype] // 1_000_000
+
+
+def softens_logits(checkpoint: str) -> bool:
+    """Return whether a model bounds its logits, as Gemma 2 does, which takes a second copy."""
+    return bool(_read_config(checkpoint).get("final_logit_softcapping"))
 
 
 def embedding_mb(checkpoint: str, dtype: str) -> int:
