@@ -59,6 +59,12 @@ def tokens_of_both_models(wildcards, input):
     return 2 * continued_tokens(input.prompts)
 
 
+def tokens_of_autoencoder(wildcards, input):
+    """Estimate the tokens of the texts whose states an autoencoder is trained on."""
+    texts = STUDY.autoencoders[wildcards.model][wildcards.autoencoder]["texts"]
+    return count_tokens(input.text) * min(1, texts / max(1, count_rows(input.text)))
+
+
 def tokens_of_runs(wildcards, input):
     """Estimate the tokens of an entry's rows; a row with a source model has them read twice."""
     prompts, windows = config["faithfulness"]["prompts"], config["faithfulness"]["windows"]
