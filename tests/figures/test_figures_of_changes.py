@@ -256,7 +256,10 @@ def test_the_legend_of_shares_has_four_ticks_far_apart():
     assert np.diff(np.sqrt(ticks)) == pytest.approx([np.sqrt(counts["share"].max()) / 3] * 3)
 
 
-@pytest.mark.parametrize(("n_layers", "n_prompts"), [(1, 1), (2, 24), (32, 1199)])
+@pytest.mark.parametrize(
+    ("n_layers", "n_prompts"),
+    [(1, 1), (2, 24), pytest.param(32, 1199, marks=pytest.mark.slow)],
+)
 def test_charts_of_any_depth_are_drawn_and_small(n_layers, n_prompts):
     drawn = charts(n_layers, n_prompts)
     assert_drawn(drawn)

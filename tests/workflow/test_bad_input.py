@@ -52,7 +52,10 @@ def project(tmp_path_factory) -> Path:
     return directory
 
 
-@pytest.mark.parametrize(("key", "value", "sentence"), CONFIGURATION)
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [CONFIGURATION[0], *(pytest.param(*row, marks=pytest.mark.slow) for row in CONFIGURATION[1:])],
+)
 def test_a_mistake_in_the_configuration_stops_before_any_job(
     project: Path, tmp_path: Path, key: str, value: Any, sentence: str
 ) -> None:
