@@ -26,7 +26,7 @@ def test_every_number_is_there_once(comparison):
     assert tuple(comparison.columns) == COLUMNS
     assert not comparison.duplicated(["model", "quantity", "of"]).any()
     rows = comparison[comparison["model"] == "gpt2"].set_index(["quantity", "of"])
-    assert len(rows) == 7 + 5 * 8 + 1 + 3 + 2 + 2
+    assert len(rows) == 7 + 5 * 8 + 2 * 4 + 1 + 3 + 2 + 2
     assert rows.loc[("net_reduction_p", ""), "value"] == 0.005
     assert rows.loc[("net_reduction", ""), ["value", "low", "high"]].tolist() == [7.22, 6, 8]
     random = rows.loc[("group_random_share", "TP-"), ["value", "low", "high"]]
