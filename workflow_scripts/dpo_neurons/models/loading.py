@@ -120,8 +120,8 @@ def load_trainable_model(
     return model
 
 
-def _tells_of_damage(error: BaseException) -> bool:
-    """Whether an error is one that damaged files of a tokenizer cause.
+def tells_of_damage(error: BaseException) -> bool:
+    """Whether an error is one that transformers raises for damaged files of a tokenizer.
 
     The library tokenizers raises bare exceptions, and PanicException, which is no Exception.
     """
@@ -162,7 +162,7 @@ def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
         )
         tokenizer("a")  # parts that contradict each other fail at the first text
     except BaseException as error:
-        if not _tells_of_damage(error):
+        if not tells_of_damage(error):
             raise
         raise InputError(
             f"{checkpoint}: cannot load a tokenizer ({_reason(error)}); "
