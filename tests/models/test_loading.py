@@ -9,11 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from support.by_hand import forward, same_state, state_of
+from support.byte_tokenizers import byte_level, sentence_pieces
 from support.changed_checkpoints import change_json
-from support.tiny_models import PROMPTS
+from support.tiny_models import PROMPTS, WORDS
+from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from dpo_neurons.activations.capture import ActivationCapture
+from dpo_neurons.checkpoints.word_tokenizer import build_tokenizer
 from dpo_neurons.errors import InputError
 from dpo_neurons.interventions.hooks import apply_plan
 from dpo_neurons.models import loading as checkpoints_module
@@ -229,6 +232,25 @@ def test_a_damaged_tokenizer_is_named(copied):
     (checkpoint / "tokenizer.json").write_text("{")
     with pytest.raises(InputError, match="cannot load a tokenizer"):
         load_tokenizer(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "made", "declared", "text"),
+    [
+        ("qwen2", lambda: build_tokenizer(WORDS), None, "w1 w5"),
+        ("llama", lambda: sentence_pieces(prefix=True), "LlamaTokenizerFast", " damn the dog"),
+        ("llama", byte_level, "LlamaTokenizerFast", " damn the dog"),
+    ],
+)
+def test_a_text_has_the_ids_that_tokenizer_json_says(copied, architecture, made, declared, text):
+    checkpoint = copied(architecture)
+    made().save_pretrained(checkpoint)
+    if declared:
+        change_json(checkpoint / "tokenizer_config.json", tokenizer_class=declared)
+    described = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+    ids = load_tokenizer(checkpoint)(text, add_special_tokens=False)["input_ids"]
+    assert ids == described.encode(text, add_special_tokens=False).ids
+    assert len(ids) > 1
 
 
 CUT_OFF = {"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="}
