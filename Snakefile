@@ -35,9 +35,20 @@ from dpo_neurons.running.hardware import (
     old_weights_mb,
     visible_gpus,
 )
+from dpo_neurons.running.job_costs import (
+    TOKENS_AT_ONCE,
+    activations_mb,
+    count_rows,
+    count_tokens,
+    count_weights,
+    keys_values_mb,
+    reading_minutes,
+    window_logits_mb,
+)
 from dpo_neurons.study.checks import check_study
 from dpo_neurons.study.config_text import check_config_texts, only_looks
 from dpo_neurons.study.intervention_rows import (
+    UNPATCHED,
     counts_layers,
     donor_stage,
     needs_length,

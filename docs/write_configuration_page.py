@@ -115,10 +115,9 @@ def section_lines(section: Key, definitions: Schema, described: set[str]) -> Ite
     if defaults or has_long_default(schema):
         block = as_yaml({name: defaults or schema["default"]})
         yield f"The default{'s' if len(defaults) > 1 else ''}:\n\n```yaml\n{block}```\n"
-    entries = {entry["title"]: entry for _, entry, _ in [section, *keys] if has_kinds(entry)}
-    item = item_of(schema, definitions)
-    if item is not None and has_kinds(item):
-        entries[item["title"]] = item
+    schemas = [entry for _, entry, _ in [section, *keys]]
+    items = [item for entry in schemas if (item := item_of(entry, definitions)) is not None]
+    entries = {entry["title"]: entry for entry in [*schemas, *items] if has_kinds(entry)}
     for title, entry in entries.items():
         if title not in described:
             described.add(title)

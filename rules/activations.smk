@@ -26,7 +26,7 @@ for shard in range(1, SHARDS + 1):
             ENVIRONMENT
         threads: config["compute"]["threads"]
         resources:
-            **model_resources(minutes=30),
+            **model_resources(tokens_of_capture),
             scripts=SCRIPTS,
             shard=shard,
             shards=SHARDS,
@@ -72,7 +72,7 @@ for shard in range(1, SHARDS + 1):
             ENVIRONMENT
         threads: config["compute"]["threads"]
         resources:
-            **model_resources(minutes=40),
+            **model_resources(tokens_of_crossed_capture),
             scripts=SCRIPTS,
             shard=shard,
             shards=SHARDS,

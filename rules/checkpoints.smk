@@ -100,7 +100,7 @@ rule train_dpo:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **training_resources(),
+        **training_resources("pairs"),
         scripts=SCRIPTS,
     params:
         kind=setting("models", "{model}", "post", "kind"),
@@ -133,7 +133,7 @@ rule train_sft:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **training_resources(),
+        **training_resources("demonstrations"),
         scripts=SCRIPTS,
     params:
         recipe=setting_options("models", "{model}", "post"),

@@ -19,7 +19,7 @@ TABLES += expand(
 TABLES += expand(
     f"{RESULTS}/tables/{{model}}.seeds.{{extension}}",
     model=STUDY.seeds_by_recipe,
-    extension=["csv", "md"],
+    extension=["csv", "md", "html"],
 )
 TABLES += expand(
     f"{RESULTS}/tables/{{model}}.{{table}}.{{extension}}",

@@ -43,10 +43,10 @@ FIGURES += expand(
     model=STUDY.models_with("post", *TUNED_ON_PAIRS),
     extension=FIGURE_EXTENSIONS,
 )
-for model_with_autoencoders, folders in STUDY.autoencoders.items():
+for model_with_autoencoders, autoencoders in STUDY.autoencoders.items():
     FIGURES += expand(
         f"{RESULTS}/figures/{model_with_autoencoders}/22_features_{{autoencoder}}.{{extension}}",
-        autoencoder=folders,
+        autoencoder=autoencoders,
         extension=FIGURE_EXTENSIONS,
     )
 FIGURES += expand(
@@ -182,6 +182,7 @@ use rule draw_figure as draw_layer_reduction with:
         vega=VEGA,
         layer_groups=f"{RESULTS}/layer_groups/{{model}}/{DIRECTION}.csv",
         contributions=CONTRIBUTIONS_TABLE,
+        random_directions=f"{RESULTS}/random_directions/{{model}}/{DIRECTION}.layers.csv",
     output:
         **figure_files("3_layer_reduction"),
     log:

@@ -104,12 +104,25 @@ def run_files(wildcards):
     if wildcards.entry != "dpo":
         # All rows are compared on the text of the second checkpoint, which `dpo` itself writes.
         files["answers"] = f"{RESULTS}/generations/{wildcards.model}/dpo/challenge_prompts.jsonl"
+    for capture in STUDY.captured_row(wildcards.model, wildcards.entry).values():
+        files["capture"] = f"{RESULTS}/activations/{wildcards.model}/{capture}.h5"
     return files
 
 
 def run_files_as_options(wildcards, input):
-    """Write the files of `run_files` as command-line options."""
-    return write_options({name: input[name] for name in run_files(wildcards)})
+    """Write the files of `run_files`, and whose continuations a capture holds, as options."""
+    options = {name: input[name] for name in run_files(wildcards)}
+    for row in STUDY.captured_row(wildcards.model, wildcards.entry):
+        options["captured_row"] = row
+    return write_options(options)
+
+
+def screening_of_entry(wildcards):
+    """Write the windows that an entry's rows are screened on as an option, if they are."""
+    windows = config["perplexity"].get("screen_windows")
+    if windows is None or wildcards.entry in UNPATCHED:
+        return ""
+    return write_options({"screen_windows": windows})
 
 
 def plans_of_capture(wildcards):

@@ -72,7 +72,7 @@ rule run_interventions:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(minutes=60, text_at_once=4096),
+        **model_resources(tokens_of_runs, windows_mb),
         scripts=SCRIPTS,
     params:
         rows=runs_of_entry,
@@ -80,6 +80,7 @@ rule run_interventions:
         files=run_files_as_options,
         tokens=config["generation"]["tokens"],
         window=config["perplexity"]["window"],
+        screening=screening_of_entry,
         prompts=config["faithfulness"]["prompts"],
         windows=config["faithfulness"]["windows"],
         dtype=setting("models", "{model}", "dtype"),
@@ -92,6 +93,7 @@ rule run_interventions:
         " --plans {input.plans} --challenge-prompts {input.challenge}"
         " --reference-sentences {input.references} --tokens {params.tokens}"
         " --perplexity-text {input.text} --window {params.window}"
+        " {params.screening}"
         " --dtype {params.dtype} --attention {params.attention}"
         " --gpus {resources.model_gpus} --batch-size {resources.batch_size}"
         " --device {resources.device} --threads {threads} {params.files}"
@@ -143,7 +145,7 @@ rule run_random_sets:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(minutes=120),
+        **model_resources(tokens_of_random_sets),
         scripts=SCRIPTS,
     params:
         rows=random_set_runs_of_entry,
@@ -181,7 +183,7 @@ rule run_samples:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(minutes=120),
+        **model_resources(tokens_of_samples),
         scripts=SCRIPTS,
     params:
         rows=samples_of_entry,
@@ -256,7 +258,7 @@ for shard in range(1, SHARDS + 1):
             ENVIRONMENT
         threads: config["compute"]["threads"]
         resources:
-            **model_resources(minutes=30),
+            **model_resources(tokens_of_capture),
             scripts=SCRIPTS,
             shard=shard,
             shards=SHARDS,

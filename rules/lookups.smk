@@ -284,14 +284,21 @@ def pieces_of(shard, capture):
     }
 
 
-def folder_of_autoencoder(wildcards):
-    """Return the folder of a model's sparse autoencoder."""
-    return STUDY.autoencoders[wildcards.model][wildcards.autoencoder]
+def path_of_autoencoder(wildcards):
+    """Return the folder of a model's sparse autoencoder: the user's, or where it is trained."""
+    model, name = wildcards.model, wildcards.autoencoder
+    return STUDY.autoencoders[model][name].get("path", f"{RESULTS}/autoencoders/{model}/{name}")
 
 
 def files_of_autoencoder(wildcards):
     """Return the files of a model's sparse autoencoder."""
-    return given_folder_files("autoencoder", folder_of_autoencoder(wildcards))
+    return given_folder_files("autoencoder", path_of_autoencoder(wildcards))
+
+
+def folder_of_autoencoder(wildcards, input):
+    """Return the folder of a model's sparse autoencoder."""
+    path = path_of_autoencoder(wildcards)
+    return input.autoencoder if is_made(path) else path
 
 
 def models_of_seeds(wildcards):
@@ -302,6 +309,11 @@ def models_of_seeds(wildcards):
 def tables_of_seeds(wildcards):
     """Return the tables of interventions of a recipe's models."""
     return expand(f"{RESULTS}/tables/{{seed}}.csv", seed=models_of_seeds(wildcards))
+
+
+def tests_of_seeds(wildcards):
+    """Return the tables of paired tests of a recipe's models."""
+    return expand(f"{RESULTS}/tables/{{seed}}.tests.csv", seed=models_of_seeds(wildcards))
 
 
 def groups_of_seeds(wildcards):

@@ -4,10 +4,18 @@
 rule compare_seeds:
     input:
         tables=tables_of_seeds,
+        tests=tests_of_seeds,
         groups=groups_of_seeds,
     output:
         csv=f"{RESULTS}/tables/{{model}}.seeds.csv",
         markdown=f"{RESULTS}/tables/{{model}}.seeds.md",
+        page=report(
+            f"{RESULTS}/tables/{{model}}.seeds.html",
+            caption="../report/seeds.rst",
+            category="{model}",
+            subcategory="tables",
+            labels={"figure": "over seeds"},
+        ),
     log:
         log_path("compare_seeds", "{model}"),
     benchmark:
@@ -23,8 +31,8 @@ rule compare_seeds:
         code=code_of("evaluation/compare_seeds"),
     shell:
         "python {resources.scripts}/evaluation/compare_seeds.py --models {params.models}"
-        " --tables {input.tables} --groups {input.groups}"
-        " --csv {output.csv} --markdown {output.markdown} 2> {log}"
+        " --tables {input.tables} --tests {input.tests} --groups {input.groups}"
+        " --csv {output.csv} --markdown {output.markdown} --page {output.page} 2> {log}"
 
 
 rule compare_models:

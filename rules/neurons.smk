@@ -99,7 +99,8 @@ rule compare_random_directions:
         activations_post=f"{RESULTS}/activations/{{model}}/post.h5",
         direction=f"{RESULTS}/directions/{{model}}/{{direction}}.safetensors",
     output:
-        f"{RESULTS}/random_directions/{{model}}/{{direction}}.csv",
+        sums=f"{RESULTS}/random_directions/{{model}}/{{direction}}.csv",
+        layers=f"{RESULTS}/random_directions/{{model}}/{{direction}}.layers.csv",
     log:
         log_path("compare_random_directions", "{model}", "{direction}"),
     benchmark:
@@ -119,7 +120,8 @@ rule compare_random_directions:
         " --checkpoint-pre {input.checkpoint_pre} --checkpoint-post {input.checkpoint_post}"
         " --activations-pre {input.activations_pre} --activations-post {input.activations_post}"
         " --direction {input.direction} --definition {params.definition} --draws {params.draws}"
-        " --level {params.level} --seed {params.seed} --output {output} 2> {log}"
+        " --level {params.level} --seed {params.seed} --output {output.sums}"
+        " --layers-output {output.layers} 2> {log}"
 
 
 rule rank_neurons:
@@ -162,7 +164,7 @@ rule measure_auroc:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(minutes=20),
+        **model_resources(tokens_of_texts, texts_mb),
         scripts=SCRIPTS,
     params:
         dtype=setting("models", "{model}", "dtype"),

@@ -119,6 +119,37 @@ rule split_stream_shift:
         " --heads {output.heads} 2> {log}"
 
 
+rule train_autoencoder:
+    input:
+        **folder("checkpoint", f"{RESULTS}/checkpoints/{{model}}/pre"),
+        text=f"{DATA}/training_text.jsonl",
+    output:
+        autoencoder=directory(f"{RESULTS}/autoencoders/{{model}}/{{autoencoder}}"),
+        source=f"{RESULTS}/autoencoders/{{model}}/{{autoencoder}}.source.json",
+    log:
+        log_path("train_autoencoder", "{model}", "{autoencoder}"),
+    benchmark:
+        benchmark_path("train_autoencoder", "{model}", "{autoencoder}")
+    conda:
+        ENVIRONMENT
+    threads: config["compute"]["threads"]
+    resources:
+        **model_resources(tokens_of_autoencoder, texts_mb),
+        scripts=SCRIPTS,
+    params:
+        recipe=setting_options("models", "{model}", "autoencoders", "{autoencoder}"),
+        dtype=setting("models", "{model}", "dtype"),
+        attention=setting("models", "{model}", "attention"),
+        seed=SEED,
+        code=code_of("activations/train_autoencoder"),
+    shell:
+        "python {resources.scripts}/activations/train_autoencoder.py"
+        " --checkpoint {input.checkpoint} --text {input.text} {params.recipe} --seed {params.seed}"
+        " --dtype {params.dtype} --attention {params.attention} --gpus {resources.model_gpus}"
+        " --batch-size {resources.batch_size} --device {resources.device} --threads {threads}"
+        " --output {output.autoencoder} --source-output {output.source} 2> {log}"
+
+
 rule average_features:
     input:
         unpack(pair_files),
@@ -138,7 +169,7 @@ rule average_features:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(minutes=20),
+        **model_resources(tokens_of_both_models),
         scripts=SCRIPTS,
     params:
         folder=folder_of_autoencoder,
@@ -206,7 +237,7 @@ rule trace_token_probabilities:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(minutes=20),
+        **model_resources(tokens_of_both_models),
         scripts=SCRIPTS,
     params:
         words=words_to_trace,

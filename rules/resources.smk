@@ -17,10 +17,19 @@ def gpus_of_model(wildcards):
     return gpus_of(config["models"][wildcards.model]["gpus"])
 
 
-PROGRAM_MB = 750
-"""Of a program that has loaded torch and transformers, and of a batch of texts, in MB."""
+PROGRAM_MB = 600
+"""Of a program that has loaded torch and transformers, in MB."""
+LARGE_PROGRAM_MB = 750
+"""Of one that has loaded more, such as trl, in MB."""
+BATCH_ON_CPU = 32
+"""Texts in a batch with `auto`, as in `dpo_neurons.models.batches`; a GPU has its own memory."""
+LONGEST_TEXT = 1024
+"""Tokens of the longest texts that no `max_tokens` cuts."""
 LEAST_MB = 4000
 """What jobs without an estimate ask for under Slurm, in MB."""
+TRAINING_READS = 5
+"""A text that is trained on costs as much as reading it so often: forwards, backwards, and by the
+reference, and a pair's prompt comes twice."""
 SPARE = 1.15
 """Asked for in place of what was measured: a scheduler ends jobs that take more."""
 
@@ -31,12 +40,112 @@ def loaded_checkpoints(input):
     return [str(input.get(name)) for name in names if input.get(name)]
 
 
-def model_resources(minutes, text_at_once=0):
-    """Return the resources of jobs that run a model; minutes: the time for a tiny model.
+def continued_tokens(path):
+    """Estimate the tokens of a file of prompts and of what a model writes after them."""
+    return count_tokens(path) + count_rows(path) * config["generation"]["tokens"]
 
-    text_at_once: tokens of text that are read at once, with all their logits in memory. A job of an
-    entry runs each of its rows. Those whose source is the changed model itself load it twice, and
-    those that put in the other checkpoint's weights keep the model's own meanwhile.
+
+def texts_to_read(input):
+    """Return the file of the texts that a job's model reads without continuing them."""
+    return input.get("comments") or input.get("pairs") or input.text
+
+
+def tokens_of_texts(wildcards, input):
+    """Estimate the tokens of the texts that a job's model reads."""
+    return count_tokens(texts_to_read(input))
+
+
+def tokens_of_capture(wildcards, input):
+    """Estimate the tokens that a shard's model reads."""
+    return continued_tokens(input.prompts) / SHARDS
+
+
+def tokens_of_crossed_capture(wildcards, input):
+    """Estimate a shard's tokens: both models read the text, and the second the first's inputs."""
+    return 3 * continued_tokens(input.prompts) / SHARDS
+
+
+def tokens_of_both_models(wildcards, input):
+    """Estimate the tokens of the prompts and continuations that both models read."""
+    return 2 * continued_tokens(input.prompts)
+
+
+def tokens_of_autoencoder(wildcards, input):
+    """Estimate the tokens of the texts whose states an autoencoder is trained on."""
+    texts = STUDY.autoencoders[wildcards.model][wildcards.autoencoder]["texts"]
+    return count_tokens(input.text) * min(1, texts / max(1, count_rows(input.text)))
+
+
+def tokens_of_runs(wildcards, input):
+    """Estimate the tokens of an entry's rows; a row with a source model has them read twice."""
+    prompts, windows = config["faithfulness"]["prompts"], config["faithfulness"]["windows"]
+    compared = continued_tokens(input.challenge) * min(
+        1, prompts / max(1, count_rows(input.challenge))
+    )
+    compared += windows * config["perplexity"]["window"]
+    of_row = compared + count_tokens(input.text)
+    of_row += continued_tokens(input.challenge) + continued_tokens(input.references)
+    readers = sum(1 if source_stage(row) is None else 2 for row in rows_of_entry(wildcards))
+    # Both unchanged models read what is compared.
+    return readers * of_row + 2 * compared
+
+
+def tokens_of_random_sets(wildcards, input):
+    """Estimate the tokens of all random sets of an entry's rows."""
+    draws = config["interventions"][wildcards.entry]["random_sets"]
+    n_rows = sum("random_sets" in row for row in rows_of_entry(wildcards))
+    return n_rows * draws * continued_tokens(input.challenge)
+
+
+def tokens_of_samples(wildcards, input):
+    """Estimate the tokens of an entry's sampled rows."""
+    n_rows = len(STUDY.sampled_rows(wildcards.entry))
+    return n_rows * config["sampling"]["per_prompt"] * continued_tokens(input.challenge)
+
+
+def longest_batch():
+    """Return how many texts are read at once, at most."""
+    asked = config["compute"]["batch_size"]
+    return BATCH_ON_CPU if asked == "auto" else asked
+
+
+def texts_mb(wildcards, input, dtype):
+    """Return the memory of a batch of a job's longest texts."""
+    settings = config["directions"].get(wildcards.get("direction"), {})
+    tokens = longest_batch() * settings.get("max_tokens", LONGEST_TEXT)
+    tokens = min(tokens, count_tokens(texts_to_read(input)))
+    return activations_mb(loaded_checkpoints(input)[0], tokens, dtype)
+
+
+def continuations_mb(wildcards, input, dtype):
+    """Return the memory of a batch of prompts that are continued, half as long again as the mean."""
+    path = input.get("prompts") or input.challenge
+    n_prompts = max(1, count_rows(path))
+    n_longest = 1.5 * min(longest_batch(), n_prompts)
+    checkpoints = loaded_checkpoints(input)
+    read = activations_mb(checkpoints[0], n_longest * count_tokens(path) / n_prompts, dtype)
+    tokens = n_longest * continued_tokens(path) / n_prompts
+    return read + sum(keys_values_mb(checkpoint, tokens, dtype) for checkpoint in checkpoints)
+
+
+def windows_mb(wildcards, input, dtype):
+    """Return the memory of windows of text, or of a batch of prompts that are continued."""
+    changed, window = loaded_checkpoints(input)[0], config["perplexity"]["window"]
+    return max(
+        window_logits_mb(changed, window, dtype),
+        activations_mb(changed, max(window, TOKENS_AT_ONCE), dtype),
+        continuations_mb(wildcards, input, dtype),
+    )
+
+
+def model_resources(tokens, batch_mb=continuations_mb):
+    """Return the resources of jobs that run a model.
+
+    tokens: function of the job's wildcards and input that estimates how many tokens models read.
+    batch_mb: function of these and of a number format that estimates the memory of what is read at
+    once. A job of an entry runs each of its rows. Those whose source is the changed model itself
+    load it twice, and those that put in the other checkpoint's weights keep the model's own
+    meanwhile.
     """
 
     def mem_mb(wildcards, input):
@@ -50,13 +159,19 @@ def model_resources(minutes, text_at_once=0):
         )
         if any(twice):
             models += model_mb(checkpoints[0], dtype)
-        logits = logits_mb(checkpoints[0], text_at_once, dtype)
-        return int(SPARE * (PROGRAM_MB + models + logits))
+        asked = int(SPARE * (PROGRAM_MB + models + batch_mb(wildcards, input, dtype)))
+        # CUDA's libraries take some GB beside the model.
+        return max(LEAST_MB, asked) if gpus_of_model(wildcards) else asked
 
     def runtime(wildcards, input):
-        models = sum(map(checkpoint_mb, loaded_checkpoints(input)))
-        n_rows = len(rows_of_entry(wildcards)) if "entry" in wildcards.keys() else 1
-        return minutes + n_rows * (models // 200) + 5 * (n_rows - 1)
+        model = config["models"][wildcards.model]
+        return reading_minutes(
+            count_weights(loaded_checkpoints(input)[0]),
+            tokens(wildcards, input),
+            model["dtype"],
+            config["compute"]["threads"],
+            gpus_of_model(wildcards),
+        )
 
     return {
         "gpu": gpus_of_model,
@@ -69,8 +184,8 @@ def model_resources(minutes, text_at_once=0):
     }
 
 
-def training_resources():
-    """Return the resources of jobs that tune a model on one GPU."""
+def training_resources(texts):
+    """Return the resources of jobs that tune a model on one GPU; texts: name of their input."""
 
     def mem_mb(wildcards, input):
         model = config["models"][wildcards.model]
@@ -80,10 +195,20 @@ def training_resources():
         tokens = 2 * model["post"]["batch_size"] * (model["post"].get("max_tokens") or 512)
         # Logits, their gradient, and one copy more.
         logits = 3 * logits_mb(input.checkpoint, tokens, tuned)
-        return int(SPARE * (PROGRAM_MB + models + logits))
+        return int(SPARE * (LARGE_PROGRAM_MB + models + logits))
 
     def runtime(wildcards, input):
-        return 60 + checkpoint_mb(input.checkpoint) // 20
+        model, path = config["models"][wildcards.model], input[texts]
+        n_texts = model["post"]["steps"] * model["post"]["batch_size"]
+        n_tokens = n_texts * count_tokens(path) / max(1, count_rows(path))
+        dtype = "float64" if model["dtype"] == "float64" else "float32"
+        return reading_minutes(
+            count_weights(input.checkpoint),
+            TRAINING_READS * n_tokens,
+            dtype,
+            config["compute"]["threads"],
+            gpus_of(1),
+        )
 
     return {
         "gpu": gpus_of(1),
@@ -109,7 +234,7 @@ def scoring_mb(wildcards, input):
     if not runs_a_model(scorer):
         return LEAST_MB
     model = model_mb(given_path(key_of_scorer(wildcards)), scorer.get("dtype", "float32"))
-    return max(LEAST_MB, int(SPARE * (PROGRAM_MB + model)))
+    return max(LEAST_MB, int(SPARE * (LARGE_PROGRAM_MB + model)))
 
 
 def exporting_mb(wildcards, input):
@@ -117,7 +242,7 @@ def exporting_mb(wildcards, input):
     dtype = config["models"][wildcards.model]["dtype"]
     models = [3 * model_mb(input.checkpoint, dtype)]
     models += [model_mb(input.donor, dtype) for name in input.keys() if name == "donor"]
-    return PROGRAM_MB + sum(models)
+    return LARGE_PROGRAM_MB + sum(models)
 
 
 def linking_mb(wildcards, input):
@@ -142,7 +267,7 @@ def gguf_mb(wildcards, input):
 
 def weight_changes_mb(wildcards, input):
     """Return the memory for two copies of the largest matrix, the embedding, in float64."""
-    return int(SPARE * (PROGRAM_MB + 3 * embedding_mb(input.checkpoint_pre, "float64")))
+    return int(SPARE * (LARGE_PROGRAM_MB + 3 * embedding_mb(input.checkpoint_pre, "float64")))
 
 
 def weight_changes_minutes(wildcards, input):

@@ -58,14 +58,14 @@ def test_means_are_over_tokens_and_not_over_prompts(tmp_path, batch_size):
 
 def test_the_file_holds_what_the_contract_says(tmp_path):
     with open_cache(write(tmp_path / "a.h5")) as cache:
-        found = {name: (cache[name].shape, str(cache[name].dtype)) for name in cache}
+        datasets = {name: (cache[name].shape, str(cache[name].dtype)) for name in cache}
         np.testing.assert_array_equal(cache["tokens"], TOKENS)
         np.testing.assert_array_equal(cache["mask"], MASK)
         assert read_attributes(cache)["model"] == "m"
         assert cache["mlp_post"].chunks == (2, 1, D_MLP)
         assert cache["resid_post"].chunks == (2, 1, D_MODEL)
         assert cache["mlp_post"].compression is cache["resid_post"].compression is None
-    assert found == {
+    assert datasets == {
         "mlp_post_mean": ((N_LAYERS, D_MLP), "float32"),
         "mlp_out_mean": ((N_LAYERS, D_MODEL), "float32"),
         "resid_post": ((N_PROMPTS, N_LAYERS, D_MODEL), "float32"),
@@ -73,7 +73,7 @@ def test_the_file_holds_what_the_contract_says(tmp_path):
         "tokens": ((N_PROMPTS, N_TOKENS), "int32"),
         "mask": ((N_PROMPTS, N_TOKENS), "bool"),
     }
-    assert set(found) == set(DATASETS)
+    assert set(datasets) == set(DATASETS)
 
 
 def test_sums_do_not_lose_small_prompts_behind_large_ones(tmp_path):
@@ -193,11 +193,11 @@ def test_a_bit_that_is_flipped_anywhere_is_named_or_changes_nothing(tmp_path):
         damaged[place] ^= 1 << draw.randrange(8)
         path.write_bytes(damaged)
         try:
-            found = everything_in(path)
+            content = everything_in(path)
         except InputError as error:
             named += str(error).startswith(f"{path}: ")
         else:
-            assert found == undamaged, place
+            assert content == undamaged, place
     assert named > 300
 
 
@@ -210,10 +210,10 @@ def test_of_two_open_caches_the_damaged_one_is_named(tmp_path):
     paths[0].write_bytes(content)
     with (
         pytest.raises(InputError, match="cannot be read as HDF5") as caught,
-        open_cache(paths[0]) as one,
-        open_cache(paths[1]) as two,
+        open_cache(paths[0]) as first,
+        open_cache(paths[1]) as second,
     ):
-        one["mlp_post"][:] + two["mlp_post"][:]
+        first["mlp_post"][:] + second["mlp_post"][:]
     assert str(caught.value).startswith(str(paths[0]))
 
 

@@ -75,11 +75,11 @@ def test_the_residual_stream_is_that_after_each_block(
             ids, written = continue_alone(model, tokenizer, prompt, n_tokens)
             ids, n = ids + written[: counts[row]], counts[row]
             stop = len(ids) - (positions == "predicting")
-            wanted = streams_alone(model, ids, slice(stop - n, stop))
-            np.testing.assert_allclose(sums[row, :-1], wanted[:-1].sum(axis=1), atol=5e-5)
+            streams = streams_alone(model, ids, slice(stop - n, stop))
+            np.testing.assert_allclose(sums[row, :-1], streams[:-1].sum(axis=1), atol=5e-5)
             if counts[row] == 1:
                 last = final_norm(model)(torch.tensor(sums[row, -1])).detach().numpy()
-                np.testing.assert_allclose(last, wanted[-1, 0], atol=5e-5)
+                np.testing.assert_allclose(last, streams[-1, 0], atol=5e-5)
 
 
 def test_blocks_that_return_a_tuple_are_read_too(gpt2, tokenizer):
@@ -101,12 +101,12 @@ def test_blocks_that_return_a_tuple_are_read_too(gpt2, tokenizer):
 @pytest.fixture
 def ending(model, tokenizer, monkeypatch):
     """A model that ends one prompt's text in the middle, and another's at once."""
-    written = [continue_alone(model, tokenizer, one, N_TOKENS)[1] for one in PROMPTS]
+    written = [continue_alone(model, tokenizer, text, N_TOKENS)[1] for text in PROMPTS]
     ends = next(
         [late, other[0]]
-        for one, other in permutations(written, 2)
-        for late in one[2:]
-        if not {late, other[0]} & set(one[:2])
+        for text, other in permutations(written, 2)
+        for late in text[2:]
+        if not {late, other[0]} & set(text[:2])
     )
     monkeypatch.setattr(model.generation_config, "eos_token_id", ends)
     return model

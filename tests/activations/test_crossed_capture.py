@@ -58,12 +58,12 @@ def test_neurons_do_what_their_own_weights_make_of_the_other_models_inputs(
 ):
     pre, post = loaded(architecture), loaded(architecture, "other")
     for positions, batch_size in zip(POSITIONS, (2, 16), strict=True):
-        found = captured(pre, post, tokenizer, positions, batch_size)
-        wanted = by_hand(pre, post, tokenizer, positions)
-        np.testing.assert_array_equal(found[0], wanted[0])
-        for mine, its in zip(found[1:], wanted[1:], strict=True):
-            assert np.abs(its).max() > 0.1
-            np.testing.assert_allclose(mine, its, atol=2e-4, rtol=1e-4)
+        crossed = captured(pre, post, tokenizer, positions, batch_size)
+        expected = by_hand(pre, post, tokenizer, positions)
+        np.testing.assert_array_equal(crossed[0], expected[0])
+        for ours, theirs in zip(crossed[1:], expected[1:], strict=True):
+            assert np.abs(theirs).max() > 0.1
+            np.testing.assert_allclose(ours, theirs, atol=2e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "opt", "gemma2"])

@@ -46,10 +46,10 @@ def test_every_prompt_is_in_one_piece_and_the_longest_come_first(lengths, pieces
 
 @given(st.integers(1, 9), st.integers(1, 9))
 def test_every_piece_falls_to_one_shard(pieces, shards):
-    found = [
+    divided = [
         piece for shard in range(shards) for piece in pieces_of_shard(pieces, shard + 1, shards)
     ]
-    assert sorted(found) == list(range(pieces))
+    assert sorted(divided) == list(range(pieces))
 
 
 @pytest.fixture
@@ -66,12 +66,12 @@ def study(checkpoints, tmp_path):
         "--positions": "generated", "--dtype": "float32", "--attention": "default",
         "--batch-size": 2, "--device": "cpu", "--threads": 1, "--pieces": PIECES,
     }  # fmt: skip
-    one = {"--checkpoint": model, "--tokenizer": model, "--source": source, **common}
-    two = {
+    of_model = {"--checkpoint": model, "--tokenizer": model, "--source": source, **common}
+    of_pair = {
         "--checkpoint-pre": model, "--checkpoint-post": checkpoints["gpt2", "other"],
         "--source-pre": source, "--source-post": source, **common,
     }  # fmt: skip
-    return tmp_path, {capture_activations: one, capture_crossed_activations: two}
+    return tmp_path, {capture_activations: of_model, capture_crossed_activations: of_pair}
 
 
 @pytest.mark.parametrize(

@@ -240,14 +240,14 @@ def test_held_out_pairs_are_measured_and_not_trained_on(checkpoints, program, tm
     assert rewards.loc[rewards["pairs"] == "tuned", "step"].tolist() == [1, 2, 3, 4, 5]
     before, after = held_out.iloc[0], held_out.iloc[-1]
     assert (before["chosen_reward"], before["rejected_reward"], before["accuracy"]) == (0, 0, 0.5)
-    models = [load_trainable_model(one, "float32").eval() for one in (tuned, first)]
+    models = [load_trainable_model(model, "float32").eval() for model in (tuned, first)]
     tokenizer, ratios = load_tokenizer(first), []
     for pair in (PAIRS[7], odd):
         ids = tokenizer(pair["prompt"] + pair["chosen"])["input_ids"] + [tokenizer.eos_token_id]
         n_prompt = len(tokenizer(pair["prompt"])["input_ids"])
-        read = [forward(one, [ids])["logits"][0, :-1].log_softmax(-1) for one in models]
+        read = [forward(model, [ids])["logits"][0, :-1].log_softmax(-1) for model in models]
         places = torch.arange(n_prompt - 1, len(ids) - 1)
-        picked = [one[places, torch.tensor(ids[n_prompt:])].sum() for one in read]
+        picked = [model[places, torch.tensor(ids[n_prompt:])].sum() for model in read]
         ratios.append(float(picked[0] - picked[1]))
     assert after["chosen_reward"] == pytest.approx(BETA * sum(ratios) / 2, rel=1e-4)
 

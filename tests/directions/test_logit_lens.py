@@ -61,8 +61,8 @@ def test_each_direction_is_followed_by_the_nearest_and_the_most_opposed(
     assert len(names) == len(vectors) == 2 * (1 + 4 + 4)
     for row, direction in enumerate(DIRECTIONS):
         mine = names[names["direction"] == row + 1]
-        its = vectors[mine.index]
-        np.testing.assert_array_equal(its[0], direction)
+        rows = vectors[mine.index]
+        np.testing.assert_array_equal(rows[0], direction)
         assert pd.isna(mine["layer"].iloc[0])
         assert mine["cosine"].iloc[0] == 1
         cosines = values @ direction / np.linalg.norm(values, axis=1)
@@ -71,7 +71,7 @@ def test_each_direction_is_followed_by_the_nearest_and_the_most_opposed(
         actual = list(zip(mine["layer"][1:], mine["neuron"][1:], strict=True))
         assert actual == [neurons[place] for place in expected]
         np.testing.assert_allclose(mine["cosine"][1:], cosines[expected], rtol=1e-9)
-        np.testing.assert_allclose(its[1:], values[expected], rtol=1e-12)
+        np.testing.assert_allclose(rows[1:], values[expected], rtol=1e-12)
 
 
 def test_no_value_vector_is_on_both_sides(checkpoints, loaded, tmp_path):

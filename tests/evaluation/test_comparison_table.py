@@ -1,5 +1,7 @@
 """The table of paired tests: its pairs, and its numbers computed by other means."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -99,10 +101,10 @@ def test_differences_are_those_of_the_means(outcomes, table):
     sums = outcomes.window_losses.sum(axis=0) / outcomes.window_tokens.sum()
     losses = dict(zip(NAMES, sums, strict=True))
     for row in table.itertuples():
-        wanted = means[row.intervention] - means[row.against]
-        assert row.toxicity_difference == pytest.approx(wanted)
-        wanted = losses[row.intervention] - losses[row.against]
-        assert row.log_perplexity_difference == pytest.approx(wanted)
+        expected = means[row.intervention] - means[row.against]
+        assert row.toxicity_difference == pytest.approx(expected)
+        expected = losses[row.intervention] - losses[row.against]
+        assert row.log_perplexity_difference == pytest.approx(expected)
 
 
 def test_intervals_hold_the_differences_and_narrow_by_pairing(outcomes, table):
@@ -196,6 +198,22 @@ def test_the_toxicity_of_a_model_that_no_longer_writes_is_not_tested(outcomes, t
     shown = format_comparisons(tests)
     assert (shown.loc[broken, "toxicity p"] == "not tested").all()
     assert (shown["note"] != "").tolist() == broken.tolist()
+
+
+def test_the_perplexity_of_a_screened_row_is_not_tested(outcomes, table):
+    losses = outcomes.window_losses.copy()
+    losses[2:, NAMES.index("control_tp")] = np.nan
+    tests = comparison_table(replace(outcomes, window_losses=losses), ROWS, HOW)
+    screened = (table[["intervention", "against"]] == "control_tp").any(axis=1)
+    columns = [name for name in COLUMNS if name.startswith("log_perplexity")]
+    assert tests.loc[screened, columns].isna().all(axis=None)
+    columns.remove("log_perplexity_p_holm")
+    pd.testing.assert_frame_equal(tests.loc[~screened, columns], table.loc[~screened, columns])
+    left = tests[~screened & (tests["family"] == "rows against none")]
+    np.testing.assert_array_equal(
+        left["log_perplexity_p_holm"], correct_by_holm(left["log_perplexity_p"].to_numpy())
+    )
+    assert (format_comparisons(tests).loc[screened, "log-perplexity p"] == "not tested").all()
 
 
 def test_too_few_windows_for_any_significance_are_told():

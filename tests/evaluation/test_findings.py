@@ -131,7 +131,7 @@ def test_rows_are_told_apart_without_controls_and_rows_of_the_second_model():
     first, *others = describe_rows(
         table(),
         judged(
-            patch_tp="lowers it no more than its control",
+            patch_tp="lowers it no more than its control (held at the first model's own means)",
             control_tp="lowers it, but comes no nearer to dpo",
             shift_all="lowers it and comes nearer to dpo (no random sets)",
             scale_keys="lowers it and comes nearer to dpo (no control, no random sets)",
@@ -144,3 +144,7 @@ def test_rows_are_told_apart_without_controls_and_rows_of_the_second_model():
     )
     assert none == "No row passes every test that was made of it."
     assert broken == "These break the model: what they score says nothing: patch_tp."
+    (sentence,) = describe_rows(
+        table(), judged(patch_tp="nothing can be said: none no longer writes")
+    )
+    assert sentence == "The first model no longer writes, so nothing can be said of any row."

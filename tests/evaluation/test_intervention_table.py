@@ -58,44 +58,44 @@ def table(degenerate=(0, 0, 0, 0), losses=None, **settings):
 
 
 def test_rows_and_columns_are_in_order():
-    found = table()
-    assert tuple(found.columns) == COLUMNS
+    summary = table()
+    assert tuple(summary.columns) == COLUMNS
     assert COLUMNS[:4] == ("intervention", "kind", "control_of", "checkpoint")
     assert COLUMNS[-len(PARAMETERS) :] == PARAMETERS
-    assert found["intervention"].tolist() == list(NAMES)
-    assert found["checkpoint"].tolist() == ["pre", "post", "pre", "pre"]
-    assert found["neurons"].tolist() == [0, 1, 2, 3]
+    assert summary["intervention"].tolist() == list(NAMES)
+    assert summary["checkpoint"].tolist() == ["pre", "post", "pre", "pre"]
+    assert summary["neurons"].tolist() == [0, 1, 2, 3]
 
 
 def test_values_by_hand():
-    found = table().set_index("intervention")
+    summary = table().set_index("intervention")
     means = outcomes().toxicity.mean(axis=0)
-    np.testing.assert_allclose(found["toxicity"], means)
-    np.testing.assert_allclose(found["toxicity_equal_length"], means / 2)
-    np.testing.assert_allclose(found["f1"], 0.5)
-    np.testing.assert_allclose(found["repetition"], [0, 0.1, 0.2, 0.3])
-    np.testing.assert_allclose(found["tokens"], [19.5, 20.5, 21.5, 22.5])
-    np.testing.assert_allclose(found["empty"], [0, 0.025, 0.05, 0.075])
-    np.testing.assert_allclose(found["effect_share"], (means[0] - means) / (means[0] - means[1]))
+    np.testing.assert_allclose(summary["toxicity"], means)
+    np.testing.assert_allclose(summary["toxicity_equal_length"], means / 2)
+    np.testing.assert_allclose(summary["f1"], 0.5)
+    np.testing.assert_allclose(summary["repetition"], [0, 0.1, 0.2, 0.3])
+    np.testing.assert_allclose(summary["tokens"], [19.5, 20.5, 21.5, 22.5])
+    np.testing.assert_allclose(summary["empty"], [0, 0.025, 0.05, 0.075])
+    np.testing.assert_allclose(summary["effect_share"], (means[0] - means) / (means[0] - means[1]))
     # Losses a token 1, 2 and 4 in windows of 10, 10 and 4 tokens: 46 / 24.
-    assert found.loc["none", "perplexity"] == pytest.approx(np.exp(46 / 24))
+    assert summary.loc["none", "perplexity"] == pytest.approx(np.exp(46 / 24))
 
 
 def test_every_metric_has_an_interval_about_it():
-    found = table()
+    summary = table()
     for metric in METRICS:
-        low, value, high = (found[f"{metric}{end}"] for end in ("_low", "", "_high"))
+        low, value, high = (summary[f"{metric}{end}"] for end in ("_low", "", "_high"))
         assert (low <= value + 1e-12).all(), metric
         assert (value <= high + 1e-12).all(), metric
     for metric in ("toxicity", "perplexity", "f1"):
-        assert (found[f"{metric}_low"] < found[f"{metric}_high"]).all()
+        assert (summary[f"{metric}_low"] < summary[f"{metric}_high"]).all()
 
 
 def test_without_an_effect_there_is_no_share_of_it():
-    found = table(effect=0.0)
-    assert found[["effect_share", "effect_share_low", "effect_share_high"]].isna().all(axis=None)
-    assert (format_table(found)["share of dpo"] == "undefined").all()
-    assert "nan" not in to_markdown(format_table(found))
+    summary = table(effect=0.0)
+    assert summary[["effect_share", "effect_share_low", "effect_share_high"]].isna().all(axis=None)
+    assert (format_table(summary)["share of dpo"] == "undefined").all()
+    assert "nan" not in to_markdown(format_table(summary))
 
 
 def test_the_readable_table_is_rounded():
@@ -121,23 +121,23 @@ def test_numbers_with_intervals():
 
 def test_a_table_survives_csv(tmp_path):
     write_csv(tmp_path / "t.csv", table(effect=0.0))
-    found = read_csv(tmp_path / "t.csv")
-    numbers = [name for name in PARAMETERS if found[name].dtype == float]
+    summary = read_csv(tmp_path / "t.csv")
+    numbers = [name for name in PARAMETERS if summary[name].dtype == float]
     assert numbers == [
         "top", "factor", "alpha", "beta", "layer", "scale", "share", "dose", "rank", "heads",
         "without_most_active",
     ]  # fmt: skip
-    assert found[numbers].isna().all(axis=None)
+    assert summary[numbers].isna().all(axis=None)
     expected = table(effect=0.0).drop(columns=numbers)
-    pd.testing.assert_frame_equal(found.drop(columns=numbers), expected, check_dtype=False)
+    pd.testing.assert_frame_equal(summary.drop(columns=numbers), expected, check_dtype=False)
 
 
 def test_rows_carry_their_metadata():
-    found = table().set_index("intervention")
-    assert found["kind"].tolist() == ["none", "dpo", "patch", "control"]
-    assert found["control_of"].tolist() == ["", "", "", "patch_tp"]
-    assert found["groups"].tolist() == ["", "", "TP-", "TP-"]
-    assert found["direction"].tolist() == ["", "", "probe", "probe"]
+    summary = table().set_index("intervention")
+    assert summary["kind"].tolist() == ["none", "dpo", "patch", "control"]
+    assert summary["control_of"].tolist() == ["", "", "", "patch_tp"]
+    assert summary["groups"].tolist() == ["", "", "TP-", "TP-"]
+    assert summary["direction"].tolist() == ["", "", "probe", "probe"]
 
 
 @pytest.mark.parametrize(
@@ -158,6 +158,22 @@ def test_a_model_that_no_longer_writes_has_no_share_of_the_effect(changes, broke
     assert rows["effect_share_low"].isna().tolist() == broken
     note = format_table(rows)["note"].tolist()
     assert note == [NO_LONGER_WRITES if row else "" for row in broken]
+
+
+def test_a_screened_row_has_the_perplexity_of_its_first_windows_and_no_interval():
+    losses = np.zeros((3, 4))
+    losses[1:, 2] = np.nan
+    rows = table(losses=losses)
+    assert rows["perplexity_windows"].tolist() == [3, 3, 1, 3]
+    assert rows["perplexity"][2] == pytest.approx(np.exp(1.1))  # its loss a token in window 0
+    assert rows["perplexity_low"].isna().tolist() == [False, False, True, False]
+    whole = table()
+    others = [0, 1, 3]
+    pd.testing.assert_frame_equal(rows.loc[others], whole.loc[others])
+    assert rows["no_longer_writes"].tolist() == [False, False, True, False]
+    shown = format_table(rows)
+    assert shown["perplexity"][2] == "3.00 [no interval]"
+    assert shown["note"][2] == f"{NO_LONGER_WRITES}; perplexity of 1 of 3 windows"
 
 
 @pytest.mark.parametrize("row", [0, 1])

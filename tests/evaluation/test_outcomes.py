@@ -21,9 +21,14 @@ def write_scores(path, rows):
     scores.assign(severest=9, toxicity_equal_length=scores["toxicity"] / 2).to_parquet(path)
 
 
-def write_perplexity(path, rows):
+def write_perplexity(path, rows, screened=()):
     described = [
-        {"intervention": name, "window_losses": losses, "window_tokens": tokens}
+        {
+            "intervention": name,
+            "window_losses": losses,
+            "window_tokens": tokens,
+            "screened": name in screened,
+        }
         for name, (losses, tokens) in rows.items()
     ]
     write_checked_json(path, {"interventions": described})
@@ -84,6 +89,18 @@ def test_windows_of_another_text_are_named(results, tokens):
     assert str(e.value).startswith(str(path))
 
 
+def test_a_screened_row_has_losses_of_the_first_windows_alone(results):
+    path = results / "perplexity/toy/shift.json"
+    rows = {"shift_d1": ([70.0], [10]), "shift_d2": ([6.0, 2.0], [10, 4])}
+    write_perplexity(path, rows, screened=["shift_d1"])
+    outcomes = read_outcomes(results, "toy", ROWS)
+    np.testing.assert_array_equal(outcomes.window_losses, [[5, 70, 6], [1, np.nan, 2]])
+    assert outcomes.screened.tolist() == [False, True, False]
+    write_perplexity(path, rows | {"shift_d1": ([70.0], [4])}, screened=["shift_d1"])
+    with pytest.raises(InputError, match="windows of row shift_d1 differ from those of dpo"):
+        read_outcomes(results, "toy", ROWS)
+
+
 @pytest.fixture
 def writing(tmp_path):
     """Read the continuations of an entry of two rows, the second with a given plan."""
@@ -118,12 +135,12 @@ def writing(tmp_path):
 def test_writing_by_hand(writing):
     neurons = pd.DataFrame({"layer": [0, 0, 1], "neuron": [3, 4, 3]})
     plan = pd.concat([make_plan(neurons, "scale", 2.0), make_plan(neurons[:2], "add", 1.0)])
-    found = writing(plan)
-    assert found.neurons == 3
-    np.testing.assert_allclose(found.repetitions, [1 / 3, 0])
-    np.testing.assert_allclose(found.f1, [0.5, 1])
-    assert found.lengths.tolist() == [4, 1]
-    assert found.empty.tolist() == found.degenerate.tolist() == [False, True]
+    written = writing(plan)
+    assert written.neurons == 3
+    np.testing.assert_allclose(written.repetitions, [1 / 3, 0])
+    np.testing.assert_allclose(written.f1, [0.5, 1])
+    assert written.lengths.tolist() == [4, 1]
+    assert written.empty.tolist() == written.degenerate.tolist() == [False, True]
 
 
 def test_a_whole_layer_is_no_neuron(writing):

@@ -85,15 +85,17 @@ def test_every_published_row_is_a_row_of_the_study_of_v1(numbers):
         rows[[f"{measure}{end}" for end in ENDS]] = number
     v1 = numbers[(numbers["set"] == "v1") & numbers["quantity"].isin(MEASURES)]
     no_totals = pd.DataFrame(columns=["quantity", "value", "low", "high"])
-    found = published_table(v1, rows, no_totals, pd.DataFrame(columns=list(GROUP_COLUMNS)), "probe")
-    named = found.drop_duplicates("intervention")["intervention"].tolist()
+    compared = published_table(
+        v1, rows, no_totals, pd.DataFrame(columns=list(GROUP_COLUMNS)), "probe"
+    )
+    named = compared.drop_duplicates("intervention")["intervention"].tolist()
     assert named == [
         "none", "dpo", "ablate_top_100", "ablate_top_200", "ablate_top_1000",
         "ablate_positive_top_100", "ablate_positive_top_200", "ablate_positive_top_1000",
         "ablate_positive_top_2000", "patch_tp", "patch_tn", "patch_an", "patch_ap", "patch_tp_an",
         "patch_tp_an_tn", "patch_all_four", "scale_keys_x2", "scale_keys_x5", "scale_keys_x10",
     ]  # fmt: skip
-    assert found["measured"].tolist() == [0.0, 1.0, 2.0] * len(named)
+    assert compared["measured"].tolist() == [0.0, 1.0, 2.0] * len(named)
 
 
 def test_the_mistakes_are_rows_of_the_docs(numbers):

@@ -74,6 +74,7 @@ def test_a_finished_study_needs_no_key_and_no_service(tmp_path, continuations):
     )
 
 
+@pytest.mark.slow
 def test_a_study_killed_midway_asks_for_nothing_twice(tmp_path, continuations):
     with standing_in(latency=0.02) as service:
         options = perspective(service.url, continuations, tmp_path)
@@ -109,23 +110,23 @@ def test_jobs_that_score_at_once_share_the_store_and_the_rate(tmp_path):
         jobs = [
             started(
                 perspective(
-                    service.url, written(tmp_path / f"{job}.jsonl", wanted), tmp_path, job, 20
+                    service.url, written(tmp_path / f"{job}.jsonl", texts_of_job), tmp_path, job, 20
                 ),
                 KEY,
             )
-            for job, wanted in enumerate(texts)
+            for job, texts_of_job in enumerate(texts)
         ]
         said = [job.communicate(timeout=120)[1] for job in jobs]
         assert [job.returncode for job in jobs] == [0, 0, 0], said
         asked = sorted(request.time for request in service.requests)
         times = Counter(service.texts)
-    assert set(times) == {text for wanted in texts for text in wanted}
+    assert set(times) == {text for texts_of_job in texts for text in texts_of_job}
     # Only texts in flight in both jobs are requested twice; without a store it would be 75.
     assert len(asked) <= 45 + 10
     assert asked[-1] - asked[0] >= (len(asked) - 1) / 20 - 0.5
-    for job, wanted in enumerate(texts):
+    for job, texts_of_job in enumerate(texts):
         table = pd.read_parquet(tmp_path / f"{job}.parquet")
-        pd.testing.assert_frame_equal(table, expected_table(wanted), check_exact=True)
+        pd.testing.assert_frame_equal(table, expected_table(texts_of_job), check_exact=True)
 
 
 QUICK = """

@@ -50,10 +50,10 @@ def test_repetition_is_the_share_of_grams_seen_before(text, n, share):
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(), st.text())
-def test_metrics_are_symmetric_shares(one, two):
-    assert unigram_f1(one, two) == pytest.approx(unigram_f1(two, one))
-    assert 0 <= unigram_f1(one, two) <= 1
-    assert 0 <= repetition(one) < 1
+def test_metrics_are_symmetric_shares(first, second):
+    assert unigram_f1(first, second) == pytest.approx(unigram_f1(second, first))
+    assert 0 <= unigram_f1(first, second) <= 1
+    assert 0 <= repetition(first) < 1
 
 
 @pytest.mark.parametrize(

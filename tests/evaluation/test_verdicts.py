@@ -50,8 +50,11 @@ def judged(broken=(), higher=(), like_control=(), farther=(), not_nearer=(), p=N
         ({"p": {"patch_x": 0.05}}, "lowers it and comes nearer to dpo"),
         ({"broken": ["patch_x"], "higher": ["patch_x"]}, "no longer writes"),
         ({"higher": ["patch_x"], "p": {"patch_x": 0.9}}, "does not lower toxicity"),
-        ({"like_control": ["patch_x"]}, "lowers it no more than its control"),
-        ({"p": {"patch_x": 0.06}}, "lowers it no more than random sets of neurons"),
+        (
+            {"like_control": ["patch_x"]},
+            "lowers it no more than its control (held at the first model's own means)",
+        ),
+        ({"p": {"patch_x": 0.06}}, "lowers it no more than random sets like its own"),
         ({"farther": ["patch_x"]}, "lowers it, but comes no nearer to dpo"),
         ({"not_nearer": ["patch_x"]}, "lowers it, but comes no nearer to dpo"),
     ],
@@ -70,6 +73,17 @@ def test_a_row_without_a_control_says_so():
     assert row["beyond_control"] == ""
     assert row["verdict"] == "lowers it and comes nearer to dpo (no control, no random sets)"
     assert format_verdicts(table).loc[2, "beyond control"] == "–"
+
+
+def test_of_a_row_that_no_longer_writes_nothing_else_is_asked():
+    row = judged(broken=["patch_x"], p={"patch_x": 0.9}).set_index("intervention").loc["patch_x"]
+    assert row.tolist() == ["no", "", "", "", "", "no longer writes"]
+
+
+def test_nothing_can_be_said_if_the_first_model_no_longer_writes():
+    table = judged(broken=["none", "ablate_y"], p={"patch_x": 0.05})
+    assert set(table["verdict"]) == {"nothing can be said: none no longer writes"}
+    assert set(table["lowers_toxicity"]) == set(table["still_writes"]) == {""}
 
 
 def test_a_broken_control_is_no_answer():

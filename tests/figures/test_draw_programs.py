@@ -43,6 +43,7 @@ from support.figure_cases import (
     layer_group_table,
     net_curve_table,
     neurons,
+    random_layers,
     rows_in,
 )
 
@@ -82,6 +83,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     SAMPLES.to_csv(folder / "samples.csv", index=False)
     NO_SETS.to_csv(folder / "sets.csv", index=False)
     RANDOM_DIRECTIONS.to_csv(folder / "random.csv", index=False)
+    random_layers(contributions).to_csv(folder / "random_layers.csv", index=False)
     layer_group_table(contributions).to_csv(folder / "layer_groups.csv", index=False)
     coefficients = correlate_effects(PREDICTION, pd.DataFrame(), resamples=9, level=0.95, seed=1)
     coefficients.to_csv(folder / "correlations.csv", index=False)
@@ -120,7 +122,7 @@ PROGRAMS: list[tuple[ModuleType, str]] = [
     (
         draw_layer_reduction,
         "--layer-groups layer_groups.csv --contributions contributions.parquet "
-        "--direction-name probe",
+        "--random-directions random_layers.csv --direction-name probe",
     ),
     (
         draw_top_activations,
@@ -208,7 +210,8 @@ def test_layer_projections_of_a_study_without_an_ablation(study, run, tmp_path):
         ),
         (
             draw_layer_reduction,
-            "--layer-groups layer_groups.csv --contributions bare.parquet --direction-name probe",
+            "--layer-groups layer_groups.csv --contributions bare.parquet "
+            "--random-directions random_layers.csv --direction-name probe",
             "reduction",
         ),
         (

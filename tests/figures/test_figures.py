@@ -22,6 +22,7 @@ from support.figure_cases import (
     layer_group_table,
     net_curve_table,
     neurons,
+    random_layers,
 )
 
 from dpo_neurons.evaluation.prediction import correlate_effects
@@ -59,7 +60,7 @@ def charts_of(table: pd.DataFrame) -> dict[str, alt.TopLevelMixin]:
     curve_file = net_curve_table(table)
     cumulative = cumulative_reduction.aggregate(curve_file)
     composition = rank_composition.aggregate(table, 10_000, 50)
-    layers = layer_reduction.aggregate(layer_group_table(table), table)
+    layers = layer_reduction.aggregate(layer_group_table(table), table, random_layers(table))
     activations = top_activations.aggregate(table, 100)
     cancelled = cancellation.aggregate(cancellation_table(table))
     curve = net_curve.aggregate(curve_file)

@@ -15,6 +15,7 @@ from support.figure_cases import (
     layer_group_table,
     net_curve_table,
     neurons,
+    random_layers,
 )
 
 from dpo_neurons.figures import (
@@ -204,7 +205,7 @@ def test_layers_are_stacked_by_cross_fitted_sums_beside_the_published_ones():
     table = neurons(
         layer=[0, 0, 0, 1], group=["TP-", "TP-", "AN+", "AP+"], reduction=[1.0, 2.0, -0.5, 4.0]
     )
-    data, layers = layer_reduction.aggregate(layer_group_table(table), table)
+    data, layers = layer_reduction.aggregate(layer_group_table(table), table, random_layers(table))
     assert len(data) == 2 * 8, "two layers, eight groups, no row for unchanged"
     sums = data.set_index(["layer", "group"])["crossfitted_reduction"]
     expected = {(0, "TP-"): 2.7, (0, "AN+"): -0.45, (1, "AP+"): 3.6}
@@ -214,13 +215,16 @@ def test_layers_are_stacked_by_cross_fitted_sums_beside_the_published_ones():
         "net": [2.5, 4.0],
         "reducing": [3.0, 4.0],
         "raising": [-0.5, 0.0],
+        "random_low": [-0.1, -0.2],
+        "random_high": [0.2, 0.4],
+        "random_directions": [1999, 1999],
     }
     assert_holds(layer_reduction.chart(data, layers, *NAMES), pd.concat([data, layers]))
 
 
 def test_the_net_of_a_layer_counts_unchanged_neurons_that_reduce():
     table = neurons(layer=[0, 0], group=["TP-", "unchanged"], reduction=[1.0, 0.25])
-    _, layers = layer_reduction.aggregate(layer_group_table(table), table)
+    _, layers = layer_reduction.aggregate(layer_group_table(table), table, random_layers(table))
     assert layers["net"].tolist() == [1.25]
 
 

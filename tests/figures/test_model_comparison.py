@@ -27,6 +27,7 @@ def comparison_of(*shares: float) -> pd.DataFrame:
             rows.append((model, "group_share", group, None, None, *interval))
             lower = [end - 0.001 for end in interval]
             rows.append((model, "group_crossfitted_share", group, None, None, *lower))
+            rows.append((model, "group_random_share", group, None, None, 0.25, 0.1, 0.4))
         for name, kind, controlled, value in (
             ("patch_tp", "patch", None, share),
             ("ablate_top_9", "ablate", None, -0.05 if np.isfinite(share) else np.nan),
@@ -66,8 +67,11 @@ def test_random_sets_are_a_band_of_their_row():
 def test_bars_of_groups_lie_end_to_end():
     _, groups = aggregate(comparison_of(0.24, 0.1))
     bars = groups.groupby(["model", "bar"])
-    assert len(bars) == 4, "two models, each cross-fitted and as published"
+    assert len(bars) == 6, "two models, each cross-fitted, as published and along random directions"
     for (_, name), bar in bars:
+        if name == "random directions":
+            assert bar["end"].tolist() == [0.25, 0.5, 0.75, 1]
+            continue
         # The cross-fitted shares are a thousandth lower each.
         lower = 0.001 * np.arange(5) * (name == "cross-fitted")
         ends = np.array([0, 0.32, 0.56, 0.63, 1]) - lower

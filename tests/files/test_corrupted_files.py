@@ -45,6 +45,7 @@ def neurons(path: Path, columns: tuple[str, ...]) -> None:
 def perplexity(path: Path) -> None:
     write_table(path.parents[2] / "scores/toy/none.parquet", SCORES)
     row = {"intervention": "none", "window_losses": [1.25, 2.5], "window_tokens": [3, 4]}
+    row["screened"] = False
     write_checked_json(path, {"interventions": [row]})
 
 
@@ -119,10 +120,10 @@ def assert_named(path: Path, read, where: Path | None = None) -> None:
 def sentence_or_same(path: Path, read, undamaged) -> str:
     """The error of reading a damaged file; nothing if the content is unchanged."""
     try:
-        found = read(path)
+        content = read(path)
     except InputError as error:
         return str(error) if str(error).startswith(str(path)) else pytest.fail(str(error))
-    assert found == undamaged
+    assert content == undamaged
     return ""
 
 
@@ -189,11 +190,11 @@ def checkpoint(checkpoints, tmp_path: Path) -> Path:
     return Path(shutil.copytree(checkpoints["gpt2", "pre"], tmp_path / "model"))
 
 
-@pytest.mark.parametrize("kept", [0, 7, 300, 0.5, 0.999])
-def test_weights_that_are_cut_off_are_named_by_both_readers(checkpoint: Path, kept: float) -> None:
+@pytest.mark.parametrize("share", [0, 7, 300, 0.5, 0.999])
+def test_weights_that_are_cut_off_are_named_by_both_readers(checkpoint: Path, share: float) -> None:
     file = checkpoint / "model.safetensors"
     whole = file.read_bytes()
-    file.write_bytes(whole[: int(kept if kept > 1 else kept * len(whole))])
+    file.write_bytes(whole[: int(share if share > 1 else share * len(whole))])
     assert_named(checkpoint, StoredWeights, where=file)
     assert_named(checkpoint, lambda path: load_model(path, "float32", "cpu"))
 
@@ -220,12 +221,12 @@ def test_a_data_set_that_lost_its_last_line_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "config.json"])
-@pytest.mark.parametrize("kept", [0, 0.5, 0.95])
+@pytest.mark.parametrize("share", [0, 0.5, 0.95])
 def test_the_other_files_of_a_checkpoint_are_named_too(
-    checkpoint: Path, name: str, kept: float
+    checkpoint: Path, name: str, share: float
 ) -> None:
     whole = (checkpoint / name).read_bytes()
-    (checkpoint / name).write_bytes(whole[: int(kept * len(whole))])
+    (checkpoint / name).write_bytes(whole[: int(share * len(whole))])
     if name == "config.json":
         assert_named(checkpoint, lambda path: load_model(path, "float32", "cpu"))
     else:

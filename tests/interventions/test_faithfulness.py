@@ -10,6 +10,7 @@ from support.by_hand import forward
 from support.tiny_models import PROMPTS
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.interventions import faithfulness
 from dpo_neurons.interventions.faithfulness import measure_on_answers, measure_on_text
 from dpo_neurons.interventions.outputs import Intervention
 from dpo_neurons.models.architectures import Layers
@@ -74,7 +75,8 @@ def test_divergences_on_answers(loaded, architecture, tokenizer, batch_size):
     assert (table["kl_none"] > 1e-6).all()
 
 
-def test_divergences_on_neutral_text(loaded, architecture):
+def test_divergences_on_neutral_text(loaded, architecture, monkeypatch):
+    monkeypatch.setattr(faithfulness, "COMPARED_AT_ONCE", 2)
     pre, post = loaded(architecture, "pre"), loaded(architecture, "post")
     windows = [torch.tensor([5, 6, 7, 8]), torch.tensor([9, 10, 4])]
     rows = [Intervention("x", PLAN, "last", "all"), Intervention("unchanged", PLAN[:0], "all")]

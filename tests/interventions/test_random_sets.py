@@ -4,6 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dpo_neurons.interventions.planning import (
+    plan_damping,
+    plan_for_heads,
+    plan_moved_damping,
+)
 from dpo_neurons.interventions.random_sets import draw_matched_heads, draw_matched_sets
 
 PER_LAYER = 100
@@ -71,13 +76,37 @@ def test_heads_are_drawn_whole_from_those_of_their_layer_and_size():
     heads["activation_pre"] = np.where(heads["head"] < 4, 0.1, -5.0) + 0.01 * heads["neuron"]
     chosen = heads[(heads["layer"] == 0) & heads["head"].isin([1, 6, 7])]
     drawn = [
-        sorted(set(zip(one["layer"], one["head"], strict=True)))
-        for one in draw_matched_heads(heads, chosen[["layer", "neuron"]], 200, seed=2)
+        sorted(set(zip(heads_drawn["layer"], heads_drawn["head"], strict=True)))
+        for heads_drawn in draw_matched_heads(heads, chosen[["layer", "neuron"]], 200, seed=2)
     ]
-    for one in draw_matched_heads(heads, chosen, 3, seed=2):
-        assert (one.groupby(["layer", "head"]).size() == d_head).all()
+    for heads_drawn in draw_matched_heads(heads, chosen, 3, seed=2):
+        assert (heads_drawn.groupby(["layer", "head"]).size() == d_head).all()
     assert all(layer == 0 for places in drawn for layer, _ in places)
     assert {sum(head < 4 for _, head in places) for places in drawn} == {1}
     assert {len(places) for places in drawn} == {3}
     # 4 quiet heads for one place, 6 pairs of loud ones for the others.
     assert len({tuple(places) for places in drawn}) == 24
+    # Each head is shifted by its own shift.
+    heads["activation_post"] = heads["activation_pre"] + heads["neuron"]
+    for one in draw_matched_heads(heads, chosen, 3, seed=2):
+        plan = plan_for_heads(one, {"kind": "shift", "dose": 0.5})
+        assert plan["operation"].eq("add_head").all()
+        assert plan["neuron"].tolist() == one["neuron"].tolist()
+        np.testing.assert_allclose(plan["value"], plan["neuron"] / 2)
+
+
+def test_a_damping_is_moved_to_other_neurons_with_its_factors(neurons):
+    random = np.random.default_rng(5)
+    damping = plan_damping(neurons.assign(score=random.uniform(0, 1, size=300)))
+    moved = [
+        plan_moved_damping(drawn, damping, random)
+        for drawn in draw_matched_sets(neurons, damping, 2, seed=1)
+    ]
+    for plan in moved:
+        assert plan["operation"].eq("scale").all()
+        assert set(plan["neuron"]) != set(damping["neuron"])
+        for layer in range(3):
+            factors, own = (one.loc[one["layer"] == layer, "value"] for one in (plan, damping))
+            np.testing.assert_array_equal(np.sort(factors), np.sort(own))
+            assert factors.tolist() != own.tolist()
+    assert not moved[0].equals(moved[1])

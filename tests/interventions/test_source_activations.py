@@ -89,7 +89,7 @@ def test_each_token_gets_the_second_models_activation_there(endless, tokenizer, 
     model, other = endless
     plan = plan_of("set_token")
     own = SourceActivations(other, plan, N_TOKENS, "generated")
-    found = patched_tokens(model, tokenizer, plan, own, batch_size)
+    patched = patched_tokens(model, tokenizer, plan, own, batch_size)
     for row, prompt in enumerate(PROMPTS):
         ids, its = continue_alone(other, tokenizer, prompt, N_TOKENS)
         seen = forward(other, [ids + its])["neurons"]
@@ -99,7 +99,7 @@ def test_each_token_gets_the_second_models_activation_there(endless, tokenizer, 
             by_layer({place: seen[place[0]][0, first + step, place[1]] for place in NEURONS})
             for step in range(N_TOKENS)
         ]
-        assert found[row].tolist() == patched_alone(model, ids, steps)
+        assert patched[row].tolist() == patched_alone(model, ids, steps)
 
 
 @pytest.mark.parametrize("batch_size", [1, 16])
@@ -114,7 +114,7 @@ def test_each_token_moves_towards_the_second_models_activation_on_the_same_text(
     what, site = ("z", "attn_z") if "head" in operation else ("neurons", "mlp_post")
     plan = plan_of(operation, dose=dose)
     own = SourceActivations(other, plan, N_TOKENS, "generated")
-    found = patched_tokens(model, tokenizer, plan, own, batch_size)
+    patched = patched_tokens(model, tokenizer, plan, own, batch_size)
     for row, prompt in enumerate(PROMPTS):
         ids = tokenizer(prompt)["input_ids"]
         written = []
@@ -133,7 +133,7 @@ def test_each_token_moves_towards_the_second_models_activation_on_the_same_text(
                 for hook in hooks:
                     hook.remove()
             written.append(int(logits[0, -1].argmax()))
-        assert found[row].tolist() == written
+        assert patched[row].tolist() == written
 
 
 def mover_to(neuron, start, given, dose):
@@ -157,7 +157,7 @@ def test_each_prompt_gets_the_second_models_mean(endless, tokenizer, positions):
     model, other = endless
     plan = plan_of("set_prompt_mean")
     own = SourceActivations(other, plan, N_TOKENS, positions)
-    found = patched_tokens(model, tokenizer, plan, own, 3)
+    patched = patched_tokens(model, tokenizer, plan, own, 3)
     for row, prompt in enumerate(PROMPTS):
         ids, its = continue_alone(other, tokenizer, prompt, N_TOKENS)
         seen = forward(other, [ids + its])["neurons"]
@@ -166,7 +166,7 @@ def test_each_prompt_gets_the_second_models_mean(endless, tokenizer, positions):
             (layer, neuron): seen[layer][0, start : start + N_TOKENS, neuron].mean()
             for layer, neuron in NEURONS
         }
-        assert found[row].tolist() == patched_alone(model, ids, [by_layer(means)] * N_TOKENS)
+        assert patched[row].tolist() == patched_alone(model, ids, [by_layer(means)] * N_TOKENS)
 
 
 @pytest.mark.parametrize("operation", ["set_token", "set_same_text"])
@@ -179,8 +179,8 @@ def test_all_neurons_of_the_model_itself_token_by_token_change_nothing(
     free = np.concatenate(
         [one.tokens for one in generate_greedily(model, tokenizer, PROMPTS, N_TOKENS, 16)]
     )
-    found = patched_tokens(model, tokenizer, plan, own, 16)
-    np.testing.assert_array_equal(found, free)
+    patched = patched_tokens(model, tokenizer, plan, own, 16)
+    np.testing.assert_array_equal(patched, free)
     with apply_plan(model, plan, "all", source=own):
         measured = measure_perplexity(model, tokenizer, PROMPTS, 4, 2, before=own.see_text)
     plain = measure_perplexity(model, tokenizer, PROMPTS, 4, 2)

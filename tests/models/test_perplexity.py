@@ -68,7 +68,7 @@ def test_a_model_that_knows_nothing_is_as_perplexed_as_its_vocabulary_is_large(
     monkeypatch.setattr(
         gpt2,
         "forward",
-        lambda input_ids: type("Out", (), {"logits": torch.zeros(*input_ids.shape, 40)}),
+        lambda input_ids, use_cache: type("Out", (), {"logits": torch.zeros(*input_ids.shape, 40)}),
     )
     assert measure_perplexity(gpt2, tokenizer, TEXTS, 6, 4).perplexity == pytest.approx(40)
 
@@ -105,11 +105,11 @@ def test_an_intervention_acts_where_it_is_said_to(model, tokenizer, positions):
 
 def test_positions_all_and_first_differ(model, tokenizer):
     plan = pd.DataFrame([(0, 4, "set", 3.0)], columns=["layer", "neuron", "operation", "value"])
-    found = []
+    losses = []
     for positions in ("all", "first"):
         with apply_plan(model, plan, positions):
-            found.append(measure_perplexity(model, tokenizer, TEXTS, 9, 2).losses)
-    assert np.abs(found[0] - found[1]).max() > 1e-3
+            losses.append(measure_perplexity(model, tokenizer, TEXTS, 9, 2).losses)
+    assert np.abs(losses[0] - losses[1]).max() > 1e-3
 
 
 def test_a_window_longer_than_the_model_reads_is_refused(model, tokenizer):

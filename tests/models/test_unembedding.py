@@ -37,10 +37,10 @@ def all_products(unembedding):
 
 def assert_that_of(checkpoint, model):
     head = model.get_output_embeddings().weight.detach().double().numpy()
-    found = Unembedding(checkpoint)
-    assert (found.vocabulary, found.d_model) == head.shape == (len(WORDS), 16)
-    np.testing.assert_array_equal(found.rows([3, 0, 39, 3]), head[[3, 0, 39, 3]])
-    np.testing.assert_allclose(all_products(found), VECTORS @ head.T, atol=1e-5)
+    unembedding = Unembedding(checkpoint)
+    assert (unembedding.vocabulary, unembedding.d_model) == head.shape == (len(WORDS), 16)
+    np.testing.assert_array_equal(unembedding.rows([3, 0, 39, 3]), head[[3, 0, 39, 3]])
+    np.testing.assert_allclose(all_products(unembedding), VECTORS @ head.T, atol=1e-5)
 
 
 def test_it_is_the_models_head(checkpoints, architecture, model):

@@ -183,10 +183,10 @@ def test_the_total_is_along_the_shift_and_sums_to_its_length():
 
 def test_the_total_does_not_depend_on_the_signs_of_later_rows():
     turn = np.array([[0.6, 0.8], [-0.8, 0.6]])
-    one, other = (table_of_two_rows(turn=turn * [[1], [sign]]) for sign in (1, -1))
+    table, turned = (table_of_two_rows(turn=turn * [[1], [sign]]) for sign in (1, -1))
     for column in ("reduction_total", "projection_pre_total"):
-        np.testing.assert_allclose(one[column], other[column], atol=1e-12)
-    np.testing.assert_allclose(one["reduction_2"], -other["reduction_2"])
+        np.testing.assert_allclose(table[column], turned[column], atol=1e-12)
+    np.testing.assert_allclose(table["reduction_2"], -turned["reduction_2"])
 
 
 def test_a_rise_along_the_first_row_is_a_negative_total():
@@ -252,11 +252,11 @@ def test_the_program_checks_each_row_of_a_direction(compute, tmp_path):
     several = read_contributions(tmp_path / "c.parquet")
     assert row_suffixes(several) == ("_1", "_2", "_3", "_total")
     assert compute(rows[:1]).returncode == 0
-    one = read_contributions(tmp_path / "c.parquet")
-    assert tuple(one.columns) == COLUMNS
-    pd.testing.assert_frame_equal(several[list(COLUMNS)], one, check_exact=True)
+    single = read_contributions(tmp_path / "c.parquet")
+    assert tuple(single.columns) == COLUMNS
+    pd.testing.assert_frame_equal(several[list(COLUMNS)], single, check_exact=True)
     for column in ("reduction", "projection_pre", "projection_post"):
-        np.testing.assert_allclose(several[f"{column}_1"], one[column], atol=1e-15)
+        np.testing.assert_allclose(several[f"{column}_1"], single[column], atol=1e-15)
 
     result = compute(rows, after="other")
     assert result.returncode == 1

@@ -16,10 +16,10 @@ from dpo_neurons.neurons.expert_neurons import (
 
 @pytest.mark.parametrize("batch_size", [1, 16])
 def test_the_largest_activation_is_that_of_each_text_alone(model, tokenizer, batch_size):
-    found = find_largest_activations(model, tokenizer, PROMPTS, batch_size)
+    largest = find_largest_activations(model, tokenizer, PROMPTS, batch_size)
     for row, prompt in enumerate(PROMPTS):
         for layer, states in enumerate(forward(model, [tokenizer(prompt)["input_ids"]])["neurons"]):
-            np.testing.assert_allclose(found[row, layer], states[0].amax(dim=0), atol=2e-5)
+            np.testing.assert_allclose(largest[row, layer], states[0].amax(dim=0), atol=2e-5)
 
 
 def test_auroc_is_the_share_of_pairs_in_order():
@@ -31,12 +31,12 @@ def test_auroc_is_the_share_of_pairs_in_order():
 
 def test_auroc_is_that_of_a_library(model, tokenizer):
     labels = np.arange(len(PROMPTS)) % 2 == 0
-    found = score_neurons_as_classifiers(model, tokenizer, PROMPTS, labels, 4)
+    auroc = score_neurons_as_classifiers(model, tokenizer, PROMPTS, labels, 4)
     largest = find_largest_activations(model, tokenizer, PROMPTS, 4)
-    for layer in range(found.shape[0]):
+    for layer in range(auroc.shape[0]):
         for neuron in (0, 3):
             expected = roc_auc_score(labels, largest[:, layer, neuron])
-            assert found[layer, neuron] == pytest.approx(expected)
+            assert auroc[layer, neuron] == pytest.approx(expected)
 
 
 def test_comments_of_one_label_tell_nothing(gpt2, tokenizer):

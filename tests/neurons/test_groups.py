@@ -112,12 +112,12 @@ def test_turning_the_direction_round_swaps_toxic_and_anti_toxic(arrays_of_neuron
     mirror = {f"{a}{b}": f"{'AT'['TA'.index(a)]}{b}" for a, b in product("TA", "PN")}
     there = assign_groups(cosine, pre, post, reduction, definition)
     back = assign_groups(-cosine, pre, post, -reduction, definition)
-    for one, other in zip(there, back, strict=True):
-        if one == UNCHANGED:
-            assert other == UNCHANGED
+    for group, turned in zip(there, back, strict=True):
+        if group == UNCHANGED:
+            assert turned == UNCHANGED
         else:
-            assert other == mirror[one[:2]] + one[2]
-            assert (one in REDUCING) == (other in RAISING)
+            assert turned == mirror[group[:2]] + group[2]
+            assert (group in REDUCING) == (turned in RAISING)
 
 
 def test_an_unknown_definition_is_an_error():

@@ -76,13 +76,13 @@ def test_activations_are_the_caches_and_the_prompts_those_that_changed_most(tabu
     before, after = (h5py.File(folder / f"{stage}.h5") for stage in ("pre", "post"))
     counted = before["mask"][:].any(axis=1) & after["mask"][:].any(axis=1)
     for row in table.itertuples():
-        one, other = (
+        of_pre, of_post = (
             cache["mlp_post"][:, row.layer, row.neuron].astype("f4") for cache in (before, after)
         )
         prompts = row.sampled_prompts
         assert prompts.tolist() == np.flatnonzero(counted).tolist()
-        assert np.array_equal(row.sampled_pre, one[prompts])
-        assert np.array_equal(row.sampled_post, other[prompts])
-        changes = np.where(counted, np.abs(other - one), -1)
+        assert np.array_equal(row.sampled_pre, of_pre[prompts])
+        assert np.array_equal(row.sampled_post, of_post[prompts])
+        changes = np.where(counted, np.abs(of_post - of_pre), -1)
         assert np.array_equal(changes[row.changed_prompts], np.sort(changes)[:-3:-1])
-        assert np.array_equal(row.changed_post, other[row.changed_prompts])
+        assert np.array_equal(row.changed_post, of_post[row.changed_prompts])

@@ -27,7 +27,7 @@ def pair():
 def test_sums_are_those_of_the_contributions(pair, definition):
     values, means = pair
     directions = draw_directions(4, D_MODEL, seed=1)
-    sums = sum_along(directions, zip(*values, *means, strict=True), definition)
+    sums, nets = sum_along(directions, zip(*values, *means, strict=True), definition)
     for number, direction in enumerate(directions):
         table = compute_contributions(
             *means, *(values @ direction), np.linalg.norm(values[0], axis=-1), definition
@@ -38,6 +38,8 @@ def test_sums_are_those_of_the_contributions(pair, definition):
             reduction.sum(), reduction[reduction > 0].sum(), *(by_group / by_group.sum())
         ]  # fmt: skip
         np.testing.assert_allclose(sums[:, number], expected)
+        by_layer = reduction.groupby(table["layer"]).sum()
+        np.testing.assert_allclose(nets[:, number], by_layer)
 
 
 def test_directions_are_unit_and_even():
@@ -61,6 +63,6 @@ def test_without_an_effect_p_is_even(pair):
     small = 0
     for seed in range(60):
         directions = draw_directions(40, D_MODEL, seed)
-        sums = sum_along(directions, zip(*values, *means, strict=True), "v1")
+        sums, _ = sum_along(directions, zip(*values, *means, strict=True), "v1")
         small += compare_with_random(sums, 0.95)["p"][0] <= 0.5
     assert 18 <= small <= 42

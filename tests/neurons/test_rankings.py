@@ -36,15 +36,15 @@ def test_the_change_is_on_the_first_models_text(caches):
 
 
 def test_an_effect_size_is_a_mean_in_standard_deviations(caches):
-    found = effect_sizes(caches["pre"], caches["post"])
-    assert found.shape == (2, 5)
-    assert found[1, 3] == 0  # nothing changed
+    sizes = effect_sizes(caches["pre"], caches["post"])
+    assert sizes.shape == (2, 5)
+    assert sizes[1, 3] == 0  # nothing changed
     written = [0, 1, 2, 3, 5]
     before, after = (caches[n]["mlp_post"][:].astype(float)[written, 0, 2] for n in ("pre", "post"))
     changes = after - before
     mean = sum(changes) / 5
     variance = sum((change - mean) ** 2 for change in changes) / 4
-    assert found[0, 2] == pytest.approx(abs(mean) / variance**0.5)
+    assert sizes[0, 2] == pytest.approx(abs(mean) / variance**0.5)
 
 
 def test_a_ranking_survives_a_file(tmp_path):

@@ -95,11 +95,11 @@ def test_parts_are_those_by_hand_and_add_up_to_the_measured_shift(
         close = {"rtol": 1e-3, "atol": 1e-4}
         order = np.argsort(-np.abs(reductions))[:100]
         assert set(listed["feature"]) == set(order)
-        wanted = reductions[listed["feature"].astype(int)]
-        np.testing.assert_allclose(listed["reduction"], wanted, **close)
+        expected = reductions[listed["feature"].astype(int)]
+        np.testing.assert_allclose(listed["reduction"], expected, **close)
         whole = (before.mean(0) - after.mean(0)) @ direction
         np.testing.assert_allclose(rows.loc["all", "reduction"], whole, **close)
-        others = reductions.sum() - wanted.sum()
+        others = reductions.sum() - expected.sum()
         np.testing.assert_allclose(rows.loc["other features", "reduction"], others, **close)
         np.testing.assert_allclose(rows["reduction"].sum(), 2 * whole, **close)
         first = listed.iloc[0]

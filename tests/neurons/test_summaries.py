@@ -117,10 +117,10 @@ def test_identical_prompts_leave_no_width():
 
 def test_an_empty_side_has_shares_of_zero():
     table, pre, post = synthetic(12, 0.1)
-    kept = table["group"].isin(REDUCING)
+    reducing = table["group"].isin(REDUCING)
     for side in (pre, post):
         side.sums[:, 4:] = 0
-    groups = sum_by_group(table[kept], pre, post, resamples=100, level=0.95, seed=2)
+    groups = sum_by_group(table[reducing], pre, post, resamples=100, level=0.95, seed=2)
     assert groups["share"][:4].sum() == pytest.approx(1)
     assert (groups.loc[4:].drop(columns="group") == 0).all(axis=None)
 

@@ -132,13 +132,13 @@ def test_a_machine_without_nvidia_smi_has_no_gpu(monkeypatch, tmp_path):
     assert visible_gpu_ids() == []
 
 
-@pytest.mark.parametrize("wanted", ["cuda", "auto"])
-def test_jobs_get_a_gpu_each_and_see_no_other(gpus, monkeypatch, wanted):
+@pytest.mark.parametrize("asked", ["cuda", "auto"])
+def test_jobs_get_a_gpu_each_and_see_no_other(gpus, monkeypatch, asked):
     gpus("GPU-a", "GPU-b")
-    with lease_device(wanted) as one:
+    with lease_device(asked) as one:
         assert (one, os.environ["CUDA_VISIBLE_DEVICES"]) == ("cuda:0", "GPU-a")
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES")  # another job's environment
-        with lease_device(wanted) as two:
+        with lease_device(asked) as two:
             assert (two, os.environ["CUDA_VISIBLE_DEVICES"]) == ("cuda:0", "GPU-b")
     with lease_device("cpu") as device:
         assert device == "cpu"

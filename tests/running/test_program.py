@@ -12,10 +12,10 @@ ROOT = Path(__file__).parents[2]
 
 def run(code, *arguments, **environment):
     """Run a program written here, with none of this process's thread settings."""
-    kept = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    inherited = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        cwd=ROOT / "workflow_scripts", env=kept | environment,
+        cwd=ROOT / "workflow_scripts", env=inherited | environment,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 

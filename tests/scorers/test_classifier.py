@@ -57,12 +57,12 @@ def test_scores_are_those_of_each_text_alone_in_the_texts_order(classifier, kind
 def test_a_batch_of_one_and_of_sixteen_give_the_same_numbers(classifier, kind):
     draw = random.Random(3)
     texts = [" ".join(draw.choices(WORDS, k=draw.randint(1, 30))) for _ in range(50)]
-    one, sixteen = (
+    singly, batched = (
         score_by_classifier(texts, classifier, "toxic", ACTIVATION[kind], size).to_numpy()
         for size in (1, 16)
     )
-    np.testing.assert_allclose(one, sixteen, rtol=0, atol=1e-6)
-    assert one[:, 0].std() > 0.01
+    np.testing.assert_allclose(singly, batched, rtol=0, atol=1e-6)
+    assert singly[:, 0].std() > 0.01
 
 
 def test_a_tokenizer_that_pads_on_the_left_changes_no_number(classifier, kind, copied):
@@ -191,7 +191,7 @@ def test_the_known_classifiers_have_the_activation_that_fits_their_labels():
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_the_scores_stay(classifier, kind, monkeypatch):
-    wanted = score_by_classifier(TEXTS, classifier, "toxic", ACTIVATION[kind], 1)
+    expected = score_by_classifier(TEXTS, classifier, "toxic", ACTIVATION[kind], 1)
     sizes, forward = [], classifier.model.forward
 
     def small_memory(*arguments, **settings):
@@ -203,7 +203,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_scores_stay(classifier, kin
     monkeypatch.setattr(classifier.model, "forward", small_memory)
     table = score_by_classifier(TEXTS, classifier, "toxic", ACTIVATION[kind], 8)
     assert sizes == [8, 4, 2, 2, 2, 2, 2]
-    np.testing.assert_allclose(table.to_numpy(), wanted.to_numpy(), atol=1e-6)
+    np.testing.assert_allclose(table.to_numpy(), expected.to_numpy(), atol=1e-6)
 
 
 def test_little_of_a_batch_is_padding(classifier, kind, monkeypatch):

@@ -69,15 +69,15 @@ def by_hand(guard, question_text):
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_a_score_is_that_of_the_conversation_in_the_models_own_template(guard, batch_size):
     table = score_by_guard(PROMPTS, TEXTS, guard, Question("unsafe", "safe"), batch_size)
-    wanted = [
+    expected = [
         by_hand(guard, f"<s>user={prompt};assistant={text};verdict:") if text else 0
         for prompt, text in zip(PROMPTS, TEXTS, strict=True)
     ]
-    assert table["toxicity"].tolist() == pytest.approx(wanted, abs=1e-6)
-    assert len(set(wanted)) == 4
+    assert table["toxicity"].tolist() == pytest.approx(expected, abs=1e-6)
+    assert len(set(expected)) == 4
     swapped = score_by_guard(PROMPTS, TEXTS, guard, Question("safe", "unsafe"), batch_size)
     assert swapped["toxicity"].tolist() == pytest.approx(
-        [1 - score if text else 0 for score, text in zip(wanted, TEXTS, strict=True)], abs=1e-6
+        [1 - score if text else 0 for score, text in zip(expected, TEXTS, strict=True)], abs=1e-6
     )
 
 
@@ -114,11 +114,11 @@ def test_a_conversation_is_read_whole_by_a_chat_template_and_its_end_by_another(
 
 
 def test_a_word_without_a_token_of_its_own_is_known_by_its_first(guard):
-    one, other = (
+    whole, cut = (
         score_by_guard(["p"], ["a"], guard, Question(*words), 1)["toxicity"][0]
         for words in (("Yes", "No"), ("Y", "N"))
     )
-    assert one == other
+    assert whole == cut
     with pytest.raises(InputError, match="'Nay' and 'No' begin with one token"):
         score_by_guard(["p"], ["a"], guard, Question("Nay", "No"), 1)
 

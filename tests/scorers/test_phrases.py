@@ -24,10 +24,10 @@ from dpo_neurons.scorers.phrases import REFUSALS, score_by_phrases
     ],
 )
 def test_scores_by_hand(text, beginning, anywhere):
-    for match, wanted in (("beginning", beginning), ("anywhere", anywhere)):
+    for match, expected in (("beginning", beginning), ("anywhere", anywhere)):
         table = score_by_phrases(["a friend", text], ["I can't", "never"], match)
         assert list(table.columns) == ["toxicity"]
-        assert table["toxicity"].tolist() == [0, wanted]
+        assert table["toxicity"].tolist() == [0, expected]
 
 
 @pytest.mark.parametrize(

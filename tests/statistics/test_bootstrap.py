@@ -82,10 +82,10 @@ def test_bounds_are_central_quantiles_of_each_column():
 @given(st.integers(1, 30), st.integers(1, 20), st.integers(1, 100))
 def test_sums_are_those_of_the_counts_however_they_are_cut_into_blocks(n, resamples, block):
     values = np.random.default_rng(n).normal(size=(n, 3))
-    wanted = resampled_counts(n, resamples, seed=7) @ values
+    expected = resampled_counts(n, resamples, seed=7) @ values
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bootstrap, "BLOCK", block)
-        np.testing.assert_allclose(resampled_sums(values, resamples, seed=7), wanted, atol=1e-12)
+        np.testing.assert_allclose(resampled_sums(values, resamples, seed=7), expected, atol=1e-12)
 
 
 def test_columns_share_their_resamples():

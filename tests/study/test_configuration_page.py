@@ -137,7 +137,7 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_head(page):
         "| `generated` or `predicting` | `generated` |",
         "| number above 0 and below 1 | `0.95` |",
         "| `{model}.pre` | [first checkpoint](#kinds-of-first-checkpoint) | **required** |",
-        "  patch_tp_an_tn: {kind: patch, groups: [TP-, AN-, TN+]}",
+        "  shift: {kind: shift, groups: [[TP-], [TN+], [AN-], [AP+]]}",
         "Give exactly one of `groups`, `every_combination_of`, `top`, `file` and `heads`.",
     ],
 )

@@ -112,12 +112,12 @@ def test_a_damaged_file_is_named(tmp_path, name, content, words):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("kept", [0.3, 0.9, 0.999])
-def test_a_truncated_parquet_file_is_named(tmp_path, kept):
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
+def test_a_truncated_parquet_file_is_named(tmp_path, share):
     path = tmp_path / "rows.parquet"
     pd.DataFrame({"text": [os.urandom(20).hex() for _ in range(2000)]}).to_parquet(path)
     whole = path.read_bytes()
-    path.write_bytes(whole[: int(kept * len(whole))])
+    path.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(InputError, match=r"rows\.parquet: cannot be read as Parquet"):
         values(path, "text")
 
@@ -146,16 +146,16 @@ def test_patterns_stand_for_their_matches_in_order(tmp_path, monkeypatch):
     (tmp_path / "link").symlink_to("b")
     monkeypatch.chdir(tmp_path)
 
-    def found(*patterns):
+    def matching(*patterns):
         return [str(path) for path in matching_paths(patterns)]
 
-    assert found("b/*.jsonl") == ["b/10.jsonl", "b/2.jsonl"]
-    assert found("link/*.csv", "b/2.jsonl") == ["link/x.csv", "b/2.jsonl"]
-    assert found("[a]*.jsonl") == ["[a]*.jsonl"], "an odd name is taken as it is"
-    assert found(f"{tmp_path}/**/*.csv") == [f"{tmp_path}/b/x.csv"]
+    assert matching("b/*.jsonl") == ["b/10.jsonl", "b/2.jsonl"]
+    assert matching("link/*.csv", "b/2.jsonl") == ["link/x.csv", "b/2.jsonl"]
+    assert matching("[a]*.jsonl") == ["[a]*.jsonl"], "an odd name is taken as it is"
+    assert matching(f"{tmp_path}/**/*.csv") == [f"{tmp_path}/b/x.csv"]
     for missing in ("c/*.jsonl", "b/3.jsonl"):
         with pytest.raises(InputError, match="no such file"):
-            found("b/2.jsonl", missing)
+            matching("b/2.jsonl", missing)
 
 
 @pytest.mark.parametrize(

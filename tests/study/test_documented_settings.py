@@ -32,7 +32,7 @@ NEEDED_BY = {
 
 def shown() -> dict[str, str]:
     """Each YAML block, or each line of one that lists alternatives, by its file and number."""
-    found = {}
+    shown_blocks = {}
     for path in [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]:
         blocks = re.findall(r"```yaml\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
         for number, block in enumerate(blocks, start=1):
@@ -40,8 +40,8 @@ def shown() -> dict[str, str]:
             keys = [line.split(":")[0] for line in lines if not line.startswith((" ", "#"))]
             pieces = lines if len(set(keys)) < len(keys) == len(lines) else [block]
             for place, piece in enumerate(pieces, start=1):
-                found[f"{path.name}-{number}-{place}"] = piece.replace("<commit>", "a" * 40)
-    return found
+                shown_blocks[f"{path.name}-{number}-{place}"] = piece.replace("<commit>", "a" * 40)
+    return shown_blocks
 
 
 def placed(piece: dict[str, Any]) -> dict[str, Any]:
@@ -55,12 +55,12 @@ def placed(piece: dict[str, Any]) -> dict[str, Any]:
     return piece
 
 
-def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+def merged(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
     """Both mappings, deeply; an entry with a kind is taken whole."""
-    both = dict(one)
-    for key, value in other.items():
-        deep = isinstance(value, dict) and isinstance(one.get(key), dict) and "kind" not in value
-        both[key] = merged(one[key], value) if deep else value
+    both = dict(base)
+    for key, value in overlay.items():
+        deep = isinstance(value, dict) and isinstance(base.get(key), dict) and "kind" not in value
+        both[key] = merged(base[key], value) if deep else value
     return both
 
 

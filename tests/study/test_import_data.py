@@ -29,10 +29,10 @@ def sha256(content: bytes) -> str:
 
 
 def test_rows_and_checksums_of_all_files_are_written(import_data, tmp_path):
-    one = b'{"p": {"q": "a"}, "c": "x", "r": "y"}\n{"p": {"q": ""}, "c": "x", "r": "y"}\n'
-    two = b'{"p": {"q": "b"}, "c": "x", "r": "y"}\n'
-    (tmp_path / "1.jsonl").write_bytes(one)
-    (tmp_path / "2.jsonl").write_bytes(two)
+    first = b'{"p": {"q": "a"}, "c": "x", "r": "y"}\n{"p": {"q": ""}, "c": "x", "r": "y"}\n'
+    second = b'{"p": {"q": "b"}, "c": "x", "r": "y"}\n'
+    (tmp_path / "1.jsonl").write_bytes(first)
+    (tmp_path / "2.jsonl").write_bytes(second)
     result = import_data(
         f"--dataset preference_pairs --paths '{tmp_path}/*.jsonl'"
         " --columns prompt=p.q chosen=c rejected=r --where c=x r=y --rows 7"
@@ -45,7 +45,7 @@ def test_rows_and_checksums_of_all_files_are_written(import_data, tmp_path):
     ]
     assert read_source(tmp_path / "out/x.source.json") == {
         "kind": "file",
-        "files": {f"{tmp_path}/1.jsonl": sha256(one), f"{tmp_path}/2.jsonl": sha256(two)},
+        "files": {f"{tmp_path}/1.jsonl": sha256(first), f"{tmp_path}/2.jsonl": sha256(second)},
         "rows": 2,
         "rows_left_out": {"blank prompt": 1},
         "sha256": sha256(written),

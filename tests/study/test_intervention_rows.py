@@ -82,6 +82,26 @@ def test_a_group_and_its_mirror_have_different_names():
     ]
 
 
+def test_a_list_of_sets_makes_a_row_for_each():
+    rows = table_rows(
+        {
+            "ablate_top": {"kind": "ablate", "top": [2, 30]},
+            "patch": {"kind": "patch", "groups": [["TP-"], ["TP-", "AN-"]]},
+            "shift_x": {"kind": "shift", "groups": [["TP-"], ["TP+", "AN-"]], "dose": [1, 2]},
+            "transplant": {"kind": "transplant", "parts": [["mlp"], ["attention", "norms"]]},
+        }
+    )
+    assert [name for name in rows if not name.startswith("control")] == [
+        "none", "dpo", "ablate_top_2", "ablate_top_30", "patch_tp", "patch_tp_an",
+        "shift_x_tpdown_d1", "shift_x_tpdown_d2", "shift_x_tpup_an_d1", "shift_x_tpup_an_d2",
+        "transplant_mlp", "transplant_attention_norms",
+    ]  # fmt: skip
+    assert rows["ablate_top_30"] == {"kind": "ablate", "top": 30}
+    assert rows["control_tp_an"]["groups"] == ["TP-", "AN-"]
+    assert rows["shift_x_tpup_an_d2"] == {"kind": "shift", "groups": ["TP+", "AN-"], "dose": 2}
+    assert rows["transplant_attention_norms"]["parts"] == ["attention", "norms"]
+
+
 def test_prompt_specific_patches():
     rows = table_rows(
         {

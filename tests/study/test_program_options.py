@@ -96,20 +96,20 @@ SEVERAL = st.lists(st.text().filter(lambda word: not word.startswith("-")), min_
 
 
 def parser():
-    found = argparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
+    parser_of_options = argparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
     for name in ("path", "top-n"):
-        found.add_argument(f"--{name}")
+        parser_of_options.add_argument(f"--{name}")
     for name in ("words", "where"):
-        found.add_argument(f"--{name}", nargs="+")
-    return found
+        parser_of_options.add_argument(f"--{name}", nargs="+")
+    return parser_of_options
 
 
 @given(st.fixed_dictionaries({}, optional={"path": SINGLE, "top_n": SINGLE, "words": SEVERAL}))
 def test_options_survive_the_shell_and_the_programs_parser(entry):
-    found = vars(parser().parse_args(shlex.split(write_options({"kind": "x", **entry}))))
+    parsed = vars(parser().parse_args(shlex.split(write_options({"kind": "x", **entry}))))
     for key, value in entry.items():
-        assert found[key] == (value if isinstance(value, list) else str(value))
-    assert all(found[key] is None for key in found.keys() - entry.keys())
+        assert parsed[key] == (value if isinstance(value, list) else str(value))
+    assert all(parsed[key] is None for key in parsed.keys() - entry.keys())
 
 
 @pytest.mark.parametrize(

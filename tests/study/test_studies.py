@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.workflow import PROJECT, STAGES, changed_config, copy_project, job_commands, run
+from support.workflow import PROJECT, STAGES, changed_config, copy_project, job_commands, run_warm
 
 from dpo_neurons.study.study import ALWAYS_READ
 
@@ -63,7 +63,7 @@ def project(tmp_path_factory) -> Path:
 
 
 def plan(project: Path, *configs: str) -> str:
-    result = run(["snakemake", "figures", "-n", "-p", "--configfile", *configs], project)
+    result = run_warm(["snakemake", "figures", "-n", "-p", "--configfile", *configs], project)
     assert result.returncode == 0, result.stdout[-2000:]
     assert not re.search("exception|traceback", result.stdout, re.IGNORECASE)
     return result.stdout
@@ -133,7 +133,7 @@ def test_the_four_models_of_the_later_version_are_one_study(project):
     text = (PROJECT / "docs/reproducing.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"( {4}snakemake figures .*?yaml)\n\n", text, re.DOTALL)
     words = command.replace("\\\n", " ").split()
-    result = run([*words, "-n", "-p"], project)
+    result = run_warm([*words, "-n", "-p"], project)
     assert result.returncode == 0, result.stdout[-2000:]
     jobs = [job.partition(" ") for job in job_commands(result.stdout)]
     tables = [which for rule, _, which in jobs if rule == "tabulate_interventions"]
@@ -177,7 +177,9 @@ def test_a_real_study_says_what_it_needs_and_what_a_user_brings(name):
 def test_a_file_that_the_user_has_to_bring_is_named_if_it_is_not_there(project, tmp_path):
     copy_project(tmp_path / "bare")
     shutil.copytree(PROJECT / "config", tmp_path / "bare/config", dirs_exist_ok=True)
-    result = run(["snakemake", "-n", "--configfile", "config/gpt2-medium.yaml"], tmp_path / "bare")
+    result = run_warm(
+        ["snakemake", "-n", "--configfile", "config/gpt2-medium.yaml"], tmp_path / "bare"
+    )
     assert result.returncode != 0
     pairs = "data.preference_pairs.path: data/toxicity_pairwise/*.jsonl does not exist"
     assert pairs in result.stdout

@@ -155,6 +155,14 @@ def test_what_is_not_read_need_not_be_there(minimal):
     assert "labelled_comments" not in study.needed_data
 
 
+def test_an_autoencoder_that_is_trained_here_needs_text(minimal):
+    recipe = {"kind": "train", "texts": 9, "features": 8, "active": 2, "steps": 1}
+    recipe |= {"states_per_step": 4, "learning_rate": 0.1}
+    minimal["models"]["m"]["autoencoders"] = {"mine": recipe}
+    with pytest.raises(InputError, match=r"models\.m\.autoencoders\.mine is of kind train, which"):
+        check_study(minimal, "my.yaml")
+
+
 def test_an_adapter_is_a_path_or_on_the_hub(minimal, tmp_path):
     minimal["models"]["m"]["post"] = {"kind": "adapter", "path": "after"}
     assert check_study(copy.deepcopy(minimal), "s").checkpoints_of_kind("adapter") == ["m/post"]

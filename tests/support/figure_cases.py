@@ -133,6 +133,14 @@ RANDOM_DIRECTIONS = pd.DataFrame(
 """A file of random directions, its shares in another order than the groups."""
 
 
+def random_layers(contributions: pd.DataFrame) -> pd.DataFrame:
+    """A file of random directions by layer, the last layer first; ends grow with the layer."""
+    layers = sorted(contributions["layer"].unique(), reverse=True)
+    low = [-0.1 * (layer + 1) for layer in layers]
+    table = pd.DataFrame({"layer": layers, "random_low": low, "random_directions": 1999})
+    return table.assign(random_high=-2 * table["random_low"])
+
+
 def layer_group_table(contributions: pd.DataFrame) -> pd.DataFrame:
     """A file of layers and groups, whose cross-fitted sums are nine tenths of the published."""
     by = contributions.groupby(["layer", "group"], observed=True)["reduction"]

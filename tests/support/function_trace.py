@@ -10,7 +10,6 @@ out; so is what runs in other processes.
 
 import inspect
 import json
-import os
 import runpy
 import sys
 import threading
@@ -44,19 +43,6 @@ def run_traced(root: Path, program: Path, arguments: list[str]) -> set[tuple[str
         sys.setprofile(None)
         threading.setprofile(None)
     return {name for code in ran.values() if (name := _place(code, root))}
-
-
-def write_trace(
-    directory: Path, program: Path, arguments: list[str], environment: dict[str, str], out: Path
-) -> None:
-    """Run a program of a copy of the project, in its directory, and write down what ran in it.
-
-    program: its path in that directory, which begins with its root, as workflow_scripts.
-    """
-    os.environ |= environment
-    os.chdir(directory)
-    ran = run_traced(Path(program.parts[0]), program, arguments)
-    out.write_text(json.dumps(sorted(ran)), encoding="utf-8")
 
 
 def _place(code: CodeType, root: Path) -> tuple[str, str] | None:

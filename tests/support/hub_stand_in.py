@@ -120,13 +120,13 @@ class HubStandIn:
 
     def environment(self, cache: Path, **further: str) -> dict[str, str]:
         """Variables under which huggingface_hub uses this hub, that cache and no token."""
-        kept = {
+        inherited = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith("HF_") and name != "TRANSFORMERS_OFFLINE"
         }
         here = {"HF_ENDPOINT": self.endpoint, "HF_HOME": str(cache), **NO_PROXY}
-        return kept | here | further
+        return inherited | here | further
 
     def fail(
         self, pattern: str, status: int, code: str = "", message: str = "", times: int = 1_000_000
@@ -151,10 +151,10 @@ class HubStandIn:
     def failure(self, request: str) -> Failure | None:
         """The first failure that this request meets, used up by one."""
         with self.lock:
-            for one in self.failures:
-                if one.times > 0 and re.search(one.pattern, request):
-                    one.times -= 1
-                    return one
+            for planned in self.failures:
+                if planned.times > 0 and re.search(planned.pattern, request):
+                    planned.times -= 1
+                    return planned
         return None
 
     def named(self, prefix: str) -> Iterator[Repository]:

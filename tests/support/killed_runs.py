@@ -71,7 +71,7 @@ class Run:
 
     def jobs(self) -> list[int]:
         """Process ids of the programs that run now."""
-        found = []
+        processes = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
@@ -79,8 +79,8 @@ class Run:
             except (FileNotFoundError, ProcessLookupError):
                 continue
             if ours and len(words) > 1 and words[1].startswith(b"workflow_scripts/"):
-                found.append(int(entry.name))
-        return sorted(found)
+                processes.append(int(entry.name))
+        return sorted(processes)
 
 
 def made(results: Path) -> dict[str, bytes]:

@@ -72,7 +72,9 @@ DESCRIBED = {"describe_neurons"} | each(f"write_plans {MEASURE}", BY_ONE_MODEL) 
 """Jobs that depend only on the first model's neurons."""
 SAMPLES = each("run_samples score_samples", {"dpo"}) | {"tabulate_samples", "draw_samples"}
 SAMPLES_SCORED = SAMPLES - {"run_samples dpo"}
-DIRECTIONS_COMPARED = {"compare_random_directions", "draw_group_shares"} | MODELS_COMPARED
+DIRECTIONS_COMPARED = MODELS_COMPARED | {
+    "compare_random_directions", "draw_group_shares", "draw_layer_reduction",
+}  # fmt: skip
 CAPTURES = (
     each(CAPTURE, STAGES)
     | CROSSED_CAPTURE

@@ -86,22 +86,22 @@ def answer(request, service):
         return refusal(403, "Method doesn't allow unregistered callers.")
     if key != KEY:
         return refusal(400, f"API key not valid: {key}.", reason="API_KEY_INVALID")
-    text, wanted = request.text, request.body["requestedAttributes"]
+    text, asked = request.text, request.body["requestedAttributes"]
     if not text.strip():
         return refusal(400, "Comment must be non-empty.", errorType="COMMENT_EMPTY")
     if len(text.encode()) > service.longest_bytes:
         return refusal(400, "Comment text was too many bytes.", errorType="COMMENT_TOO_LONG")
-    unknown = set(wanted) - set(ATTRIBUTES)
+    unknown = set(asked) - set(ATTRIBUTES)
     if unknown:
         return refusal(400, f"Unknown requested attribute: {min(unknown)}")
     language = request.body.get("languages", [detected_language(text)])[0]
     if language is None:
         return refusal(400, "Unable to detect language.", errorType="LANGUAGE_DETECTION_FAILED")
-    for attribute in wanted:
+    for attribute in asked:
         if language not in LANGUAGES.get(attribute, ALL_LANGUAGES):
             said = f"Attribute {attribute} does not support request languages: {language}"
             return refusal(400, said, errorType="LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE")
-    return 200, content(text, wanted)
+    return 200, content(text, asked)
 
 
 def content(text, attributes):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from dpo_neurons.evaluation.model_comparison import ModelTables
-from dpo_neurons.neurons.groups import GROUPS
+from dpo_neurons.neurons.groups import GROUPS, REDUCING
 
 SHARES = [0.32, 0.24, 0.07, 0.37, 0.25, 0.25, 0.25, 0.25]
 COUNTS = [3967, 22444, 1838, 29252, 10, 10, 10, 10]
@@ -59,7 +59,11 @@ def tables(share=0.24):
         {"intervention": ["patch_tp"], "random_toxicity": 0.4285, "random_toxicity_low": 0.404,
          "random_toxicity_high": 0.453, "p": 0.05}
     )  # fmt: skip
-    random_directions = pd.DataFrame({"quantity": ["net_reduction"], "p": [0.005]})
+    random_directions = pd.DataFrame(
+        {"quantity": ["net_reduction", *(f"share_{group}" for group in REDUCING[::-1])],
+         "random": [0.0, 0.1, 0.2, 0.3, 0.4], "random_low": [-1.0, 0.0, 0.1, 0.2, 0.3],
+         "random_high": [1.0, 0.2, 0.3, 0.4, 0.5], "p": [0.005, 0.1, 0.2, 0.3, 0.4]}
+    )  # fmt: skip
     stream = pd.DataFrame(
         {"text": ["own", "own", "same"], "part": ["heads", "neurons", "neurons"],
          "share": [0.4, 0.55, -0.1], "share_low": [0.3, 0.5, NOTHING],

@@ -1,4 +1,4 @@
-"""Helpers for end-to-end tests: the project's files, Snakemake, dry runs, programs."""
+"""For end-to-end tests: the project's files, Snakemake, dry runs, programs."""
 
 import copy
 import os
@@ -13,6 +13,10 @@ from typing import Any
 
 import yaml
 
+from support.warm_python import warm_commands
+
+BIN = Path(sys.executable).parent
+SNAKEMAKE = BIN / "snakemake"
 PROJECT = Path(__file__).parents[2]
 CONFIG = "tests/micro.yaml"
 STAND_INS = (
@@ -125,11 +129,23 @@ def run(
     command: list[str], directory: Path, environment: Mapping[str, str] = os.environ
 ) -> subprocess.CompletedProcess[str]:
     """Run a command with this Python first on the path; its errors go with its output."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return _run(command, directory, environment, BIN)
+
+
+def run_warm(
+    command: list[str], directory: Path, environment: Mapping[str, str] = os.environ
+) -> subprocess.CompletedProcess[str]:
+    """Run a command as `run` does, with the quick `python` and `snakemake` of warm_python.py."""
+    return _run(command, directory, environment, warm_commands(), BIN)
+
+
+def _run(
+    command: list[str], directory: Path, environment: Mapping[str, str], *path: Path
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         cwd=directory,
-        env={**environment, "PATH": path},
+        env={**environment, "PATH": os.pathsep.join([*map(str, path), os.environ["PATH"]])},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -141,8 +157,7 @@ def program(
     name: str, arguments: str, directory: Path = PROJECT
 ) -> subprocess.CompletedProcess[str]:
     """Run a program of the project in that directory."""
-    words = ["python", str(PROGRAMS[name]), *shlex.split(arguments)]
-    return run(words, directory)
+    return run_warm(["python", str(PROGRAMS[name]), *shlex.split(arguments)], directory)
 
 
 def snakemake(
@@ -153,7 +168,15 @@ def snakemake(
 ) -> subprocess.CompletedProcess[str]:
     """Run Snakemake on the micro study, or on another configuration file."""
     command = ["snakemake", *arguments, "--configfile", str(config)]
-    return run(command, directory, environment)
+    return run_warm(command, directory, environment)
+
+
+def assert_told(result: subprocess.CompletedProcess[str], *parts: str) -> None:
+    """The sentence stands on one line, and no traceback anywhere."""
+    assert result.returncode != 0, result.stdout
+    lines = result.stdout.splitlines()
+    assert any(all(part in line for part in parts) for line in lines), result.stdout
+    assert "Traceback" not in result.stdout, result.stdout
 
 
 def stale_jobs(

@@ -223,7 +223,7 @@ def test_variants_take_turns_and_the_first_round_does_not_count(bench):
 
 def test_ratios_are_taken_round_by_round(bench):
     measuring = bench("measuring")
-    found = measuring.ratios({"a": [2.0, 9.0, 8.0], "b": [1.0, 3.0, 2.0]}, "a", "b")
-    assert found == [2.0, 3.0, 4.0]
-    assert measuring.Figure("a", "×", found, 3.0).row() == ["a", "3 ×", "2–4", "3", "held"]
-    assert measuring.Figure("a", "×", found, 2.9).row()[-1] == "MISSED"
+    ratios = measuring.ratios({"a": [2.0, 9.0, 8.0], "b": [1.0, 3.0, 2.0]}, "a", "b")
+    assert ratios == [2.0, 3.0, 4.0]
+    assert measuring.Figure("a", "×", ratios, 3.0).row() == ["a", "3 ×", "2–4", "3", "held"]
+    assert measuring.Figure("a", "×", ratios, 2.9).row()[-1] == "MISSED"

@@ -1,7 +1,7 @@
 """The digest of a program covers every function that runs, of the study and with a user's files."""
 
 import json
-import multiprocessing
+import os
 import shlex
 import shutil
 import sys
@@ -15,7 +15,6 @@ from pyarrow import parquet as pq
 from support.changed_checkpoints import change_tokenizer
 from support.chat_templates import give_template
 from support.figure_cases import subspace_table
-from support.function_trace import write_trace
 from support.hub_stand_in import NO_PROXY, HubStandIn
 from support.perspective_stand_in import KEY, standing_in
 from support.saved_autoencoders import save_autoencoder, split_by_hand, write_features
@@ -26,6 +25,7 @@ from support.workflow import (
     job_commands,
     program,
     run,
+    run_warm,
     snakemake,
 )
 
@@ -94,6 +94,11 @@ BROUGHT = [
      " --output out.csv"),
     ("draw_token_probabilities", "--probabilities {here}/probabilities.csv --model toy"
      " --vega {here}/results/micro/figures/vega.js --output-stem out"),
+    ("train_autoencoder", "--checkpoint results/micro/checkpoints/toy/pre --layer last"
+     " --text results/micro/data/training_text.jsonl --texts 9 --features 8 --active 2 --steps 2"
+     " --states-per-step 4 --learning-rate 1e-3 --seed 1 --dtype float64 --attention default"
+     " --gpus 1 --batch-size auto --device cpu --threads 1 --output out"
+     " --source-output out.json"),
     ("average_features", "--checkpoint-pre results/micro/checkpoints/toy/pre"
      " --checkpoint-post results/micro/checkpoints/toy/post --autoencoder {here}/sae"
      " --activations-pre results/micro/activations/toy/pre.h5"
@@ -109,7 +114,8 @@ BROUGHT = [
     ("compare_scorers", "--results results/micro --model toy --table results/micro/tables/toy.csv"
      " --scorers twin --resamples 9 --level 0.9 --seed 1 --csv out.csv --markdown out.md"
      " --agreement-csv agreement.csv --agreement-markdown agreement.md"),
-    ("compare_seeds", "--models toy twin --csv out.csv --markdown out.md"
+    ("compare_seeds", "--models toy twin --csv out.csv --markdown out.md --page out.html"
+     " --tests results/micro/tables/toy.tests.csv results/micro/tables/toy.tests.csv"
      " --tables results/micro/tables/toy.csv results/micro/tables/toy.csv"
      " --groups results/micro/groups/toy/probe.csv results/micro/groups/toy/probe.csv"),
     ("link_checkpoint", "--path results/micro/checkpoints/toy/pre --output out"
@@ -149,30 +155,13 @@ def commands(finished_study: Path) -> dict[str, str]:
     return job_commands(snakemake(finished_study, "figures", "-n", "-p", "--forceall").stdout)
 
 
-@pytest.fixture(scope="module")
-def warm_processes() -> multiprocessing.context.BaseContext:
-    """New processes that have imported the large libraries already, but nothing of the project."""
-    context = multiprocessing.get_context("forkserver")
-    libraries = ["torch", "transformers.models.gpt2.modeling_gpt2", "transformers.generation"]
-    context.set_forkserver_preload(
-        [
-            *libraries,
-            "trl.trainer.dpo_trainer",
-            "trl.trainer.sft_trainer",
-            "peft",
-            "pandas",
-            "altair",
-        ]
-    )
-    return context
-
-
+TRACE = PROJECT / "tests/support/function_trace.py"
 OF_THE_STUDY = set(PROGRAMS) - {name for name, _ in BROUGHT} - {"fetch_from_hub"}
 
 
 @pytest.mark.parametrize("name", sorted(OF_THE_STUDY | {"score_continuations"}))
 def test_no_function_runs_that_the_digest_does_not_cover(
-    own_study: Path, commands: dict[str, str], warm_processes, name: str
+    own_study: Path, commands: dict[str, str], name: str
 ) -> None:
     jobs = [job for job, one in commands.items() if f"/{name}.py " in one]
     assert jobs, f"no job of the micro study runs {name}; give it a row in BROUGHT"
@@ -182,7 +171,7 @@ def test_no_function_runs_that_the_digest_does_not_cover(
         captured = program_arguments(commands["capture_activations pre"], "capture_activations")
         assert program("capture_activations", captured, own_study).returncode == 0
     arguments = program_arguments(command, name)
-    assert_covered(name, traced(warm_processes, own_study, name, arguments))
+    assert_covered(name, traced(own_study, name, arguments))
 
 
 @pytest.mark.parametrize(
@@ -191,14 +180,14 @@ def test_no_function_runs_that_the_digest_does_not_cover(
     ids=[f"{number} {name}" for number, (name, _) in enumerate(BROUGHT)],
 )
 def test_no_function_runs_that_the_digest_does_not_cover_with_what_a_user_brings(
-    own_study: Path, brought: Path, warm_processes, name: str, arguments: str
+    own_study: Path, brought: Path, name: str, arguments: str
 ) -> None:
     write_files_of_a_user(own_study)
     continuations = own_study / RESULTS / "generations/toy/none/challenge_prompts.jsonl"
     with standing_in() as service:
         places = {"here": own_study, "brought": brought, "continuations": continuations}
         filled = arguments.format(**places, service=service.url)
-        assert_covered(name, traced(warm_processes, own_study, name, filled))
+        assert_covered(name, traced(own_study, name, filled))
 
 
 def write_files_of_a_user(own_study: Path) -> None:
@@ -235,9 +224,9 @@ def test_no_function_runs_that_the_digest_does_not_cover_when_a_model_is_fetched
         revision = hub.add("model", "some/adapter", brought / "adapter")
         arguments = ["--repository", "some/adapter", "--revision", revision, "--type", "model"]
         outputs = ["--output", "fetched", "--source-output", "fetched.source.json"]
+        # Not warm: the hub's library reads the environment when it is imported.
         root, script = PROJECT / "workflow_scripts", PROGRAMS["fetch_from_hub"]
-        tracer = [sys.executable, str(PROJECT / "tests/support/function_trace.py"), "out.json",
-                  str(root), str(script)]  # fmt: skip
+        tracer = [sys.executable, str(TRACE), "out.json", str(root), str(script)]
         result = run([*tracer, *arguments, *outputs], tmp_path, hub.environment(tmp_path / "cache"))
     assert result.returncode == 0, result.stdout
     assert_covered("fetch_from_hub", tmp_path / "out.json")
@@ -248,18 +237,14 @@ def program_arguments(command: str, name: str) -> str:
     return command.partition(f"{name}.py ")[2].partition(" 2> ")[0]
 
 
-def traced(processes, directory: Path, name: str, arguments: str) -> Path:
-    """Run a program in a new process; return the file with the functions that ran."""
+def traced(directory: Path, name: str, arguments: str) -> Path:
+    """Run a program of a copy of the project; return the file with the functions that ran."""
     out = directory / "trace.json"
-    environment = {"PERSPECTIVE_API_KEY": KEY, **NO_PROXY}
-    script = PROGRAMS[name].relative_to(PROJECT)
-    # A function of a module that a new process can import.
-    process = processes.Process(
-        target=write_trace, args=(directory, script, shlex.split(arguments), environment, out)
-    )
-    process.start()
-    process.join()
-    assert process.exitcode == 0
+    script = directory / PROGRAMS[name].relative_to(PROJECT)
+    command = ["python", str(TRACE), str(out), "workflow_scripts", str(script)]
+    environment = os.environ | {"PERSPECTIVE_API_KEY": KEY, **NO_PROXY}
+    result = run_warm([*command, *shlex.split(arguments)], directory, environment)
+    assert result.returncode == 0, result.stdout
     return out
 
 

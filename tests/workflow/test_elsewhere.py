@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.workflow import CONFIG, PROJECT, RESULTS, copy_project, job_commands, run, snakemake
+from support.workflow import (
+    CONFIG,
+    PROJECT,
+    RESULTS,
+    copy_project,
+    job_commands,
+    run,
+    run_warm,
+    snakemake,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +80,7 @@ def test_the_whole_study_is_planned_with_the_snakefile_of_another_directory(proj
 def test_the_embedded_study_is_planned_from_another_directory_without_naming_a_file(
     project, elsewhere
 ):
-    result = run(
+    result = run_warm(
         ["snakemake", "--dry-run", "--snakefile", str(project / "Snakefile"), "--cores", "1"],
         elsewhere,
     )
@@ -128,12 +137,12 @@ def test_another_workflow_runs_the_study_as_its_module(project, elsewhere, prefi
     outer = write_outer_workflow(elsewhere, project, prefix)
     lexicon = os.path.join(prefix, LEXICON)  # noqa: PTH118
     command = ["snakemake", "--snakefile", str(outer), "--cores", "1"]
-    result = run([*command, lexicon], elsewhere)
+    result = run_warm([*command, lexicon], elsewhere)
     assert result.returncode == 0, result.stdout
     assert "rule dpo_write_synthetic_data:" in result.stdout
     assert (elsewhere / lexicon).is_file()
     assert (elsewhere / prefix / RESULTS / "benchmarks/write_synthetic_data/lexicon.tsv").is_file()
-    whole = run([*command, "dpo_figures", "--dry-run", "--printshellcmds"], elsewhere)
+    whole = run_warm([*command, "dpo_figures", "--dry-run", "--printshellcmds"], elsewhere)
     assert whole.returncode == 0, whole.stdout
     assert not re.search("warning|not present", whole.stdout, re.IGNORECASE)
     counted = dict(re.findall(r"^(\w+) +(\d+)$", whole.stdout, re.MULTILINE))
@@ -151,7 +160,7 @@ def test_a_workflow_may_take_one_rule_alone_and_change_it(project, elsewhere):
         "use rule * from dpo as dpo_*", "use rule train_dpo from dpo as mine with:"
     )
     outer.write_text(f"{changed.rstrip()}\n    threads: 3\n", encoding="utf-8")
-    result = run(["snakemake", "--snakefile", str(outer), "--list-rules"], elsewhere)
+    result = run_warm(["snakemake", "--snakefile", str(outer), "--list-rules"], elsewhere)
     assert result.returncode == 0, result.stdout
     assert re.findall(r"^\w+$", result.stdout, re.MULTILINE) == ["mine"]
 
@@ -162,7 +171,7 @@ def test_a_modules_mistake_is_a_sentence_that_names_the_key(project, elsewhere):
     outer = write_outer_workflow(elsewhere, project)
     wrong = outer.read_text(encoding="utf-8").replace(str(project / CONFIG), "wrong.yaml")
     outer.write_text(wrong, encoding="utf-8")
-    result = run(["snakemake", "--snakefile", str(outer), "--dry-run"], elsewhere)
+    result = run_warm(["snakemake", "--snakefile", str(outer), "--dry-run"], elsewhere)
     assert result.returncode != 0
     said = r"^configuration: unknown key 'sead' .*did you mean 'seed'\?$"
     assert re.search(said, result.stdout, re.MULTILINE)

@@ -72,20 +72,22 @@ def third_party_modules() -> dict[str, list[str]]:
     """Modules of neither the project nor Python's library, each with the files that import it."""
     sources = {path: path.read_text(encoding="utf-8") for path in PROGRAMS}
     sources |= {path: imports_of_rules(path) for path in RULES}
-    found: dict[str, list[str]] = {}
+    modules: dict[str, list[str]] = {}
     for path, source in sources.items():
         for name in set(imported(source)) - OWN - sys.stdlib_module_names:
-            found.setdefault(name, []).append(str(path.relative_to(ROOT)))
-    return found
+            modules.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    return modules
 
 
 MODULES = third_party_modules()
+OWNERS = packages_distributions()
+"""Names of the distributions that hold a module."""
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_every_module_that_is_imported_is_pinned(module):
     pinned = {normal(pin.split("==")[0]) for pin in PINS}
-    owners = {normal(one) for one in packages_distributions().get(module, [])}
+    owners = {normal(one) for one in OWNERS.get(module, [])}
     assert owners & pinned, f"{module} of {owners} is imported by {', '.join(MODULES[module])}"
 
 

@@ -32,10 +32,10 @@ def project(tmp_path: Path) -> Path:
 
 def kill(run: Run, draw: random.Random) -> None:
     """Kill a running job, Snakemake without its jobs, or all of it."""
-    victim, one = draw.choice(("a job", "snakemake", "everything")), draw.random()
+    victim, place = draw.choice(("a job", "snakemake", "everything")), draw.random()
     jobs = run.jobs()
     if victim == "a job" and jobs:
-        os.kill(jobs[int(one * len(jobs))], signal.SIGKILL)
+        os.kill(jobs[int(place * len(jobs))], signal.SIGKILL)
         assert run.ends() == 1, run.said
         assert "Traceback" not in run.said
     elif victim == "snakemake":
@@ -121,16 +121,16 @@ def test_two_studies_in_one_directory_run_at_once_and_each_as_if_alone(
 ) -> None:
     other = changed_config(project / "other.yaml", ("study", "other"))
     studies = {"micro": "tests/micro.yaml", "other": str(other)}
-    wanted = ("directions/toy/probe.safetensors", "data/lexicon.jsonl")
+    names = ("directions/toy/probe.safetensors", "data/lexicon.jsonl")
     with ExitStack() as runs:
         both = []
         for study, config in studies.items():
-            files = [f"results/{study}/{name}" for name in wanted]
+            files = [f"results/{study}/{name}" for name in names]
             command = [*files, "--cores", "1", "--configfile", config]
             both.append(runs.enter_context(started(project, *command)))
         assert [run.ends() for run in both] == [0, 0], [run.said for run in both]
     alone = made(finished_study / RESULTS)
     for study in studies:
         ours = made(project / "results" / study)
-        assert set(wanted) <= set(ours)
+        assert set(names) <= set(ours)
         assert sorted(name for name in ours if ours[name] != alone[name]) == []

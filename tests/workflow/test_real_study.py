@@ -129,16 +129,16 @@ def test_reductions_add_up_to_the_drop_of_each_layers_output(results, model, nam
 
 
 def test_directions_are_those_that_were_asked_for(real: Path, results: Path) -> None:
-    found = {
+    directions = {
         name: load_file(results / f"directions/adapted/{name}.safetensors")["direction"]
         for name in DIRECTIONS
     }
-    assert {name: rows.shape for name, rows in found.items()} == {
+    assert {name: rows.shape for name, rows in directions.items()} == {
         "probe": (1, WIDTH), "given": (1, WIDTH), "words": (1, WIDTH), "shared": (2, WIDTH)
     }  # fmt: skip
     mine = np.load(real / "mine/direction.npy")
-    np.testing.assert_allclose(found["given"][0], mine / np.linalg.norm(mine), atol=1e-6)
-    np.testing.assert_allclose(found["shared"] @ found["shared"].T, np.eye(2), atol=1e-6)
+    np.testing.assert_allclose(directions["given"][0], mine / np.linalg.norm(mine), atol=1e-6)
+    np.testing.assert_allclose(directions["shared"] @ directions["shared"].T, np.eye(2), atol=1e-6)
     lens = pd.read_csv(results / "logit_lens/adapted/words.csv")
     top = lens[lens["layer"].isna() & (lens["sign"] == "+")]["token"]
     assert len({token.strip("'") for token in top} & set(INSULT_NOUNS)) > 3

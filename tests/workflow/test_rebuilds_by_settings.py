@@ -48,7 +48,8 @@ pytest_plugins = ["support.finished_study"]
 
 CONFIGURATION = [
     ("figures.1a_layer_projections.ablated", "ablate_positive_top_3",
-     each(UNDER_PLAN, {"ablate_positive_top_3"}) | {"draw_layer_projections"}),
+     each(UNDER_PLAN, {"ablate_positive_top_3"}) | {"draw_layer_projections"}
+     | each(MEASURE, {"ablate_positive_top_3", "ablate_top_6"}) | TABLE | TESTS | FAITHFULNESS),
     ("figures.2b_rank_composition.bins", 4, {"draw_rank_composition"}),
     ("figures.2c_projection_shifts.last", 12, {"draw_projection_shifts"}),
     ("figures.4_top_activations.top", 9, {"draw_top_activations"}),
@@ -71,9 +72,10 @@ CONFIGURATION = [
      each(f"write_plans {MEASURE}", {"scale_keys_x2"}) | OF_ROWS),
     ("generation.tokens", 4, CAPTURES | RUNS | SAMPLES),
     ("generation.positions", "all", (RUNS - UNMOVED) | RANDOM_RUNS),
-    ("activations.positions", "predicting", CAPTURES),
+    ("activations.positions", "predicting", CAPTURES | RUNS),
     ("perplexity.positions", "first", RUNS - UNMOVED - SHIFTED),
     ("perplexity.window", 24, RUNS),
+    ("perplexity.screen_windows", 2, RUNS - each(MEASURE, {"none", "dpo"})),
     ("bootstrap.level", 0.9,
      GROUPS | TABLE | TESTS | FAITHFULNESS | INTERVALS | DIRECTIONS_COMPARED
      | SPLIT | {"tabulate_samples"}),

@@ -43,14 +43,14 @@ def neurons(results: Path) -> pd.DataFrame:
 
 
 def test_a_run_leaves_every_file_of_the_contract_and_no_partial_ones(results: Path) -> None:
-    each = [
+    per_entry = [
         "plans/toy/{}.parquet",
         "generations/toy/{}/challenge_prompts.jsonl",
         "generations/toy/{}/reference_sentences.jsonl",
         "scores/toy/{}.parquet",
         "perplexity/toy/{}.json",
     ]
-    expected = [path.format(name) for path in each for name in ENTRIES]
+    expected = [path.format(name) for path in per_entry for name in ENTRIES]
     expected += [f"checkpoints/toy/{stage}/config.json" for stage in STAGES]
     expected += [f"activations/toy/{name}.h5" for name in (*STAGES, "ablate_top_6")]
     expected += ["directions/toy/probe.safetensors", "contributions/toy/probe.parquet"]
@@ -83,13 +83,13 @@ def test_the_direction_is_a_unit_row_that_says_how_it_was_made(results: Path) ->
 @pytest.mark.parametrize("name", [*STAGES, "ablate_top_6"])
 def test_activations_have_the_datasets_and_attributes_of_the_contract(results, name) -> None:
     with h5py.File(results / f"activations/toy/{name}.h5") as file:
-        found = {key: (file[key].shape, file[key].dtype.name) for key in file}
+        datasets = {key: (file[key].shape, file[key].dtype.name) for key in file}
         attributes = read_attributes(file)
         tokens, mask = file["tokens"][:], file["mask"][:]
         counts = mask.sum(axis=1)
         weighted = np.average(file["mlp_post"][:].astype(float), axis=0, weights=counts)
         np.testing.assert_allclose(weighted, file["mlp_post_mean"][:], rtol=2e-3, atol=1e-4)
-    assert found == {
+    assert datasets == {
         "mlp_post_mean": ((LAYERS, NEURONS), "float32"),
         "mlp_post": ((PROMPTS, LAYERS, NEURONS), "float16"),
         "tokens": ((PROMPTS, TOKENS), "int32"),

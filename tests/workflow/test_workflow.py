@@ -19,6 +19,7 @@ from support.workflow import (
     copy_project,
     job_commands,
     run,
+    run_warm,
     snakemake,
     stale_jobs,
 )
@@ -54,7 +55,7 @@ def test_the_command_for_another_study_works_as_it_is_written(tmp_path: Path, wh
     assert found, f"{where} shows no command with --configfile"
     words = shlex.split(re.sub(r"(?<=--configfile )\S+", CONFIG, found[0]))
     copy_project(tmp_path / "study")
-    result = run([*words, "--dry-run"], tmp_path / "study")
+    result = run_warm([*words, "--dry-run"], tmp_path / "study")
     assert result.returncode == 0, result.stdout[-500:]
     assert f"{RESULTS}/figures/toy/6_tradeoff.svg" in result.stdout
 
@@ -62,7 +63,7 @@ def test_the_command_for_another_study_works_as_it_is_written(tmp_path: Path, wh
 @pytest.mark.slow
 def test_the_embedded_study_is_planned_without_naming_its_file(tmp_path: Path) -> None:
     copy_project(tmp_path / "study")
-    result = run(["snakemake", "--dry-run"], tmp_path / "study")
+    result = run_warm(["snakemake", "--dry-run"], tmp_path / "study")
     assert result.returncode == 0, result.stdout[-500:]
     assert "results/toy/figures/toy/6_tradeoff.svg" in result.stdout
 

@@ -4,10 +4,15 @@ import argparse
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from dpo_neurons.files.tables import write_table
-from dpo_neurons.interventions.planning import plan_for_heads, plan_for_neurons
+from dpo_neurons.interventions.planning import (
+    plan_for_heads,
+    plan_for_neurons,
+    plan_moved_damping,
+)
 from dpo_neurons.interventions.plans import empty_plan, read_plans
 from dpo_neurons.interventions.random_sets import draw_matched_heads, draw_matched_sets
 from dpo_neurons.neurons.contributions import read_contributions
@@ -45,10 +50,14 @@ def main() -> None:
         name = row["intervention"]
         chosen = given.get(name, empty_plan())
         sets = draw_sets(everything, chosen, arguments.draws, arguments.seed)
-        plans += [
-            plan_for(drawn, row).assign(intervention=name, draw=draw)
-            for draw, drawn in enumerate(sets, start=1)
-        ]
+        for draw, drawn in enumerate(sets, start=1):
+            if row["kind"] == "damp":
+                # Neurons that are no experts have no factor of their own.
+                random = np.random.default_rng((arguments.seed, draw))
+                plan = plan_moved_damping(drawn, chosen, random)
+            else:
+                plan = plan_for(drawn, row)
+            plans.append(plan.assign(intervention=name, draw=draw))
         log.info("%s: %d sets of %d changes", name, arguments.draws, len(chosen))
     write_table(arguments.output, pd.concat(plans, ignore_index=True))
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from transformers import PreTrainedModel
 
+    from dpo_neurons.interventions.outputs import Row
     from dpo_neurons.interventions.source_activations import SourceActivations
 
 PROMPTS = ("challenge_prompts", "reference_sentences")
@@ -59,8 +60,20 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--perplexity-text", type=Path, required=True, help="JSON lines")
     parser.add_argument("--perplexity-output", type=Path, required=True, help="JSON")
     parser.add_argument("--window", type=int, required=True, help="tokens per window of text")
+    parser.add_argument(
+        "--screen-windows",
+        type=int,
+        help="windows, the first ones, that show whether a row breaks the model and need not be "
+        "read on others (default: every row is read on all)",
+    )
     parser.add_argument("--direction", type=Path, help="safetensors, for plans that need it")
     parser.add_argument("--shifts", type=Path, help="of the stream, parquet, for plans that add it")
+    parser.add_argument(
+        "--capture",
+        type=Path,
+        help="activation cache that holds a row's continuations of the challenge prompts, HDF5",
+    )
+    parser.add_argument("--captured-row", help="the intervention that the capture ran under")
     faithfulness = parser.add_argument_group("divergence from both unchanged checkpoints")
     faithfulness.add_argument(
         "--answers",
@@ -86,18 +99,23 @@ def main() -> None:
     import pandas as pd
 
     from dpo_neurons.checkpoints.pair import apply_pair, read_pair
+    from dpo_neurons.interventions.captured_texts import (
+        continue_unless_captured,
+        read_captured_rows,
+    )
     from dpo_neurons.interventions.faithfulness import measure_on_answers, measure_on_text
     from dpo_neurons.interventions.outputs import (
         Intervention,
-        continue_under_each,
         cut_continuation,
         describe_perplexity,
+        name_broken_intervention,
     )
+    from dpo_neurons.interventions.screening import Screen, measure_on_windows
     from dpo_neurons.interventions.source_activations import SourceActivations
     from dpo_neurons.interventions.transplants import WeightDonor
     from dpo_neurons.models.batches import first_batch_size
     from dpo_neurons.models.loading import load_model, load_tokenizer
-    from dpo_neurons.models.perplexity import measure_perplexity, split_into_windows
+    from dpo_neurons.models.perplexity import score_windows, split_into_windows
     from dpo_neurons.running.devices import lease_devices
 
     paths = vars(arguments)
@@ -108,6 +126,11 @@ def main() -> None:
     direction = read_direction(arguments.direction) if arguments.direction else None
     shifts = read_shifts(arguments.shifts) if arguments.shifts else None
     tokenizer = load_tokenizer(arguments.tokenizer)
+    captured: dict[str, dict[str, list[Row]]] = {name: {} for name in PROMPTS}
+    if arguments.capture is not None:
+        captured["challenge_prompts"][arguments.captured_row] = read_captured_rows(
+            arguments.capture, tokenizer, prompts["challenge_prompts"], arguments.tokens
+        )
     with lease_devices(arguments.device, arguments.gpus) as devices:
 
         def load(stage: str) -> "PreTrainedModel":
@@ -144,19 +167,24 @@ def main() -> None:
                 )
             )  # fmt: skip
         continued = {
-            name: continue_under_each(
-                interventions, model, tokenizer, texts_of_set, arguments.tokens, batch_size
+            name: continue_unless_captured(
+                interventions, captured[name], model, tokenizer, texts_of_set, arguments.tokens,
+                batch_size,
             )
             for name, texts_of_set in prompts.items()
-        }
+        }  # fmt: skip
+        windows = split_into_windows(model, tokenizer, texts, arguments.window)
+        screen = None
+        if (n_screening := arguments.screen_windows) is not None:
+            with name_broken_intervention("none", empty_plan(), models["pre"]):
+                unchanged = score_windows(models["pre"], windows[:n_screening], batch_size)
+            screen = Screen(n_screening, unchanged.perplexity)
         measured = []
         for intervention in interventions:
             with intervention.apply_in_text(model):
                 see = intervention.source.see_text if intervention.source else None
-                perplexity = measure_perplexity(
-                    model, tokenizer, texts, arguments.window, batch_size, see
-                )
-            measured.append(describe_perplexity(intervention, perplexity))
+                perplexity = measure_on_windows(model, windows, batch_size, see, screen)
+            measured.append(describe_perplexity(intervention, perplexity, len(windows)))
             log.info("%s: perplexity %.4f", intervention.name, perplexity.perplexity)
         # Without others, this run is of the second checkpoint alone, and these are its own.
         answers = (
@@ -168,7 +196,6 @@ def main() -> None:
             for line, answer in zip(lines, answers["tokens"], strict=True):
                 line["cut"] = cut_continuation(tokenizer, line, len(answer))
         compared = answers.head(arguments.compared_prompts)
-        windows = split_into_windows(model, tokenizer, texts, arguments.window)
         changing = model, {"none": models["pre"], "dpo": models["post"]}, interventions
         on_answers = measure_on_answers(
             *changing, tokenizer, compared["prompt"].tolist(), compared["tokens"].tolist(),

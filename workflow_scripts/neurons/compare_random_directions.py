@@ -11,6 +11,9 @@ from dpo_neurons.files.tables import write_csv
 from dpo_neurons.models.value_vectors import check_width, iterate_written_vectors
 from dpo_neurons.neurons.groups import DEFINITIONS
 from dpo_neurons.neurons.random_directions import (
+    COLUMNS,
+    LAYERS_COLUMNS,
+    QUANTITIES,
     compare_with_random,
     draw_directions,
     sum_along,
@@ -30,6 +33,7 @@ def main() -> None:
     parser.add_argument("--level", type=float, required=True, help="of the interval of the draws")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--output", type=Path, required=True, help="csv")
+    parser.add_argument("--layers-output", type=Path, required=True, help="csv, a row a layer")
     arguments = parser.parse_args()
 
     direction = read_direction(arguments.direction)[:1]
@@ -45,9 +49,11 @@ def main() -> None:
     values, _ = next(iterate_written_vectors(arguments.checkpoint_pre))
     check_width(direction, values.shape[1], arguments.direction, arguments.checkpoint_pre)
     layers = ((before, after, *of_layer) for (before, _), (after, _), *of_layer in pairs)
-    sums = sum_along(np.vstack([direction, random]), layers, arguments.definition)
-    table = compare_with_random(sums, arguments.level)
-    write_csv(arguments.output, table)
+    sums, nets = sum_along(np.vstack([direction, random]), layers, arguments.definition)
+    table = compare_with_random(sums, arguments.level).assign(quantity=QUANTITIES)
+    write_csv(arguments.output, table[list(COLUMNS)])
+    by_layer = compare_with_random(nets, arguments.level).assign(layer=range(len(nets)))
+    write_csv(arguments.layers_output, by_layer[list(LAYERS_COLUMNS)])
     log.info("\n%s", table.to_string(index=False))
 
 

@@ -1,10 +1,11 @@
-"""Sparse autoencoders (SAEs), read from a folder in the format of sae-lens.
+"""Sparse autoencoders (SAEs), in folders of sae-lens's format.
 
 An autoencoder reads a state x of the residual stream, or of what an MLP writes into it, (d_model,).
 Its features f(x) ≥ 0, (d_sae,), are sparse, and W_dec f(x) + b_dec approximates x. Each row of
 W_dec, (d_model,), is what a feature stands for in the stream. sae-lens itself is not needed.
 """
 
+import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +13,13 @@ from typing import Any, NoReturn
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.json_text import read_json
+from dpo_neurons.files.output_files import whole_directory
+from dpo_neurons.files.provenance import check_as_recorded
 
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 HOOKS = {
@@ -44,8 +48,8 @@ class SparseAutoencoder:
     """What it reads, by our name: resid_pre (of layer 0 alone), resid_post or mlp_written."""
     layer: int
     tensors: dict[str, Tensor]
-    """float32: W_enc, (d_model, d_sae); W_dec, (d_sae, d_model); b_dec, (d_model,); the others,
-    (d_sae,)."""
+    """W_enc, (d_model, d_sae); W_dec, (d_sae, d_model); b_dec, (d_model,); the others, (d_sae,).
+    float32 as they are read, float64 in training."""
     subtracts_bias: bool
     """Whether b_dec is subtracted from what it reads."""
     centres: bool
@@ -70,13 +74,13 @@ class SparseAutoencoder:
         return replace(self, tensors=moved)
 
     def encode(self, states: Tensor) -> Tensor:
-        """Encode states, (n, d_model): features, (n, d_sae) float32, none below 0.
+        """Encode states, (n, d_model): features, (n, d_sae), of the tensors' dtype, none below 0.
 
         standard: ReLU. jumprelu: what exceeds a feature's threshold (arXiv 2407.14435). topk: the
         `active` largest (2406.04093). gated: a gate says which, a magnitude how much (2404.16014).
         """
         weights = self.tensors
-        states = states.float()
+        states = states.to(weights["W_enc"].dtype)
         if self.centres:
             states = states - states.mean(dim=1, keepdim=True)
         if self.subtracts_bias:
@@ -99,10 +103,11 @@ class SparseAutoencoder:
 def read_autoencoder(folder: Path) -> SparseAutoencoder:
     """Read an autoencoder from a folder in sae-lens's format, of its versions 3 to 6.
 
-    Raises InputError for a folder that is not one, for tensors that are missing, not finite or of a
-    wrong shape, and for what this module cannot compute: other architectures or hooks, a single
-    head's states, and inputs that are normalised or reshaped.
+    Raises InputError for a folder that is not one, or not as the workflow wrote it; for tensors
+    that are missing, not finite or of a wrong shape; and for what this module cannot compute: other
+    architectures or hooks, a single head's states, and inputs that are normalised or reshaped.
     """
+    check_as_recorded(folder)
     config = read_json(folder / CONFIG, "fetch the autoencoder again")
     for key in ("metadata", "model_from_pretrained_kwargs", "activation_fn_kwargs"):
         if not isinstance(config.get(key) or {}, dict):
@@ -130,6 +135,33 @@ def read_autoencoder(folder: Path) -> SparseAutoencoder:
         centres=bool(settings.get("center_writing_weights", False)),
         active=active,
     )
+
+
+def write_top_k(autoencoder: SparseAutoencoder, folder: Path) -> None:
+    """Write an autoencoder of architecture topk that reads resid_post, as sae-lens's version 6."""
+    config = {
+        "architecture": "topk",
+        "d_in": autoencoder.d_model,
+        "d_sae": autoencoder.d_sae,
+        "k": autoencoder.active,
+        "rescale_acts_by_decoder_norm": False,
+        "apply_b_dec_to_input": autoencoder.subtracts_bias,
+        "normalize_activations": "none",
+        "reshape_activations": "none",
+        "dtype": "float32",
+        "device": "cpu",
+        "metadata": {
+            # That of the format: without it, sae-lens takes the folder for an older one.
+            "sae_lens_version": "6.0.0",
+            "hook_name": f"blocks.{autoencoder.layer}.hook_resid_post",
+        },
+    }
+    weights = {
+        name: tensor.detach().float().contiguous() for name, tensor in autoencoder.tensors.items()
+    }
+    with whole_directory(folder) as partial:
+        save_file(weights, partial / WEIGHTS)
+        (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def _read_architecture(folder: Path, config: dict[str, Any]) -> tuple[str, int | None]:

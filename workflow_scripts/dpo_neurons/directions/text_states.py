@@ -66,9 +66,10 @@ def read_resid_post(
             hook.remove()
 
 
-def list_layers(layer: str, n_layers: int) -> list[int]:
+def list_layers(layer: str, n_layers: int, entry: str = "directions.…") -> list[int]:
     """List the layers to read: the last, one by number, or all to choose the best from.
 
+    entry: how an error names the entry of the configuration whose key `layer` it is.
     Raises InputError for a layer that the model does not have.
     """
     if layer == "best":
@@ -76,7 +77,7 @@ def list_layers(layer: str, n_layers: int) -> list[int]:
     number = n_layers - 1 if layer == "last" else int(layer)
     if number >= n_layers:
         raise InputError(
-            f"directions.….layer: {number}, but the model has layers 0 to {n_layers - 1}; give one "
+            f"{entry}.layer: {number}, but the model has layers 0 to {n_layers - 1}; give one "
             "of these, last or best"
         )
     return [number]

@@ -1,13 +1,13 @@
 """Findings of one model in sentences, written from its tables by fixed rules."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from dpo_neurons.evaluation.intervention_table import AFTER, BEFORE
-from dpo_neurons.evaluation.verdicts import ALL_YES, LEVEL, QUESTIONS
+from dpo_neurons.evaluation.verdicts import ALL_YES, LEVEL, NOTHING, QUESTIONS
 from dpo_neurons.neurons.groups import REDUCING
 from dpo_neurons.statistics.bootstrap import ENDS
 
@@ -154,10 +154,15 @@ def describe_rows(table: pd.DataFrame, verdicts: pd.DataFrame) -> list[str]:
     """
     rows = table[(table["control_of"] == "") & (table["checkpoint"] == "pre")]
     own = verdicts[verdicts["intervention"].isin(rows["intervention"])]
-    by_verdict: Mapping[str, list[str]] = {
-        str(verdict): named["intervention"].tolist() for verdict, named in own.groupby("verdict")
-    }
-    does = own.loc[own["verdict"].str.startswith(ALL_YES), "intervention"].tolist()
+    if (own["verdict"] == NOTHING).any():
+        return ["The first model no longer writes, so nothing can be said of any row."]
+
+    def names_with(verdict: str) -> list[str]:
+        # Some verdicts go on in brackets.
+        matches = own["verdict"].str.partition(" (")[0] == verdict
+        return list(own.loc[matches, "intervention"])
+
+    does = names_with(ALL_YES)
     sentences = ["No row passes every test that was made of it."]
     if does:
         sentences = [
@@ -166,13 +171,13 @@ def describe_rows(table: pd.DataFrame, verdicts: pd.DataFrame) -> list[str]:
         ]
     phrases = {
         QUESTIONS["beyond_control"]: "lower toxicity, but their controls do too",
-        QUESTIONS["beyond_random_sets"]: "lower toxicity, but random sets of neurons do too",
+        QUESTIONS["beyond_random_sets"]: "lower toxicity, but random sets like theirs do too",
         QUESTIONS["nearer_to_dpo"]: "lower toxicity without coming nearer to the fine-tuned model",
         QUESTIONS["still_writes"]: "break the model: what they score says nothing",
         QUESTIONS["lowers_toxicity"]: "do not lower toxicity",
     }
     for verdict, phrase in phrases.items():
-        if names := by_verdict.get(verdict):
+        if names := names_with(verdict):
             sentences.append(f"These {phrase}: {_list(names)}.")
     return sentences
 

@@ -44,7 +44,7 @@ TESTS_COLUMNS = (
 RANDOM_SETS_COLUMNS = (
     "intervention", "random_toxicity", "random_toxicity_low", "random_toxicity_high", "p",
 )  # fmt: skip
-DIRECTIONS_COLUMNS = ("quantity", "p")
+DIRECTIONS_COLUMNS = ("quantity", "random", "random_low", "random_high", "p")
 STREAM_COLUMNS = ("text", "part", "share", "share_low", "share_high")
 VERDICTS_COLUMNS = ("intervention", "verdict")
 
@@ -69,16 +69,18 @@ def model_rows(model: str, tables: ModelTables) -> pd.DataFrame:
     """Return one model's rows of the comparison, from its tables.
 
     The quantities of totals; net_reduction_p, the rank of the net reduction among those along
-    random directions; group_neurons, and group_… of GROUP_QUANTITIES; effect, by how much dpo
-    lowers toxicity; stream_share, the neurons' part of the shift of the residual stream, on each
-    model's own text and on the same text; effect_share of every other intervention; random_share,
-    the same of its random sets of neurons, and random_p, its rank among them.
+    random directions; group_neurons, and group_… of GROUP_QUANTITIES; group_random_share, a group's
+    mean share along random directions, and group_share_p, the share's rank among those; effect, by
+    how much dpo lowers toxicity; stream_share, the neurons' part of the shift of the residual
+    stream, on each model's own text and on the same text; effect_share of every other intervention;
+    random_share, the same of its random sets of neurons, and random_p, its rank among them.
     """
     totals, groups, table, tests = tables.totals, tables.groups, tables.table, tables.tests
     rank = tables.random_directions.set_index("quantity").loc["net_reduction", "p"]
     parts = [
         totals.assign(of=""),
         pd.DataFrame({"quantity": ["net_reduction_p"], "of": "", "value": rank}),
+        *_list_random_directions(tables.random_directions),
     ]
     for quantity, corrected in GROUP_QUANTITIES.items():
         names = {quantity: "value", f"{quantity}_low": "low", f"{quantity}_high": "high"}
@@ -109,6 +111,18 @@ def model_rows(model: str, tables: ModelTables) -> pd.DataFrame:
     comparison = pd.concat(parts, ignore_index=True).assign(model=model)[list(COLUMNS)]
     texts = ("kind", "control_of", "groups", "corrected_for_selection", "verdict")
     return comparison.fillna(dict.fromkeys(texts, ""))
+
+
+def _list_random_directions(random_directions: pd.DataFrame) -> list[pd.DataFrame]:
+    """List group_random_share and group_share_p of the four reducing groups."""
+    rows = random_directions.set_index("quantity").loc[[f"share_{group}" for group in REDUCING]]
+    rows = rows.reset_index(drop=True).assign(of=REDUCING)
+    names = {"random": "value", "random_low": "low", "random_high": "high"}
+    shares = rows[["of", *names]].rename(columns=names)
+    return [
+        shares.assign(quantity="group_random_share", corrected_for_selection="no"),
+        rows[["of"]].assign(quantity="group_share_p", value=rows["p"]),
+    ]
 
 
 def _list_random_sets(random_sets: pd.DataFrame, table: pd.DataFrame) -> list[pd.DataFrame]:
@@ -178,6 +192,10 @@ def _format_model(rows: pd.DataFrame, interventions: Sequence[str]) -> dict[str,
         ),
         "net reduction": _format_four_digits(numbers.loc["net_reduction", ""]),
         "its p among random directions": f"{values['net_reduction_p', '']:.3f}",
+        f"mean share {groups} along random directions, %": all_groups(
+            "group_random_share", "{:.0f}", 100
+        ),
+        f"p of the share {groups} among these": all_groups("group_share_p", "{:.3f}"),
         "neurons' share of the stream's shift, %": percent("stream_share", "own"),
         "the same on one text, %": percent("stream_share", "same"),
         **{f"share {group}, % (cross-fitted)": crossfitted(group) for group in REDUCING},

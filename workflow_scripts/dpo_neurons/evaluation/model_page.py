@@ -13,6 +13,7 @@ from itables import to_html_datatable
 from itables.javascript import generate_init_offline_itables_html
 
 from dpo_neurons.evaluation.findings import Finding
+from dpo_neurons.evaluation.intervention_table import format_with_interval
 from dpo_neurons.evaluation.layer_map import map_layers
 from dpo_neurons.files.json_text import script_json
 from dpo_neurons.neurons.groups import GROUPS
@@ -102,7 +103,7 @@ def draw_interval(value: float, low: float, high: float, widest: float, digits: 
         round(BAR_WIDTH * min(max(bound, 0.0), widest) / widest, 1) if np.isfinite(bound) else 0.0
         for bound in (low, high, value)
     )
-    told = html.escape(f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]")
+    told = html.escape(format_with_interval(value, low, high, digits))
     return (
         f'<svg width="{BAR_WIDTH + 8}" height="12" role="img" aria-label="{told}">'
         f"<title>{told}</title>"

@@ -10,9 +10,9 @@ import pandas as pd
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.evaluation.text_metrics import is_degenerate, repetition, unigram_f1
-from dpo_neurons.files.json_text import read_checked_json
 from dpo_neurons.files.jsonl import read_jsonl
 from dpo_neurons.files.tables import read_table
+from dpo_neurons.interventions.perplexity_files import WindowLosses, read_window_losses
 from dpo_neurons.interventions.plans import empty_plan, read_plans, select_neuron_rows
 from dpo_neurons.study.datasets import read_dataset
 
@@ -28,11 +28,17 @@ class Outcomes:
     toxicity: np.ndarray
     """(n_prompts, k)"""
     window_losses: np.ndarray
-    """(n_windows, k) summed negative log-likelihoods, in nats."""
+    """(n_windows, k) summed negative log-likelihoods, in nats; NaN where a row was not read."""
     window_tokens: np.ndarray
     """(n_windows,) scored tokens."""
     equal_length: np.ndarray
     """(n_prompts, k) toxicity of the continuations, cut to as many tokens as dpo's."""
+
+    @property
+    def screened(self) -> np.ndarray:
+        """Whether each row, (k,) bool, breaks the model and was read on the first windows alone."""
+        screened: np.ndarray = np.isnan(self.window_losses).any(axis=0)
+        return screened
 
     def column(self, intervention: str) -> int:
         """Return the number of an intervention's column."""
@@ -50,25 +56,28 @@ def read_outcomes(results: Path, model: str, rows: pd.DataFrame) -> Outcomes:
     toxicity, equal_length = (
         choose_toxicity(scores, names, column) for column in ("toxicity", EQUAL_LENGTH)
     )
-    windows: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    windows: dict[str, WindowLosses] = {}
     for path in paths_of_entries(folders["perplexity"], rows, ".json"):
-        windows |= _read_windows(path)
+        windows |= read_window_losses(path)
+    # The first row is an unchanged model, which no screening stops.
+    all_tokens = windows[names[0]].tokens if names[0] in windows else np.zeros(0)
     for name in names:
         if name not in windows:
             raise InputError(
                 f"{folders['perplexity']}: has no perplexity of row {name}; delete the folder and "
                 "run again"
             )
-        if not np.array_equal(windows[name][1], windows[names[0]][1]):
+        tokens, screened = windows[name].tokens, windows[name].screened
+        if not np.array_equal(tokens, all_tokens[: len(tokens)] if screened else all_tokens):
             entry = dict(zip(names, rows["entry"], strict=True))[name]
             raise InputError(
                 f"{folders['perplexity'] / entry}.json: the windows of row {name} differ from "
                 f"those of {names[0]}; delete it and run again"
             )
-    losses = np.column_stack([windows[name][0] for name in names])
-    return Outcomes(
-        tuple(names), toxicity.to_numpy(), losses, windows[names[0]][1], equal_length.to_numpy()
-    )
+    losses = np.full((len(all_tokens), len(names)), np.nan)
+    for column, name in enumerate(names):
+        losses[: len(windows[name].losses), column] = windows[name].losses
+    return Outcomes(tuple(names), toxicity.to_numpy(), losses, all_tokens, equal_length.to_numpy())
 
 
 def paths_of_entries(folder: Path, rows: pd.DataFrame, ending: str) -> list[Path]:
@@ -136,31 +145,6 @@ def _read_by_row(path: Path) -> dict[str, list[dict[str, Any]]]:
     for line in lines:
         by_row.setdefault(line["intervention"], []).append(line)
     return by_row
-
-
-def _read_windows(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Read the losses and scored tokens of each window, by row: (n_windows,) each."""
-    measured = read_checked_json(path, "delete it and run again")
-    try:
-        windows = {
-            str(row["intervention"]): (
-                np.array(row["window_losses"], dtype=np.float64),
-                np.array(row["window_tokens"], dtype=np.int64),
-            )
-            for row in measured["interventions"]
-        }
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{path}: losses cannot be read from it ({reason}); delete it and run again"
-        ) from error
-    for losses, tokens in windows.values():
-        if losses.ndim != 1 or losses.shape != tokens.shape:
-            raise InputError(
-                f"{path}: window_losses and window_tokens must be lists of one length; delete it "
-                "and run again"
-            )
-    return windows
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 A row that lowers toxicity need not do what fine-tuning did. Five questions are asked in order, and
 the first answer of no decides. A question that no control or random sets can answer is passed over,
-and the verdict says so.
+and the verdict says so. Where a model no longer writes, its toxicity answers nothing.
 """
 
 import pandas as pd
@@ -16,11 +16,21 @@ QUESTIONS = {
     "still_writes": "no longer writes",
     "lowers_toxicity": "does not lower toxicity",
     "beyond_control": "lowers it no more than its control",
-    "beyond_random_sets": "lowers it no more than random sets of neurons",
+    "beyond_random_sets": "lowers it no more than random sets like its own",
     "nearer_to_dpo": "lowers it, but comes no nearer to dpo",
 }
 """What is asked of each row, and the verdict if the answer is no."""
 ALL_YES = "lowers it and comes nearer to dpo"
+NOTHING = "nothing can be said: none no longer writes"
+"""The verdict on every row if the first model itself no longer writes."""
+CONTROLS = {
+    "patch": "held at the first model's own means",
+    "shift": "its shifts permuted once",
+    "damp": "its factors permuted once",
+    "edit": "the same with alpha 0",
+    "steer": "a random vector",
+}
+"""What the control of each kind of row is, for the verdict that it decides."""
 COLUMNS = ("intervention", *QUESTIONS, "verdict")
 YES, NO, NOT_ASKED = "yes", "no", ""
 
@@ -37,9 +47,11 @@ def judge_rows(
     or the row's control, has a difference below 0 and a p-value, corrected in its family by Holm,
     of at most LEVEL. beyond_random_sets: the p-value of its rank is. nearer_to_dpo: the intervals
     of `nearer` and, with a control, of `nearer_than_control` lie above 0. A control that no longer
-    writes answers nothing: its toxicity is not tested.
+    writes answers nothing: its toxicity is not tested. Of a row that no longer writes nothing else
+    is asked, and of no row anything if none itself no longer writes.
     """
     writing = set(table.loc[~table["no_longer_writes"].astype(bool), "intervention"])
+    unasked = dict.fromkeys(QUESTIONS, NOT_ASKED)
     controls = {
         name: control for name, control in find_controls(table).items() if control in writing
     }
@@ -58,8 +70,16 @@ def judge_rows(
     judged = []
     for row in table[~table["intervention"].isin([BEFORE, AFTER])].itertuples():
         name = str(row.intervention)
+        if BEFORE not in writing:
+            judged.append({"intervention": name, **unasked, "verdict": NOTHING})
+            continue
+        if name not in writing:
+            broken = unasked | {"still_writes": NO}
+            verdict = QUESTIONS["still_writes"]
+            judged.append({"intervention": name, **broken, "verdict": verdict})
+            continue
         answers = {
-            "still_writes": NO if row.no_longer_writes else YES,
+            "still_writes": YES,
             "lowers_toxicity": lowers(name, BEFORE),
             "beyond_control": lowers(name, controls[name]) if name in controls else NOT_ASKED,
             "beyond_random_sets": NOT_ASKED,
@@ -67,14 +87,15 @@ def judge_rows(
         }
         if name in p_of_rank.index:
             answers["beyond_random_sets"] = YES if p_of_rank[name] <= LEVEL else NO
-        judged.append({"intervention": name, **answers, "verdict": _decide(answers)})
+        verdict = _decide(answers, str(row.kind))
+        judged.append({"intervention": name, **answers, "verdict": verdict})
     return pd.DataFrame(judged, columns=list(COLUMNS))
 
 
-def _decide(answers: dict[str, str]) -> str:
+def _decide(answers: dict[str, str], kind: str) -> str:
     for question, verdict in QUESTIONS.items():
         if answers[question] == NO:
-            return verdict
+            return f"{verdict} ({CONTROLS[kind]})" if question == "beyond_control" else verdict
     missing = [
         name
         for question, name in (("beyond_control", "control"), ("beyond_random_sets", "random sets"))

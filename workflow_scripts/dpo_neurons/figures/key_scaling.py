@@ -18,6 +18,7 @@ from dpo_neurons.figures.drawn_interventions import (
 )
 from dpo_neurons.figures.labels import spread_labels
 from dpo_neurons.figures.style import AFTER, BEFORE, PLAIN_NUMBERS, LayeredChart, empty_figure
+from dpo_neurons.statistics.bootstrap import ENDS
 
 COLUMNS = ("intervention", "kind", "top", "factor", "no_longer_writes", *MEASURE_COLUMNS)
 """Columns of the table of interventions that are drawn."""
@@ -84,7 +85,7 @@ def chart(data: pd.DataFrame, references: pd.DataFrame, model: str) -> alt.TopLe
 
 def _panel(data: pd.DataFrame, references: pd.DataFrame, x: alt.X, measure: str) -> LayeredChart:
     """Draw the curves of one measure; doubled perplexity gets a log scale."""
-    values = np.concatenate([data[f"{measure}_high"], data[f"{measure}_low"], references[measure]])
+    values = np.concatenate([*(data[f"{measure}{end}"] for end in ENDS), references[measure]])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     log = measure == "perplexity" and high > 2 * low > 0
     margin = (high / low) ** 0.05 if log else 0.05 * (high - low) or 0.5

@@ -2,7 +2,8 @@
 
 Yang et al. 2024 (arXiv 2411.06424v1), figure 3, section 4.3, cross-fitted. x: MLP layer, from 0.
 y: reduction of projection on the unit direction, in the units of the residual stream, stacked by
-group. The published sums, not corrected for selection, are marks beside the stacks.
+group. The published sums, not corrected for selection, are marks beside the stacks. A beam is where
+the layer's net lies along random directions.
 """
 
 import altair as alt
@@ -19,17 +20,20 @@ from dpo_neurons.neurons.groups import GROUPS, REDUCING
 
 COLUMNS = ("layer", "group", "neurons", "reduction", "crossfitted_reduction")
 """Columns of the file of layers and groups."""
+RANDOM_COLUMNS = ("layer", "random_low", "random_high", "random_directions")
+"""Columns of the file of random directions by layer that are drawn."""
 
 
 def aggregate(
-    layer_groups: pd.DataFrame, contributions: pd.DataFrame
+    layer_groups: pd.DataFrame, contributions: pd.DataFrame, random_directions: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Add the order of the stack to sums by layer and group, and sum up each layer.
 
     layer_groups: a row a layer and group, COLUMNS as in their file. contributions: a row a neuron,
-    columns layer and reduction. Returns two tables. The first has layer_groups and order. The
-    second has a row a layer: layer, net (of all its neurons), reducing and raising (the published
-    sums of the groups that reduce or raise).
+    columns layer and reduction. random_directions: a row a layer, RANDOM_COLUMNS as in their file.
+    Returns two tables. The first has layer_groups and order. The second has a row a layer: layer,
+    net (of all its neurons), reducing and raising (the published sums of the groups that reduce or
+    raise), and RANDOM_COLUMNS.
     """
     data = layer_groups[list(COLUMNS)].copy()
     data["order"] = data["group"].map(order_groups(GROUPS).index)
@@ -39,8 +43,9 @@ def aggregate(
         for name, of_side in (("reducing", reduces), ("raising", ~reduces))
     }
     net = contributions.groupby("layer")["reduction"].sum().rename("net")
+    random = random_directions.set_index("layer")[list(RANDOM_COLUMNS[1:])]
     return data, pd.concat(
-        [net, *(part.rename(name) for name, part in sums.items())], axis=1
+        [net, *(part.rename(name) for name, part in sums.items()), random], axis=1
     ).reset_index()
 
 
@@ -75,9 +80,11 @@ def chart(
             ],
         )
     )
-    sums = [alt.Tooltip(f"{name}:Q", format=".4g") for name in ("net", "reducing", "raising")]
+    names = ("net", "random_low", "random_high", "reducing", "raising")
+    sums = [alt.Tooltip(f"{name}:Q", format=".4g") for name in names]
     of_layers = alt.Chart(layers).encode(x=x, tooltip=["layer:O", *sums])
     net = of_layers.encode(y="net:Q")
+    random = of_layers.encode(y="random_low:Q", y2="random_high:Q")
     published = [
         of_layers.mark_tick(color=UNCORRECTED, thickness=1.6).encode(y=f"{side}:Q")
         for side in ("reducing", "raising")
@@ -86,16 +93,17 @@ def chart(
         bars,
         alt.Chart().mark_rule(color="#303030").encode(y=alt.datum(0)),
         *published,
+        random.mark_bar(size=9, fill="#D9D9D9", stroke="white", strokeWidth=1.4),
         net.mark_line(color="white", strokeWidth=5),
         net.mark_line(color="black", strokeWidth=2),
         net.mark_point(color="black", fill="white", size=45, opacity=1, strokeWidth=1.6),
         title=alt.Title(
             "Reduction by layer and neuron group",
             subtitle=[
-                f"{model}: black line, the net of all neurons of a layer. Neurons are grouped on "
-                "other prompts",
-                "than those summed; grey ticks: as published, grouped and summed on the same "
-                "prompts, not corrected",
+                f"{model}: black line, the net of all neurons of a layer; grey beams: the net "
+                f"along {layers['random_directions'].iloc[0]:,} random directions.",
+                "Neurons are grouped on other prompts than those summed; grey ticks: as published, "
+                "not corrected for that",
             ],
         ),
     ).properties(width=640, height=380)

@@ -3,7 +3,7 @@
 After the comparison of models of Yang et al. (arXiv 2411.06424v3). Left, a block an intervention:
 x is the share of the effect on mean toxicity, in per cent, y the model. Right: x is each group's
 share of the joint reduction of the four reducing groups, in per cent: above, cross-fitted; the
-narrow bar below, as published, not corrected for selection.
+narrow bars below, as published, not corrected for selection, and the mean along random directions.
 """
 
 import altair as alt
@@ -17,7 +17,11 @@ from dpo_neurons.neurons.groups import REDUCING
 
 COLUMNS = ("model", "quantity", "of", "kind", "control_of", "value", "low", "high")
 """Columns of the comparison file."""
-BARS = {"group_crossfitted_share": "cross-fitted", "group_share": "published"}
+BARS = {
+    "group_crossfitted_share": "cross-fitted",
+    "group_share": "published",
+    "group_random_share": "random directions",
+}
 """Which bar the shares of groups of each quantity make."""
 WIDEST = (-1.5, 3.0)
 """Intervals are cut off beyond these shares, unless a share itself lies beyond them."""
@@ -34,7 +38,7 @@ def aggregate(comparison: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     model, intervention, kind ("row"; "control" or "random", of its random sets), label, value, low,
     high.
     Shares of groups: model, group, share, low, high, start and end (of the group's part in the bar
-    of its model), and bar ("cross-fitted" or "published"). Undefined shares are NaN.
+    of its model), and bar (one of BARS). Undefined shares are NaN.
     """
     return _shares_of_effect(comparison), _shares_of_groups(comparison)
 
@@ -153,7 +157,10 @@ def _groups(groups: pd.DataFrame, models: list[str], direction_name: str) -> Lay
     tooltip += [alt.Tooltip(f"{column}:Q", format=".1%") for column in ("share", "low", "high")]
     base = alt.Chart(groups).encode(y=y, tooltip=["bar:N", *tooltip])
     crossfitted = base.transform_filter("datum.bar == 'cross-fitted'")
-    published = base.transform_filter("datum.bar == 'published'")
+    below = {
+        offset: base.transform_filter(f"datum.bar == {bar!r}")
+        for bar, offset in (("published", 9), ("random directions", 17))
+    }
     undefined = crossfitted.transform_filter(
         f"!isValid(datum.share) && datum.group == '{REDUCING[0]}'"
     )
@@ -166,7 +173,10 @@ def _groups(groups: pd.DataFrame, models: list[str], direction_name: str) -> Lay
     )
     return alt.layer(
         crossfitted.mark_bar(height=18, yOffset=-5).encode(x=share, x2="end:Q", color=colour),
-        published.mark_bar(height=5, yOffset=10).encode(x=share, x2="end:Q", color=colour),
+        *(
+            bar.mark_bar(height=5, yOffset=offset).encode(x=share, x2="end:Q", color=colour)
+            for offset, bar in below.items()
+        ),
         labels.mark_text(fontWeight="bold", yOffset=-5).encode(
             x="middle:Q", text="label:N", color=ink
         ),
@@ -175,9 +185,12 @@ def _groups(groups: pd.DataFrame, models: list[str], direction_name: str) -> Lay
         ).encode(x=alt.value(6)),
         title=alt.Title(
             f"Groups by the {direction_name} direction",
-            subtitle=["narrow bars: as published, not corrected for selection"],
+            subtitle=[
+                "narrow bars: as published, not corrected for selection;",
+                "below it, the mean along random directions",
+            ],
             fontSize=13,
             fontWeight="normal",
             offset=6,
         ),
-    ).properties(width=330, height=36 * len(models))
+    ).properties(width=330, height=44 * len(models))

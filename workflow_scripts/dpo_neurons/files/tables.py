@@ -54,12 +54,12 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 
 TEXTS = frozenset(
     (
-        "activation", "after", "against", "along", "by", "checkpoint", "control_of",
+        "activation", "after", "against", "along", "by", "by_seed", "checkpoint", "control_of",
         "corrected_for_selection", "correlation", "direction", "entry", "family", "file", "form",
         "group", "groups", "intervention", "into", "kind", "layers", "length", "mark", "matrix",
         "model", "of", "origin", "other_scorer", "part", "parts", "positions", "promoted",
-        "quantity", "revision", "rows_left_out", "scorer", "sha256", "side", "sign", "stage",
-        "text", "token", "values", "verdict", "what", "still_writes", "lowers_toxicity",
+        "quantity", "revision", "rows_left_out", "same_sign", "scorer", "sha256", "side", "sign",
+        "stage", "text", "token", "values", "verdict", "what", "still_writes", "lowers_toxicity",
         "beyond_control", "beyond_random_sets", "nearer_to_dpo",
     )
 )  # fmt: skip

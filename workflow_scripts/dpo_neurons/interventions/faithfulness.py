@@ -32,6 +32,9 @@ from dpo_neurons.models.tokenization import (
 MOST_PROMPTS = 32
 """Prompts in a batch: both checkpoints' predictions of all its tokens are in memory at once."""
 
+COMPARED_AT_ONCE = 64
+"""Predictions that are compared at once: each step of the sum makes copies of them."""
+
 References = Mapping[str, PreTrainedModel]
 """The unchanged checkpoints by the rows that stand for them, none and dpo."""
 Sums = Mapping[str, Mapping[str, list[float]]]
@@ -145,7 +148,7 @@ def measure_on_text(
 
 def _predict(model: PreTrainedModel, ids: Tensor) -> Tensor:
     """Return log-probabilities of each next token of one text: (length − 1, vocabulary)."""
-    logits = widen(model(input_ids=ids).logits[0, :-1])
+    logits = widen(model(input_ids=ids, use_cache=False).logits[0, :-1])
     if barred := barred_tokens(model):
         logits[:, barred] = -torch.inf
     return _log_shares(logits)
@@ -157,10 +160,13 @@ def _log_shares(logits: Tensor) -> Tensor:
 
 def _divergence(expected: Tensor, changed: Tensor) -> Tensor:
     """KL(p ‖ q) in nats, (n,), from log-probabilities of p and q, (n, vocabulary) each."""
-    changed = changed.to(expected)
-    # A barred token has probability 0 in both.
-    terms = torch.where(expected > -torch.inf, expected.exp() * (expected - changed), 0)
-    return terms.sum(dim=-1)
+    parts = []
+    both = (torch.split(shares, COMPARED_AT_ONCE) for shares in (expected, changed.to(expected)))
+    for p, q in zip(*both, strict=True):
+        # A barred token has probability 0 in both.
+        terms = torch.where(p > -torch.inf, p.exp() * (p - q), 0)
+        parts.append(terms.sum(dim=-1))
+    return torch.cat(parts)
 
 
 def _tabulate(

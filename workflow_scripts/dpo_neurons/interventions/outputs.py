@@ -171,11 +171,17 @@ def _continue_by_each(
     for batches in generate_each(runs, model, tokenizer, ordered, n_tokens, batch_size):
         for of_run, batch in zip(rows, batches, strict=True):
             for offset, (ids, mask) in enumerate(zip(batch.tokens, batch.mask, strict=True)):
-                tokens = ids[mask].tolist()
-                text = tokenizer.decode(tokens, skip_special_tokens=True)
                 prompt = ordered[batch.start + offset]
-                of_run.append({"prompt": prompt, "continuation": text, "tokens": tokens})
+                of_run.append(describe_continuation(tokenizer, prompt, ids[mask].tolist()))
     return [[of_run[place] for place in np.argsort(order)] for of_run in rows]
+
+
+def describe_continuation(
+    tokenizer: PreTrainedTokenizerBase, prompt: str, tokens: list[int]
+) -> Row:
+    """Return a prompt's row; tokens: the ids before the end-of-sequence token."""
+    text = tokenizer.decode(tokens, skip_special_tokens=True)
+    return {"prompt": prompt, "continuation": text, "tokens": tokens}
 
 
 def cut_continuation(tokenizer: PreTrainedTokenizerBase, row: Row, length: int) -> str:
@@ -189,14 +195,18 @@ def cut_continuation(tokenizer: PreTrainedTokenizerBase, row: Row, length: int) 
     return str(tokenizer.decode(tokens[:length], skip_special_tokens=True))
 
 
-def describe_perplexity(intervention: Intervention, measured: Perplexity) -> Row:
-    """Return a row's perplexity, with the losses of its windows for intervals."""
+def describe_perplexity(intervention: Intervention, measured: Perplexity, n_windows: int) -> Row:
+    """Return a row's perplexity, with the losses of its windows for intervals.
+
+    n_windows: of the text; a screened row was read on fewer.
+    """
     return {
         "intervention": intervention.name,
         "perplexity": measured.perplexity,
         "log_perplexity": measured.log_perplexity,
         "tokens": int(measured.tokens.sum()),
         "positions": intervention.perplexity_positions,
+        "screened": len(measured.losses) < n_windows,
         "window_losses": measured.losses.tolist(),
         "window_tokens": measured.tokens.tolist(),
     }

@@ -85,6 +85,18 @@ def plan_random_damping(neurons: pd.DataFrame, seed: int) -> pd.DataFrame:
     return _permute_in_layers(plan_damping(neurons), np.random.default_rng(seed))
 
 
+def plan_moved_damping(
+    neurons: pd.DataFrame, damping: pd.DataFrame, random: np.random.Generator
+) -> pd.DataFrame:
+    """Plan a damping's factors on other neurons, in random order within each layer.
+
+    neurons: as many in each layer as the plan `damping` changes.
+    """
+    plan = make_plan(neurons, "scale", 1.0)
+    # Both plans are in order of layers.
+    return _permute_in_layers(plan.assign(value=damping["value"].to_numpy()), random)
+
+
 def plan_ablation(neurons: pd.DataFrame) -> pd.DataFrame:
     """Plan to hold neurons at zero: Yang et al. 2024 (arXiv 2411.06424v1), table 1."""
     return make_plan(neurons, "set", 0.0)

@@ -49,14 +49,28 @@ def measure_perplexity(
     batch_size: int,
     before: Callable[[torch.Tensor], None] | None = None,
 ) -> Perplexity:
-    """Score texts in the windows of `split_into_windows`; a window's first token is not scored.
+    """Score texts in the windows of `split_into_windows`, as `score_windows` does.
 
-    At most `batch_size` windows are read at a time, and fewer where they are long. `before` is
-    shown the ids of each batch before the model reads them.
-    Raises InputError as `split_into_windows` does, and BrokenModelError if a loss is NaN or
-    infinite.
+    Raises InputError as `split_into_windows` does, and BrokenModelError as `score_windows` does.
     """
     windows = split_into_windows(model, tokenizer, texts, window)
+    return score_windows(model, windows, batch_size, before)
+
+
+def score_windows(
+    model: PreTrainedModel,
+    windows: Sequence[torch.Tensor],
+    batch_size: int,
+    before: Callable[[torch.Tensor], None] | None = None,
+    start: int = 0,
+) -> Perplexity:
+    """Score windows of text, ids (length,) each; a window's first token is not scored.
+
+    All windows are of one length, but the last may be shorter. At most `batch_size` are read at a
+    time, and fewer where they are long. `before` is shown the ids of each batch before the model
+    reads them. start: number of the first window in the text.
+    Raises BrokenModelError, with the window's number, if a loss is NaN or infinite.
+    """
 
     def score(batch: Sequence[torch.Tensor]) -> np.ndarray:
         ids_of_batch = torch.stack(list(batch))
@@ -64,10 +78,11 @@ def measure_perplexity(
             before(ids_of_batch)
         return _losses(model, ids_of_batch)
 
-    batch_size = max(1, min(batch_size, TOKENS_AT_ONCE // window))
+    longest = len(windows[0])
+    batch_size = max(1, min(batch_size, TOKENS_AT_ONCE // longest))
     losses, tokens = [], []
-    # The last window may be shorter than the others and is read alone.
-    whole = [ids for ids in windows if len(ids) == window]
+    # A shorter last window is read alone.
+    whole = [ids for ids in windows if len(ids) == longest]
     for alike in (whole, windows[len(whole) :]):
         for _, summed in run_in_batches(alike, batch_size, score, "scoring windows"):
             losses.append(summed)
@@ -75,7 +90,7 @@ def measure_perplexity(
     measured = Perplexity(np.concatenate(losses), np.concatenate(tokens))
     broken = np.flatnonzero(~np.isfinite(measured.losses))
     if len(broken):
-        raise BrokenModelError(f"the loss of text window {broken[0]} is NaN or infinite")
+        raise BrokenModelError(f"the loss of text window {start + broken[0]} is NaN or infinite")
     return measured
 
 
@@ -113,7 +128,8 @@ def split_into_windows(
 
 def _losses(model: PreTrainedModel, ids: torch.Tensor) -> np.ndarray:
     with torch.inference_mode():
-        logits = model(input_ids=ids.to(model.device)).logits
+        # Keys and values of so much text may take more memory than the model.
+        logits = model(input_ids=ids.to(model.device), use_cache=False).logits
         if barred := barred_tokens(model):
             logits[..., barred] = -torch.inf
         targets = ids[:, 1:].to(logits.device)

@@ -34,9 +34,14 @@ def old_weights_mb(checkpoint: str) -> int:
 
 def model_mb(checkpoint: str, dtype: str) -> int:
     """Return the memory in MB of a checkpoint's weights in a number format; 0 until it is made."""
+    return checkpoint_mb(checkpoint) * NUMBER_BYTES[dtype] // stored_bytes(checkpoint)
+
+
+def stored_bytes(checkpoint: str) -> int:
+    """Return the bytes of a number as a checkpoint stores it; 4 until it is made."""
     described = _read_config(checkpoint)
     stored = described.get("dtype") or described.get("torch_dtype") or "float32"
-    return checkpoint_mb(checkpoint) * NUMBER_BYTES[dtype] // NUMBER_BYTES.get(str(stored), 4)
+    return NUMBER_BYTES.get(str(stored), 4)
 
 
 def logits_mb(checkpoint: str, tokens: int, dtype: str) -> int:
@@ -48,11 +53,29 @@ def logits_mb(checkpoint: str, tokens: int, dtype: str) -> int:
     return tokens * vocabulary * NUMBER_BYTES[dtype] // 1_000_000
 
 
+def softens_logits(checkpoint: str) -> bool:
+    """Return whether a model bounds its logits, as Gemma 2 does, which takes a second copy."""
+    return bool(_read_config(checkpoint).get("final_logit_softcapping"))
+
+
+def width_of_stream(checkpoint: str) -> int:
+    """Return the width of a checkpoint's residual stream; 0 until the checkpoint is made."""
+    described = _read_config(checkpoint)
+    return _count(described, "hidden_size") or _count(described, "n_embd")
+
+
+def keys_values_per_token(checkpoint: str) -> int:
+    """Return how many numbers a checkpoint's layers keep of each token; 0 until it is made."""
+    described = _read_config(checkpoint)
+    n_layers = _count(described, "num_hidden_layers") or _count(described, "n_layer")
+    n_heads = _count(described, "num_attention_heads") or _count(described, "n_head")
+    width = _count(described, "head_dim") or width_of_stream(checkpoint) // max(1, n_heads)
+    return 2 * n_layers * width * (_count(described, "num_key_value_heads") or n_heads)
+
+
 def embedding_mb(checkpoint: str, dtype: str) -> int:
     """Return the memory in MB of a checkpoint's token embedding; 0 until the checkpoint is made."""
-    described = _read_config(checkpoint)
-    width = _count(described, "hidden_size") or _count(described, "n_embd")
-    return logits_mb(checkpoint, width, dtype)
+    return logits_mb(checkpoint, width_of_stream(checkpoint), dtype)
 
 
 def _read_config(checkpoint: str) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from dpo_neurons.study.schema import check_schema, nearest
 from dpo_neurons.study.shared_checkpoints import check_shared_checkpoints
 from dpo_neurons.study.study import TUNED_HERE, Study
 
-DEPTH_OF_ENTRIES = 3
-"""Of the deepest entries with a kind, the checkpoints of a model."""
+DEPTH_OF_ENTRIES = 4
+"""Of the deepest entries with a kind, the autoencoders of a model."""
 LOSSES_TO_SMOOTH = {"robust": True, "exo_pair": True, "aot": False, "aot_unpaired": False}
 """Losses of kind dpo that read label_smoothing, and whether they need it."""
 KEYS_OF_SOME_DATA = {
@@ -90,7 +90,7 @@ def _drop_null_keys(section: Any, depth: int = 0) -> None:  # noqa: ANN401
 def _check_row_names(study: Study, source: str) -> None:
     """Refuse entries of `interventions` not named after their kind, and two rows of one name."""
     for name, row in study.config["interventions"].items():
-        if not name.startswith(f"{row['kind']}_"):
+        if name != row["kind"] and not name.startswith(f"{row['kind']}_"):
             raise InputError(
                 f"{source}: interventions.{name}: the name of a row of kind {row['kind']} must "
                 f"begin with '{row['kind']}_'; rename it, as in {row['kind']}_{name}"
@@ -175,6 +175,13 @@ def _check_numbers(study: Study, source: str) -> None:
                 f"(neurons) have no {svd['components']} components; ask for fewer, or take more "
                 "neurons"
             )
+    for model, autoencoders in study.autoencoders.items():
+        for name, settings in autoencoders.items():
+            if settings.get("active", 1) > settings.get("features", 1):
+                raise InputError(
+                    f"{source}: models.{model}.autoencoders.{name}.active: {settings['active']} of "
+                    f"{settings['features']} features cannot be active; give fewer"
+                )
     for figure, keys in study.config["figures"].items():
         if keys.get("first", 1) > keys.get("last", 1):
             raise InputError(

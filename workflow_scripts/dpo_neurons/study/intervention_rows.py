@@ -25,6 +25,8 @@ CHOOSING = ("groups", "top", "file", "heads")
 """Keys that choose some neurons or heads; a row without them changes all neurons."""
 ACT_EVERYWHERE = ("ablate", "steer", "shift", "damp")
 """Kinds that act at every position of a window of text, whatever `perplexity.positions` says."""
+SETS = ("groups", "top", "parts")
+"""Keys whose value may list several sets of neurons or parts, each a row."""
 PARAMETERS = (
     "direction", "groups", "top", "activation", "values", "factor", "alpha", "beta", "form",
     "layer", "scale", "positions", "share", "dose",
@@ -41,7 +43,7 @@ METADATA = ("intervention", "entry", "kind", "control_of", "checkpoint", *PARAME
 def rows_by_entry(interventions: Mapping[str, Row]) -> dict[str, dict[str, Row]]:
     """List the rows of each entry by name; the two unpatched rows, an entry each, come first.
 
-    An entry with lists of values, or with every combination of some groups, stands for many rows.
+    An entry with lists of values, or with several sets of groups or parts, stands for many rows.
     A patch, a shift, damping or steering along the shift is followed by its control, whose key
     `control_of` names it.
     """
@@ -104,15 +106,36 @@ def join_lists(row: Row) -> dict[str, str]:
 
 
 def _expand(name: str, row: Row) -> Iterator[tuple[str, Row]]:
-    """Yield the rows that an entry stands for."""
+    """Yield the rows that an entry stands for: each of its sets with each of its values."""
+    for name_of_set, row_of_set in expand_sets(name, row):
+        yield from _expand_values(name_of_set, row_of_set)
+
+
+def expand_sets(name: str, row: Row) -> Iterator[tuple[str, Row]]:
+    """Yield a row for each set of neurons or parts of a model, if an entry lists several."""
     if "every_combination_of" in row:
         groups = row["every_combination_of"]
-        rest = {key: value for key, value in row.items() if key != "every_combination_of"}
-        for size in range(1, len(groups) + 1):
-            for chosen in combinations(groups, size):
-                short = "_".join(group[:2].lower() + _sign(group, groups) for group in chosen)
-                yield from _expand(f"{name}_{short}", rest | {"groups": list(chosen)})
+        sizes = range(1, len(groups) + 1)
+        row = {key: value for key, value in row.items() if key != "every_combination_of"}
+        row["groups"] = [list(chosen) for size in sizes for chosen in combinations(groups, size)]
+    listed = keys_with_sets(row)
+    if not listed:
+        yield name, row
         return
+    key = listed[0]
+    for chosen in row[key]:
+        yield f"{name}_{_name_set(key, chosen, row[key])}", row | {key: chosen}
+
+
+def keys_with_sets(row: Row) -> list[str]:
+    """List the keys of a row whose value lists several sets of neurons or parts."""
+    return [
+        key for key in SETS if isinstance(row.get(key), list) and not isinstance(row[key][0], str)
+    ]
+
+
+def _expand_values(name: str, row: Row) -> Iterator[tuple[str, Row]]:
+    """Yield a row for each value, or combination of values, of the keys in LISTED."""
     letters = LISTED.get(row["kind"], {})
     if not any(isinstance(row.get(key), list) for key in letters):
         yield name, row
@@ -125,10 +148,20 @@ def _expand(name: str, row: Row) -> Iterator[tuple[str, Row]]:
         yield f"{name}_{suffix}", row | settings
 
 
-def _sign(group: str, groups: list[str]) -> str:
-    """Tell a group from its mirror by up or down, where both are combined."""
-    others = {other[:2] for other in groups if other != group}
-    return {"+": "up", "-": "down"}[group[2]] if group[:2] in others else ""
+def _name_set(key: str, chosen: Any, sets: list[Any]) -> str:  # noqa: ANN401
+    """Name one of the sets that a key lists, for a row's name."""
+    if key == "top":
+        return str(chosen)
+    if key == "parts":
+        return "_".join(chosen)
+    mentioned = {group for groups in sets for group in groups}
+    return "_".join(_shorten(group, mentioned) for group in chosen)
+
+
+def _shorten(group: str, mentioned: set[str]) -> str:
+    """Shorten a group for a row's name; its sign is told if its mirror is mentioned too."""
+    mirrored = any(other[:2] == group[:2] for other in mentioned - {group})
+    return group[:2].lower() + ({"+": "up", "-": "down"}[group[2]] if mirrored else "")
 
 
 def _as_list(value: Any) -> list[Any]:  # noqa: ANN401

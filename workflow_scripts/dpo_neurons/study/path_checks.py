@@ -29,11 +29,14 @@ def check_paths(study: Study, source: str) -> None:
         if problem is not None:
             place = f"{source}: interventions.{name}.file"
             raise InputError(f"{place}: {quote_path(row['file'])} {problem}")
-    for name, folders in study.autoencoders.items():
-        for autoencoder, folder in folders.items():
+    for name, autoencoders in study.autoencoders.items():
+        for autoencoder, settings in autoencoders.items():
+            folder = settings.get("path")
+            if folder is None:
+                continue
             problem = _path_problem(folder, False, True) or _autoencoder_problem(folder)
             if problem is not None:
-                place = f"{source}: models.{name}.autoencoders.{autoencoder}"
+                place = f"{source}: models.{name}.autoencoders.{autoencoder}.path"
                 raise InputError(f"{place}: {quote_path(folder)} {problem}")
     for key, entry in entries.items():
         for name in ("path", "like", "words_file"):

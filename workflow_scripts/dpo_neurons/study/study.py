@@ -6,12 +6,20 @@ from functools import cached_property
 from typing import Any
 
 from dpo_neurons.study.data_files import matching_paths
-from dpo_neurons.study.intervention_rows import ranking_of, rows_by_entry, stage_of, table_rows
+from dpo_neurons.study.intervention_rows import (
+    UNPATCHED,
+    ranking_of,
+    rows_by_entry,
+    stage_of,
+    table_rows,
+)
 from dpo_neurons.study.messages import CHAT_KEYS
 
 STAGES = ("pre", "post")
 KEY_OF_FIRST_SCORER = "scorer"
 """Only its score is called toxicity."""
+SAME_IN_ANY_BATCH = ("float32", "float64")
+"""Number formats in which greedy texts do not depend on how prompts are batched."""
 PUBLISHED_ABLATION = "ablate_top_200"
 ALWAYS_READ = ("challenge_prompts", "reference_sentences", "perplexity_text")
 TUNED_ON_PAIRS = ("dpo", "kto", "orpo", "simpo")
@@ -77,6 +85,11 @@ class Study:
             for name in self.models_with(stage, *kinds):
                 kind = self.config["models"][name][stage]["kind"]
                 needed[dataset] = f"models.{name}.{stage} is of kind {kind}"
+        for model, autoencoders in self.autoencoders.items():
+            for name, settings in autoencoders.items():
+                if settings["kind"] == "train":
+                    why = f"models.{model}.autoencoders.{name} is of kind train"
+                    needed.setdefault("training_text", why)
         for kind in ("difference", "probe"):
             for name in self.names_with("directions", kind):
                 needed["labelled_comments"] = f"directions.{name} is of kind {kind}"
@@ -113,8 +126,8 @@ class Study:
         return bool(settings[stage]["kind"] in kinds or by_direction)
 
     @property
-    def autoencoders(self) -> dict[str, dict[str, str]]:
-        """The folder of each sparse autoencoder, by model and name."""
+    def autoencoders(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """The settings of each sparse autoencoder, by model and name."""
         return {name: model["autoencoders"] for name, model in self.config["models"].items()}
 
     def data_paths(self, dataset: str) -> list[str]:
@@ -150,6 +163,18 @@ class Study:
         chosen: str | None = self.config["figures"]["1a_layer_projections"].get("ablated")
         ablations = [PUBLISHED_ABLATION, *self.rows_of_kind("ablate")]
         return chosen or next((name for name in ablations if name in self.interventions), None)
+
+    def captured_row(self, model: str, entry: str) -> dict[str, str]:
+        """Name an entry's row whose continuations a capture holds, and the capture; or neither.
+
+        In other number formats than SAME_IN_ANY_BATCH the capture's texts are not the row's.
+        """
+        if self.config["models"][model]["dtype"] not in SAME_IN_ANY_BATCH:
+            return {}
+        captures = dict(UNPATCHED)
+        if self.drawn_ablation:
+            captures[self.drawn_ablation] = self.drawn_ablation
+        return {name: captures[name] for name in self.rows_by_entry[entry] if name in captures}
 
     def stage(self, entry: str) -> str:
         """Name the checkpoint, pre or post, that an entry's rows run on."""
