@@ -88,10 +88,10 @@ def test_heads_are_drawn_whole_from_those_of_their_layer_and_size():
     assert len({tuple(places) for places in drawn}) == 24
     # Each head is shifted by its own shift.
     heads["activation_post"] = heads["activation_pre"] + heads["neuron"]
-    for one in draw_matched_heads(heads, chosen, 3, seed=2):
-        plan = plan_for_heads(one, {"kind": "shift", "dose": 0.5})
+    for coordinates in draw_matched_heads(heads, chosen, 3, seed=2):
+        plan = plan_for_heads(coordinates, {"kind": "shift", "dose": 0.5})
         assert plan["operation"].eq("add_head").all()
-        assert plan["neuron"].tolist() == one["neuron"].tolist()
+        assert plan["neuron"].tolist() == coordinates["neuron"].tolist()
         np.testing.assert_allclose(plan["value"], plan["neuron"] / 2)
 
 
@@ -106,7 +106,9 @@ def test_a_damping_is_moved_to_other_neurons_with_its_factors(neurons):
         assert plan["operation"].eq("scale").all()
         assert set(plan["neuron"]) != set(damping["neuron"])
         for layer in range(3):
-            factors, own = (one.loc[one["layer"] == layer, "value"] for one in (plan, damping))
+            factors, own = (
+                table.loc[table["layer"] == layer, "value"] for table in (plan, damping)
+            )
             np.testing.assert_array_equal(np.sort(factors), np.sort(own))
             assert factors.tolist() != own.tolist()
     assert not moved[0].equals(moved[1])

@@ -187,7 +187,7 @@ def _groups(groups: pd.DataFrame, models: list[str], direction_name: str) -> Lay
             f"Groups by the {direction_name} direction",
             subtitle=[
                 "narrow bars: as published, not corrected for selection;",
-                "below it, the mean along random directions",
+                "below, the mean along random directions",
             ],
             fontSize=13,
             fontWeight="normal",
