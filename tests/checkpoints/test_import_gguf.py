@@ -96,6 +96,17 @@ def test_what_is_no_gguf_or_damaged_is_told(llama, tmp_path, program):
         assert "damaged or cut short; fetch it again" in refused(program, path)
 
 
+@pytest.mark.parametrize("number", ["embedding_length", "attention.head_count"])
+def test_numbers_that_do_not_fit_the_weights_are_told(llama, tmp_path, program, number):
+    path = tmp_path / "model.gguf"
+    write_gguf(path, llama)
+    key = f"llama.{number}".encode()
+    content = bytearray(path.read_bytes())
+    content[content.index(key) + len(key) + 4] = 7  # after the number's type, 4 bytes
+    path.write_bytes(content)
+    assert "transformers cannot read this model from GGUF" in refused(program, path)
+
+
 def test_a_file_without_a_weight_or_a_tokenizer_is_told(llama, tmp_path, program):
     path = tmp_path / "model.gguf"
     write_gguf(path, llama, without=("blk.1.ffn_down",))

@@ -26,6 +26,8 @@ PAIRS = [
 ]
 N = len(PAIRS)
 BETA, SHARE, GAMMA, WEIGHTS = 0.3, 0.1, 0.7, (1.2, 0.8)
+QUICK = ("sigmoid", "kto")
+"""Those of `make test-fast`: of pairs, and of single answers."""
 OF_DPO = [name for name in LOSSES if name not in TUNED_ON_PAIRS]
 
 
@@ -156,7 +158,10 @@ def own(first, models, tmp_path):
     return make
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in LOSSES],
+)
 def test_what_the_trainer_logs_at_its_first_step_is_the_loss_by_hand(name, own, readings):
     assert readings[1] > 0.1  # or else KTO's z would be 0 by any formula
     trainer = own(name)

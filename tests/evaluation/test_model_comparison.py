@@ -26,7 +26,7 @@ def test_every_number_is_there_once(comparison):
     assert tuple(comparison.columns) == COLUMNS
     assert not comparison.duplicated(["model", "quantity", "of"]).any()
     rows = comparison[comparison["model"] == "gpt2"].set_index(["quantity", "of"])
-    assert len(rows) == 7 + 5 * 8 + 1 + 3 + 2 + 2
+    assert len(rows) == 7 + 5 * 8 + 2 * 4 + 1 + 3 + 2 + 2
     assert rows.loc[("net_reduction_p", ""), "value"] == 0.005
     assert rows.loc[("net_reduction", ""), ["value", "low", "high"]].tolist() == [7.22, 6, 8]
     random = rows.loc[("group_random_share", "TP-"), ["value", "low", "high"]]
@@ -94,6 +94,9 @@ def test_the_first_rows_are_laid_out_as_published(comparison):
     assert column["dpo's effect on toxicity"] == "0.245 [0.220, 0.260]"
     assert column["share of it: patch_tp, %"] == "24.0 [14.0, 44.0]"
     assert column["its p among random directions"] == "0.005"
+    groups = "TP- / TN+ / AP+ / AN-"
+    assert column[f"mean share {groups} along random directions, %"] == "40 / 30 / 20 / 10"
+    assert column[f"p of the share {groups} among these"] == "0.400 / 0.300 / 0.200 / 0.100"
     assert column["neurons' share of the stream's shift, %"] == "55.0 [50.0, 60.0]"
     assert column["verdict: patch_tp"] == "no longer writes"
     assert column["share of it: ablate_top_9, %"] == "-5.0 [-15.0, 15.0]"

@@ -74,6 +74,7 @@ def test_a_finished_study_needs_no_key_and_no_service(tmp_path, continuations):
     )
 
 
+@pytest.mark.slow
 def test_a_study_killed_midway_asks_for_nothing_twice(tmp_path, continuations):
     with standing_in(latency=0.02) as service:
         options = perspective(service.url, continuations, tmp_path)

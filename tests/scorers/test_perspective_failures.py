@@ -1,7 +1,6 @@
 """The Perspective scorer when the service fails or refuses: it tries again, or ends."""
 
 import gzip
-import logging
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -23,6 +22,7 @@ from support.perspective_stand_in import (
     sleeps,
     standing_in,
     stops_halfway,
+    waits,
 )
 
 from dpo_neurons.errors import InputError
@@ -32,11 +32,6 @@ from dpo_neurons.scorers.perspective_service import Service
 from dpo_neurons.scorers.score_store import open_store
 
 pytest_plugins = ["support.perspective_scoring"]
-
-
-def waits(slept):
-    """Sleeps that were none of waiting for a slot."""
-    return [seconds for seconds in slept if seconds > 2 / FAST]
 
 
 PASSING = {
@@ -242,36 +237,6 @@ def test_a_service_that_is_gone_is_a_sentence(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("key", "status"), [("wrong", 400), ("sesame", 400)], ids=["wrong", "beginning of the right"]
-)
-def test_a_wrong_key_ends_it_at_once(sentence, service, slept, key, status):
-    said = sentence(["a"], key=key)
-    assert f"the service refuses the key (HTTP {status}: API key not valid: ….)" in said
-    assert "set PERSPECTIVE_API_KEY to a key that it accepts" in said
-    assert "0 of 1 texts are scored" in said
-    assert len(service.requests) == 1
-    assert waits(slept) == []
-
-
-@pytest.mark.parametrize("status", [401, 403])
-@pytest.mark.parametrize("body", [b"", refusal(403, f"Not with\n{KEY}!")[1]])
-def test_a_key_that_may_not_ends_it_at_once(sentence, service, status, body):
-    service.script.append(says(body, status))
-    assert f"refuses the key (HTTP {status}" in sentence(["a"])
-    assert len(service.requests) == 1
-
-
-def test_no_key_is_a_sentence_that_says_what_is_missing(score, sentence, service, store):
-    score(["a"])
-    for key in (None, ""):
-        said = sentence(["a", "b", "c", "b"], key=key)
-        assert (
-            f"PERSPECTIVE_API_KEY is not set, but 2 of 3 texts are not yet in {store.path}" in said
-        )
-    assert len(service.requests) == 1
-
-
-@pytest.mark.parametrize(
     ("status", "body", "words"),
     [
         (400, refusal(400, "Unknown requested attribute: NICENESS")[1], "attribute: NICENESS"),
@@ -290,36 +255,3 @@ def test_an_error_that_is_not_documented_is_a_sentence(sentence, service, status
     assert "check the scorer's endpoint" in said
     assert len(said) < 700
     assert len(service.requests) == 1
-
-
-def test_the_key_is_in_no_log_and_no_exception(score, service, caplog, capfd):
-    for name in ("", "urllib3", "urllib3.connectionpool", "urllib3.util.retry", "requests"):
-        caplog.set_level(logging.DEBUG, logger=name)
-    secret = "AIzaSyNotARealKey"
-    service.always = resets
-    for attempt in (resets, fails(500), sleeps(0.3), says(refusal(403, secret)[1], 403)):
-        service.always = attempt
-        with pytest.raises(InputError) as caught:
-            score(["a"], key=secret, tries=2, reply_seconds=0.1)
-        error = caught.value
-        while error is not None:
-            assert secret not in repr(error)
-            error = None if error.__suppress_context__ else (error.__cause__ or error.__context__)
-    assert "try 2 of 2" in caplog.text
-    assert secret not in caplog.text
-    out, err = capfd.readouterr()
-    assert secret not in out + err
-    assert {request.key for request in service.requests} == {secret}
-
-
-def test_the_loggers_of_addresses_work_again_afterwards(score):
-    score(["a"])
-    assert not logging.getLogger("urllib3.connectionpool").disabled
-
-
-def test_a_redirection_is_not_followed_with_the_key(sentence, service):
-    with standing_in() as elsewhere:
-        moved = {"Location": f"{elsewhere.url}/v1alpha1/comments:analyze"}
-        service.script.append(lambda handler, request: handler.reply(307, b"", moved))
-        assert "refuses the request (HTTP 307)" in sentence(["a"])
-        assert elsewhere.requests == []

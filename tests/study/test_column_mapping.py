@@ -121,34 +121,6 @@ def test_a_long_text_is_cut_at_once(select):
 
 
 @pytest.mark.parametrize(
-    ("value", "number"),
-    [(0, 0), (1.0, 1.0), (0.3, 0.3), (True, 1), (False, 0), ("1", 1), ("0.5", 0.5), ("FALSE", 0)],
-)
-def test_labels_are_numbers(select, value, number):
-    (row,), _ = select([{"text": "a", "toxic": value}], "labelled_comments")
-    assert row["toxic"] == number
-    assert not isinstance(row["toxic"], bool)
-
-
-@pytest.mark.parametrize("value", ["-1", 2, "", "yes", None, "NaN", float("nan"), [1], "1e999"])
-def test_a_label_that_is_none_is_named_with_its_line(select, value):
-    good = {"text": "a", "toxic": 1}
-    message = refused(select, [good, good | {"toxic": value}], "labelled_comments")
-    assert 'mine.jsonl, line 2: needs the key "toxic" with a number between 0 and 1' in message
-
-
-@pytest.mark.parametrize("value", ["-1", 2, "", "yes", None, [1]])
-def test_a_further_label_that_is_none_is_named_with_its_line(select, value):
-    good = {"text": "a", "toxic": 1, "rude": 0.5}
-    columns = {"insult": "rude"}
-    assert select([good], "labelled_comments", columns=columns)[0] == [
-        {"text": "a", "toxic": 1, "insult": 0.5}
-    ]
-    message = refused(select, [good, good | {"rude": value}], "labelled_comments", columns=columns)
-    assert 'mine.jsonl, line 2: needs the key "insult" with a number between 0 and 1' in message
-
-
-@pytest.mark.parametrize(
     ("value", "cell", "equal"),
     [
         ("true", True, True),
@@ -230,36 +202,6 @@ def test_a_column_lacking_later_or_in_where_is_named(select):
 def test_a_text_that_is_none_is_named_with_its_line(select, value):
     message = refused(select, [{"prompt": "a"}, {"prompt": value}], "challenge_prompts")
     assert 'mine.jsonl, line 2: needs the key "prompt" with a text value' in message
-
-
-ASKED = [{"role": "user", "content": "a"}]
-
-
-def test_messages_may_stand_in_place_of_a_text_and_keep_role_and_content(select):
-    chosen = [*ASKED, {"role": "assistant", "content": "b", "weight": 1, "tool_calls": None}]
-    rows = [
-        {"prompt": ASKED, "chosen": chosen, "rejected": "c"},
-        {"prompt": ASKED, "chosen": [{"role": "assistant", "content": " "}], "rejected": "c"},
-        {"prompt": [], "chosen": "b", "rejected": "c"},
-    ]
-    answer = {"role": "assistant", "content": "b"}
-    kept = {"prompt": ASKED, "chosen": [*ASKED, answer], "rejected": "c"}
-    left_out = {"blank chosen": 1, "blank prompt": 1}
-    assert select(rows, "preference_pairs") == ([kept], left_out)
-
-
-@pytest.mark.parametrize(
-    "value", [["a"], [*ASKED, {"role": "user"}], [{"content": "a"}], [{**ASKED[0], "role": ""}]]
-)
-def test_an_item_that_is_no_message_is_named(select, value):
-    message = refused(select, [{"prompt": value}], "challenge_prompts")
-    number = len(value)
-    assert f"line 1: prompt: message {number} of {number} is not of the form" in message
-
-
-def test_a_text_that_is_cut_cannot_be_messages(select):
-    message = refused(select, [{"text": ASKED}], "challenge_prompts", prompt_words=2)
-    assert 'line 1: needs the key "text" with a text value' in message
 
 
 @pytest.mark.parametrize("value", [None, "", " \n", float("nan")])

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.warm_python import warm_commands
+
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 PROGRAM = SCRIPTS / "evaluation/score_continuations.py"
 ATTRIBUTES = ("TOXICITY", "INSULT", "THREAT")
@@ -31,10 +33,12 @@ def started(options, key=None):
 
 
 def run(options, key=None):
-    process = started(options, key)
-    out, err = process.communicate(timeout=120)
-    assert out == ""
-    return process.returncode, err
+    done = subprocess.run(
+        [warm_commands() / "python", PROGRAM, *map(str, options)],
+        env=environment(key), capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.stdout == ""
+    return done.returncode, done.stderr
 
 
 def perspective(url, continuations, folder, name="scores", rate=500):

@@ -171,6 +171,14 @@ def snakemake(
     return run_warm(command, directory, environment)
 
 
+def assert_told(result: subprocess.CompletedProcess[str], *parts: str) -> None:
+    """The sentence stands on one line, and no traceback anywhere."""
+    assert result.returncode != 0, result.stdout
+    lines = result.stdout.splitlines()
+    assert any(all(part in line for part in parts) for line in lines), result.stdout
+    assert "Traceback" not in result.stdout, result.stdout
+
+
 def stale_jobs(
     directory: Path, config: Path | str = CONFIG, targets: tuple[str, ...] = ("figures",)
 ) -> set[str]:

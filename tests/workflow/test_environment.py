@@ -80,12 +80,14 @@ def third_party_modules() -> dict[str, list[str]]:
 
 
 MODULES = third_party_modules()
+OWNERS = packages_distributions()
+"""Names of the distributions that hold a module."""
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_every_module_that_is_imported_is_pinned(module):
     pinned = {normal(pin.split("==")[0]) for pin in PINS}
-    owners = {normal(one) for one in packages_distributions().get(module, [])}
+    owners = {normal(one) for one in OWNERS.get(module, [])}
     assert owners & pinned, f"{module} of {owners} is imported by {', '.join(MODULES[module])}"
 
 

@@ -93,18 +93,13 @@ def reformat(path: Path) -> None:
     path.write_text(re.sub(r",\n *(?=\w+: )", ", ", source), encoding="utf-8")
 
 
-def touch(path: Path) -> None:
-    path.touch()
-
-
-@pytest.mark.parametrize("change", [add_comments, change_docstrings, reformat, touch])
-def test_code_that_does_the_same_rebuilds_nothing(own_study: Path, change) -> None:
+def test_code_that_does_the_same_rebuilds_nothing(own_study: Path) -> None:
     programs = sorted(own_study.glob("workflow_scripts/**/*.py"))
-    before = [path.read_bytes() for path in programs]
-    for path in programs:
-        change(path)
-    changed = sum(path.read_bytes() != old for path, old in zip(programs, before, strict=True))
-    assert changed == 0 if change is touch else changed > 20
+    for change in (add_comments, change_docstrings, reformat):
+        before = [path.read_bytes() for path in programs]
+        for path in programs:
+            change(path)  # writes every file, and so touches it
+        assert sum(p.read_bytes() != old for p, old in zip(programs, before, strict=True)) > 20
     assert stale_jobs(own_study) == set()
 
 

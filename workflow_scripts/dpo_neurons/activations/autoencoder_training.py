@@ -45,7 +45,7 @@ def read_states(
     """Read the residual stream after a block at the tokens of texts: (n_tokens, d_model) float64.
 
     The first token of each text is left out: nothing precedes it, and in many models its state is
-    a hundred times as long as all others.
+    far longer than all others.
     Raises InputError for a text with a token that the model lacks.
     """
     of_batch: list[Tensor] = []

@@ -4,14 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.output_files import whole_directory
+from dpo_neurons.models.loading import tells_of_damage
 
 MAGIC = b"GGUF"
-LIBRARY_FAULTS = (AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError)
-"""What transformers raises for a model or a tokenizer that it cannot read from GGUF."""
+LIBRARY_FAULTS = (
+    AttributeError, LookupError, RuntimeError, TypeError, ValueError, ArithmeticError,
+    StrictDataclassError,
+)  # fmt: skip
+"""What transformers raises for a model that it cannot read from GGUF."""
 NOT_WRITTEN = ("quantization_config", "_name_or_path")
 """Keys of a configuration that say where the weights came from, and hinder saving them."""
 
@@ -27,7 +32,9 @@ def write_gguf_as_checkpoint(path: Path, output: Path) -> str:
     model = _load(path)
     try:
         tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    except LIBRARY_FAULTS as error:
+    except BaseException as error:
+        if not tells_of_damage(error):
+            raise
         raise InputError(
             f"{path}: no tokenizer can be read from it ({_reason(error)}); give a file with "
             "tokenizer, as llama.cpp's converter writes it"
@@ -88,5 +95,5 @@ def _load(path: Path) -> PreTrainedModel:
     return model
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]
