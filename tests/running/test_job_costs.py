@@ -41,8 +41,8 @@ def test_windows_are_batched_as_perplexity_batches_them():
         # Logits of a window take 400 MB in float32: four windows, and one's log-probabilities.
         (1000, "float32", 4 * 400 + 400),
         (1000, "float64", 4 * 800 + 800),
-        # In 2 bytes, one window is widened too.
-        (1000, "bfloat16", 4 * 200 + 400 + 400),
+        # In 2 bytes, comparing takes more: two references, logits, the same widened, and logs.
+        (1000, "bfloat16", 2 * 400 + 200 + 400 + 400),
         # Longer windows are read alone: two references, logits, log-probabilities.
         (4000, "float32", 4 * 1600),
         (4000, "float16", 800 + 4 * 1600),
@@ -71,7 +71,7 @@ def test_bounded_logits_are_copied(checkpoint):
 def test_what_is_read_at_once_takes_memory_by_the_width(checkpoint, described, kept):
     folder = checkpoint(**described)
     assert keys_values_mb(folder, 1000, "float32") == kept * 4 * 1000 / 1e6
-    assert activations_mb(folder, 1000, "bfloat16") == 30 * 1000 * 2 * 1000 / 1e6
+    assert activations_mb(folder, 1000, "bfloat16") == 20 * 1000 * 2 * 1000 / 1e6
 
 
 def test_a_checkpoint_that_is_not_made_takes_nothing(tmp_path):
