@@ -7,16 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from support.by_hand import forward
-from support.byte_tokenizers import byte_level, sentence_pieces
 from support.changed_checkpoints import change_json
-from support.tiny_models import WORDS
-from tokenizers import Tokenizer
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
-from dpo_neurons.checkpoints.word_tokenizer import build_tokenizer
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.checkpoint_folder import read_config
-from dpo_neurons.models.loading import load_model, load_tokenizer
+from dpo_neurons.models.loading import load_model
 
 
 @pytest.fixture
@@ -121,34 +117,6 @@ def test_weights_of_another_shape_are_refused(copied):
         load_model(checkpoint, "float32", "cpu")
 
 
-def test_a_tokenizer_pads_on_the_left_whatever_it_says_itself(copied):
-    checkpoint = copied("gpt2")
-    path = checkpoint / "tokenizer_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"padding_side": "right"}))
-    batch = load_tokenizer(checkpoint)(["w1 w2", "w3"], padding=True)
-    assert batch["input_ids"] == [[4, 5], [0, 6]]
-    assert batch["attention_mask"] == [[1, 1], [0, 1]]
-
-
-def test_a_tokenizer_without_padding_pads_with_the_end_of_text(copied):
-    checkpoint = copied("gpt2")
-    path = checkpoint / "tokenizer_config.json"
-    config = {k: v for k, v in json.loads(path.read_text()).items() if k != "pad_token"}
-    path.write_text(json.dumps(config))
-    tokenizer = load_tokenizer(checkpoint)
-    assert tokenizer.pad_token_id == tokenizer.eos_token_id == 2
-
-
-def test_a_tokenizer_with_nothing_to_pad_with_is_named(copied):
-    checkpoint = copied("gpt2")
-    path = checkpoint / "tokenizer_config.json"
-    config = json.loads(path.read_text())
-    path.write_text(json.dumps({k: v for k, v in config.items() if not k.endswith("_token")}))
-    with pytest.raises(InputError, match="neither a padding token nor one that ends") as caught:
-        load_tokenizer(checkpoint)
-    assert str(caught.value).startswith(str(checkpoint))
-
-
 def test_a_gpu_without_room_is_told_apart_from_a_damaged_checkpoint(copied, monkeypatch):
     def full(*arguments, **named):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
@@ -156,27 +124,6 @@ def test_a_gpu_without_room_is_told_apart_from_a_damaged_checkpoint(copied, monk
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", full)
     with pytest.raises(InputError, match=r"no room on 1 GPU\(s\); raise models.….gpus"):
         load_model(copied("gpt2"), "float32", "cpu")
-
-
-def test_a_missing_tokenizer_is_named(copied, architecture):
-    checkpoint = copied(architecture)
-    for path in checkpoint.glob("token*"):
-        path.unlink()
-    with pytest.raises(InputError, match="no tokenizer in it") as caught:
-        load_tokenizer(checkpoint)
-    assert str(checkpoint) in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("file", "content"),
-    [("tokenizer_config.json", "[]"), ("config.json", "[]"), ("config.json", '{"model_type": []}')],
-)
-def test_a_tokenizer_whose_configuration_is_of_another_form_is_named(copied, file, content):
-    checkpoint = copied("llama")
-    (checkpoint / file).write_text(content)
-    with pytest.raises(InputError, match="cannot load a tokenizer") as caught:
-        load_tokenizer(checkpoint)
-    assert "\n" not in str(caught.value)
 
 
 def test_json_beside_the_weights_that_is_of_another_form_is_named(copied):
@@ -219,65 +166,6 @@ def test_what_a_config_asks_of_the_machine_or_of_outputs_is_left_out(copied, cha
     model = load_model(checkpoint, "float32", "cpu")
     assert torch.equal(forward(model, [[5, 6, 7]])["logits"], whole)
     assert model(torch.tensor([[5, 6, 7]])).logits.shape == (1, 3, 40)
-
-
-def test_a_damaged_tokenizer_is_named(copied):
-    checkpoint = copied("gpt2")
-    (checkpoint / "tokenizer.json").write_text("{")
-    with pytest.raises(InputError, match="cannot load a tokenizer"):
-        load_tokenizer(checkpoint)
-
-
-@pytest.mark.parametrize(
-    ("architecture", "made", "declared", "text"),
-    [
-        ("qwen2", lambda: build_tokenizer(WORDS), None, "w1 w5"),
-        ("llama", lambda: sentence_pieces(prefix=True), "LlamaTokenizerFast", " damn the dog"),
-        ("llama", byte_level, "LlamaTokenizerFast", " damn the dog"),
-    ],
-)
-def test_a_text_has_the_ids_that_tokenizer_json_says(copied, architecture, made, declared, text):
-    checkpoint = copied(architecture)
-    made().save_pretrained(checkpoint)
-    if declared:
-        change_json(checkpoint / "tokenizer_config.json", tokenizer_class=declared)
-    described = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
-    ids = load_tokenizer(checkpoint)(text, add_special_tokens=False)["input_ids"]
-    assert ids == described.encode(text, add_special_tokens=False).ids
-    assert len(ids) > 1
-
-
-CUT_OFF = {"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="}
-OWN_CODE = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Own", None]}}
-
-
-@pytest.mark.parametrize(
-    ("file", "changes"),
-    [
-        ("tokenizer.json", {"model": {"type": "WordLevel", "vocab": {}, "unk_token": "<unk>"}}),
-        ("tokenizer.json", {"normalizer": CUT_OFF}),
-        ("tokenizer_config.json", {"model_max_length": "many"}),
-        ("tokenizer_config.json", OWN_CODE),
-    ],
-)
-def test_a_tokenizer_whose_parts_make_no_ids_is_named(copied, file, changes):
-    checkpoint = copied("llama")
-    change_json(checkpoint / file, **changes)
-    with pytest.raises(InputError, match="cannot load a tokenizer") as caught:
-        load_tokenizer(checkpoint)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "error", [ZeroDivisionError, MemoryError, KeyboardInterrupt, AssertionError]
-)
-def test_what_no_damaged_tokenizer_causes_is_no_sentence(copied, monkeypatch, error):
-    def fail(*arguments, **named):
-        raise error
-
-    monkeypatch.setattr(AutoTokenizer, "from_pretrained", fail)
-    with pytest.raises(error):
-        load_tokenizer(copied("llama"))
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])

@@ -123,7 +123,69 @@ def load_trainable_model(
     return model
 
 
-def _follow_tokenizer_json(
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def _placement(devices: Sequence[str]) -> dict[str, Any]:
+    if len(devices) == 1:
+        return {"device_map": {"": devices[0]}}
+    # GPUs that are not named here get nothing: other jobs hold them.
+    free = {torch.device(device).index: torch.cuda.mem_get_info(device)[0] for device in devices}
+    return {"device_map": "balanced", "max_memory": free}
+
+
+def _check_placed(model: PreTrainedModel, checkpoint: Path, devices: Sequence[str]) -> None:
+    # Layers that do not fit on the GPUs go to memory or disk, where hooks do not change them.
+    places = {str(place) for place in getattr(model, "hf_device_map", {}).values()}
+    if {"cpu", "disk"} & places - set(devices):
+        raise InputError(f"{checkpoint}: {NO_ROOM.format(len(devices))}")
+
+
+def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a checkpoint, padding on the left as generation needs.
+
+    It makes the ids that tokenizer.json says, whatever class transformers has for the model. Where
+    its padding token is none of the model's, as after a token was added and the model was not
+    resized, another token pads: padding is masked, so any will do.
+    Raises InputError if the directory holds none.
+    """
+    check_tokenizer(checkpoint)
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            checkpoint, local_files_only=True, trust_remote_code=False
+        )
+        tokenizer("a")  # parts that contradict each other fail at the first text
+        tokenizer = follow_tokenizer_json(tokenizer, checkpoint)
+    except BaseException as error:
+        if not tells_of_damage(error):
+            raise
+        raise InputError(
+            f"{checkpoint}: cannot load a tokenizer ({_reason(error)}); "
+            "copy the tokenizer's files into the checkpoint's directory"
+        ) from error
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token_id is None:
+        raise InputError(
+            f"{checkpoint}: the tokenizer has neither a padding token nor one that ends texts; "
+            "name one as pad_token in tokenizer_config.json"
+        )
+    if (checkpoint / "config.json").is_file():
+        vocabulary = load_config(checkpoint).vocab_size
+        if tokenizer.pad_token_id >= vocabulary:
+            padding = choose_padding(tokenizer, vocabulary)
+            log.info(
+                "%s: the padding token %r is token %d of a model with %d; %r pads instead",
+                checkpoint, tokenizer.pad_token, tokenizer.pad_token_id, vocabulary,
+                tokenizer.convert_ids_to_tokens(padding),
+            )  # fmt: skip
+            tokenizer.pad_token_id = padding
+    return tokenizer
+
+
+def follow_tokenizer_json(
     tokenizer: PreTrainedTokenizerBase, checkpoint: Path
 ) -> PreTrainedTokenizerBase:
     """Return the tokenizer of tokenizer.json, if transformers' makes other ids of texts.
@@ -158,65 +220,3 @@ def tells_of_damage(error: BaseException) -> bool:
     """
     panics = type(error).__name__ == "PanicException"
     return isinstance(error, TOKENIZER_DAMAGE) or type(error) is Exception or panics
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split())
-
-
-def _placement(devices: Sequence[str]) -> dict[str, Any]:
-    if len(devices) == 1:
-        return {"device_map": {"": devices[0]}}
-    # GPUs that are not named here get nothing: other jobs hold them.
-    free = {torch.device(device).index: torch.cuda.mem_get_info(device)[0] for device in devices}
-    return {"device_map": "balanced", "max_memory": free}
-
-
-def _check_placed(model: PreTrainedModel, checkpoint: Path, devices: Sequence[str]) -> None:
-    # Layers that do not fit on the GPUs go to memory or disk, where hooks do not change them.
-    places = {str(place) for place in getattr(model, "hf_device_map", {}).values()}
-    if {"cpu", "disk"} & places - set(devices):
-        raise InputError(f"{checkpoint}: {NO_ROOM.format(len(devices))}")
-
-
-def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of a checkpoint, padding on the left as generation needs.
-
-    It makes the ids that tokenizer.json says, whatever class transformers has for the model. Where
-    its padding token is none of the model's, as after a token was added and the model was not
-    resized, another token pads: padding is masked, so any will do.
-    Raises InputError if the directory holds none.
-    """
-    check_tokenizer(checkpoint)
-    try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            checkpoint, local_files_only=True, trust_remote_code=False
-        )
-        tokenizer("a")  # parts that contradict each other fail at the first text
-        tokenizer = _follow_tokenizer_json(tokenizer, checkpoint)
-    except BaseException as error:
-        if not tells_of_damage(error):
-            raise
-        raise InputError(
-            f"{checkpoint}: cannot load a tokenizer ({_reason(error)}); "
-            "copy the tokenizer's files into the checkpoint's directory"
-        ) from error
-    tokenizer.padding_side = "left"
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    if tokenizer.pad_token_id is None:
-        raise InputError(
-            f"{checkpoint}: the tokenizer has neither a padding token nor one that ends texts; "
-            "name one as pad_token in tokenizer_config.json"
-        )
-    if (checkpoint / "config.json").is_file():
-        vocabulary = load_config(checkpoint).vocab_size
-        if tokenizer.pad_token_id >= vocabulary:
-            padding = choose_padding(tokenizer, vocabulary)
-            log.info(
-                "%s: the padding token %r is token %d of a model with %d; %r pads instead",
-                checkpoint, tokenizer.pad_token, tokenizer.pad_token_id, vocabulary,
-                tokenizer.convert_ids_to_tokens(padding),
-            )  # fmt: skip
-            tokenizer.pad_token_id = padding
-    return tokenizer

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.json_text import read_json
 from dpo_neurons.files.provenance import check_as_recorded
-from dpo_neurons.models.loading import tells_of_damage
+from dpo_neurons.models.loading import follow_tokenizer_json, tells_of_damage
 
 
 def load_weights(
@@ -64,6 +64,7 @@ def load_padding_tokenizer(directory: Path, side: str) -> PreTrainedTokenizerBas
             directory, local_files_only=True, trust_remote_code=False
         )
         tokenizer("a")  # parts that contradict each other fail at the first text
+        tokenizer = follow_tokenizer_json(tokenizer, directory)
     except BaseException as error:
         if not tells_of_damage(error):
             raise
