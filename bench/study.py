@@ -19,7 +19,6 @@ from measuring import (
     describe_machine,
     ratios,
     report,
-    time_variants,
 )
 from workloads import (
     Shape,
@@ -159,18 +158,18 @@ def all_variants(folder: Path, arguments: argparse.Namespace) -> dict[str, Calla
 def processor_seconds(
     variants: dict[str, Callable[[], object]], rounds: int
 ) -> dict[str, list[float]]:
-    """Measure the processor time of each variant's processes, once a round."""
+    """Measure the processor time of each variant's processes, once a round: seconds by name.
+
+    Every other round goes backwards. Processes are fresh, so the first round counts too.
+    """
     spent: dict[str, list[float]] = {name: [] for name in variants}
-
-    def measured(name: str) -> None:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        variants[name]()
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent[name].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-
-    time_variants({name: lambda name=name: measured(name) for name in variants}, rounds)
-    # The first round does not count.
-    return {name: seconds[1:] for name, seconds in spent.items()}
+    for number in range(rounds):
+        for name in reversed(variants) if number % 2 else variants:
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            variants[name]()
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            spent[name].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return spent
 
 
 def run_as_a_notebook(folder: Path, arguments: argparse.Namespace) -> None:

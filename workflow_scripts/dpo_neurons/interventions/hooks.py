@@ -49,9 +49,11 @@ class PreparedPlan:
     changes: Sequence[Change]
     """Of hooks and of key and value vectors, in order."""
     transplants: pd.DataFrame
-    """The plan's rows that put in the other checkpoint's weights, and that checkpoint:"""
+    """The plan's rows that put in the other checkpoint's weights."""
     donor: WeightDonor | None
+    """The other checkpoint, for these rows."""
     batch: "_BatchSize"
+    """Read by hooks among the changes."""
 
     @contextmanager
     def apply(self) -> Iterator[None]:
