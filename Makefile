@@ -18,9 +18,10 @@ plan: $(READY)  ## the jobs that would run, counted by rule
 watch: $(READY)  ## how far the newest run is, and how long it will take
 	PYTHONPATH=workflow_scripts python -m dpo_neurons.running.run_progress
 
-report: $(READY)  ## report.zip: findings, figures and tables with captions; unzip and open report.html
+report: dag  ## report.zip: findings, figures and tables with captions; unzip and open report.html
 	snakemake --cores $(CORES) figures
 	snakemake --report report.zip
+	python -c "import zipfile; zipfile.ZipFile('report.zip', 'a').write('dag.svg', 'report/dag.svg')"
 
 dag: $(READY)  ## dag.svg: the rules by stage, with the number of their jobs
 	snakemake --forceall --d3dag -- figures \

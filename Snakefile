@@ -36,9 +36,12 @@ from dpo_neurons.running.hardware import (
     visible_gpus,
 )
 from dpo_neurons.running.job_costs import (
+    TOKENS_AT_ONCE,
+    activations_mb,
     count_rows,
     count_tokens,
     count_weights,
+    keys_values_mb,
     reading_minutes,
     window_logits_mb,
 )

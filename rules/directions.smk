@@ -23,7 +23,7 @@ rule train_probe:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(tokens_of_texts),
+        **model_resources(tokens_of_texts, texts_mb),
         scripts=SCRIPTS,
     params:
         recipe=setting_options("directions", "{direction}"),
@@ -57,7 +57,7 @@ rule compute_mean_difference:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(tokens_of_texts),
+        **model_resources(tokens_of_texts, texts_mb),
         scripts=SCRIPTS,
     params:
         recipe=setting_options("directions", "{direction}"),
@@ -92,7 +92,7 @@ rule compute_pair_svd:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(tokens_of_texts),
+        **model_resources(tokens_of_texts, texts_mb),
         scripts=SCRIPTS,
     params:
         recipe=setting_options("directions", "{direction}"),

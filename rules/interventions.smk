@@ -72,7 +72,7 @@ rule run_interventions:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(tokens_of_runs, reads_windows=True),
+        **model_resources(tokens_of_runs, windows_mb),
         scripts=SCRIPTS,
     params:
         rows=runs_of_entry,

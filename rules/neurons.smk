@@ -164,7 +164,7 @@ rule measure_auroc:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(tokens_of_texts),
+        **model_resources(tokens_of_texts, texts_mb),
         scripts=SCRIPTS,
     params:
         dtype=setting("models", "{model}", "dtype"),

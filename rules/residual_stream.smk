@@ -134,7 +134,7 @@ rule train_autoencoder:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(tokens_of_autoencoder),
+        **model_resources(tokens_of_autoencoder, texts_mb),
         scripts=SCRIPTS,
     params:
         recipe=setting_options("models", "{model}", "autoencoders", "{autoencoder}"),

@@ -17,8 +17,14 @@ def gpus_of_model(wildcards):
     return gpus_of(config["models"][wildcards.model]["gpus"])
 
 
-PROGRAM_MB = 750
-"""Of a program that has loaded torch and transformers, and of a batch of texts, in MB."""
+PROGRAM_MB = 600
+"""Of a program that has loaded torch and transformers, in MB."""
+LARGE_PROGRAM_MB = 750
+"""Of one that has loaded more, such as trl, in MB."""
+BATCH_ON_CPU = 32
+"""Texts in a batch with `auto`, as in `dpo_neurons.models.batches`; a GPU has its own memory."""
+LONGEST_TEXT = 1024
+"""Tokens of the longest texts that no `max_tokens` cuts."""
 LEAST_MB = 4000
 """What jobs without an estimate ask for under Slurm, in MB."""
 TRAINING_READS = 5
@@ -39,9 +45,14 @@ def continued_tokens(path):
     return count_tokens(path) + count_rows(path) * config["generation"]["tokens"]
 
 
+def texts_to_read(input):
+    """Return the file of the texts that a job's model reads without continuing them."""
+    return input.get("comments") or input.get("pairs") or input.text
+
+
 def tokens_of_texts(wildcards, input):
-    """Estimate the tokens of the comments or pairs that a job's model reads."""
-    return count_tokens(input.get("comments") or input.pairs)
+    """Estimate the tokens of the texts that a job's model reads."""
+    return count_tokens(texts_to_read(input))
 
 
 def tokens_of_capture(wildcards, input):
@@ -92,13 +103,49 @@ def tokens_of_samples(wildcards, input):
     return n_rows * config["sampling"]["per_prompt"] * continued_tokens(input.challenge)
 
 
-def model_resources(tokens, reads_windows=False):
+def longest_batch():
+    """Return how many texts are read at once, at most."""
+    asked = config["compute"]["batch_size"]
+    return BATCH_ON_CPU if asked == "auto" else asked
+
+
+def texts_mb(wildcards, input, dtype):
+    """Return the memory of a batch of a job's longest texts."""
+    settings = config["directions"].get(wildcards.get("direction"), {})
+    tokens = longest_batch() * settings.get("max_tokens", LONGEST_TEXT)
+    tokens = min(tokens, count_tokens(texts_to_read(input)))
+    return activations_mb(loaded_checkpoints(input)[0], tokens, dtype)
+
+
+def continuations_mb(wildcards, input, dtype):
+    """Return the memory of a batch of prompts that are continued, half as long again as the mean."""
+    path = input.get("prompts") or input.challenge
+    n_prompts = max(1, count_rows(path))
+    n_longest = 1.5 * min(longest_batch(), n_prompts)
+    checkpoints = loaded_checkpoints(input)
+    read = activations_mb(checkpoints[0], n_longest * count_tokens(path) / n_prompts, dtype)
+    tokens = n_longest * continued_tokens(path) / n_prompts
+    return read + sum(keys_values_mb(checkpoint, tokens, dtype) for checkpoint in checkpoints)
+
+
+def windows_mb(wildcards, input, dtype):
+    """Return the memory of windows of text, or of a batch of prompts that are continued."""
+    changed, window = loaded_checkpoints(input)[0], config["perplexity"]["window"]
+    return max(
+        window_logits_mb(changed, window, dtype),
+        activations_mb(changed, max(window, TOKENS_AT_ONCE), dtype),
+        continuations_mb(wildcards, input, dtype),
+    )
+
+
+def model_resources(tokens, batch_mb=continuations_mb):
     """Return the resources of jobs that run a model.
 
     tokens: function of the job's wildcards and input that estimates how many tokens models read.
-    reads_windows: whether the job measures perplexity, with all logits of some windows in memory. A
-    job of an entry runs each of its rows. Those whose source is the changed model itself load it
-    twice, and those that put in the other checkpoint's weights keep the model's own meanwhile.
+    batch_mb: function of these and of a number format that estimates the memory of what is read at
+    once. A job of an entry runs each of its rows. Those whose source is the changed model itself
+    load it twice, and those that put in the other checkpoint's weights keep the model's own
+    meanwhile.
     """
 
     def mem_mb(wildcards, input):
@@ -112,17 +159,15 @@ def model_resources(tokens, reads_windows=False):
         )
         if any(twice):
             models += model_mb(checkpoints[0], dtype)
-        window = config["perplexity"]["window"]
-        logits = window_logits_mb(checkpoints[0], window, dtype) if reads_windows else 0
-        return int(SPARE * (PROGRAM_MB + models + logits))
+        asked = int(SPARE * (PROGRAM_MB + models + batch_mb(wildcards, input, dtype)))
+        # CUDA's libraries take some GB beside the model.
+        return max(LEAST_MB, asked) if gpus_of_model(wildcards) else asked
 
     def runtime(wildcards, input):
         model = config["models"][wildcards.model]
-        weights = count_weights(loaded_checkpoints(input)[0])
-        n_tokens = tokens(wildcards, input)
         return reading_minutes(
-            weights,
-            n_tokens,
+            count_weights(loaded_checkpoints(input)[0]),
+            tokens(wildcards, input),
             model["dtype"],
             config["compute"]["threads"],
             gpus_of_model(wildcards),
@@ -150,7 +195,7 @@ def training_resources(texts):
         tokens = 2 * model["post"]["batch_size"] * (model["post"].get("max_tokens") or 512)
         # Logits, their gradient, and one copy more.
         logits = 3 * logits_mb(input.checkpoint, tokens, tuned)
-        return int(SPARE * (PROGRAM_MB + models + logits))
+        return int(SPARE * (LARGE_PROGRAM_MB + models + logits))
 
     def runtime(wildcards, input):
         model, path = config["models"][wildcards.model], input[texts]
@@ -189,7 +234,7 @@ def scoring_mb(wildcards, input):
     if not runs_a_model(scorer):
         return LEAST_MB
     model = model_mb(given_path(key_of_scorer(wildcards)), scorer.get("dtype", "float32"))
-    return max(LEAST_MB, int(SPARE * (PROGRAM_MB + model)))
+    return max(LEAST_MB, int(SPARE * (LARGE_PROGRAM_MB + model)))
 
 
 def exporting_mb(wildcards, input):
@@ -197,7 +242,7 @@ def exporting_mb(wildcards, input):
     dtype = config["models"][wildcards.model]["dtype"]
     models = [3 * model_mb(input.checkpoint, dtype)]
     models += [model_mb(input.donor, dtype) for name in input.keys() if name == "donor"]
-    return PROGRAM_MB + sum(models)
+    return LARGE_PROGRAM_MB + sum(models)
 
 
 def linking_mb(wildcards, input):
@@ -222,7 +267,7 @@ def gguf_mb(wildcards, input):
 
 def weight_changes_mb(wildcards, input):
     """Return the memory for two copies of the largest matrix, the embedding, in float64."""
-    return int(SPARE * (PROGRAM_MB + 3 * embedding_mb(input.checkpoint_pre, "float64")))
+    return int(SPARE * (LARGE_PROGRAM_MB + 3 * embedding_mb(input.checkpoint_pre, "float64")))
 
 
 def weight_changes_minutes(wildcards, input):

@@ -47,7 +47,7 @@ def test_a_screen_as_long_as_the_text_reads_every_window_once(gpt2, n_read, n_wi
 
 
 def test_a_window_that_breaks_after_the_screen_is_told_by_its_place_in_the_text(gpt2, monkeypatch):
-    def read(input_ids):
+    def read(input_ids, use_cache):
         broken = (input_ids == 21).any()  # in window 3
         logits = torch.full((*input_ids.shape, 40), np.nan if broken else 0.0)
         return SimpleNamespace(logits=logits)

@@ -7,9 +7,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from support.by_hand import forward
+from support.byte_tokenizers import byte_level, sentence_pieces
 from support.changed_checkpoints import change_json
+from support.tiny_models import WORDS
+from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from dpo_neurons.checkpoints.word_tokenizer import build_tokenizer
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.checkpoint_folder import read_config
 from dpo_neurons.models.loading import load_model, load_tokenizer
@@ -222,6 +226,25 @@ def test_a_damaged_tokenizer_is_named(copied):
     (checkpoint / "tokenizer.json").write_text("{")
     with pytest.raises(InputError, match="cannot load a tokenizer"):
         load_tokenizer(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "made", "declared", "text"),
+    [
+        ("qwen2", lambda: build_tokenizer(WORDS), None, "w1 w5"),
+        ("llama", lambda: sentence_pieces(prefix=True), "LlamaTokenizerFast", " damn the dog"),
+        ("llama", byte_level, "LlamaTokenizerFast", " damn the dog"),
+    ],
+)
+def test_a_text_has_the_ids_that_tokenizer_json_says(copied, architecture, made, declared, text):
+    checkpoint = copied(architecture)
+    made().save_pretrained(checkpoint)
+    if declared:
+        change_json(checkpoint / "tokenizer_config.json", tokenizer_class=declared)
+    described = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+    ids = load_tokenizer(checkpoint)(text, add_special_tokens=False)["input_ids"]
+    assert ids == described.encode(text, add_special_tokens=False).ids
+    assert len(ids) > 1
 
 
 CUT_OFF = {"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="}

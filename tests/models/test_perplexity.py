@@ -68,7 +68,7 @@ def test_a_model_that_knows_nothing_is_as_perplexed_as_its_vocabulary_is_large(
     monkeypatch.setattr(
         gpt2,
         "forward",
-        lambda input_ids: type("Out", (), {"logits": torch.zeros(*input_ids.shape, 40)}),
+        lambda input_ids, use_cache: type("Out", (), {"logits": torch.zeros(*input_ids.shape, 40)}),
     )
     assert measure_perplexity(gpt2, tokenizer, TEXTS, 6, 4).perplexity == pytest.approx(40)
 

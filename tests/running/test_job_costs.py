@@ -8,9 +8,11 @@ from dpo_neurons.models import perplexity
 from dpo_neurons.running import job_costs
 from dpo_neurons.running.job_costs import (
     LEAST_MINUTES,
+    activations_mb,
     count_rows,
     count_tokens,
     count_weights,
+    keys_values_mb,
     reading_minutes,
     window_logits_mb,
 )
@@ -53,6 +55,29 @@ def test_the_logits_of_windows(checkpoint, window, dtype, megabytes):
 def test_bounded_logits_are_copied(checkpoint):
     bounded = checkpoint(final_logit_softcapping=30.0)
     assert window_logits_mb(bounded, 1000, "float32") == 2 * 4 * 400 + 400
+
+
+@pytest.mark.parametrize(
+    ("described", "kept"),
+    [
+        ({"n_embd": 1000, "n_layer": 10, "n_head": 20}, 2 * 10 * 1000),
+        # Of 20 heads, 4 have keys and values of their own.
+        ({"hidden_size": 1000, "num_hidden_layers": 10, "num_attention_heads": 20,
+          "num_key_value_heads": 4}, 2 * 10 * 4 * 50),
+        ({"hidden_size": 1000, "num_hidden_layers": 10, "num_attention_heads": 20,
+          "num_key_value_heads": 4, "head_dim": 100}, 2 * 10 * 4 * 100),
+    ],
+)  # fmt: skip
+def test_what_is_read_at_once_takes_memory_by_the_width(checkpoint, described, kept):
+    folder = checkpoint(**described)
+    assert keys_values_mb(folder, 1000, "float32") == kept * 4 * 1000 / 1e6
+    assert activations_mb(folder, 1000, "bfloat16") == 30 * 1000 * 2 * 1000 / 1e6
+
+
+def test_a_checkpoint_that_is_not_made_takes_nothing(tmp_path):
+    missing = str(tmp_path / "missing")
+    assert activations_mb(missing, 1000, "float32") == keys_values_mb(missing, 1000, "float32") == 0
+    assert window_logits_mb(missing, 1000, "float32") == count_weights(missing) == 0
 
 
 def test_reading_takes_two_operations_a_weight_and_token(checkpoint):

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from support.perspective_scoring import waits
 from support.perspective_stand_in import (
     FAST,
     KEY,
@@ -23,6 +22,7 @@ from support.perspective_stand_in import (
     sleeps,
     standing_in,
     stops_halfway,
+    waits,
 )
 
 from dpo_neurons.errors import InputError

@@ -3,7 +3,6 @@
 import logging
 
 import pytest
-from support.perspective_scoring import waits
 from support.perspective_stand_in import (
     KEY,
     fails,
@@ -12,6 +11,7 @@ from support.perspective_stand_in import (
     says,
     sleeps,
     standing_in,
+    waits,
 )
 
 from dpo_neurons.errors import InputError

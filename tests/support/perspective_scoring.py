@@ -60,8 +60,3 @@ def sentence(score):
         return str(caught.value)
 
     return said
-
-
-def waits(slept):
-    """Sleeps that were none of waiting for a slot."""
-    return [seconds for seconds in slept if seconds > 2 / FAST]

@@ -259,3 +259,8 @@ def standing_in(**settings):
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def waits(slept):
+    """Sleeps that were none of waiting for a slot."""
+    return [seconds for seconds in slept if seconds > 2 / FAST]

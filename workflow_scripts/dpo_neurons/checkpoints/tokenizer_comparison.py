@@ -7,15 +7,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from dpo_neurons.errors import InputError
-
-SAMPLES = (
-    "the baker then",
-    " Two  spaces, a\ttab\nand a line.",
-    "It's 12345 o'clock, isn't it?",
-    "Straße, café, cafe\u0301, ﬁne, ＡＢＣ, İstanbul",
-    "日本語 и русский 🙂",
-)
-"""Texts that differ by normalisation, splitting, prefixes and added tokens."""
+from dpo_neurons.models.tokenization import SAMPLES
 
 
 def check_one_vocabulary(

@@ -184,10 +184,6 @@ def _format_model(rows: pd.DataFrame, interventions: Sequence[str]) -> dict[str,
             f"{reduction:.4g}" for reduction in sums
         ),
         f"share {groups}, % (not corrected)": all_groups("group_share", "{:.0f}", 100),
-        f"mean share {groups} along random directions, %": all_groups(
-            "group_random_share", "{:.0f}", 100
-        ),
-        f"p of the share {groups} among these": all_groups("group_share_p", "{:.3f}"),
         f"counts {groups}": all_groups("group_neurons", "{:.0f}"),
         "neurons reducing, %": f"{100 * values['reducing', '']:.2f}",
         "m_pre > 0, %": f"{100 * values['active', '']:.2f}",
@@ -196,6 +192,10 @@ def _format_model(rows: pd.DataFrame, interventions: Sequence[str]) -> dict[str,
         ),
         "net reduction": _format_four_digits(numbers.loc["net_reduction", ""]),
         "its p among random directions": f"{values['net_reduction_p', '']:.3f}",
+        f"mean share {groups} along random directions, %": all_groups(
+            "group_random_share", "{:.0f}", 100
+        ),
+        f"p of the share {groups} among these": all_groups("group_share_p", "{:.3f}"),
         "neurons' share of the stream's shift, %": percent("stream_share", "own"),
         "the same on one text, %": percent("stream_share", "same"),
         **{f"share {group}, % (cross-fitted)": crossfitted(group) for group in REDUCING},

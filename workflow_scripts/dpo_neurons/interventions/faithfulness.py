@@ -148,7 +148,7 @@ def measure_on_text(
 
 def _predict(model: PreTrainedModel, ids: Tensor) -> Tensor:
     """Return log-probabilities of each next token of one text: (length − 1, vocabulary)."""
-    logits = widen(model(input_ids=ids).logits[0, :-1])
+    logits = widen(model(input_ids=ids, use_cache=False).logits[0, :-1])
     if barred := barred_tokens(model):
         logits[:, barred] = -torch.inf
     return _log_shares(logits)

@@ -14,7 +14,8 @@ from dpo_neurons.models.weight_files import (
     read_index,
 )
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+TOKENIZER_JSON = "tokenizer.json"
+TOKENIZER_FILES = (TOKENIZER_JSON, "tokenizer.model", "vocab.json", "vocab.txt")
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json")
 """Either of them is there; a checkpoint from before safetensors has pytorch_model….bin instead."""
 GENERATION_CONFIG = "generation_config.json"

@@ -8,17 +8,20 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
+from tokenizers import Tokenizer
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
 )
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.provenance import check_as_recorded
 from dpo_neurons.models.checkpoint_folder import (
+    TOKENIZER_JSON,
     check_tokenizer,
     check_weight_files,
     read_architecture,
@@ -28,7 +31,7 @@ from dpo_neurons.models.expected_weights import (
     check_stored_weights,
     load_config,
 )
-from dpo_neurons.models.tokenization import choose_padding
+from dpo_neurons.models.tokenization import SAMPLES, choose_padding
 
 log = logging.getLogger("dpo_neurons")
 
@@ -120,6 +123,34 @@ def load_trainable_model(
     return model
 
 
+def _follow_tokenizer_json(
+    tokenizer: PreTrainedTokenizerBase, checkpoint: Path
+) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of tokenizer.json, if transformers' makes other ids of texts.
+
+    For some types of model transformers replaces how the file normalises and splits texts. Models
+    were trained on what the file does.
+    """
+    file = checkpoint / TOKENIZER_JSON
+    if not file.is_file():
+        return tokenizer
+    described = Tokenizer.from_file(str(file))
+    described.no_truncation()
+    described.no_padding()
+    for sample in SAMPLES:
+        ids = tokenizer(sample, add_special_tokens=False)["input_ids"]
+        if ids != described.encode(sample, add_special_tokens=False).ids:
+            log.info(
+                "%s: transformers' %s makes other ids of %r than the file does, which is followed",
+                file, type(tokenizer).__name__, sample,
+            )  # fmt: skip
+            followed: PreTrainedTokenizerBase = PreTrainedTokenizerFast.from_pretrained(
+                checkpoint, local_files_only=True
+            )
+            return followed
+    return tokenizer
+
+
 def tells_of_damage(error: BaseException) -> bool:
     """Whether an error is one that transformers raises for damaged files of a tokenizer.
 
@@ -151,16 +182,18 @@ def _check_placed(model: PreTrainedModel, checkpoint: Path, devices: Sequence[st
 def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a checkpoint, padding on the left as generation needs.
 
-    Where its padding token is none of the model's, as after a token was added and the model was not
+    It makes the ids that tokenizer.json says, whatever class transformers has for the model. Where
+    its padding token is none of the model's, as after a token was added and the model was not
     resized, another token pads: padding is masked, so any will do.
     Raises InputError if the directory holds none.
     """
     check_tokenizer(checkpoint)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             checkpoint, local_files_only=True, trust_remote_code=False
         )
         tokenizer("a")  # parts that contradict each other fail at the first text
+        tokenizer = _follow_tokenizer_json(tokenizer, checkpoint)
     except BaseException as error:
         if not tells_of_damage(error):
             raise

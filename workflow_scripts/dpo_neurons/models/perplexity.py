@@ -128,7 +128,8 @@ def split_into_windows(
 
 def _losses(model: PreTrainedModel, ids: torch.Tensor) -> np.ndarray:
     with torch.inference_mode():
-        logits = model(input_ids=ids.to(model.device)).logits
+        # Keys and values of so much text may take more memory than the model.
+        logits = model(input_ids=ids.to(model.device), use_cache=False).logits
         if barred := barred_tokens(model):
             logits[..., barred] = -torch.inf
         targets = ids[:, 1:].to(logits.device)

@@ -67,7 +67,7 @@ def read_rows(
             for row, index in enumerate(batch):
                 counted[row, : starts[index]] = 0
         with torch.inference_mode():
-            model.base_model(input_ids=ids, attention_mask=mask)
+            model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
             return summarise(counted)
 
     batches = run_in_batches(order.tolist(), batch_size, read, progress="reading")

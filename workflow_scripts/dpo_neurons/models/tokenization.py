@@ -18,6 +18,14 @@ log = logging.getLogger("dpo_neurons")
 
 SHOWN = 40
 """Characters of a text that an error message shows."""
+SAMPLES = (
+    "the baker then",
+    " Two  spaces, a\ttab\nand a line.",
+    "It's 12345 o'clock, isn't it?",
+    "Straße, café, cafe\u0301, ﬁne, ＡＢＣ, İstanbul",
+    "日本語 и русский 🙂",
+)
+"""Texts that differ by normalisation, splitting, prefixes and added tokens."""
 
 
 def find_added_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:

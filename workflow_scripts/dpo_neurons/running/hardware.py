@@ -58,11 +58,24 @@ def softens_logits(checkpoint: str) -> bool:
     return bool(_read_config(checkpoint).get("final_logit_softcapping"))
 
 
+def width_of_stream(checkpoint: str) -> int:
+    """Return the width of a checkpoint's residual stream; 0 until the checkpoint is made."""
+    described = _read_config(checkpoint)
+    return _count(described, "hidden_size") or _count(described, "n_embd")
+
+
+def keys_values_per_token(checkpoint: str) -> int:
+    """Return how many numbers a checkpoint's layers keep of each token; 0 until it is made."""
+    described = _read_config(checkpoint)
+    n_layers = _count(described, "num_hidden_layers") or _count(described, "n_layer")
+    n_heads = _count(described, "num_attention_heads") or _count(described, "n_head")
+    width = _count(described, "head_dim") or width_of_stream(checkpoint) // max(1, n_heads)
+    return 2 * n_layers * width * (_count(described, "num_key_value_heads") or n_heads)
+
+
 def embedding_mb(checkpoint: str, dtype: str) -> int:
     """Return the memory in MB of a checkpoint's token embedding; 0 until the checkpoint is made."""
-    described = _read_config(checkpoint)
-    width = _count(described, "hidden_size") or _count(described, "n_embd")
-    return logits_mb(checkpoint, width, dtype)
+    return logits_mb(checkpoint, width_of_stream(checkpoint), dtype)
 
 
 def _read_config(checkpoint: str) -> dict[str, Any]:

@@ -2,7 +2,15 @@
 
 from pathlib import Path
 
-from dpo_neurons.running.hardware import checkpoint_mb, logits_mb, softens_logits, stored_bytes
+from dpo_neurons.running.hardware import (
+    NUMBER_BYTES,
+    checkpoint_mb,
+    keys_values_per_token,
+    logits_mb,
+    softens_logits,
+    stored_bytes,
+    width_of_stream,
+)
 
 BYTES_PER_TOKEN = 3
 """Of a file of texts: English has more, and JSON adds its keys."""
@@ -14,6 +22,8 @@ SLOWER = 3
 """How many times slower a machine may be."""
 LEAST_MINUTES = 15
 """For imports, and for checkpoints on a slow file system."""
+COPIES_OF_STREAM = 30
+"""How many times the residual stream's numbers a block takes while it reads, its neurons' too."""
 TOKENS_AT_ONCE = 4096
 """Most tokens of text in a batch of windows, as in `dpo_neurons.models.perplexity`."""
 
@@ -43,6 +53,17 @@ def reading_minutes(weights: int, tokens: float, dtype: str, threads: int, gpus:
     """
     speed = GPU_FLOPS if gpus else threads * CPU_FLOPS[dtype]
     return LEAST_MINUTES + int(SLOWER * 2 * weights * tokens / speed / 60)
+
+
+def activations_mb(checkpoint: str, tokens: float, dtype: str) -> int:
+    """Return the memory in MB of a block that reads so many tokens at once; 0 until it is made."""
+    numbers = COPIES_OF_STREAM * width_of_stream(checkpoint) * tokens
+    return int(numbers * NUMBER_BYTES[dtype]) // 1_000_000
+
+
+def keys_values_mb(checkpoint: str, tokens: float, dtype: str) -> int:
+    """Return the memory in MB of so many tokens' keys and values; 0 until it is made."""
+    return int(keys_values_per_token(checkpoint) * tokens * NUMBER_BYTES[dtype]) // 1_000_000
 
 
 def window_logits_mb(checkpoint: str, window: int, dtype: str) -> int:

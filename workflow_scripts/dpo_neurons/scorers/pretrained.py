@@ -9,6 +9,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from dpo_neurons.errors import InputError
 from dpo_neurons.files.json_text import read_json
 from dpo_neurons.files.provenance import check_as_recorded
+from dpo_neurons.models.loading import tells_of_damage
 
 
 def load_weights(
@@ -62,9 +63,10 @@ def load_padding_tokenizer(directory: Path, side: str) -> PreTrainedTokenizerBas
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             directory, local_files_only=True, trust_remote_code=False
         )
-    except MemoryError:
-        raise
-    except Exception as error:  # the tokenizers library raises bare exceptions
+        tokenizer("a")  # parts that contradict each other fail at the first text
+    except BaseException as error:
+        if not tells_of_damage(error):
+            raise
         raise InputError(
             f"{directory}: cannot load a tokenizer ({_one_line(error)}); copy the tokenizer's "
             "files into it"
