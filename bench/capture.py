@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 PLAIN, OURS, BEST = "plain generate", "ours", "ours, sorted, largest batch"
 ONE_MORE = "plain generate, one token more"
 AGAIN, NNSIGHT = "generate, then forward again", "nnsight"
-TIME_BARS = {OURS: 1.06, BEST: 1.0}
+TIME_BARS = {OURS: 1.0, BEST: 1.0}
 MEMORY_BARS = {OURS: 300.0}
 """In MB."""
 QUANTITIES = (

@@ -19,7 +19,6 @@ from measuring import (
     describe_machine,
     ratios,
     report,
-    time_variants,
 )
 from workloads import (
     Shape,
@@ -27,6 +26,7 @@ from workloads import (
     add_shape_arguments,
     make_model,
     make_prompts,
+    make_smollm2,
     make_tokenizer,
     read_shape,
     read_work,
@@ -37,6 +37,8 @@ OURS = "run_interventions"
 COMPARED = "run_interventions, with faithfulness on 64 answers and 2 windows"
 BAR = 0.6
 SHARE, WINDOW = 0.5, 512
+DOWN_PROJECTIONS = {"gpt2": "transformer.h.{}.mlp.c_proj", "llama": "model.layers.{}.mlp.down_proj"}
+"""Where a notebook hooks a layer's neurons, by type of model."""
 
 
 def main() -> None:
@@ -46,6 +48,9 @@ def main() -> None:
     add_measuring_arguments(parser, rounds=3)
     parser.add_argument("--rows", type=int, default=4, help="of the entry (%(default)s)")
     parser.add_argument("--windows", type=int, default=7, help=f"of {WINDOW} tokens (%(default)s)")
+    parser.add_argument(
+        "--smollm2", action="store_true", help="SmolLM2 135M's shape in place of GPT-2's"
+    )
     parser.add_argument("--notebook", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.notebook is not None:
@@ -55,7 +60,8 @@ def main() -> None:
         folder = Path(scratch)
         prepare(folder, arguments)
         seconds = processor_seconds(all_variants(folder, arguments), arguments.rounds)
-    settings = {**vars(read_shape(arguments)), **vars(read_work(arguments))}
+    shape = {"shape": "SmolLM2 135M"} if arguments.smollm2 else vars(read_shape(arguments))
+    settings = {**shape, **vars(read_work(arguments))}
     settings |= {"dtype": arguments.dtype, "rows": arguments.rows, "windows": arguments.windows}
     figures = [Figure(f"{name}, processor time", "s", seconds[name]) for name in seconds]
     figures += [
@@ -73,30 +79,31 @@ def prepare(folder: Path, arguments: argparse.Namespace) -> None:
 
     from dpo_neurons.files.jsonl import write_jsonl
     from dpo_neurons.interventions.plans import make_plan, write_plans
+    from dpo_neurons.models.architectures import Layers
 
-    shape = read_shape(arguments)
-    model = make_model(shape, "float32", "cpu")
-    tokenizer = make_tokenizer(shape.vocabulary)
+    model = (
+        make_smollm2() if arguments.smollm2 else make_model(read_shape(arguments), "float32", "cpu")
+    )
+    layers, vocabulary = Layers.of(model), model.config.vocab_size
+    tokenizer = make_tokenizer(vocabulary)
     for stage in ("pre", "post"):
         model.save_pretrained(folder / stage)
         tokenizer.save_pretrained(folder / stage)
         with torch.no_grad():
-            model.transformer.wte.weight[0, 0] += 1e-3
+            model.get_input_embeddings().weight[0, 0] += 1e-3
     random = np.random.default_rng(0)
-    n = shape.layers * 4 * shape.width
+    n = len(layers.blocks) * layers.d_mlp
     plans = {}
     for number in range(arguments.rows):
         neurons = np.flatnonzero(random.random(n) < SHARE)
-        table = pd.DataFrame(
-            {"layer": neurons // (4 * shape.width), "neuron": neurons % (4 * shape.width)}
-        )
+        table = pd.DataFrame({"layer": neurons // layers.d_mlp, "neuron": neurons % layers.d_mlp})
         shifts = pd.Series(random.normal(0, 0.01, len(table)))
         plans[f"shift_{number}"] = make_plan(table, "add", shifts)
     write_plans(folder / "plans.parquet", plans)
     prompts = make_prompts(arguments.prompts, len(tokenizer))
     write_jsonl(folder / "challenge.jsonl", [{"prompt": prompt} for prompt in prompts])
     write_jsonl(folder / "references.jsonl", [{"prompt": prompts[0], "gold": "w1"}])
-    words = random.integers(0, shape.vocabulary - 3, WINDOW * arguments.windows)
+    words = random.integers(0, vocabulary - 3, WINDOW * arguments.windows)
     write_jsonl(folder / "text.jsonl", [{"text": " ".join(f"w{word}" for word in words)}])
     answers = [
         {"intervention": "dpo", "prompt": prompt, "continuation": "w1", "tokens": [9] * 19}
@@ -151,18 +158,18 @@ def all_variants(folder: Path, arguments: argparse.Namespace) -> dict[str, Calla
 def processor_seconds(
     variants: dict[str, Callable[[], object]], rounds: int
 ) -> dict[str, list[float]]:
-    """Measure the processor time of each variant's processes, once a round."""
+    """Measure the processor time of each variant's processes, once a round: seconds by name.
+
+    Every other round goes backwards. Processes are fresh, so the first round counts too.
+    """
     spent: dict[str, list[float]] = {name: [] for name in variants}
-
-    def measured(name: str) -> None:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        variants[name]()
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent[name].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-
-    time_variants({name: lambda name=name: measured(name) for name in variants}, rounds)
-    # The first round does not count.
-    return {name: seconds[1:] for name, seconds in spent.items()}
+    for number in range(rounds):
+        for name in reversed(variants) if number % 2 else variants:
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            variants[name]()
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            spent[name].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return spent
 
 
 def run_as_a_notebook(folder: Path, arguments: argparse.Namespace) -> None:
@@ -194,7 +201,8 @@ def run_as_a_notebook(folder: Path, arguments: argparse.Namespace) -> None:
                 inputs[0][..., neurons] += values
                 return inputs
 
-            model.transformer.h[layer].mlp.c_proj.register_forward_pre_hook(shift)
+            down_projection = DOWN_PROJECTIONS[model.config.model_type].format(layer)
+            model.get_submodule(down_projection).register_forward_pre_hook(shift)
         exhaust(generate_plainly, model, tokenizer, prompts, arguments.tokens, arguments.batch_size)
         with torch.inference_mode():
             for window in ids.split(WINDOW):

@@ -70,6 +70,29 @@ def make_model(shape: Shape, dtype: str, device: str) -> PreTrainedModel:
     return model
 
 
+def make_smollm2() -> PreTrainedModel:
+    """Make a model of the shape of SmolLM2 135M, likewise, on the CPU in float32."""
+    from transformers import LlamaConfig, LlamaForCausalLM, set_seed
+
+    set_seed(0)
+    config = LlamaConfig(
+        vocab_size=49152,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=30,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        max_position_embeddings=8192,
+        rope_theta=100000,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    model = LlamaForCausalLM(config).eval()
+    model.generation_config.eos_token_id = None
+    return model
+
+
 def make_tokenizer(vocabulary: int) -> PreTrainedTokenizerBase:
     """Make a tokenizer with one token per word, and padding on the left."""
     from dpo_neurons.checkpoints.word_tokenizer import build_tokenizer

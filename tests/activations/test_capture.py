@@ -10,7 +10,10 @@ from support.by_hand import continue_alone, hooks_left, mlp_of, output_by_algebr
 from support.tiny_models import PROMPTS
 
 from dpo_neurons.activations.capture import POSITIONS, ActivationCapture
+from dpo_neurons.activations.stream_hooks import hook_stream
 from dpo_neurons.interventions.hooks import apply_plan
+from dpo_neurons.models import decoding
+from dpo_neurons.models.architectures import Layers
 from dpo_neurons.models.decoding import end_tokens
 from dpo_neurons.models.generation import generate_greedily
 from dpo_neurons.models.loading import load_model
@@ -169,6 +172,54 @@ def test_tokens_are_the_same_with_and_without_a_capture(ending, tokenizer, posit
     np.testing.assert_array_equal(
         tokens[mask], np.concatenate([batch.tokens for batch in plain])[mask]
     )
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_sums_are_the_same_however_often_decoding_looks_for_the_end(
+    ending, tokenizer, positions, monkeypatch
+):
+    expected = captured(ending, tokenizer, positions, 1)
+    monkeypatch.setitem(decoding.TOKENS_BETWEEN_LOOKS, "cpu", 4)
+    for seldom, often in zip(captured(ending, tokenizer, positions, 1), expected, strict=True):
+        np.testing.assert_array_equal(seldom, often)
+
+
+def test_the_pass_that_reads_the_last_token_predicts_nothing(model, tokenizer):
+    predicted = []
+    hook = model.register_forward_hook(
+        lambda module, inputs, output: predicted.append(output.logits.shape[1])
+    )
+    try:
+        captured(model, tokenizer, "generated", 16)
+    finally:
+        hook.remove()
+    assert predicted == [1] * N_TOKENS + [0]
+
+
+def test_quantities_are_equal_where_no_norm_comes_between_them(model, tokenizer):
+    prompts = tokenizer(PROMPTS[0], return_tensors="pt")
+    with ActivationCapture(model, "predicting") as capture:
+        capture.begin_batch(1)
+        with torch.no_grad():
+            model(**prompts)
+        capture.see_tokens(torch.tensor([5]))
+    read = {}
+    hooks = list(
+        hook_stream(
+            Layers.of(model),
+            lambda states: states.view(1, -1, states.shape[-1])[:, -1],
+            lambda name, layer, states: read.setdefault(name, []).append(states),
+        )
+    )
+    try:
+        with torch.no_grad():
+            model(**prompts)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert set(capture.sums) == set(read)
+    for name, layers in read.items():
+        assert torch.equal(capture.sums[name], torch.stack(layers, dim=1)), name
 
 
 def test_unknown_positions_are_an_error(gpt2):

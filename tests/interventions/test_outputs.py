@@ -1,5 +1,6 @@
 """Continuations under several interventions at once, and a model that breaks under one."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 from support.tiny_models import PROMPTS
 
 from dpo_neurons.errors import BrokenModelError, InputError
-from dpo_neurons.interventions.hooks import apply_plan
+from dpo_neurons.interventions import outputs
+from dpo_neurons.interventions.hooks import apply_plan, prepare_plan
 from dpo_neurons.interventions.outputs import (
     Intervention,
     continue_prompts,
@@ -78,6 +80,19 @@ def test_prompts_are_read_once_for_all_that_change_the_newest_token_alone(gpt2, 
     assert lengths.count(longest - 1) == 1
     assert lengths.count(longest) == 2
     assert [row.changes_newest_only for row in INTERVENTIONS] == [True, True, True, False, False]
+
+
+def test_a_plan_is_prepared_once_for_all_batches(gpt2, tokenizer, monkeypatch):
+    prepared = []
+
+    def prepare(model, plan, positions, *given):
+        prepared.append(positions)
+        return prepare_plan(model, plan, positions, *given)
+
+    monkeypatch.setattr(outputs, "prepare_plan", prepare)
+    rows = [replace(intervention) for intervention in INTERVENTIONS]
+    continue_under_each(rows, gpt2, tokenizer, PROMPTS, 2, 1)
+    assert prepared == [intervention.generation_positions for intervention in INTERVENTIONS]
 
 
 @pytest.mark.parametrize(

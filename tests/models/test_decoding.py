@@ -12,6 +12,7 @@ from support.tiny_models import PROMPTS, small_config
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from dpo_neurons.errors import BrokenModelError
+from dpo_neurons.models import decoding
 from dpo_neurons.models.decoding import end_tokens, read_answers
 from dpo_neurons.models.generation import generate_greedily
 from dpo_neurons.models.loading import load_model
@@ -99,6 +100,28 @@ def test_batches_that_end_early_are_padded_to_full_width(gpt2, tokenizer, monkey
     tokens, mask, _ = generated(gpt2, tokenizer, 1, PROMPTS[:1])
     assert tokens.tolist() == [[written[0]] + [tokenizer.pad_token_id] * (N_TOKENS - 1)]
     assert not mask.any()
+
+
+@pytest.mark.parametrize("tokens_between", [3, 99])
+def test_texts_are_the_same_however_often_decoding_looks_for_their_end(
+    gpt2, tokenizer, monkeypatch, tokens_between
+):
+    _, written = continue_alone(gpt2, tokenizer, PROMPTS[1], N_TOKENS)
+    assert written[0] != written[1]
+    monkeypatch.setattr(gpt2.generation_config, "eos_token_id", written[1])
+    passes = []
+    hook = gpt2.register_forward_hook(lambda module, inputs, output: passes.append(output))
+    try:
+        tokens, mask, _ = generated(gpt2, tokenizer, 1, PROMPTS[1:2])
+        assert len(passes) == 2
+        monkeypatch.setitem(decoding.TOKENS_BETWEEN_LOOKS, "cpu", tokens_between)
+        passes.clear()
+        seldom = generated(gpt2, tokenizer, 1, PROMPTS[1:2])
+        assert len(passes) == min(tokens_between, N_TOKENS)
+    finally:
+        hook.remove()
+    np.testing.assert_array_equal(seldom[0], tokens)
+    np.testing.assert_array_equal(seldom[1], mask)
 
 
 LONG_PROMPTS = [*PROMPTS, *(f"w{n} " * n + "w9" for n in range(3, 14))]

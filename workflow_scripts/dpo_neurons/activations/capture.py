@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
-from dpo_neurons.activations.stream_hooks import hook_stream, stream_shapes
+from dpo_neurons.activations.stream_hooks import equal_quantities, hook_stream, stream_shapes
 from dpo_neurons.models.architectures import Layers, view_by_prompt
 from dpo_neurons.models.decoding import TokenObserver, end_tokens
 
@@ -72,7 +72,7 @@ class CountedSums(TokenObserver):
         self._seen_tokens = 0
 
     def see_tokens(self, tokens: Tensor) -> None:
-        """Add the forward pass that chose these tokens, for the prompts where it counts."""
+        """Add the forward pass that just ended, for the prompts where it counts."""
         still_alive = self._alive & ~torch.isin(tokens, self._ends)
         if not self.needs_last_token:
             self._add(still_alive)
@@ -81,12 +81,16 @@ class CountedSums(TokenObserver):
         self._alive = still_alive
         self._seen_tokens += 1
 
+    def see_last_token_read(self) -> None:
+        """Add the forward pass that read the last token."""
+        self._add(self._alive)
+
     def _add(self, counted: Tensor) -> None:
         # Masked, not multiplied by zero: a NaN at a position left out must not spread. In place:
         # a copy would need memory when memory is fullest, and the next pass overwrites the values.
         left_out = ~counted[:, None, None]
-        for name, sums in self.sums.items():
-            sums += self._newest[name].masked_fill_(left_out, 0)
+        for name, newest in self._newest.items():
+            self.sums[name] += newest.masked_fill_(left_out, 0)
 
     def _store(self, name: str, layer: int, newest: Tensor) -> None:
         self._newest[name][:, layer].copy_(newest[:, 0])
@@ -103,10 +107,27 @@ class CountedSums(TokenObserver):
 
 
 class ActivationCapture(CountedSums):
-    """Sums what `hook_stream` reads: activations, the stream, and what is written into it."""
+    """Sums what `hook_stream` reads: activations, the stream, and what is written into it.
+
+    Quantities that are equal share a tensor.
+    """
+
+    def __init__(self, model: PreTrainedModel, positions: str) -> None:
+        super().__init__(model, positions)
+        self._equal = equal_quantities(self._layers)
+
+    def begin_batch(self, batch_size: int) -> None:
+        """Reset the sums and start a batch."""
+        super().begin_batch(batch_size)
+        self.sums |= {name: self.sums[other] for name, other in self._equal.items()}
 
     def _shapes(self) -> dict[str, tuple[int, int]]:
-        return stream_shapes(self._layers)
+        shapes = stream_shapes(self._layers)
+        return {name: shape for name, shape in shapes.items() if name not in self._equal}
 
     def _new_hooks(self) -> Iterator[RemovableHandle]:
-        return hook_stream(self._layers, self._pick_newest, self._store)
+        def store(name: str, layer: int, newest: Tensor) -> None:
+            if name not in self._equal:
+                self._store(name, layer, newest)
+
+        return hook_stream(self._layers, self._pick_newest, store)

@@ -90,12 +90,12 @@ class PieceWriter:
         self._file["tokens"][start : start + len(tokens)] = tokens
         self._file["mask"][start : start + len(tokens)] = mask
         for name, number in self._per_prompt.items():
-            beyond = 0
+            beyond, dataset = 0, self._file[name]
             # A layer at a time, as the chunks are: this needs no copy of all layers.
             for layer in range(sums[name].shape[1]):
                 means = sums[name][:, layer] / np.maximum(counts, 1)[:, None]
                 beyond += _clip(means, number)
-                self._file[name][start : start + len(tokens), layer] = means.astype(number)
+                dataset[start : start + len(tokens), layer] = means.astype(number)
             if beyond:
                 log.warning(
                     "%s: %d means are too large for %s and are stored as ±%g",

@@ -35,6 +35,16 @@ def stream_shapes(layers: Layers) -> dict[str, tuple[int, int]]:
     }
 
 
+def equal_quantities(layers: Layers) -> dict[str, str]:
+    """Return the quantities that equal another one, with its name: no norm comes between them."""
+    equal = {}
+    if layers.norms_after_attention is None:
+        equal["attn_z_normed"] = "attn_z"
+    if layers.norms_after_mlp is None:
+        equal["mlp_written"] = "mlp_out"
+    return equal
+
+
 def hook_stream(layers: Layers, pick: Pick, store: Store) -> Iterator[RemovableHandle]:
     """Register hooks that read the stream and what is written into it, and yield them.
 

@@ -1,14 +1,15 @@
 """The engine: applies any plan inside a block and restores the model exactly."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
 from dpo_neurons.directions.direction_files import orthonormal_rows
@@ -21,6 +22,7 @@ from dpo_neurons.interventions.operations import (
     SiteOperation,
     SourceOperation,
     StreamOperation,
+    TransplantOperation,
     WeightOperation,
     list_operations,
     needs_direction,
@@ -34,6 +36,36 @@ from dpo_neurons.models.weight_parts import OUTSIDE_LAYERS
 BlockOutput = Tensor | tuple[Tensor, ...]
 """Some blocks return only the residual stream, others a tuple that begins with it."""
 POSITIONS = ("last", "all", "first")
+Undo = Callable[[], object]
+Change = Callable[[], Undo]
+"""Changes the model, and returns the function that undoes that."""
+
+
+@dataclass(frozen=True)
+class PreparedPlan:
+    """A plan for one model as tensors on its devices, to be applied any number of times."""
+
+    model: PreTrainedModel
+    changes: Sequence[Change]
+    """Of hooks and of key and value vectors, in order."""
+    transplants: pd.DataFrame
+    """The plan's rows that put in the other checkpoint's weights."""
+    donor: WeightDonor | None
+    """The other checkpoint, for these rows."""
+    batch: "_BatchSize"
+    """Read by hooks among the changes."""
+
+    @contextmanager
+    def apply(self) -> Iterator[None]:
+        """Run the block with the plan in force."""
+        see = self.model.register_forward_pre_hook(self.batch.see, with_kwargs=True)
+        with ExitStack() as stack:
+            stack.callback(see.remove)
+            for replaced in put_in_weights(self.model, self.donor, self.transplants):
+                stack.callback(_restore_vectors, *replaced)
+            for change in self.changes:
+                stack.callback(change())
+            yield
 
 
 @contextmanager
@@ -46,7 +78,21 @@ def apply_plan(
     donor: WeightDonor | None = None,
     shifts: Mapping[str, np.ndarray] | None = None,
 ) -> Iterator[None]:
-    """Run the block with the plan in force.
+    """Run the block with the plan in force; the arguments are those of `prepare_plan`."""
+    with prepare_plan(model, plan, positions, direction, source, donor, shifts).apply():
+        yield
+
+
+def prepare_plan(
+    model: PreTrainedModel,
+    plan: pd.DataFrame,
+    positions: str,
+    direction: np.ndarray | None = None,
+    source: SourceActivations | None = None,
+    donor: WeightDonor | None = None,
+    shifts: Mapping[str, np.ndarray] | None = None,
+) -> PreparedPlan:
+    """Prepare a plan for a model, which stays as it is until the plan is applied.
 
     positions: where activations and MLP outputs change in each forward pass. "last" is the newest
     token, where the paper patches during generation (Yang et al. 2024, arXiv 2411.06424v1, section
@@ -68,37 +114,33 @@ def apply_plan(
         raise ValueError("the plan needs the source model's activations")
     where = {"last": slice(-1, None), "first": slice(0, 1)}.get(positions, slice(None))
     basis = None if direction is None else orthonormal_rows(direction)
-    batch = _BatchSize()
-    with ExitStack() as stack:
-        stack.callback(model.register_forward_pre_hook(batch.see, with_kwargs=True).remove)
-        for replaced in put_in_weights(model, donor, plan):
-            stack.callback(_restore_vectors, *replaced)
-        in_layers = plan[plan["layer"] != OUTSIDE_LAYERS]
-        for layer, rows in in_layers.groupby("layer"):
-            by_operation = group_operations(rows)
-            for site in get_args(Site):
-                at_site = of_site(by_operation, site)
-                if at_site:
-                    like = layers.read_vectors(site, layer)
-                    change = _make_activation_hook(at_site, like, where, batch, source, layer, site)
-                    reader = layers.readers(site)[layer]
-                    stack.callback(reader.register_forward_pre_hook(change).remove)
-            for operation, group in by_operation.items():
-                if isinstance(operation, OutputOperation) and direction is not None:
-                    vector = -float(group["value"].iloc[0]) * direction[0]
-                    stack.callback(_hook_mlp_output(layers, layer, vector, where, batch).remove)
-                if isinstance(operation, StreamOperation):
-                    if shifts is None:
-                        raise ValueError("the plan needs the stream's mean shifts")
-                    vector = float(group["value"].iloc[0]) * shifts[operation.vector][layer]
-                    stack.callback(_hook_block(layers, layer, vector, where).remove)
-                if isinstance(operation, WeightOperation):
-                    edited = edit_vectors(layers, layer, operation, group, basis)
-                    stack.callback(_restore_vectors, *edited)
-        yield
+    batch, changes = _BatchSize(), list[Change]()
+    in_layers = plan[plan["layer"] != OUTSIDE_LAYERS]
+    for layer, rows in in_layers.groupby("layer"):
+        by_operation = group_operations(rows)
+        for site in get_args(Site):
+            at_site = of_site(by_operation, site)
+            if at_site:
+                like = layers.read_vectors(site, layer)
+                hook = _make_activation_hook(at_site, like, where, batch, source, layer, site)
+                changes.append(partial(_hook_reader, layers.readers(site)[layer], hook))
+        for operation, group in by_operation.items():
+            if isinstance(operation, OutputOperation) and direction is not None:
+                vector = -float(group["value"].iloc[0]) * direction[0]
+                changes.append(_prepare_mlp_output(layers, layer, vector, where, batch))
+            if isinstance(operation, StreamOperation):
+                if shifts is None:
+                    raise ValueError("the plan needs the stream's mean shifts")
+                vector = float(group["value"].iloc[0]) * shifts[operation.vector][layer]
+                changes.append(_prepare_block(layers, layer, vector, where))
+            if isinstance(operation, WeightOperation):
+                terms = to_tensors(group, layers.value_vectors(layer))
+                changes.append(partial(_edit, layers, layer, operation, *terms, basis))
+    of_weights = plan["operation"].isin(list_operations(TransplantOperation))
+    return PreparedPlan(model, changes, plan[of_weights], donor, batch)
 
 
-def _to_tensors(rows: pd.DataFrame, like: Tensor) -> tuple[Tensor, Tensor]:
+def to_tensors(rows: pd.DataFrame, like: Tensor) -> tuple[Tensor, Tensor]:
     """Return a plan's neurons, (n,), and values, (n,) float64, on a tensor's device."""
     return (
         torch.tensor(rows["neuron"].to_numpy(), device=like.device),
@@ -121,17 +163,18 @@ def edit_vectors(
     layers: Layers,
     layer: int,
     operation: WeightOperation,
-    rows: pd.DataFrame,
+    neurons: Tensor,
+    values: Tensor,
     basis: np.ndarray | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Edit a plan's key or value vectors of one layer, in the model's own memory.
+    """Edit key or value vectors of one layer, in the model's own memory.
 
-    basis: orthonormal rows in the residual stream, (k, d_model), for operations that need them.
+    neurons, values: of the plan, (n,) each. basis: orthonormal rows in the residual stream,
+    (k, d_model), for operations that need them.
     Returns the layer's vectors, the edited neurons, and what their vectors were.
     """
     is_key = operation.vectors == "key"
     vectors = (layers.key_vectors if is_key else layers.value_vectors)(layer)
-    neurons, values = _to_tensors(rows, vectors)
     span = None
     if basis is not None:
         stored = stored_basis(basis, layers.gain(layer))
@@ -139,6 +182,14 @@ def edit_vectors(
     original = vectors[neurons]  # a copy
     vectors[neurons] = operation.edit(original, values, span)
     return vectors, neurons, original
+
+
+def _edit(
+    layers: Layers, layer: int, operation: WeightOperation, neurons: Tensor, values: Tensor,
+    basis: np.ndarray | None,
+) -> Undo:  # fmt: skip
+    edited = edit_vectors(layers, layer, operation, neurons, values, basis)
+    return partial(_restore_vectors, *edited)
 
 
 @torch.no_grad()
@@ -174,7 +225,7 @@ def gather_terms(by_operation: Mapping[Operation, pd.DataFrame], like: Tensor) -
     )
     for operation, rows in by_operation.items():
         if isinstance(operation, ActivationOperation):
-            neurons, values = _to_tensors(rows, like)
+            neurons, values = to_tensors(rows, like)
             operation.set_terms(terms, neurons, values.to(like))
     return terms
 
@@ -227,10 +278,18 @@ def _make_activation_hook(
     return change
 
 
-def _hook_mlp_output(
+def _hook_reader(reader: nn.Module, hook: Callable[..., object]) -> Undo:
+    return reader.register_forward_pre_hook(hook).remove
+
+
+def _hook_output(module: nn.Module, hook: Callable[..., object]) -> Undo:
+    return module.register_forward_hook(hook).remove
+
+
+def _prepare_mlp_output(
     layers: Layers, layer: int, vector: np.ndarray, where: slice, batch: _BatchSize
-) -> RemovableHandle:
-    """Register the hook that adds a vector, (d_model,), to what an MLP adds to the stream."""
+) -> Change:
+    """Prepare the hook that adds a vector, (d_model,), to what an MLP adds to the stream."""
     offset = torch.tensor(vector).to(layers.value_vectors(layer))
 
     def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
@@ -240,11 +299,11 @@ def _hook_mlp_output(
 
     # The last module before the stream: what is added arrives there as it is.
     last_modules = layers.norms_after_mlp or layers.down_projections
-    return last_modules[layer].register_forward_hook(add)
+    return partial(_hook_output, last_modules[layer], add)
 
 
-def _hook_block(layers: Layers, layer: int, vector: np.ndarray, where: slice) -> RemovableHandle:
-    """Register the hook that adds a vector, (d_model,), to the residual stream after a block."""
+def _prepare_block(layers: Layers, layer: int, vector: np.ndarray, where: slice) -> Change:
+    """Prepare the hook that adds a vector, (d_model,), to the residual stream after a block."""
     offset = torch.tensor(vector).to(layers.value_vectors(layer))
 
     def add(module: nn.Module, inputs: tuple[Tensor, ...], output: BlockOutput) -> BlockOutput:
@@ -252,4 +311,4 @@ def _hook_block(layers: Layers, layer: int, vector: np.ndarray, where: slice) ->
         stream[:, where] += offset
         return stream if isinstance(output, Tensor) else (stream, *output[1:])
 
-    return layers.blocks[layer].register_forward_hook(add)
+    return partial(_hook_output, layers.blocks[layer], add)

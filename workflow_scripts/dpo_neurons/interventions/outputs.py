@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import cast
 
@@ -11,7 +11,7 @@ import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dpo_neurons.errors import BrokenModelError, InputError
-from dpo_neurons.interventions.hooks import apply_plan
+from dpo_neurons.interventions.hooks import PreparedPlan, prepare_plan
 from dpo_neurons.interventions.operations import (
     TransplantOperation,
     WeightOperation,
@@ -49,6 +49,10 @@ class Intervention:
     """For plans that put the other checkpoint's weights in."""
     shifts: Mapping[str, np.ndarray] | None = None
     """By name, (n_layers, d_model), for plans that add them to the residual stream."""
+    _prepared: dict[tuple[PreTrainedModel, str], PreparedPlan] = field(
+        default_factory=dict, init=False, repr=False
+    )
+    """By model and positions: a plan's tensors are made once, not once a batch."""
 
     @contextmanager
     def apply_in_generation(self, model: PreTrainedModel) -> Iterator[None]:
@@ -69,8 +73,10 @@ class Intervention:
             yield
 
     def _apply(self, model: PreTrainedModel, positions: str) -> AbstractContextManager[None]:
-        given = self.direction, self.source, self.donor, self.shifts
-        return apply_plan(model, self.plan, positions, *given)
+        if (model, positions) not in self._prepared:
+            given = self.direction, self.source, self.donor, self.shifts
+            self._prepared[model, positions] = prepare_plan(model, self.plan, positions, *given)
+        return self._prepared[model, positions].apply()
 
     @property
     def changes_newest_only(self) -> bool:

@@ -54,15 +54,16 @@ class SourceActivations(TokenObserver):
             raise ValueError(f"a plan needs one kind of source activations, not {sorted(kinds)}")
         (self._kind,) = kinds
         sites = rows["operation"].map(lambda name: cast(SourceOperation, OPERATIONS[name]).site)
-        by_place = {
-            (int(layer), site): group for (layer, site), group in rows.groupby(["layer", sites])
-        }
-        self._neurons = {
-            place: torch.tensor(group["neuron"].to_numpy()) for place, group in by_place.items()
-        }
-        self._doses = {
-            place: torch.tensor(group["value"].to_numpy()) for place, group in by_place.items()
-        }
+        layers = Layers.of(model)
+        self._neurons: dict[_Place, Tensor] = {}
+        self._doses: dict[_Place, Tensor] = {}
+        for (number, site), group in rows.groupby(["layer", sites]):
+            layer = int(number)
+            place = layer, site
+            # On the layer's device once: each copy from the processor's memory waits for a GPU.
+            device = layers.readers(site)[layer].get_parameter("weight").device
+            self._neurons[place] = torch.tensor(group["neuron"].to_numpy(), device=device)
+            self._doses[place] = torch.tensor(group["value"].to_numpy(), device=device)
         self._means: dict[_Place, Tensor] = {}
         self._passes: list[dict[_Place, Tensor]] = []
         self._going_on: list[Tensor] = []
@@ -76,11 +77,8 @@ class SourceActivations(TokenObserver):
         if self._kind == "prompt":
             with ActivationCapture(self._model, self._positions) as capture:
                 capture.begin_batch(len(ids))
-                extra = int(capture.needs_last_token)
-                tokens = decode_greedily(
-                    self._model, ids, mask, pad, self._n_tokens + extra, capture
-                )
-            counts = self._alive(tokens[:, : self._n_tokens]).sum(dim=1)
+                tokens = decode_greedily(self._model, ids, mask, pad, self._n_tokens, capture)
+            counts = self._alive(tokens).sum(dim=1)
             self._going_on = [counts > 0]
             counts = counts.clamp(min=1)
             for (layer, site), neurons in self._neurons.items():
@@ -93,20 +91,21 @@ class SourceActivations(TokenObserver):
             alive = self._alive(tokens)
             self._going_on = [torch.ones_like(alive[:, 0]), *alive.T[:-1]]
         else:
-            self._reader = Decoder(self._model, ids, mask)
-            self._going_on = [torch.ones(len(ids), dtype=torch.bool)] * self._n_tokens
+            self._reader = Decoder(self._model, ids, mask, self._n_tokens)
+            self._going_on = [ids.new_ones(len(ids), dtype=torch.bool)] * self._n_tokens
             with self._recording(len(ids)):
                 self._reader.read_prompts()
 
     def see_text(self, input_ids: Tensor) -> None:
         """Read a batch of texts with the second model, and store its activations."""
         self._forget()
-        with self._recording(len(input_ids)), torch.inference_mode():
-            self._model(input_ids=input_ids.to(self._model.device))
+        ids = input_ids.to(self._model.device)
+        with self._recording(len(ids)), torch.inference_mode():
+            self._model(input_ids=ids)
         if self._kind == "prompt":
             recorded = self._passes.pop()
             self._means = {place: _running_mean(recorded.pop(place)) for place in self._neurons}
-        self._going_on = [torch.ones(len(input_ids), dtype=torch.bool)]
+        self._going_on = [ids.new_ones(len(ids), dtype=torch.bool)]
 
     def begin_batch(self, batch_size: int) -> None:
         """Do nothing: `see_prompts` has prepared the batch."""

@@ -17,6 +17,7 @@ from dpo_neurons.interventions.hooks import (
     gather_terms,
     group_operations,
     of_site,
+    to_tensors,
 )
 from dpo_neurons.interventions.operations import (
     Operation,
@@ -69,7 +70,8 @@ def fold_plan(
         layer, by_operation = int(str(number)), group_operations(rows)
         for operation, group in by_operation.items():
             if isinstance(operation, WeightOperation):
-                edit_vectors(layers, layer, operation, group, basis)
+                terms = to_tensors(group, layers.value_vectors(layer))
+                edit_vectors(layers, layer, operation, *terms, basis)
         for site in get_args(Site):
             _fold_activations(layers, layer, site, of_site(by_operation, site))
         for operation, group in by_operation.items():

@@ -1,7 +1,6 @@
 """Decoding, greedy or by sampling: continuing one batch of prompts, padded on the left."""
 
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from dpo_neurons.errors import BrokenModelError
+from dpo_neurons.models.key_value_cache import branch_cache, make_cache
 from dpo_neurons.models.tokenization import barred_tokens
 
 
@@ -17,7 +17,7 @@ class TokenObserver:
     """Watches decoding: sees the prompts, then each token as it is chosen."""
 
     needs_last_token = False
-    """Whether one more forward pass reads the last token; its prediction is dropped."""
+    """Whether one more forward pass reads the last token and predicts nothing."""
 
     def see_prompts(self, input_ids: Tensor, attention_mask: Tensor, pad: int) -> None:
         """See a batch of prompts, (batch, length), before they are continued."""
@@ -27,6 +27,9 @@ class TokenObserver:
 
     def see_tokens(self, tokens: Tensor) -> None:
         """See the tokens, (batch,), chosen by the forward pass that just ended."""
+
+    def see_last_token_read(self) -> None:
+        """See that a forward pass has read the last token, if the observer needs that."""
 
     def end_batch(self, tokens: np.ndarray, mask: np.ndarray) -> None:
         """See the batch's continuations, as in `Continuations`, once they are whole."""
@@ -51,11 +54,13 @@ class Decoder:
         model: PreTrainedModel,
         input_ids: Tensor,
         attention_mask: Tensor,
+        n_tokens: int,
         beginnings: DynamicCache | None = None,
     ) -> None:
         """Take prompts, (batch, length), padded on the left.
 
-        beginnings: what `read_beginnings` returned for them; they are not read again.
+        n_tokens: how many are to be appended and read. beginnings: what `read_beginnings` returned
+        for the prompts; they are not read again.
         """
         self.ids = input_ids
         """(batch, length): the prompts and the tokens appended so far."""
@@ -64,10 +69,14 @@ class Decoder:
         self._positions = (attention_mask.long().cumsum(dim=1) - 1).masked_fill(
             attention_mask == 0, 0
         )
-        self._barred = barred_tokens(model)
+        self._barred = torch.tensor(barred_tokens(model), device=input_ids.device).long()
         self._starts = beginnings is None
-        # A copy: other readers continue from the same beginnings.
-        self.cache = DynamicCache(config=model.config) if self._starts else deepcopy(beginnings)
+        self.cache = (
+            make_cache(model.config, n_tokens)
+            if beginnings is None
+            # Other readers continue from the same beginnings.
+            else branch_cache(beginnings, n_tokens)
+        )
         """Keys and values of the tokens read so far."""
 
     def read_prompts(self) -> Tensor:
@@ -84,7 +93,20 @@ class Decoder:
         """Read the token appended last; return the next one's logits, (batch, vocabulary)."""
         return self._read(first=False)
 
+    def read_last(self) -> None:
+        """Read the token appended last, and predict nothing."""
+        # No position needs logits; the output layer takes a large part of a pass.
+        self._pass(first=False, predicted=self.ids.new_empty(0))
+
     def _read(self, first: bool) -> Tensor:
+        with torch.inference_mode():
+            logits = widen(self._pass(first, predicted=1)[:, -1])
+            if len(self._barred):
+                logits[:, self._barred.to(logits.device)] = -torch.inf
+        return logits
+
+    def _pass(self, first: bool, predicted: int | Tensor) -> Tensor:
+        """Run the model; return the logits of the last positions, or of those listed."""
         # The model's own preparation: Phi 3 begins its cache anew where its long context begins.
         prepare: Any = self._model.prepare_inputs_for_generation
         with torch.inference_mode():
@@ -95,14 +117,12 @@ class Decoder:
                 attention_mask=self._mask,
                 position_ids=self._positions,
                 use_cache=True,
-                logits_to_keep=1,
+                logits_to_keep=predicted,
                 is_first_iteration=first,
             )
             output = self._model(**inputs, return_dict=True)
             self.cache = output.past_key_values
-            logits = widen(output.logits[:, -1])
-            if self._barred:
-                logits[:, self._barred] = -torch.inf
+        logits: Tensor = output.logits
         return logits
 
 
@@ -117,10 +137,13 @@ def read_beginnings(
     """
     if input_ids.shape[1] < 2:
         return None
-    decoder = Decoder(model, input_ids[:, :-1], attention_mask[:, :-1])
+    decoder = Decoder(model, input_ids[:, :-1], attention_mask[:, :-1], n_tokens=0)
     decoder.read_prompts()
     return decoder.cache
 
+
+TOKENS_BETWEEN_LOOKS = {"cuda": 8, "cpu": 1}
+"""How often decoding looks whether all texts have ended: to look at a GPU is to wait for it."""
 
 Choose = Callable[[Tensor, int], Tensor]
 """Chooses tokens, (batch,), from logits, (batch, vocabulary), at a step from 0 on."""
@@ -142,7 +165,8 @@ def decode_greedily(
     choose: chooses other tokens than the most likely. beginnings: as in `Decoder`.
 
     Returns the new tokens, (batch, ≤ n_tokens). A row that has ended is filled with `pad`; decoding
-    stops when all have ended. The observer sees the tokens of each forward pass.
+    stops once all are seen to have ended. The observer sees the tokens of each forward pass; if it
+    needs the last token to be read, one more forward pass does that.
     The model's generation configuration counts for two things: its end-of-sequence tokens, and the
     tokens that the pair's other checkpoint lacks, which are never chosen. The tokens are those of
     transformers' `generate` without sampling, beams, penalties and other processors.
@@ -151,7 +175,8 @@ def decode_greedily(
     ends = torch.tensor(end_tokens(model), dtype=input_ids.dtype, device=input_ids.device)
     going_on = torch.ones(len(input_ids), dtype=torch.bool, device=input_ids.device)
     broken = torch.zeros_like(going_on)
-    decoder = Decoder(model, input_ids, attention_mask, beginnings)
+    tokens_between_looks = TOKENS_BETWEEN_LOOKS[input_ids.device.type]
+    decoder = Decoder(model, input_ids, attention_mask, n_tokens, beginnings)
     logits = decoder.read_prompts()
     for step in range(n_tokens):
         largest, chosen = logits.max(dim=-1)
@@ -164,10 +189,14 @@ def decode_greedily(
             observer.see_tokens(chosen)
         going_on = going_on & ~torch.isin(chosen, ends)
         decoder.append(chosen)
-        # Waits for the device once a token; most batches have rows that end early.
-        if step == n_tokens - 1 or (len(ends) and not going_on.any()):
+        looks = len(ends) > 0 and (step + 1) % tokens_between_looks == 0
+        if looks and not going_on.any():
             break
-        logits = decoder.read_newest()
+        if step < n_tokens - 1:
+            logits = decoder.read_newest()
+        elif observer is not None and observer.needs_last_token:
+            decoder.read_last()
+            observer.see_last_token_read()
     if broken.any():
         raise BrokenModelError(
             f"the logits after prompt {int(broken.int().argmax())} of a batch are NaN or infinite"
@@ -189,7 +218,7 @@ def read_answers(
     (batch, vocabulary). The observer sees each token before it is read. Answers are padded on the
     right; what is predicted there means nothing. beginnings: as in `Decoder`.
     """
-    decoder = Decoder(model, input_ids, attention_mask, beginnings)
+    decoder = Decoder(model, input_ids, attention_mask, answers.shape[1], beginnings)
     yield decoder.read_prompts()
     for tokens in answers.T[:-1]:
         if observer is not None:

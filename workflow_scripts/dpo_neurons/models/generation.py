@@ -91,7 +91,7 @@ def generate_each(
         rows = tokenize_texts(tokenizer, [prompts[index] for index in batch])
         check_ids(model, tokenizer, rows)
         ids, mask = (part.to(model.device) for part in pad_rows(rows, pad, "left"))
-        _check_length(model, ids.shape[1] + n_tokens - 1 + max(map(_extra_tokens, runs)))
+        _check_length(model, ids.shape[1] + n_tokens - 1 + any(map(_reads_last_token, runs)))
         beginnings = None
         if any(run.changes_newest_only for run in runs):
             beginnings = read_beginnings(model, ids, mask)
@@ -107,12 +107,10 @@ def generate_each(
                 observer.see_prompts(ids, mask, pad)
                 observer.begin_batch(len(ids))
             tokens = decode_greedily(
-                model, ids, mask, pad, n_tokens + _extra_tokens(run), observer, choose,
+                model, ids, mask, pad, n_tokens, observer, choose,
                 beginnings if run.changes_newest_only else None,
             )  # fmt: skip
-        padded, counted = _pad_to_length(
-            tokens[:, :n_tokens].cpu().numpy(), n_tokens, end_tokens(model), pad
-        )
+        padded, counted = _pad_to_length(tokens.cpu().numpy(), n_tokens, end_tokens(model), pad)
         if observer is not None:
             observer.end_batch(padded, counted)
         return padded, counted
@@ -122,9 +120,8 @@ def generate_each(
         yield [Continuations(start, tokens, mask) for tokens, mask in results]
 
 
-def _extra_tokens(run: Run) -> int:
-    """Count the tokens beyond the continuation: the last is chosen, and read if a run asks so."""
-    return int(run.observer is not None and run.observer.needs_last_token)
+def _reads_last_token(run: Run) -> bool:
+    return run.observer is not None and run.observer.needs_last_token
 
 
 def _check_length(model: PreTrainedModel, n_positions: int) -> None:
