@@ -17,7 +17,7 @@ def gpus_of_model(wildcards):
     return gpus_of(config["models"][wildcards.model]["gpus"])
 
 
-PROGRAM_MB = 600
+PROGRAM_MB = 550
 """Of a program that has loaded torch and transformers, in MB."""
 LARGE_PROGRAM_MB = 750
 """Of one that has loaded more, such as trl, in MB."""

@@ -96,4 +96,4 @@ def test_texts_are_counted_by_lines_and_bytes(tmp_path):
     path = tmp_path / "prompts.jsonl"
     assert (count_rows(str(path)), count_tokens(str(path))) == (0, 0)
     path.write_text('{"prompt": "a"}\n{"prompt": "bc"}\n')
-    assert (count_rows(str(path)), count_tokens(str(path))) == (2, 33 // 3)
+    assert (count_rows(str(path)), count_tokens(str(path))) == (2, 33 // 4)

@@ -12,8 +12,8 @@ from dpo_neurons.running.hardware import (
     width_of_stream,
 )
 
-BYTES_PER_TOKEN = 3
-"""Of a file of texts: English has more, and JSON adds its keys."""
+BYTES_PER_TOKEN = 4
+"""Of a file of texts: English has about as many, and JSON adds its keys."""
 CPU_FLOPS = {"float64": 25e9, "float32": 60e9, "bfloat16": 10e9, "float16": 10e9}
 """Floating-point operations a second of a thread, by the model's number format."""
 GPU_FLOPS = 2e12
