@@ -71,7 +71,7 @@ def test_bounded_logits_are_copied(checkpoint):
 def test_what_is_read_at_once_takes_memory_by_the_width(checkpoint, described, kept):
     folder = checkpoint(**described)
     assert keys_values_mb(folder, 1000, "float32") == kept * 4 * 1000 / 1e6
-    assert activations_mb(folder, 1000, "bfloat16") == 20 * 1000 * 2 * 1000 / 1e6
+    assert activations_mb(folder, 1000, "bfloat16") == 16 * 1000 * 2 * 1000 / 1e6
 
 
 def test_a_checkpoint_that_is_not_made_takes_nothing(tmp_path):

@@ -191,6 +191,23 @@ def test_figure_1a_draws_an_ablation_that_there_is(minimal, rows, said, drawn):
     assert check_study(minimal, "my.yaml").drawn_ablation == drawn
 
 
+@pytest.mark.parametrize(
+    ("entry", "captured"),
+    [
+        ("none", {"none": "pre"}),
+        ("dpo", {"dpo": "post"}),
+        ("ablate", {"ablate_6": "ablate_6"}),
+        ("patch_tp", {}),
+    ],
+)
+def test_a_capture_holds_the_texts_of_both_models_and_of_the_drawn_ablation(entry, captured):
+    ablated = "figures__1a_layer_projections__ablated"
+    entries = {"interventions__ablate": {"kind": "ablate", "top": [3, 6]}, ablated: "ablate_6"}
+    assert check_study(changed(**entries), "s").captured_row("toy", entry) == captured
+    rounding = changed(**entries, models__toy__dtype="bfloat16")
+    assert check_study(rounding, "s").captured_row("toy", entry) == {}
+
+
 def test_a_label_to_probe_is_a_column_that_was_named(minimal):
     minimal["directions"] = {"rude": {"kind": "probe", "validation_share": 0.1, "label": "rude"}}
     minimal["direction"] = "rude"

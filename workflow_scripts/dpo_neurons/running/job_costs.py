@@ -22,7 +22,7 @@ SLOWER = 3
 """How many times slower a machine may be."""
 LEAST_MINUTES = 15
 """For imports, and for checkpoints on a slow file system."""
-COPIES_OF_STREAM = 20
+COPIES_OF_STREAM = 16
 """How many times the residual stream's numbers a block takes while it reads, its neurons' too."""
 TOKENS_AT_ONCE = 4096
 """Most tokens of text in a batch of windows, as in `dpo_neurons.models.perplexity`."""

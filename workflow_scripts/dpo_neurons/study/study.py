@@ -19,7 +19,7 @@ STAGES = ("pre", "post")
 KEY_OF_FIRST_SCORER = "scorer"
 """Only its score is called toxicity."""
 SAME_IN_ANY_BATCH = ("float32", "float64")
-"""Number formats in which greedy texts do not depend on how prompts are batched."""
+"""Number formats that round too little for batches of other prompts to change greedy texts."""
 PUBLISHED_ABLATION = "ablate_top_200"
 ALWAYS_READ = ("challenge_prompts", "reference_sentences", "perplexity_text")
 TUNED_ON_PAIRS = ("dpo", "kto", "orpo", "simpo")
