@@ -26,16 +26,16 @@ def checkpoint(request, tmp_path):
     places = {name: f"model-{number}.safetensors" for number, name in enumerate(TENSORS)}
     for name, file in places.items():
         save_file({name: TENSORS[name]}, tmp_path / file)
-    (tmp_path / INDEX).write_text(json.dumps({"weight_map": places}))
+    (tmp_path / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": places}))
     return tmp_path
 
 
 def test_numbers_are_those_of_the_file(checkpoint):
     weights = StoredWeights(checkpoint)
     for name in ("model.a.weight", "model.b.weight"):
-        found = weights.read(name)
-        assert found.dtype == np.float64
-        assert np.array_equal(found, TENSORS[name].double().numpy())
+        stored = weights.read(name)
+        assert stored.dtype == np.float64
+        assert np.array_equal(stored, TENSORS[name].double().numpy())
         assert weights.shape(name) == tuple(TENSORS[name].shape)
     rows = weights.read_rows("model.a.weight", 1, 3)
     assert rows.dtype == np.float32
@@ -59,7 +59,9 @@ def test_codes_are_refused(checkpoint):
 
 def test_a_part_that_lacks_what_the_index_names_is_told(tmp_path):
     save_file({"b": torch.ones(2)}, tmp_path / "part.safetensors")
-    (tmp_path / INDEX).write_text(json.dumps({"weight_map": {"a": "part.safetensors"}}))
+    (tmp_path / INDEX).write_text(
+        json.dumps({"metadata": {}, "weight_map": {"a": "part.safetensors"}})
+    )
     weights = StoredWeights(tmp_path)
     for read in (weights.read, weights.shape, lambda name: weights.read_rows(name, 0, 1)):
         with pytest.raises(InputError, match=f"part.safetensors: lacks a, which {INDEX}"):
@@ -67,17 +69,22 @@ def test_a_part_that_lacks_what_the_index_names_is_told(tmp_path):
 
 
 def test_a_part_that_is_not_there_is_told(tmp_path):
-    (tmp_path / INDEX).write_text(json.dumps({"weight_map": {"a": "part.safetensors"}}))
+    (tmp_path / INDEX).write_text(
+        json.dumps({"metadata": {}, "weight_map": {"a": "part.safetensors"}})
+    )
     with pytest.raises(InputError, match=r"part\.safetensors: cannot be read"):
         StoredWeights(tmp_path).read("a")
 
 
 @pytest.mark.parametrize(
-    "index", ["{", "{}", "[]", '{"weight_map": []}', '{"weight_map": {"a": 1}}', "\x00"]
+    "index",
+    ["{", "{}", "[]", '{"weight_map": []}', '{"metadata": {}, "weight_map": {"a": 1}}', "\x00"],
 )
 def test_a_damaged_index_is_told(tmp_path, index):
     (tmp_path / INDEX).write_text(index)
-    with pytest.raises(InputError, match="no index of weights can be read"):
+    with pytest.raises(
+        InputError, match=r"model\.safetensors\.index\.json: .*fetch the checkpoint"
+    ):
         StoredWeights(tmp_path)
 
 

@@ -197,7 +197,7 @@ def write_files_of_a_user(own_study: Path) -> None:
     (own_study / "comments.csv").write_text('comment_text,toxic\n"a, fool",1\nb,0\n')
     row = json.dumps({"prompt": "today the baker", "answer": "calmly then praised"})
     (own_study / "demonstrations.jsonl").write_text(f"{row}\n" * 4)
-    comments = [{"text": text, "toxic": 0, "rude": i % 2} for i, text in enumerate(texts * 4)]
+    comments = [{"text": text, "toxic": 0, "rude": i % 2} for i, text in enumerate(texts[:2] * 6)]
     write_jsonl(own_study / "labelled.jsonl", comments)
     write_direction(own_study / "plane/direction.safetensors", np.eye(2, 32), {"kind": "file"})
     shutil.copytree(

@@ -46,7 +46,7 @@ CODE = [
     ("activations/capture", "CountedSums.see_tokens", CAPTURES | RUNS | SAMPLES),
     ("directions/logit_lens", "tabulate_tokens", {"tabulate_logit_lens"}),
     ("study/source_table", "source_table", SOURCES),
-    ("interventions/hooks", "apply_plan", ABLATED_CAPTURE | RUNS | RANDOM_RUNS | SAMPLES),
+    ("interventions/hooks", "prepare_plan", ABLATED_CAPTURE | RUNS | RANDOM_RUNS | SAMPLES),
     ("figures/style", "write_figure", {job for job in MODEL if re.fullmatch("draw_[a-z_]*", job)}),
 ]  # fmt: skip
 

@@ -87,6 +87,7 @@ def build_model_from_state(path: Path, like: Path) -> PreTrainedModel:
         config=config,
         state_dict=read_state_dict(path),
         dtype=widest_format(outlines.values()),
+        attn_implementation=None,  # transformers' own choice, as when the checkpoint is loaded
     )
     return model
 
