@@ -122,7 +122,7 @@ MISTAKES = [
      ["interventions.patch_x.groups", "'TP' is not one of TP-, TN+", "'TP-'?"]),
     ("interventions__patch_x", {"kind": "patch", "groups": []}, ["interventions.patch_x.groups"]),
     ("interventions__patch_x", {"kind": "patch", "groups": ["TP-", ["AN-"]]},
-     ["interventions.patch_x.groups: TP- stands beside lists; write [TP-] for a row of it alone"]),
+     ["interventions.patch_x.groups: TP- is no list, but other items are; write [TP-]"]),
     ("interventions__transplant", {"kind": "transplant", "top": [2, 3], "parts": [["mlp"]]},
      ["interventions.transplant.parts: lists several sets, and top does too; give one set"]),
     ("interventions__patch_x", {"kind": "patch", "groups": ["TP-"], "direction": "svm"},

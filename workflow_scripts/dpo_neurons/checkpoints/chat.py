@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from dpo_neurons.errors import InputError
 from dpo_neurons.models.loading import load_tokenizer
+from dpo_neurons.models.tokenization import SHOWN
 from dpo_neurons.study.datasets import RENDERED
 from dpo_neurons.study.messages import Message, as_messages, messages_to_answer
 
@@ -25,8 +26,6 @@ RENDERING_ERRORS = (
     TemplateError, TypeError, ValueError, LookupError, ArithmeticError, RecursionError
 )  # fmt: skip
 """What a template raises, which is a program, beside jinja's own errors."""
-SHOWN = 40
-"""Characters of a message that an error message shows."""
 ANSWERS = {"preference_pairs": ("chosen", "rejected"), "demonstrations": ("answer",)}
 """The keys of each data set that answer its prompt."""
 

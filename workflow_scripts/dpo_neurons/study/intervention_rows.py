@@ -159,7 +159,7 @@ def _name_set(key: str, chosen: Any, sets: list[Any]) -> str:  # noqa: ANN401
 
 
 def _shorten(group: str, mentioned: set[str]) -> str:
-    """Shorten a group for a row's name; its sign is told if its mirror is mentioned too."""
+    """Shorten a group to two letters, with up or down if its mirror is mentioned too."""
     mirrored = any(other[:2] == group[:2] for other in mentioned - {group})
     return group[:2].lower() + ({"+": "up", "-": "down"}[group[2]] if mirrored else "")
 

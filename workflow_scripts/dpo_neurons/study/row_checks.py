@@ -29,8 +29,7 @@ def _check_sets(row: Row, key: str) -> None:
         alone = [item for item in row.get(name, ()) if isinstance(item, str)]
         if alone and len(alone) < len(row[name]):
             raise InputError(
-                f"{key}.{name}: {alone[0]} stands beside lists; write [{alone[0]}] for a row of it "
-                "alone"
+                f"{key}.{name}: {alone[0]} is no list, but other items are; write [{alone[0]}]"
             )
 
 
