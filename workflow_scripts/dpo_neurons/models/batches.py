@@ -20,6 +20,8 @@ FULL = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 """Out-of-memory messages of CUDA's libraries that accelerate does not recognise."""
 AUTOMATIC = {"cuda": 256, "cpu": 32}
 """First batch sizes for `compute.batch_size: auto`, by kind of device."""
+TOKENS_AT_ONCE = {"cuda": 4096, "cpu": 1024}
+"""Most tokens of texts that a model reads at once, by kind of device; more only take memory."""
 
 
 def first_batch_size(asked: int | Literal["auto"], device: torch.device) -> int:
