@@ -16,7 +16,7 @@ from dpo_neurons.interventions.outputs import (
     Intervention,
     continue_prompts,
     continue_under_each,
-    cut_continuation,
+    cut_continuations,
     name_broken_intervention,
 )
 
@@ -57,7 +57,8 @@ def test_together_interventions_write_token_by_token_what_each_writes_alone(
 @pytest.mark.parametrize(("length", "cut"), [(2, "w1 w2"), (3, "w1 w2 w3"), (9, "whole")])
 def test_a_longer_continuation_is_cut_to_so_many_tokens(tokenizer, length, cut):
     row = {"continuation": "whole", "tokens": tokenizer("w1 w2 w3 w4")["input_ids"]}
-    assert cut_continuation(tokenizer, row, length) == cut
+    cut_continuations(tokenizer, [[row]], [[0] * length])
+    assert row["cut"] == cut
 
 
 def test_a_prompt_that_is_too_long_is_told_before_anything_is_read(gpt2, tokenizer):

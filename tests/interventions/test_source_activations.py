@@ -10,10 +10,12 @@ from support.by_hand import continue_alone, forward, hooks_left, same_state, sta
 from support.tiny_models import PROMPTS
 
 from dpo_neurons.interventions.hooks import apply_plan
+from dpo_neurons.interventions.outputs import Intervention
 from dpo_neurons.interventions.source_activations import SourceActivations
+from dpo_neurons.interventions.windows import measure_on_windows
 from dpo_neurons.models.architectures import Layers
 from dpo_neurons.models.generation import generate_greedily
-from dpo_neurons.models.perplexity import measure_perplexity
+from dpo_neurons.models.perplexity import measure_perplexity, split_into_windows
 
 N_TOKENS = 5
 NEURONS = [(0, 2), (0, 7), (1, 3), (1, 11)]
@@ -34,6 +36,13 @@ def patched_tokens(model, tokenizer, plan, own, batch_size):
     with apply_plan(model, plan, "last", source=own):
         batches = generate_greedily(model, tokenizer, PROMPTS, N_TOKENS, batch_size, own)
         return np.concatenate([batch.tokens for batch in batches])
+
+
+def perplexity_under(model, tokenizer, plan, own, window):
+    windows = split_into_windows(model, tokenizer, PROMPTS, window)
+    row = Intervention("x", plan, "last", "all", source=own)
+    (measured,), _ = measure_on_windows(model, {"none": model, "dpo": model}, [row], windows, 2, 0)
+    return measured
 
 
 def setter(values, positions):
@@ -181,8 +190,7 @@ def test_all_neurons_of_the_model_itself_token_by_token_change_nothing(
     )
     patched = patched_tokens(model, tokenizer, plan, own, 16)
     np.testing.assert_array_equal(patched, free)
-    with apply_plan(model, plan, "all", source=own):
-        measured = measure_perplexity(model, tokenizer, PROMPTS, 4, 2, before=own.see_text)
+    measured = perplexity_under(model, tokenizer, plan, own, 4)
     plain = measure_perplexity(model, tokenizer, PROMPTS, 4, 2)
     np.testing.assert_allclose(measured.losses, plain.losses, rtol=1e-5)
 
@@ -192,8 +200,7 @@ def test_perplexity_under_the_second_models_activations(endless, tokenizer, oper
     model, other = endless
     plan = plan_of(operation)
     own = SourceActivations(other, plan, N_TOKENS, "generated")
-    with apply_plan(model, plan, "all", source=own):
-        measured = measure_perplexity(model, tokenizer, PROMPTS, 6, 2, before=own.see_text)
+    measured = perplexity_under(model, tokenizer, plan, own, 6)
     ids = tokenizer("\n\n".join(PROMPTS))["input_ids"]
     windows = [ids[start : start + 6] for start in range(0, len(ids), 6)]
     expected = []

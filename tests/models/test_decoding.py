@@ -41,13 +41,12 @@ def test_given_answers_are_read_as_if_written(model, tokenizer):
     answers = torch.tensor([[5, 6, 7], [8, 9, 10], [4, 4, 11]])
     prompts = PROMPTS[: len(answers)]
     batch = tokenizer(list(prompts), padding=True, return_tensors="pt")
-    read = list(read_answers(model, batch["input_ids"], batch["attention_mask"], answers))
-    assert len(read) == answers.shape[1]
+    read = read_answers(model, batch["input_ids"], batch["attention_mask"], answers)
+    assert read.shape[:2] == answers.shape
     for row, prompt in enumerate(prompts):
         ids = tokenizer(prompt)["input_ids"]
         whole = forward(model, [ids + answers[row].tolist()])["logits"][0]
-        for step, logits in enumerate(read):
-            np.testing.assert_allclose(logits[row], whole[len(ids) - 1 + step], atol=2e-4)
+        np.testing.assert_allclose(read[row], whole[len(ids) - 1 :][:3], atol=2e-4)
 
 
 def test_the_order_of_the_prompts_is_kept(gpt2, tokenizer):

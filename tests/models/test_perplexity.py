@@ -9,7 +9,7 @@ from tokenizers.processors import TemplateProcessing
 
 from dpo_neurons.errors import BrokenModelError, InputError
 from dpo_neurons.interventions.hooks import apply_plan
-from dpo_neurons.models import perplexity
+from dpo_neurons.models import batches
 from dpo_neurons.models.architectures import Layers
 from dpo_neurons.models.perplexity import Perplexity, measure_perplexity
 
@@ -125,7 +125,7 @@ def test_a_text_too_short_to_score_is_refused(gpt2, tokenizer):
 
 @pytest.mark.parametrize(("window", "most"), [(8, 4), (9, 3), (32, 1), (40, 1)])
 def test_long_windows_are_read_fewer_at_a_time(gpt2, tokenizer, monkeypatch, window, most):
-    monkeypatch.setattr(perplexity, "TOKENS_AT_ONCE", 32)
+    monkeypatch.setitem(batches.TOKENS_AT_ONCE, "cpu", 32)
     sizes = []
     hook = gpt2.register_forward_pre_hook(
         lambda module, inputs, named: sizes.append(len(named["input_ids"])), with_kwargs=True

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dpo_neurons.models import perplexity
+from dpo_neurons.models import batches
 from dpo_neurons.running import job_costs
 from dpo_neurons.running.job_costs import (
     LEAST_MINUTES,
@@ -31,21 +31,23 @@ def checkpoint(tmp_path):
     return write
 
 
-def test_windows_are_batched_as_perplexity_batches_them():
-    assert job_costs.TOKENS_AT_ONCE == perplexity.TOKENS_AT_ONCE
+def test_texts_are_batched_as_models_read_them():
+    assert batches.TOKENS_AT_ONCE["cpu"] == job_costs.TOKENS_AT_ONCE
 
 
 @pytest.mark.parametrize(
     ("window", "dtype", "megabytes"),
     [
-        # Logits of a window take 400 MB in float32: four windows, and one's log-probabilities.
-        (1000, "float32", 4 * 400 + 400),
-        (1000, "float64", 4 * 800 + 800),
-        # In 2 bytes, comparing takes more: two references, logits, the same widened, and logs.
-        (1000, "bfloat16", 2 * 400 + 200 + 400 + 400),
-        # Longer windows are read alone: two references, logits, log-probabilities.
-        (4000, "float32", 4 * 1600),
-        (4000, "float16", 800 + 4 * 1600),
+        # Logits of a window take 400 MB in float32: two references, logits, log-probabilities.
+        (1000, "float32", 4 * 400),
+        (1000, "float64", 4 * 800),
+        # In 2 bytes: the same, of which the logits half, and the logits widened.
+        (1000, "bfloat16", 2 * 400 + 200 + 2 * 400),
+        # Four windows at once, whose log-probabilities are made one by one.
+        (250, "float32", 3 * 4 * 100 + 100),
+        # A reference's log-probabilities of all four are made from all, widened.
+        (250, "bfloat16", 2 * 4 * 100 + 4 * 50 + 4 * 100),
+        (4000, "float16", 2 * 1600 + 800 + 2 * 1600),
     ],
 )
 def test_the_logits_of_windows(checkpoint, window, dtype, megabytes):
@@ -54,7 +56,7 @@ def test_the_logits_of_windows(checkpoint, window, dtype, megabytes):
 
 def test_bounded_logits_are_copied(checkpoint):
     bounded = checkpoint(final_logit_softcapping=30.0)
-    assert window_logits_mb(bounded, 1000, "float32") == 2 * 4 * 400 + 400
+    assert window_logits_mb(bounded, 250, "float32") == 2 * 4 * 100 + 2 * 4 * 100
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ CODE = [
     ("activations/cache", "gather_pieces", CAPTURES | RUNS),
     ("scorers/lexicon", "score_by_lexicon", SCORES),
     ("neurons/groups", "assign_groups", CONTRIBUTIONS),
-    ("models/perplexity", "score_windows", RUNS),
+    ("models/perplexity", "sum_losses", RUNS),
     ("directions/probe", "train_probe", PROBE),
     ("activations/capture", "CountedSums.see_tokens", CAPTURES | RUNS | SAMPLES),
     ("directions/logit_lens", "tabulate_tokens", {"tabulate_logit_lens"}),

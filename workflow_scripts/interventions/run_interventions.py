@@ -13,12 +13,11 @@ from dpo_neurons.files.json_text import write_checked_json
 from dpo_neurons.files.jsonl import write_jsonl
 from dpo_neurons.files.tables import write_table
 from dpo_neurons.interventions.continuation_files import read_continuations
-from dpo_neurons.interventions.plans import empty_plan, read_plans
+from dpo_neurons.interventions.plans import read_plans
 from dpo_neurons.neurons.stream_shifts import read_shifts
 from dpo_neurons.running.program import (
     add_model_arguments,
     add_pair_arguments,
-    log,
     obey_threads,
     run_program,
 )
@@ -26,11 +25,9 @@ from dpo_neurons.study.datasets import read_dataset
 from dpo_neurons.study.study import STAGES
 
 if TYPE_CHECKING:
-    import pandas as pd
     from transformers import PreTrainedModel
 
     from dpo_neurons.interventions.outputs import Row
-    from dpo_neurons.interventions.source_activations import SourceActivations
 
 PROMPTS = ("challenge_prompts", "reference_sentences")
 
@@ -63,6 +60,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--screen-windows",
         type=int,
+        default=0,
         help="windows, the first ones, that show whether a row breaks the model and need not be "
         "read on others (default: every row is read on all)",
     )
@@ -99,37 +97,33 @@ def main() -> None:
     import pandas as pd
 
     from dpo_neurons.checkpoints.pair import apply_pair, read_pair
+    from dpo_neurons.interventions.answers import measure_on_answers
     from dpo_neurons.interventions.captured_texts import (
         continue_unless_captured,
         read_captured_rows,
     )
-    from dpo_neurons.interventions.faithfulness import measure_on_answers, measure_on_text
-    from dpo_neurons.interventions.outputs import (
-        Intervention,
-        cut_continuation,
-        describe_perplexity,
-        name_broken_intervention,
-    )
-    from dpo_neurons.interventions.screening import Screen, measure_on_windows
-    from dpo_neurons.interventions.source_activations import SourceActivations
-    from dpo_neurons.interventions.transplants import WeightDonor
+    from dpo_neurons.interventions.loaded_pair import GivenVectors, LoadedPair
+    from dpo_neurons.interventions.outputs import cut_continuations, describe_perplexity
+    from dpo_neurons.interventions.windows import measure_on_windows
     from dpo_neurons.models.batches import first_batch_size
     from dpo_neurons.models.loading import load_model, load_tokenizer
-    from dpo_neurons.models.perplexity import score_windows, split_into_windows
+    from dpo_neurons.models.perplexity import split_into_windows
     from dpo_neurons.running.devices import lease_devices
 
-    paths = vars(arguments)
+    paths, n_tokens = vars(arguments), arguments.tokens
     prompts = {name: [row["prompt"] for row in read_dataset(paths[name], name)] for name in PROMPTS}
     texts = [row["text"] for row in read_dataset(arguments.perplexity_text, "perplexity_text")]
     plans = read_plans(arguments.plans)
     pair = read_pair(arguments.pair)
-    direction = read_direction(arguments.direction) if arguments.direction else None
-    shifts = read_shifts(arguments.shifts) if arguments.shifts else None
+    vectors = GivenVectors(
+        read_direction(arguments.direction) if arguments.direction else None,
+        read_shifts(arguments.shifts) if arguments.shifts else None,
+    )
     tokenizer = load_tokenizer(arguments.tokenizer)
     captured: dict[str, dict[str, list[Row]]] = {name: {} for name in PROMPTS}
     if arguments.capture is not None:
         captured["challenge_prompts"][arguments.captured_row] = read_captured_rows(
-            arguments.capture, tokenizer, prompts["challenge_prompts"], arguments.tokens
+            arguments.capture, tokenizer, prompts["challenge_prompts"], n_tokens
         )
     with lease_devices(arguments.device, arguments.gpus) as devices:
 
@@ -139,74 +133,42 @@ def main() -> None:
             apply_pair(model, pair)
             return model
 
-        models = {stage: load(stage) for stage in STAGES}
-        model = models[arguments.stage]
-        sources = dict(models)
-        donors = {stage: WeightDonor(models[stage]) for stage in STAGES}
+        models = LoadedPair({stage: load(stage) for stage in STAGES}, arguments.stage, load)
+        rows = [models.prepare(row, plans, vectors, n_tokens) for row in arguments.rows]
+        model = models.changed
         batch_size = first_batch_size(arguments.batch_size, model.device)
-
-        def make_source(row: dict[str, str], plan: "pd.DataFrame") -> "SourceActivations | None":
-            stage = row.get("source_stage")
-            if stage is None or plan.empty:
-                return None
-            if sources[stage] is model:
-                # The changed model cannot be the source too.
-                sources[stage] = load(stage)
-            return SourceActivations(
-                sources[stage], plan, arguments.tokens, row["source_positions"]
-            )
-
-        interventions = []
-        for row in arguments.rows:
-            plan = plans.get(row["intervention"], empty_plan())
-            interventions.append(
-                Intervention(
-                    row["intervention"], plan, row["generation_positions"],
-                    row["perplexity_positions"], direction, make_source(row, plan),
-                    donors.get(row.get("donor_stage")), shifts,
-                )
-            )  # fmt: skip
         continued = {
             name: continue_unless_captured(
-                interventions, captured[name], model, tokenizer, texts_of_set, arguments.tokens,
-                batch_size,
+                rows, captured[name], model, tokenizer, texts_of_set, n_tokens, batch_size
             )
             for name, texts_of_set in prompts.items()
-        }  # fmt: skip
-        windows = split_into_windows(model, tokenizer, texts, arguments.window)
-        screen = None
-        if (n_screening := arguments.screen_windows) is not None:
-            with name_broken_intervention("none", empty_plan(), models["pre"]):
-                unchanged = score_windows(models["pre"], windows[:n_screening], batch_size)
-            screen = Screen(n_screening, unchanged.perplexity)
-        measured = []
-        for intervention in interventions:
-            with intervention.apply_in_text(model):
-                see = intervention.source.see_text if intervention.source else None
-                perplexity = measure_on_windows(model, windows, batch_size, see, screen)
-            measured.append(describe_perplexity(intervention, perplexity, len(windows)))
-            log.info("%s: perplexity %.4f", intervention.name, perplexity.perplexity)
+        }
         # Without others, this run is of the second checkpoint alone, and these are its own.
         answers = (
             read_continuations(arguments.answers)
             if arguments.answers is not None
             else pd.DataFrame(continued["challenge_prompts"][0])
         )
-        for lines in continued["challenge_prompts"]:
-            for line, answer in zip(lines, answers["tokens"], strict=True):
-                line["cut"] = cut_continuation(tokenizer, line, len(answer))
+        cut_continuations(tokenizer, continued["challenge_prompts"], answers["tokens"])
+        windows = split_into_windows(model, tokenizer, texts, arguments.window)
+        changing = model, models.references, rows
+        perplexities, on_text = measure_on_windows(
+            *changing, windows, batch_size, arguments.compared_windows, arguments.screen_windows
+        )
         compared = answers.head(arguments.compared_prompts)
-        changing = model, {"none": models["pre"], "dpo": models["post"]}, interventions
         on_answers = measure_on_answers(
             *changing, tokenizer, compared["prompt"].tolist(), compared["tokens"].tolist(),
-            arguments.tokens, batch_size,
+            n_tokens, batch_size,
         )  # fmt: skip
-        on_text = measure_on_text(*changing, windows[: arguments.compared_windows])
     for name in PROMPTS:
-        by_row = zip(interventions, continued[name], strict=True)
+        by_row = zip(rows, continued[name], strict=True)
         written = [{"intervention": row.name, **line} for row, lines in by_row for line in lines]
         write_jsonl(paths[f"{name}_output"], written)
-    write_checked_json(arguments.perplexity_output, {"interventions": measured})
+    described = [
+        describe_perplexity(row, perplexity, len(windows))
+        for row, perplexity in zip(rows, perplexities, strict=True)
+    ]
+    write_checked_json(arguments.perplexity_output, {"interventions": described})
     write_table(arguments.faithfulness_output, pd.concat([on_answers, on_text], ignore_index=True))
 
 

@@ -31,10 +31,9 @@ from dpo_neurons.interventions.plans import check_plan
 from dpo_neurons.interventions.source_activations import SourceActivations
 from dpo_neurons.interventions.transplants import WeightDonor, put_in_weights
 from dpo_neurons.models.architectures import Layers, Site, view_by_prompt
+from dpo_neurons.models.shared_layers import BlockOutput
 from dpo_neurons.models.weight_parts import OUTSIDE_LAYERS
 
-BlockOutput = Tensor | tuple[Tensor, ...]
-"""Some blocks return only the residual stream, others a tuple that begins with it."""
 POSITIONS = ("last", "all", "first")
 Undo = Callable[[], object]
 Change = Callable[[], Undo]
@@ -91,12 +90,14 @@ def prepare_plan(
     source: SourceActivations | None = None,
     donor: WeightDonor | None = None,
     shifts: Mapping[str, np.ndarray] | None = None,
+    n_newest: int = 1,
 ) -> PreparedPlan:
     """Prepare a plan for a model, which stays as it is until the plan is applied.
 
     positions: where activations and MLP outputs change in each forward pass. "last" is the newest
     token, where the paper patches during generation (Yang et al. 2024, arXiv 2411.06424v1, section
-    5). "all" is every position. "first" is position 0 alone, where the reference's code patches
+    5), or the `n_newest` newest ones, where a pass reads several that are generated one by one.
+    "all" is every position. "first" is position 0 alone, where the reference's code patches
     when it measures perplexity. Changes of weights act at all positions.
     direction: unit rows, (k, d_model), for plans that subtract the first row or remove the rows'
     span from value vectors. source: the source model's activations, for plans that assign each
@@ -112,7 +113,7 @@ def prepare_plan(
     check_direction(plan, direction)
     if source is None and operations & set(list_operations(SourceOperation)):
         raise ValueError("the plan needs the source model's activations")
-    where = {"last": slice(-1, None), "first": slice(0, 1)}.get(positions, slice(None))
+    where = {"last": slice(-n_newest, None), "first": slice(0, 1)}.get(positions, slice(None))
     basis = None if direction is None else orthonormal_rows(direction)
     batch, changes = _BatchSize(), list[Change]()
     in_layers = plan[plan["layer"] != OUTSIDE_LAYERS]

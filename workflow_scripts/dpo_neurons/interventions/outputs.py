@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import itemgetter
 from typing import cast
 
 import numpy as np
@@ -19,6 +20,7 @@ from dpo_neurons.interventions.operations import (
 )
 from dpo_neurons.interventions.source_activations import SourceActivations
 from dpo_neurons.interventions.transplants import WeightDonor
+from dpo_neurons.models.architectures import Layers
 from dpo_neurons.models.batches import order_longest_first
 from dpo_neurons.models.generation import Run, generate_each
 from dpo_neurons.models.perplexity import Perplexity
@@ -49,10 +51,10 @@ class Intervention:
     """For plans that put the other checkpoint's weights in."""
     shifts: Mapping[str, np.ndarray] | None = None
     """By name, (n_layers, d_model), for plans that add them to the residual stream."""
-    _prepared: dict[tuple[PreTrainedModel, str], PreparedPlan] = field(
+    _prepared: dict[tuple[PreTrainedModel, str, int], PreparedPlan] = field(
         default_factory=dict, init=False, repr=False
     )
-    """By model and positions: a plan's tensors are made once, not once a batch."""
+    """By model, positions and newest tokens: a plan's tensors are made once, not once a batch."""
 
     @contextmanager
     def apply_in_generation(self, model: PreTrainedModel) -> Iterator[None]:
@@ -72,11 +74,35 @@ class Intervention:
         ):
             yield
 
-    def _apply(self, model: PreTrainedModel, positions: str) -> AbstractContextManager[None]:
-        if (model, positions) not in self._prepared:
+    @contextmanager
+    def apply_to_answers(self, model: PreTrainedModel, n_tokens: int) -> Iterator[None]:
+        """Change a model inside the block as in generation, for passes that read whole answers.
+
+        n_tokens: how many of a pass's newest tokens generation would read one by one.
+        """
+        with (
+            name_broken_intervention(self.name, self.plan, model),
+            self._apply(model, self.generation_positions, n_tokens),
+        ):
+            yield
+
+    def _apply(
+        self, model: PreTrainedModel, positions: str, n_newest: int = 1
+    ) -> AbstractContextManager[None]:
+        key = model, positions, n_newest
+        if key not in self._prepared:
             given = self.direction, self.source, self.donor, self.shifts
-            self._prepared[model, positions] = prepare_plan(model, self.plan, positions, *given)
-        return self._prepared[model, positions].apply()
+            self._prepared[key] = prepare_plan(model, self.plan, positions, *given, n_newest)
+        return self._prepared[key].apply()
+
+    def lowest_changed_layer(self, model: PreTrainedModel) -> int:
+        """Return the lowest layer that the plan changes.
+
+        It is the number of layers where the plan changes nothing, and 0 where it changes what is in
+        no layer.
+        """
+        layers = self.plan["layer"]
+        return max(0, int(layers.min())) if len(layers) else len(Layers.of(model).blocks)
 
     @property
     def changes_newest_only(self) -> bool:
@@ -86,6 +112,14 @@ class Intervention:
         of_weights = [*list_operations(WeightOperation), *list_operations(TransplantOperation)]
         edits_weights = self.plan["operation"].isin(of_weights).any()
         return self.generation_positions == "last" and not edits_weights
+
+
+def order_by_lowest_layer(
+    interventions: Sequence[Intervention], model: PreTrainedModel
+) -> list[tuple[Intervention, int]]:
+    """Pair rows with the lowest layers that they change, the highest first: see `SharedLayers`."""
+    lowest = [(row, row.lowest_changed_layer(model)) for row in interventions]
+    return sorted(lowest, key=itemgetter(1), reverse=True)
 
 
 @contextmanager
@@ -190,15 +224,25 @@ def describe_continuation(
     return {"prompt": prompt, "continuation": text, "tokens": tokens}
 
 
-def cut_continuation(tokenizer: PreTrainedTokenizerBase, row: Row, length: int) -> str:
-    """Cut a continuation to so many tokens, as text: shorter texts have less room for toxicity.
+def cut_continuations(
+    tokenizer: PreTrainedTokenizerBase,
+    continued: Sequence[Sequence[Row]],
+    answers: Sequence[Sequence[int]],
+) -> None:
+    """Add to each row's lines their text cut to the length of the second checkpoint's answer.
 
-    row: with continuation and tokens.
+    Shorter texts have less room for toxicity. continued: for each row, the lines of all prompts,
+    with continuation and tokens; they get `cut`. answers: ids, by prompt.
     """
-    tokens = cast("list[int]", row["tokens"])
-    if len(tokens) <= length:
-        return str(row["continuation"])
-    return str(tokenizer.decode(tokens[:length], skip_special_tokens=True))
+    for lines in continued:
+        for line, answer in zip(lines, answers, strict=True):
+            tokens = cast("list[int]", line["tokens"])[: len(answer)]
+            is_cut = len(tokens) < len(cast("list[int]", line["tokens"]))
+            line["cut"] = (
+                tokenizer.decode(tokens, skip_special_tokens=True)
+                if is_cut
+                else line["continuation"]
+            )
 
 
 def describe_perplexity(intervention: Intervention, measured: Perplexity, n_windows: int) -> Row:

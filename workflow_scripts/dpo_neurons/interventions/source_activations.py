@@ -8,12 +8,19 @@ from typing import cast
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import PreTrainedModel
 
 from dpo_neurons.activations.capture import ActivationCapture
 from dpo_neurons.interventions.operations import OPERATIONS, SourceOperation, list_operations
 from dpo_neurons.models.architectures import Layers, Site, view_by_prompt
-from dpo_neurons.models.decoding import Decoder, TokenObserver, decode_greedily, end_tokens
+from dpo_neurons.models.decoding import (
+    Decoder,
+    TokenObserver,
+    decode_greedily,
+    end_tokens,
+    read_answers,
+)
 
 _Place = tuple[int, Site]
 """A layer, and where its activations are read."""
@@ -79,7 +86,7 @@ class SourceActivations(TokenObserver):
                 capture.begin_batch(len(ids))
                 tokens = decode_greedily(self._model, ids, mask, pad, self._n_tokens, capture)
             counts = self._alive(tokens).sum(dim=1)
-            self._going_on = [counts > 0]
+            self._going_on = [(counts > 0)[:, None]]
             counts = counts.clamp(min=1)
             for (layer, site), neurons in self._neurons.items():
                 sums = capture.sums[site][:, layer, neurons.to(counts.device)]
@@ -89,10 +96,10 @@ class SourceActivations(TokenObserver):
                 tokens = decode_greedily(self._model, ids, mask, pad, self._n_tokens)
             # The first pass reads the prompt; each later pass reads the token chosen before it.
             alive = self._alive(tokens)
-            self._going_on = [torch.ones_like(alive[:, 0]), *alive.T[:-1]]
+            self._going_on = [torch.ones_like(alive[:, :1]), *torch.split(alive[:, :-1], 1, dim=1)]
         else:
             self._reader = Decoder(self._model, ids, mask, self._n_tokens)
-            self._going_on = [ids.new_ones(len(ids), dtype=torch.bool)] * self._n_tokens
+            self._going_on = [ids.new_ones((len(ids), 1), dtype=torch.bool)] * self._n_tokens
             with self._recording(len(ids)):
                 self._reader.read_prompts()
 
@@ -101,11 +108,48 @@ class SourceActivations(TokenObserver):
         self._forget()
         ids = input_ids.to(self._model.device)
         with self._recording(len(ids)), torch.inference_mode():
-            self._model(input_ids=ids)
+            self._model.base_model(input_ids=ids, use_cache=False)
         if self._kind == "prompt":
             recorded = self._passes.pop()
             self._means = {place: _running_mean(recorded.pop(place)) for place in self._neurons}
-        self._going_on = [ids.new_ones(len(ids), dtype=torch.bool)]
+        self._going_on = [ids.new_ones((len(ids), 1), dtype=torch.bool)]
+
+    def see_answers(
+        self, input_ids: Tensor, attention_mask: Tensor, answers: Tensor, pad: int
+    ) -> None:
+        """See prompts with given answers, (batch, n), of which one pass reads all but the last.
+
+        Each token is assigned what it is assigned in generation.
+        """
+        if self._kind == "same_text":
+            self._forget()
+            device = self._model.device
+            with self._recording(len(answers)):
+                read_answers(
+                    self._model, input_ids.to(device), attention_mask.to(device), answers.to(device)
+                )
+            self._going_on = [answers.new_ones((len(answers), 1), dtype=torch.bool)]
+            return
+        self.see_prompts(input_ids, attention_mask, pad)
+        if self._kind == "token":
+            self._join_passes(input_ids.shape[1], answers.shape[1])
+
+    def _join_passes(self, n_prompt: int, n_answer: int) -> None:
+        """Make one pass of the prompts' and those of their continuations, (batch, positions, n)."""
+        prompts, *later = self._going_on
+        missing = n_answer - len(self._passes)
+        self._going_on = [
+            functional.pad(torch.cat([prompts.expand(-1, n_prompt), *later], dim=1), (0, missing))
+        ]
+        self._passes = [
+            {
+                place: functional.pad(
+                    torch.cat([recorded[place] for recorded in self._passes], dim=1),
+                    (0, 0, 0, missing),
+                )
+                for place in self._neurons
+            }
+        ]
 
     def begin_batch(self, batch_size: int) -> None:
         """Do nothing: `see_prompts` has prepared the batch."""
@@ -115,7 +159,7 @@ class SourceActivations(TokenObserver):
         self._step += 1
         if self._reader is not None and self._step < self._n_tokens:
             self._passes[-1].clear()  # the first model is past it
-            self._reader.append(tokens.to(self._model.device))
+            self._reader.append(tokens[:, None].to(self._model.device))
             with self._recording(len(tokens)):
                 self._reader.read_newest()
 
@@ -134,7 +178,7 @@ class SourceActivations(TokenObserver):
             given, going_on = self._passes[self._step][place], self._going_on[self._step]
         else:
             return activations
-        going_on = going_on.to(activations.device)[:, None, None]
+        going_on = going_on[:, where, None].to(activations.device)
         given = given[:, where].to(activations)
         own, changed = activations[:, :, neurons], activations.clone()
         # Exactly the second model's activation for a dose of 1.

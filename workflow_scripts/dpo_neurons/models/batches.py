@@ -33,6 +33,11 @@ def first_batch_size(asked: int | Literal["auto"], device: torch.device) -> int:
     return AUTOMATIC[device.type] if asked == "auto" else asked
 
 
+def limit_tokens(batch_size: int, length: int, device: torch.device) -> int:
+    """Limit how many texts of a length in tokens are read at once to TOKENS_AT_ONCE, or to one."""
+    return max(1, min(batch_size, TOKENS_AT_ONCE[device.type] // length))
+
+
 def run_in_batches(
     items: Sequence[Item],
     batch_size: int,

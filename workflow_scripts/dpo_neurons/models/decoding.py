@@ -1,6 +1,6 @@
 """Decoding, greedy or by sampling: continuing one batch of prompts, padded on the left."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -81,38 +81,51 @@ class Decoder:
 
     def read_prompts(self) -> Tensor:
         """Read the prompts; return the next token's logits, (batch, vocabulary)."""
-        return self._read(first=self._starts)
+        return self._read(first=self._starts)[:, -1]
+
+    def read_all(self, predicted: int) -> Tensor:
+        """Read the prompts and all that is appended; return the last positions' logits.
+
+        predicted: how many positions; after `beginnings`, as many as there are unread tokens. The
+        logits are (batch, predicted, vocabulary).
+        """
+        return self._read(first=self._starts, predicted=predicted)
 
     def append(self, tokens: Tensor) -> None:
-        """Append a token, (batch,), to each text."""
-        self.ids = torch.cat([self.ids, tokens[:, None]], dim=1)
-        self._mask = torch.cat([self._mask, self._mask.new_ones((len(tokens), 1))], dim=1)
-        self._positions = torch.cat([self._positions, self._positions[:, -1:] + 1], dim=1)
+        """Append tokens, (batch, n), to the texts."""
+        ahead = torch.arange(1, tokens.shape[1] + 1, device=tokens.device)
+        self.ids = torch.cat([self.ids, tokens], dim=1)
+        self._mask = torch.cat([self._mask, self._mask.new_ones(tokens.shape)], dim=1)
+        self._positions = torch.cat([self._positions, self._positions[:, -1:] + ahead], dim=1)
 
     def read_newest(self) -> Tensor:
         """Read the token appended last; return the next one's logits, (batch, vocabulary)."""
-        return self._read(first=False)
+        return self._read(first=False)[:, -1]
 
     def read_last(self) -> None:
         """Read the token appended last, and predict nothing."""
         # No position needs logits; the output layer takes a large part of a pass.
-        self._pass(first=False, predicted=self.ids.new_empty(0))
+        self._pass(first=False, n_new=1, predicted=self.ids.new_empty(0))
 
-    def _read(self, first: bool) -> Tensor:
+    def _read(self, first: bool, predicted: int = 1) -> Tensor:
         with torch.inference_mode():
-            logits = widen(self._pass(first, predicted=1)[:, -1])
+            # A model may give more positions than it is asked for.
+            logits = widen(self._pass(first, predicted, predicted)[:, -predicted:])
             if len(self._barred):
-                logits[:, self._barred.to(logits.device)] = -torch.inf
+                logits[..., self._barred.to(logits.device)] = -torch.inf
         return logits
 
-    def _pass(self, first: bool, predicted: int | Tensor) -> Tensor:
-        """Run the model; return the logits of the last positions, or of those listed."""
+    def _pass(self, first: bool, n_new: int, predicted: int | Tensor) -> Tensor:
+        """Run the model; return the logits of the last positions, or of those listed.
+
+        n_new: tokens to read; all in a first pass.
+        """
         # The model's own preparation: Phi 3 begins its cache anew where its long context begins.
         prepare: Any = self._model.prepare_inputs_for_generation
         with torch.inference_mode():
             inputs = prepare(
                 self.ids,
-                next_sequence_length=None if first else 1,
+                next_sequence_length=None if first else n_new,
                 past_key_values=self.cache,
                 attention_mask=self._mask,
                 position_ids=self._positions,
@@ -188,7 +201,7 @@ def decode_greedily(
         if observer is not None:
             observer.see_tokens(chosen)
         going_on = going_on & ~torch.isin(chosen, ends)
-        decoder.append(chosen)
+        decoder.append(chosen[:, None])
         looks = len(ends) > 0 and (step + 1) % tokens_between_looks == 0
         if looks and not going_on.any():
             break
@@ -209,22 +222,19 @@ def read_answers(
     input_ids: Tensor,
     attention_mask: Tensor,
     answers: Tensor,
-    observer: TokenObserver | None = None,
     beginnings: DynamicCache | None = None,
-) -> Iterator[Tensor]:
-    """Read given answers, (batch, n), token by token; yield the logits that predict each token.
+) -> Tensor:
+    """Read given answers, (batch, n), in one pass; return the logits that predict their tokens.
 
-    input_ids, attention_mask: prompts, (batch, length), padded on the left. Yields n tensors,
-    (batch, vocabulary). The observer sees each token before it is read. Answers are padded on the
-    right; what is predicted there means nothing. beginnings: as in `Decoder`.
+    They are (batch, n, vocabulary), and those of generation, which reads token by token, if a
+    change of the model acts on the n newest tokens where it acts on the newest there. Where
+    Phi 3's long context begins among them, all tokens are read as in its long context.
+    input_ids, attention_mask: prompts, (batch, length), padded on the left. Answers are padded on
+    the right; what is predicted there means nothing. beginnings: as in `Decoder`.
     """
-    decoder = Decoder(model, input_ids, attention_mask, answers.shape[1], beginnings)
-    yield decoder.read_prompts()
-    for tokens in answers.T[:-1]:
-        if observer is not None:
-            observer.see_tokens(tokens)
-        decoder.append(tokens)
-        yield decoder.read_newest()
+    decoder = Decoder(model, input_ids, attention_mask, 0, beginnings)
+    decoder.append(answers[:, :-1])
+    return decoder.read_all(answers.shape[1])
 
 
 def widen(logits: Tensor) -> Tensor:

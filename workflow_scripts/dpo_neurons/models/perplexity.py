@@ -1,6 +1,6 @@
 """Perplexity of a text, window by window."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dpo_neurons.errors import BrokenModelError, InputError
-from dpo_neurons.models.batches import run_in_batches
+from dpo_neurons.models.batches import limit_tokens, run_in_batches
 from dpo_neurons.models.decoding import widen
 from dpo_neurons.models.tokenization import (
     barred_tokens,
@@ -17,8 +17,8 @@ from dpo_neurons.models.tokenization import (
     find_added_tokens,
 )
 
-TOKENS_AT_ONCE = 4096
-"""Most tokens of text in one batch of windows; their logits take more memory than the model."""
+PROGRESS = "scoring windows"
+"""Title of the progress bar."""
 
 
 @dataclass(frozen=True)
@@ -47,51 +47,67 @@ def measure_perplexity(
     texts: list[str],
     window: int,
     batch_size: int,
-    before: Callable[[torch.Tensor], None] | None = None,
 ) -> Perplexity:
-    """Score texts in the windows of `split_into_windows`, as `score_windows` does.
+    """Score texts in the windows of `split_into_windows`; a window's first token is not scored.
 
-    Raises InputError as `split_into_windows` does, and BrokenModelError as `score_windows` does.
-    """
-    windows = split_into_windows(model, tokenizer, texts, window)
-    return score_windows(model, windows, batch_size, before)
-
-
-def score_windows(
-    model: PreTrainedModel,
-    windows: Sequence[torch.Tensor],
-    batch_size: int,
-    before: Callable[[torch.Tensor], None] | None = None,
-    start: int = 0,
-) -> Perplexity:
-    """Score windows of text, ids (length,) each; a window's first token is not scored.
-
-    All windows are of one length, but the last may be shorter. At most `batch_size` are read at a
-    time, and fewer where they are long. `before` is shown the ids of each batch before the model
-    reads them. start: number of the first window in the text.
-    Raises BrokenModelError, with the window's number, if a loss is NaN or infinite.
+    At most `batch_size` windows are read at a time, and fewer where they are long.
+    Raises InputError as `split_into_windows` does, and BrokenModelError as `check_losses` does.
     """
 
     def score(batch: Sequence[torch.Tensor]) -> np.ndarray:
-        ids_of_batch = torch.stack(list(batch))
-        if before is not None:
-            before(ids_of_batch)
-        return _losses(model, ids_of_batch)
+        ids = torch.stack(list(batch)).to(model.device)
+        return sum_losses(predict(model, ids), ids)
 
-    longest = len(windows[0])
-    batch_size = max(1, min(batch_size, TOKENS_AT_ONCE // longest))
-    losses, tokens = [], []
-    # A shorter last window is read alone.
-    whole = [ids for ids in windows if len(ids) == longest]
-    for alike in (whole, windows[len(whole) :]):
-        for _, summed in run_in_batches(alike, batch_size, score, "scoring windows"):
-            losses.append(summed)
-            tokens.append(np.full(len(summed), len(alike[0]) - 1))
-    measured = Perplexity(np.concatenate(losses), np.concatenate(tokens))
-    broken = np.flatnonzero(~np.isfinite(measured.losses))
+    windows = split_into_windows(model, tokenizer, texts, window)
+    whole = count_whole(windows)
+    losses = []
+    for alike in (windows[:whole], windows[whole:]):
+        size = limit_tokens(batch_size, len(windows[0]), model.device)
+        losses += [of_batch for _, of_batch in run_in_batches(alike, size, score, PROGRESS)]
+    measured = np.concatenate(losses)
+    check_losses(measured)
+    return Perplexity(measured, np.array([len(ids) - 1 for ids in windows]))
+
+
+def count_whole(windows: Sequence[torch.Tensor]) -> int:
+    """Count the windows that are as long as the first; a shorter last one is read alone."""
+    return sum(len(ids) == len(windows[0]) for ids in windows)
+
+
+def predict(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
+    """Return the logits after each token of windows: (n_windows, length, vocabulary)."""
+    with torch.inference_mode():
+        # Keys and values of so much text may take more memory than the model.
+        logits: torch.Tensor = model(input_ids=ids, use_cache=False).logits
+        if barred := barred_tokens(model):
+            logits[..., barred] = -torch.inf
+    return logits
+
+
+def sum_losses(logits: torch.Tensor, ids: torch.Tensor) -> np.ndarray:
+    """Sum negative log-likelihoods of windows' tokens but the first, in nats: (n_windows,) float64.
+
+    logits: (n_windows, length, vocabulary). ids: (n_windows, length).
+    """
+    targets = ids[:, 1:].to(logits.device)
+    # Window by window: all at once would make several copies of the logits.
+    losses = [
+        torch.nn.functional.cross_entropy(
+            widen(window_logits[:-1]), window_targets, reduction="none"
+        ).double()
+        for window_logits, window_targets in zip(logits, targets, strict=True)
+    ]
+    return torch.stack(losses).sum(dim=1).cpu().numpy()
+
+
+def check_losses(losses: np.ndarray, start: int = 0) -> None:
+    """Raise BrokenModelError, with the window's number, if a window's loss is NaN or infinite.
+
+    start: number of the first window in the text.
+    """
+    broken = np.flatnonzero(~np.isfinite(losses))
     if len(broken):
         raise BrokenModelError(f"the loss of text window {start + broken[0]} is NaN or infinite")
-    return measured
 
 
 def split_into_windows(
@@ -124,20 +140,3 @@ def split_into_windows(
     windows = [torch.cat([begin, part]) for part in ids.split(width)]
     # A last window of one token has none to score.
     return [part for part in windows if len(part) > 1]
-
-
-def _losses(model: PreTrainedModel, ids: torch.Tensor) -> np.ndarray:
-    with torch.inference_mode():
-        # Keys and values of so much text may take more memory than the model.
-        logits = model(input_ids=ids.to(model.device), use_cache=False).logits
-        if barred := barred_tokens(model):
-            logits[..., barred] = -torch.inf
-        targets = ids[:, 1:].to(logits.device)
-        # Window by window: all at once would make several copies of the logits.
-        losses = [
-            torch.nn.functional.cross_entropy(
-                widen(window_logits[:-1]), window_targets, reduction="none"
-            ).double()
-            for window_logits, window_targets in zip(logits, targets, strict=True)
-        ]
-    return torch.stack(losses).sum(dim=1).cpu().numpy()

@@ -24,8 +24,8 @@ LEAST_MINUTES = 15
 """For imports, and for checkpoints on a slow file system."""
 COPIES_OF_STREAM = 16
 """How many times the residual stream's numbers a block takes while it reads, its neurons' too."""
-TOKENS_AT_ONCE = 4096
-"""Most tokens of text in a batch of windows, as in `dpo_neurons.models.perplexity`."""
+TOKENS_AT_ONCE = 1024
+"""Most tokens of texts that a model reads at once on a CPU, as in `dpo_neurons.models.batches`."""
 
 
 def count_rows(path: str) -> int:
@@ -69,13 +69,17 @@ def keys_values_mb(checkpoint: str, tokens: float, dtype: str) -> int:
 def window_logits_mb(checkpoint: str, window: int, dtype: str) -> int:
     """Return the memory in MB of all logits of a job that reads windows of text.
 
-    Windows are read in batches and scored one by one, from log-probabilities in float32 or wider.
-    For faithfulness, those of three models are compared on one window.
-    0 until the checkpoint is made.
+    Windows are read in batches, and scored one by one from log-probabilities in float32 or wider.
+    For faithfulness, those of two unchanged models are kept meanwhile. 0 until the checkpoint is
+    made.
     """
     wide = "float64" if dtype == "float64" else "float32"
-    logits = logits_mb(checkpoint, window, dtype)
+    at_once = max(1, TOKENS_AT_ONCE // window)
+    logits = at_once * logits_mb(checkpoint, window, dtype)
     log_probabilities = logits_mb(checkpoint, window, wide)
-    batch = max(1, TOKENS_AT_ONCE // window) * logits * (2 if softens_logits(checkpoint) else 1)
     widened = 0 if dtype == wide else log_probabilities
-    return max(batch, logits + 2 * log_probabilities) + widened + log_probabilities
+    reading = logits * (2 if softens_logits(checkpoint) else 1)
+    scoring = logits + widened + log_probabilities
+    # The second unchanged model's are being made from its logits.
+    comparing = logits + at_once * widened
+    return 2 * at_once * log_probabilities + max(reading, scoring, comparing)
