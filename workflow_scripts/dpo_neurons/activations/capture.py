@@ -65,35 +65,40 @@ class CountedSums(TokenObserver):
 
     def begin_batch(self, batch_size: int) -> None:
         """Reset the sums and start a batch."""
-        self._newest = self._zeros(batch_size)
         self.sums = self._zeros(batch_size)
         """By name, (batch, n_layers, width) float32: sums over each prompt's counted positions."""
+        self._newest = {} if self.needs_last_token else self._zeros(batch_size)
         self._alive = torch.ones(batch_size, dtype=torch.bool, device=self._device)
-        self._seen_tokens = 0
+        self._counted: Tensor | None = None
 
     def see_tokens(self, tokens: Tensor) -> None:
-        """Add the forward pass that just ended, for the prompts where it counts."""
-        still_alive = self._alive & ~torch.isin(tokens, self._ends)
-        if not self.needs_last_token:
-            self._add(still_alive)
-        elif self._seen_tokens > 0:
-            self._add(self._alive)
-        self._alive = still_alive
-        self._seen_tokens += 1
-
-    def see_last_token_read(self) -> None:
-        """Add the forward pass that read the last token."""
-        self._add(self._alive)
-
-    def _add(self, counted: Tensor) -> None:
-        # Masked, not multiplied by zero: a NaN at a position left out must not spread. In place:
-        # a copy would need memory when memory is fullest, and the next pass overwrites the values.
-        left_out = ~counted[:, None, None]
+        """See the tokens, (batch,), chosen by the forward pass that just ended."""
+        self._alive = self._alive & ~torch.isin(tokens, self._ends)
+        if self.needs_last_token:
+            # The next pass reads these tokens.
+            self._counted = self._alive[:, None]
+            return
+        # In place: a copy would need memory when memory is fullest.
+        left_out = ~self._alive[:, None, None]
         for name, newest in self._newest.items():
             self.sums[name] += newest.masked_fill_(left_out, 0)
 
+    def see_last_token_read(self) -> None:
+        """See that the last token is read; later passes are not of the continuation."""
+        self._counted = None
+
     def _store(self, name: str, layer: int, newest: Tensor) -> None:
-        self._newest[name][:, layer].copy_(newest[:, 0])
+        """Take the values of a forward pass's newest position, (batch, 1, width).
+
+        Whether a token counts is known before the pass that reads it, and after the one that
+        predicts it.
+        """
+        if not self.needs_last_token:
+            self._newest[name][:, layer].copy_(newest[:, 0])
+        elif self._counted is not None:
+            # Masked, not multiplied by zero: a NaN at a position left out must not spread.
+            read = newest[:, 0].to(self._device, torch.float32)
+            self.sums[name][:, layer] += torch.where(self._counted, read, 0)
 
     def _pick_newest(self, states: Tensor) -> Tensor:
         """Return the newest position of states, (batch, 1, width)."""
