@@ -136,13 +136,13 @@ def main() -> None:
         models = LoadedPair({stage: load(stage) for stage in STAGES}, arguments.stage, load)
         rows = [models.prepare(row, plans, vectors, n_tokens) for row in arguments.rows]
         model = models.changed
-        batch_size = first_batch_size(arguments.batch_size, model.device)
         continued = {
             name: continue_unless_captured(
-                rows, captured[name], model, tokenizer, texts_of_set, n_tokens, batch_size
+                rows, captured[name], model, tokenizer, texts_of_set, n_tokens,
+                arguments.batch_size,
             )
             for name, texts_of_set in prompts.items()
-        }
+        }  # fmt: skip
         # Without others, this run is of the second checkpoint alone, and these are its own.
         answers = (
             read_continuations(arguments.answers)
@@ -152,6 +152,7 @@ def main() -> None:
         cut_continuations(tokenizer, continued["challenge_prompts"], answers["tokens"])
         windows = split_into_windows(model, tokenizer, texts, arguments.window)
         changing = model, models.references, rows
+        batch_size = first_batch_size(arguments.batch_size, model.device)
         perplexities, on_text = measure_on_windows(
             *changing, windows, batch_size, arguments.compared_windows, arguments.screen_windows
         )

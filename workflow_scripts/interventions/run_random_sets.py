@@ -48,7 +48,6 @@ def main() -> None:
     from dpo_neurons.checkpoints.pair import apply_pair, read_pair
     from dpo_neurons.interventions.outputs import Intervention, continue_under_each
     from dpo_neurons.interventions.transplants import WeightDonor
-    from dpo_neurons.models.batches import first_batch_size
     from dpo_neurons.models.loading import load_model, load_tokenizer
     from dpo_neurons.running.devices import lease_devices
 
@@ -75,9 +74,8 @@ def main() -> None:
             )
             for name, draw in draws
         ]
-        batch_size = first_batch_size(arguments.batch_size, model.device)
         written = continue_under_each(
-            interventions, model, tokenizer, prompts, arguments.tokens, batch_size
+            interventions, model, tokenizer, prompts, arguments.tokens, arguments.batch_size
         )
     write_jsonl(
         arguments.output,

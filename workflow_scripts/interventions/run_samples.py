@@ -51,7 +51,6 @@ def main() -> None:
     from dpo_neurons.checkpoints.pair import apply_pair, read_pair
     from dpo_neurons.interventions.outputs import Intervention, continue_under_each
     from dpo_neurons.interventions.transplants import WeightDonor
-    from dpo_neurons.models.batches import first_batch_size
     from dpo_neurons.models.loading import load_model, load_tokenizer
     from dpo_neurons.models.sampling import Sampler, draw_uniforms
     from dpo_neurons.running.devices import lease_devices
@@ -79,13 +78,13 @@ def main() -> None:
             )
             for row in arguments.rows
         ]
-        batch_size = first_batch_size(arguments.batch_size, model.device)
         for sample in range(1, arguments.per_prompt + 1):
             uniforms = draw_uniforms(len(prompts), arguments.tokens, arguments.seed, sample)
             sampler = Sampler(uniforms, arguments.temperature, arguments.top_p)
             sampled = continue_under_each(
-                interventions, model, tokenizer, prompts, arguments.tokens, batch_size, sampler
-            )
+                interventions, model, tokenizer, prompts, arguments.tokens, arguments.batch_size,
+                sampler,
+            )  # fmt: skip
             for intervention, lines in zip(interventions, sampled, strict=True):
                 name = intervention.name
                 written += [{"intervention": name, "sample": sample, **line} for line in lines]

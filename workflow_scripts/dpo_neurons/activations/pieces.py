@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import h5py
 import numpy as np
@@ -26,14 +26,14 @@ from dpo_neurons.files.hdf5 import (
     write_array,
     write_attributes,
 )
-from dpo_neurons.models.batches import first_batch_size, order_longest_first
+from dpo_neurons.models.batches import BatchSize, order_longest_first
 from dpo_neurons.models.generation import Continuations, generate_greedily
 from dpo_neurons.models.tokenization import count_tokens
 from dpo_neurons.running.progress import Progress
 
 log = logging.getLogger("dpo_neurons")
 
-WORTH_A_PIECE = 32
+WORTH_A_PIECE = 128
 """Smallest number of prompts in a piece: smaller batches would cost more than sharing saves."""
 
 
@@ -121,8 +121,8 @@ class PieceWriter:
         for name, number in self._per_prompt.items():
             n_bytes += np.dtype(number).itemsize * n_prompts * int(np.prod(shapes[name]))
         check_free_space(self._file, n_bytes)
-        # Not compressed: float16 activations hardly shrink. A chunk is a layer of the first batch,
-        # which is the largest, so that each chunk is written once.
+        # Not compressed: float16 activations hardly shrink. A chunk is a layer of the first batch.
+        # Batches of one size write each chunk once; those after long prompts may be larger.
         for name, number in self._per_prompt.items():
             n_layers, width = shapes[name]
             create_dataset(self._file, name, (n_prompts, n_layers, width), number, (rows, 1, width))
@@ -179,7 +179,7 @@ def capture_pieces(
     prompts: Sequence[str],
     capture: CountedSums,
     n_tokens: int,
-    batch_size: int | Literal["auto"],
+    batch_size: BatchSize,
     share: Share,
     attributes: dict[str, str],
 ) -> None:
@@ -191,14 +191,13 @@ def capture_pieces(
     pieces = cut_into_pieces(count_tokens(tokenizer, prompts), share.pieces)
     numbers = pieces_of_shard(share.pieces, share.shard, share.shards)
     n_prompts = sum(len(pieces[number]) for number in numbers)
-    size = first_batch_size(batch_size, model.device)
     with Progress(total=n_prompts, desc="capturing", unit="prompt") as bar:
         for number, path in zip(numbers, share.paths, strict=True):
             index = pieces[number]
             piece_prompts = [prompts[prompt] for prompt in index]
             with write_piece(path, index, n_tokens, attributes) as piece:
                 batches = generate_greedily(
-                    model, tokenizer, piece_prompts, n_tokens, size, capture, progress=None
+                    model, tokenizer, piece_prompts, n_tokens, batch_size, capture, progress=None
                 )
                 for batch in _name_broken_layer(batches, capture, attributes["model"]):
                     sums = {name: summed.cpu().numpy() for name, summed in capture.sums.items()}

@@ -13,6 +13,7 @@ from dpo_neurons.interventions.outputs import (
     continue_under_each,
     describe_continuation,
 )
+from dpo_neurons.models.batches import BatchSize
 
 
 def read_captured_rows(
@@ -42,7 +43,7 @@ def continue_unless_captured(
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[str],
     n_tokens: int,
-    batch_size: int,
+    batch_size: BatchSize,
 ) -> list[list[Row]]:
     """Return the rows of `continue_under_each`; those in `captured`, by name, are not generated."""
     others = [row for row in interventions if row.name not in captured]

@@ -21,7 +21,7 @@ from dpo_neurons.interventions.operations import (
 from dpo_neurons.interventions.source_activations import SourceActivations
 from dpo_neurons.interventions.transplants import WeightDonor
 from dpo_neurons.models.architectures import Layers
-from dpo_neurons.models.batches import order_longest_first
+from dpo_neurons.models.batches import BatchSize, order_longest_first
 from dpo_neurons.models.generation import Run, generate_each
 from dpo_neurons.models.perplexity import Perplexity
 from dpo_neurons.models.sampling import Sampler
@@ -152,7 +152,7 @@ def continue_prompts(
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[str],
     n_tokens: int,
-    batch_size: int,
+    batch_size: BatchSize,
 ) -> list[Row]:
     """Continue prompts greedily; return one row per prompt, in order.
 
@@ -170,7 +170,7 @@ def continue_under_each(
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[str],
     n_tokens: int,
-    batch_size: int,
+    batch_size: BatchSize,
     sampler: Sampler | None = None,
 ) -> list[list[Row]]:
     """Continue prompts under each intervention: for each, the rows of `continue_prompts`.
@@ -197,7 +197,7 @@ def _continue_by_each(
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[str],
     n_tokens: int,
-    batch_size: int,
+    batch_size: BatchSize,
 ) -> list[list[Row]]:
     order = order_longest_first(count_tokens(tokenizer, prompts))
     ordered = [prompts[index] for index in order]

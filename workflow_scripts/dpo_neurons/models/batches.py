@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -18,17 +20,28 @@ log = logging.getLogger("dpo_neurons")
 
 FULL = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 """Out-of-memory messages of CUDA's libraries that accelerate does not recognise."""
-AUTOMATIC = {"cuda": 256, "cpu": 32}
+BatchSize = int | Literal["auto"]
+"""How many texts at a time, as `compute.batch_size` has it."""
+
+AUTOMATIC = {"cuda": 256, "cpu": 128}
 """First batch sizes for `compute.batch_size: auto`, by kind of device."""
+CONTINUED_ON_CPU = 8192
+"""Most tokens of prompts and continuations in a batch with `auto` on a CPU, padding included.
+
+There, a job that takes too much memory is killed before it can halve its batches.
+"""
 TOKENS_AT_ONCE = {"cuda": 4096, "cpu": 1024}
-"""Most tokens of texts that a model reads at once, by kind of device; more only take memory."""
+"""Most tokens of texts that a model reads at once, by kind of device.
+
+More take more memory, and on a CPU no less time a token.
+"""
 
 
-def first_batch_size(asked: int | Literal["auto"], device: torch.device) -> int:
+def first_batch_size(asked: BatchSize, device: torch.device) -> int:
     """Choose the size of the first batch: the one asked for, or the device's own.
 
     On a GPU, `auto` starts above what large models leave room for; `run_in_batches` finds what
-    fits. On a CPU, larger batches are no faster.
+    fits.
     """
     return AUTOMATIC[device.type] if asked == "auto" else asked
 
@@ -38,22 +51,39 @@ def limit_tokens(batch_size: int, length: int, device: torch.device) -> int:
     return max(1, min(batch_size, TOKENS_AT_ONCE[device.type] // length))
 
 
+@dataclass(frozen=True)
+class TokenLimit:
+    """A limit to the tokens of a batch, padding included; a single item may have more."""
+
+    lengths: Sequence[int]
+    """Of all items, in tokens."""
+    most: int
+
+    def count_fitting(self, start: int, batch_size: int) -> int:
+        """Count the items that fit into a batch from `start` on, from one to `batch_size`."""
+        longest = accumulate(self.lengths[start : start + batch_size], max)
+        return max(1, sum(n * length <= self.most for n, length in enumerate(longest, start=1)))
+
+
 def run_in_batches(
     items: Sequence[Item],
     batch_size: int,
     run: Callable[[Sequence[Item]], Result],
     progress: str | None = None,
+    limit: TokenLimit | None = None,
 ) -> Iterator[tuple[int, Result]]:
     """Run items in batches: yield each batch's first index and its result, in order.
 
     When memory runs out, the failed batch and all later ones run at half the size. A batch that was
-    yielded never runs again. progress: title of a progress bar.
+    yielded never runs again. progress: title of a progress bar. limit: makes batches of long items
+    smaller.
     Raises InputError if a single item does not fit.
     """
     start = 0
     with Progress(total=len(items), desc=progress, disable=progress is None) as bar:
         while start < len(items):
-            batch = items[start : start + batch_size]
+            fitting = batch_size if limit is None else limit.count_fitting(start, batch_size)
+            batch = items[start : start + fitting]
             smaller = None
             try:
                 result = run(batch)

@@ -9,7 +9,13 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.models.batches import run_in_batches
+from dpo_neurons.models.batches import (
+    CONTINUED_ON_CPU,
+    BatchSize,
+    TokenLimit,
+    first_batch_size,
+    run_in_batches,
+)
 from dpo_neurons.models.decoding import (
     TokenObserver,
     decode_greedily,
@@ -56,7 +62,7 @@ def generate_greedily(
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[str],
     n_tokens: int,
-    batch_size: int,
+    batch_size: BatchSize,
     observer: TokenObserver | None = None,
     progress: str | None = "generating",
 ) -> Iterator[Continuations]:
@@ -77,7 +83,7 @@ def generate_each(
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[str],
     n_tokens: int,
-    batch_size: int,
+    batch_size: BatchSize,
     progress: str | None = "generating",
 ) -> Iterator[list[Continuations]]:
     """Continue each prompt in each of several ways, batch by batch: a list with one for each run.
@@ -85,13 +91,20 @@ def generate_each(
     Runs that change the newest token alone share what the model reads before a prompt's last token.
     Raises as `generate_greedily` does.
     """
+    if not prompts:
+        return  # as in an empty piece; tokenizers refuse an empty list
     pad = choose_padding(tokenizer, count_vocabulary(model))
+    rows = tokenize_texts(tokenizer, prompts)
+    check_ids(model, tokenizer, rows)
+    lengths = [len(row) + n_tokens for row in rows]
+    _check_length(model, max(lengths) - 1 + any(map(_reads_last_token, runs)))
+    limit = None
+    if batch_size == "auto" and model.device.type == "cpu":
+        limit = TokenLimit(lengths, CONTINUED_ON_CPU)
 
     def continue_batch(batch: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
-        rows = tokenize_texts(tokenizer, [prompts[index] for index in batch])
-        check_ids(model, tokenizer, rows)
-        ids, mask = (part.to(model.device) for part in pad_rows(rows, pad, "left"))
-        _check_length(model, ids.shape[1] + n_tokens - 1 + any(map(_reads_last_token, runs)))
+        padded = pad_rows([rows[index] for index in batch], pad, "left")
+        ids, mask = (part.to(model.device) for part in padded)
         beginnings = None
         if any(run.changes_newest_only for run in runs):
             beginnings = read_beginnings(model, ids, mask)
@@ -115,8 +128,8 @@ def generate_each(
             observer.end_batch(padded, counted)
         return padded, counted
 
-    indices = range(len(prompts))
-    for start, results in run_in_batches(indices, batch_size, continue_batch, progress):
+    size = first_batch_size(batch_size, model.device)
+    for start, results in run_in_batches(range(len(rows)), size, continue_batch, progress, limit):
         yield [Continuations(start, tokens, mask) for tokens, mask in results]
 
 

@@ -7,7 +7,12 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from dpo_neurons.models.batches import order_longest_first, run_in_batches
+from dpo_neurons.models.batches import (
+    TOKENS_AT_ONCE,
+    TokenLimit,
+    order_longest_first,
+    run_in_batches,
+)
 from dpo_neurons.models.tokenization import (
     check_ids,
     choose_padding,
@@ -49,6 +54,7 @@ def read_rows(
 ) -> np.ndarray:
     """Let a model read rows of token ids; return what is made of each, (n, …), in their order.
 
+    At most `batch_size` are read at a time, and fewer where they are long.
     summarise: called after each batch with its mask of real tokens, (batch, length), padded on the
     right; it returns an array (batch, …) of what hooks have seen. starts: for each row, how many of
     its first tokens the mask leaves out; by default none.
@@ -57,6 +63,8 @@ def read_rows(
     padding = choose_padding(tokenizer, count_vocabulary(model))
     check_ids(model, tokenizer, rows)
     order = order_longest_first([len(row) for row in rows])
+    lengths = [len(rows[index]) for index in order]
+    limit = TokenLimit(lengths, TOKENS_AT_ONCE[model.device.type])
 
     def read(batch: Sequence[int]) -> np.ndarray:
         # On the right, padding leaves the position ids of a causal model as they are.
@@ -70,6 +78,6 @@ def read_rows(
             model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
             return summarise(counted)
 
-    batches = run_in_batches(order.tolist(), batch_size, read, progress="reading")
+    batches = run_in_batches(order.tolist(), batch_size, read, "reading", limit)
     in_order: np.ndarray = np.concatenate([of_batch for _, of_batch in batches])[np.argsort(order)]
     return in_order

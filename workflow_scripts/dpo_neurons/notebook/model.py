@@ -78,11 +78,10 @@ class Model:
         positions: Literal["last", "all"] = "last",
     ) -> pd.DataFrame:
         """Continue prompts greedily; return one row per prompt."""
-        size = first_batch_size("auto", self.model.device)
         block = nullcontext() if plan is None else self.apply_plan(plan, positions)
         with block:
             return pd.DataFrame(
-                continue_prompts(self.model, self.tokenizer, list(prompts), tokens, size)
+                continue_prompts(self.model, self.tokenizer, list(prompts), tokens, "auto")
             )
 
     def capture(
@@ -95,11 +94,10 @@ class Model:
 
         Inside a block of `apply_plan`, the activations are those after the plan's changes.
         """
-        size = first_batch_size("auto", self.model.device)
         batches, sums = [], []
         with ActivationCapture(self.model, positions) as capture:
             for batch in generate_greedily(
-                self.model, self.tokenizer, list(prompts), tokens, size, capture, progress=None
+                self.model, self.tokenizer, list(prompts), tokens, "auto", capture, progress=None
             ):
                 batches.append(batch)
                 sums.append({name: total.cpu().numpy() for name, total in capture.sums.items()})

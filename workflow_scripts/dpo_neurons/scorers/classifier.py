@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,14 @@ from transformers import (
 )
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.models.batches import first_batch_size, order_longest_first, run_in_batches
+from dpo_neurons.models.batches import (
+    TOKENS_AT_ONCE,
+    BatchSize,
+    TokenLimit,
+    first_batch_size,
+    order_longest_first,
+    run_in_batches,
+)
 from dpo_neurons.scorers.pretrained import check_vocabulary, load_padding_tokenizer, load_weights
 
 log = logging.getLogger("dpo_neurons")
@@ -62,7 +68,7 @@ def score_by_classifier(
     classifier: Classifier,
     label: str,
     activation: str,
-    batch_size: int | Literal["auto"],
+    batch_size: BatchSize,
 ) -> pd.DataFrame:
     """Score texts by the probability, in [0, 1], of each of the classifier's labels.
 
@@ -75,12 +81,15 @@ def score_by_classifier(
     rows = _encoded(texts, classifier)
     lengths = [len(row["input_ids"]) for row in rows.values()]
     order = np.array(list(rows), dtype=int)[order_longest_first(lengths)]
+    ordered = [rows[index] for index in order]
+    device = classifier.model.device
     scores = np.zeros((len(texts), len(classifier.labels)))
     for start, batch in run_in_batches(
-        [rows[index] for index in order],
-        first_batch_size(batch_size, classifier.model.device),
+        ordered,
+        first_batch_size(batch_size, device),
         lambda batch: _probabilities(classifier, batch, activation),
-        progress="scoring",
+        "scoring",
+        TokenLimit([len(row["input_ids"]) for row in ordered], TOKENS_AT_ONCE[device.type]),
     ):
         scores[order[start : start + len(batch)]] = batch
     if not np.isfinite(scores).all():

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,14 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from dpo_neurons.errors import InputError
-from dpo_neurons.models.batches import first_batch_size, order_longest_first, run_in_batches
+from dpo_neurons.models.batches import (
+    TOKENS_AT_ONCE,
+    BatchSize,
+    TokenLimit,
+    first_batch_size,
+    order_longest_first,
+    run_in_batches,
+)
 from dpo_neurons.models.tokenization import pad_rows, tokenize_texts
 from dpo_neurons.scorers.pretrained import check_vocabulary, load_padding_tokenizer, load_weights
 
@@ -66,7 +73,7 @@ def score_by_guard(
     texts: Sequence[str],
     guard: Guard,
     question: Question,
-    batch_size: int | Literal["auto"],
+    batch_size: BatchSize,
 ) -> pd.DataFrame:
     """Score each text as the answer to its prompt, in [0, 1].
 
@@ -85,12 +92,15 @@ def score_by_guard(
     rows = [_encode(guard, question, prompts[number], texts[number]) for number in written]
     _check_rows(guard, rows)
     order = order_longest_first([len(row) for row in rows])
+    ordered = [rows[index] for index in order]
+    device = guard.model.device
     scores = np.zeros(len(texts))
     for start, batch in run_in_batches(
-        [rows[index] for index in order],
-        first_batch_size(batch_size, guard.model.device),
+        ordered,
+        first_batch_size(batch_size, device),
         lambda batch: _probabilities(guard, batch, tokens),
-        progress="scoring",
+        "scoring",
+        TokenLimit([len(row) for row in ordered], TOKENS_AT_ONCE[device.type]),
     ):
         scores[[written[index] for index in order[start : start + len(batch)]]] = batch
     if not np.isfinite(scores).all():
