@@ -36,8 +36,11 @@ from dpo_neurons.running.hardware import (
     visible_gpus,
 )
 from dpo_neurons.running.job_costs import (
+    BATCH_ON_CPU,
+    CONTINUED_ON_CPU,
     TOKENS_AT_ONCE,
     activations_mb,
+    captured_mb,
     count_rows,
     count_tokens,
     count_weights,

@@ -169,7 +169,7 @@ rule average_features:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(tokens_of_both_models),
+        **model_resources(tokens_of_both_models, texts_mb),
         scripts=SCRIPTS,
     params:
         folder=folder_of_autoencoder,
@@ -237,7 +237,7 @@ rule trace_token_probabilities:
         ENVIRONMENT
     threads: config["compute"]["threads"]
     resources:
-        **model_resources(tokens_of_both_models),
+        **model_resources(tokens_of_both_models, texts_mb),
         scripts=SCRIPTS,
     params:
         words=words_to_trace,

@@ -21,10 +21,8 @@ PROGRAM_MB = 550
 """Of a program that has loaded torch and transformers, in MB."""
 LARGE_PROGRAM_MB = 750
 """Of one that has loaded more, such as trl, in MB."""
-BATCH_ON_CPU = 32
-"""Texts in a batch with `auto`, as in `dpo_neurons.models.batches`; a GPU has its own memory."""
-LONGEST_TEXT = 1024
-"""Tokens of the longest texts that no `max_tokens` cuts."""
+LONGER = 1.5
+"""How many times as many tokens as the mean the longest prompts have."""
 LEAST_MB = 4000
 """What jobs without an estimate ask for under Slurm, in MB."""
 TRAINING_READS = 5
@@ -103,39 +101,47 @@ def tokens_of_samples(wildcards, input):
     return n_rows * config["sampling"]["per_prompt"] * continued_tokens(input.challenge)
 
 
-def longest_batch():
-    """Return how many texts are read at once, at most."""
+def prompts_at_once(longest):
+    """Return how many prompts are continued at once; a GPU has its own memory.
+
+    longest: tokens of the longest ones with their continuations.
+    """
     asked = config["compute"]["batch_size"]
-    return BATCH_ON_CPU if asked == "auto" else asked
+    return max(1, min(BATCH_ON_CPU, CONTINUED_ON_CPU // longest)) if asked == "auto" else asked
 
 
 def texts_mb(wildcards, input, dtype):
-    """Return the memory of a batch of a job's longest texts."""
+    """Return the memory of texts that are read at once; the longest text is read alone."""
     settings = config["directions"].get(wildcards.get("direction"), {})
-    tokens = longest_batch() * settings.get("max_tokens", LONGEST_TEXT)
-    tokens = min(tokens, count_tokens(texts_to_read(input)))
-    return activations_mb(loaded_checkpoints(input)[0], tokens, dtype)
+    longest = max(TOKENS_AT_ONCE, settings.get("max_tokens") or 0)
+    return activations_mb(loaded_checkpoints(input)[0], longest, dtype)
 
 
 def continuations_mb(wildcards, input, dtype):
-    """Return the memory of a batch of prompts that are continued, half as long again as the mean."""
+    """Return the memory of a batch of the longest prompts, which are continued.
+
+    A second model's keys and values take the gaps that the first one's reading leaves.
+    """
     path = input.get("prompts") or input.challenge
     n_prompts = max(1, count_rows(path))
-    n_longest = 1.5 * min(longest_batch(), n_prompts)
-    checkpoints = loaded_checkpoints(input)
-    read = activations_mb(checkpoints[0], n_longest * count_tokens(path) / n_prompts, dtype)
-    tokens = n_longest * continued_tokens(path) / n_prompts
-    return read + sum(keys_values_mb(checkpoint, tokens, dtype) for checkpoint in checkpoints)
+    of_prompt = LONGER * count_tokens(path) / n_prompts
+    longest = of_prompt + config["generation"]["tokens"]
+    n_at_once = min(prompts_at_once(longest), n_prompts)
+    checkpoint = loaded_checkpoints(input)[0]
+    return (
+        activations_mb(checkpoint, n_at_once * of_prompt, dtype)
+        + keys_values_mb(checkpoint, n_at_once * longest, dtype)
+        + captured_mb(checkpoint, n_at_once)
+    )
 
 
 def windows_mb(wildcards, input, dtype):
-    """Return the memory of windows of text, or of a batch of prompts that are continued."""
+    """Return the memory of windows of text, and of a batch of prompts that were continued before.
+
+    The program keeps most of what it has freed in small parts.
+    """
     changed, window = loaded_checkpoints(input)[0], config["perplexity"]["window"]
-    return max(
-        window_logits_mb(changed, window, dtype),
-        activations_mb(changed, max(window, TOKENS_AT_ONCE), dtype),
-        continuations_mb(wildcards, input, dtype),
-    )
+    return window_logits_mb(changed, window, dtype) + continuations_mb(wildcards, input, dtype)
 
 
 def model_resources(tokens, batch_mb=continuations_mb):

@@ -64,13 +64,19 @@ def width_of_stream(checkpoint: str) -> int:
     return _count(described, "hidden_size") or _count(described, "n_embd")
 
 
+def count_layers(checkpoint: str) -> int:
+    """Return the number of a checkpoint's layers; 0 until the checkpoint is made."""
+    described = _read_config(checkpoint)
+    return _count(described, "num_hidden_layers") or _count(described, "n_layer")
+
+
 def keys_values_per_token(checkpoint: str) -> int:
     """Return how many numbers a checkpoint's layers keep of each token; 0 until it is made."""
     described = _read_config(checkpoint)
-    n_layers = _count(described, "num_hidden_layers") or _count(described, "n_layer")
     n_heads = _count(described, "num_attention_heads") or _count(described, "n_head")
     width = _count(described, "head_dim") or width_of_stream(checkpoint) // max(1, n_heads)
-    return 2 * n_layers * width * (_count(described, "num_key_value_heads") or n_heads)
+    heads_kept = _count(described, "num_key_value_heads") or n_heads
+    return 2 * count_layers(checkpoint) * width * heads_kept
 
 
 def embedding_mb(checkpoint: str, dtype: str) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 from dpo_neurons.running.hardware import (
     NUMBER_BYTES,
     checkpoint_mb,
+    count_layers,
     keys_values_per_token,
     logits_mb,
     softens_logits,
@@ -24,8 +25,12 @@ LEAST_MINUTES = 15
 """For imports, and for checkpoints on a slow file system."""
 COPIES_OF_STREAM = 16
 """How many times the residual stream's numbers a block takes while it reads, its neurons' too."""
+BATCH_ON_CPU = 128
+"""Prompts in a batch with `auto` on a CPU, as in `dpo_neurons.models.batches`."""
+CONTINUED_ON_CPU = 8192
+"""Most tokens of prompts and continuations in such a batch, as there."""
 TOKENS_AT_ONCE = 1024
-"""Most tokens of texts that a model reads at once on a CPU, as in `dpo_neurons.models.batches`."""
+"""Most tokens of texts that a model reads at once on a CPU, as there."""
 
 
 def count_rows(path: str) -> int:
@@ -64,6 +69,16 @@ def activations_mb(checkpoint: str, tokens: float, dtype: str) -> int:
 def keys_values_mb(checkpoint: str, tokens: float, dtype: str) -> int:
     """Return the memory in MB of so many tokens' keys and values; 0 until it is made."""
     return int(keys_values_per_token(checkpoint) * tokens * NUMBER_BYTES[dtype]) // 1_000_000
+
+
+def captured_mb(checkpoint: str, n_prompts: float) -> int:
+    """Return the memory in MB of what a capture sums of so many prompts; 0 until it is made.
+
+    That is in float32 in each layer, about as much as a block takes for a token: neurons, heads and
+    stream, and the newest values of each.
+    """
+    numbers = COPIES_OF_STREAM * width_of_stream(checkpoint) * count_layers(checkpoint) * n_prompts
+    return int(numbers * NUMBER_BYTES["float32"]) // 1_000_000
 
 
 def window_logits_mb(checkpoint: str, window: int, dtype: str) -> int:
