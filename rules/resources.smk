@@ -127,11 +127,11 @@ def continuations_mb(wildcards, input, dtype):
     of_prompt = LONGER * count_tokens(path) / n_prompts
     longest = of_prompt + config["generation"]["tokens"]
     n_at_once = min(prompts_at_once(longest), n_prompts)
-    checkpoint = loaded_checkpoints(input)[0]
+    first = loaded_checkpoints(input)[0]
     return (
-        activations_mb(checkpoint, n_at_once * of_prompt, dtype)
-        + keys_values_mb(checkpoint, n_at_once * longest, dtype)
-        + captured_mb(checkpoint, n_at_once)
+        activations_mb(first, n_at_once * of_prompt, dtype)
+        + keys_values_mb(first, n_at_once * longest, dtype)
+        + captured_mb(first, n_at_once)
     )
 
 

@@ -7,7 +7,7 @@ from support.tiny_models import PROMPTS
 
 from dpo_neurons.activations.capture import ActivationCapture
 from dpo_neurons.errors import InputError
-from dpo_neurons.models.batches import run_in_batches
+from dpo_neurons.models.batches import TokenLimit, run_in_batches
 from dpo_neurons.models.generation import generate_greedily
 
 FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
@@ -53,6 +53,21 @@ def test_a_failure_later_on_repeats_no_earlier_batch():
         [0, 1], [2, 3], [4], [5], [6], [7],
     ]  # fmt: skip
     assert seen == [[0, 1], [2, 3], [4, 5], [4], [5], [6], [7]]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "sizes"),
+    [
+        # Longer than the limit of 20: alone. Then 2 × 10, 3 × 6, and four at most.
+        ([30, 10, 10, 6, 6, 6, 5, 2, 2, 2, 2], [1, 2, 3, 4, 1]),
+        # In any order, the longest counts: 2 × 4, but 3 × 10 is too much.
+        ([3, 4, 10, 9, 1], [2, 2, 1]),
+    ],
+)
+def test_batches_of_long_items_are_smaller(lengths, sizes):
+    limit = TokenLimit(lengths, 20)
+    batches = run_in_batches(range(len(lengths)), 4, list, limit=limit)
+    assert [len(batch) for _, batch in batches] == sizes
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from support.tiny_models import PROMPTS, small_config
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from dpo_neurons.errors import BrokenModelError
-from dpo_neurons.models import decoding
+from dpo_neurons.models import decoding, generation
 from dpo_neurons.models.decoding import end_tokens, read_answers
 from dpo_neurons.models.generation import generate_greedily
 from dpo_neurons.models.loading import load_model
@@ -35,6 +35,19 @@ def test_every_token_is_the_most_likely_after_its_prompt_alone(model, tokenizer)
             ended = written[-1] in end_tokens(model)
             assert tokens[row, : len(written)].tolist() == written
             assert mask[row].sum() == len(written) - ended
+
+
+def test_batches_are_limited_by_their_tokens_unless_a_size_is_asked_for(
+    gpt2, tokenizer, monkeypatch
+):
+    # With continuations the prompts have 10, 9, 14, 11 and 12 tokens.
+    monkeypatch.setattr(generation, "CONTINUED_ON_CPU", 24)
+    tokens, mask, batches = generated(gpt2, tokenizer, "auto")
+    together, mask_together, (batch,) = generated(gpt2, tokenizer, 16)
+    assert [batch.start for batch in batches] == [0, 2, 3]
+    assert batch.start == 0
+    np.testing.assert_array_equal(tokens, together)
+    np.testing.assert_array_equal(mask, mask_together)
 
 
 def test_given_answers_are_read_as_if_written(model, tokenizer):

@@ -9,6 +9,7 @@ from dpo_neurons.running import job_costs
 from dpo_neurons.running.job_costs import (
     LEAST_MINUTES,
     activations_mb,
+    captured_mb,
     count_rows,
     count_tokens,
     count_weights,
@@ -33,6 +34,8 @@ def checkpoint(tmp_path):
 
 def test_texts_are_batched_as_models_read_them():
     assert batches.TOKENS_AT_ONCE["cpu"] == job_costs.TOKENS_AT_ONCE
+    assert batches.AUTOMATIC["cpu"] == job_costs.BATCH_ON_CPU
+    assert batches.CONTINUED_ON_CPU == job_costs.CONTINUED_ON_CPU
 
 
 @pytest.mark.parametrize(
@@ -74,12 +77,15 @@ def test_what_is_read_at_once_takes_memory_by_the_width(checkpoint, described, k
     folder = checkpoint(**described)
     assert keys_values_mb(folder, 1000, "float32") == kept * 4 * 1000 / 1e6
     assert activations_mb(folder, 1000, "bfloat16") == 16 * 1000 * 2 * 1000 / 1e6
+    # Sums of 10 layers, in float32.
+    assert captured_mb(folder, 1000) == 16 * 1000 * 10 * 4 * 1000 / 1e6
 
 
 def test_a_checkpoint_that_is_not_made_takes_nothing(tmp_path):
     missing = str(tmp_path / "missing")
     assert activations_mb(missing, 1000, "float32") == keys_values_mb(missing, 1000, "float32") == 0
-    assert window_logits_mb(missing, 1000, "float32") == count_weights(missing) == 0
+    assert captured_mb(missing, 1000) == count_weights(missing) == 0
+    assert window_logits_mb(missing, 1000, "float32") == 0
 
 
 def test_reading_takes_two_operations_a_weight_and_token(checkpoint):

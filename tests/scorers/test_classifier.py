@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from dpo_neurons.errors import InputError
+from dpo_neurons.models import batches
 from dpo_neurons.scorers.classifier import load_classifier, longest_input, score_by_classifier
 from dpo_neurons.scorers.known_classifiers import KNOWN_CLASSIFIERS
 
@@ -63,6 +64,20 @@ def test_a_batch_of_one_and_of_sixteen_give_the_same_numbers(classifier, kind):
     )
     np.testing.assert_allclose(singly, batched, rtol=0, atol=1e-6)
     assert singly[:, 0].std() > 0.01
+
+
+def test_long_texts_are_scored_fewer_at_a_time(classifier, kind, monkeypatch):
+    monkeypatch.setitem(batches.TOKENS_AT_ONCE, "cpu", 40)
+    sizes = []
+    hook = classifier.model.register_forward_pre_hook(
+        lambda module, inputs, named: sizes.append(named["input_ids"].shape), with_kwargs=True
+    )
+    try:
+        score_by_classifier(TEXTS, classifier, "toxic", ACTIVATION[kind], 16)
+    finally:
+        hook.remove()
+    assert all(texts * tokens <= 40 for texts, tokens in sizes)
+    assert sum(texts for texts, _ in sizes) == sum(bool(text.strip()) for text in TEXTS)
 
 
 def test_a_tokenizer_that_pads_on_the_left_changes_no_number(classifier, kind, copied):
