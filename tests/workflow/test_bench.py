@@ -159,13 +159,32 @@ def test_a_study_is_measured_by_the_processor_time_of_its_processes(measured, be
     def run(code):
         return lambda: ran.append(subprocess.run([sys.executable, "-c", code], check=True))
 
-    monkeypatch.setattr(module, "prepare", lambda folder, arguments: None)
+    monkeypatch.setattr(module, "write_study", lambda *given: 2)
     variants = {module.NOTEBOOK: run(spin), module.OURS: run("pass"), module.COMPARED: run("pass")}
-    monkeypatch.setattr(module, "all_variants", lambda folder, arguments: variants)
+    monkeypatch.setattr(module, "all_variants", lambda *given: variants)
     values = values_of(measured("study", *TINY, *WORK, "--rounds=2"))
     assert len(ran) == 3 * 2
     assert len(values[f"{module.OURS} ÷ notebook"]) == 2
     assert max(values[f"{module.OURS} ÷ notebook"]) < 1
+    whole, a_row = (values[f"{module.OURS}, {what}"] for what in ("processor time", "a row"))
+    assert [2 * spent for spent in a_row] == pytest.approx(whole, abs=1e-5)
+
+
+def test_rows_of_a_configuration_run_as_in_a_notebook(bench, tmp_path):
+    module = bench("study")
+    entries = ["none", "scale_keys_top_7", "edit_scale", "steer_last", "shift_tp", "transplant"]
+    options = [*TINY, *WORK, "--references=2", "--windows=1", "--window=8", "--threads=1"]
+    arguments = module.parse_arguments([*options, "--entries", *entries])
+    study = module.read_study(arguments.configfile)
+    shape = module.load(arguments), study, entries, module.texts_of(arguments)
+    assert module.write_study(tmp_path, *shape) == 1 + 3 + 1 + 2 + 2 + 2
+    module.run_notebook(tmp_path, arguments)
+    module.run_entries(tmp_path, entries[-1:], arguments, 1, 1)
+    measured = json.loads((tmp_path / "p.json").read_text())["interventions"]
+    assert [row["intervention"] for row in measured] == ["transplant_mlp", "transplant_attention"]
+    left_out = set(study.rows_by_entry) - set(module.entries_of(study, None))
+    assert "shift_heads_270" in left_out
+    assert not left_out & set(entries)
 
 
 def test_overhead_is_what_is_not_a_steps_own_computation(measured, tmp_path, monkeypatch, bench):
