@@ -31,7 +31,7 @@ from workloads import (
 )
 
 if TYPE_CHECKING:
-    pass
+    from transformers import PreTrainedModel
 
 NOTEBOOK = "a notebook: load, hook, generate, perplexity for each row"
 OURS = "run_interventions, faithfulness on one answer and one window"
@@ -80,10 +80,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         n_rows = write_study(folder, load(arguments), study, entries, texts_of(arguments))
-        settings = study.config["faithfulness"]
-        variants = all_variants(
-            folder, entries, arguments, settings["prompts"], settings["windows"]
-        )
+        variants = all_variants(folder, entries, arguments, study.config["faithfulness"])
         seconds = processor_seconds(variants, arguments.rounds)
     left_out = [entry for entry in study.rows_by_entry if entry not in entries]
     described = {
