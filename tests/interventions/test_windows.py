@@ -145,6 +145,14 @@ def test_a_row_beyond_the_limit_is_read_on_the_first_windows_alone(
     assert measured.tokens.tolist() == [5, 5, 5, 5, 5, 1][:n_windows]
 
 
+def test_a_broken_row_is_still_compared_on_all_compared_windows(gpt2, monkeypatch):
+    monkeypatch.setattr(windows, "EXPLODED", 1e-9)
+    (measured,), table = measure_on_windows(gpt2, both(gpt2), [CHANGED], WINDOWS, 4, 4, 2)
+    (whole,), compared = measure_on_windows(gpt2, both(gpt2), [CHANGED], WINDOWS, 4, 4)
+    np.testing.assert_allclose(measured.losses, whole.losses[:2], rtol=1e-6)
+    pd.testing.assert_frame_equal(table, compared, rtol=1e-5)
+
+
 @pytest.mark.parametrize("n_windows", [6, 9])
 def test_a_screen_as_long_as_the_text_reads_every_window_once(
     loaded, gpt2, n_read, monkeypatch, n_windows

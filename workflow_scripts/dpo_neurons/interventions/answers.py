@@ -79,6 +79,7 @@ def measure_on_answers(
             else:
                 logits = read_answers(unchanged, ids, mask, written)
             expected[name] = log_probabilities(logits)
+            del logits  # others follow, and are as large
         sums: Divergences = {}
         for intervention, lowest in ordered:
             source = intervention.source
@@ -89,9 +90,9 @@ def measure_on_answers(
                 if source is not None:
                     source.see_answers(ids, mask, written, pad)
                 logits = read_answers(model, ids, mask, written, beginnings)
-            sums[intervention.name] = sum_each_text(
-                expected, logits, [row.counted for row in batch]
-            )
+            counts = [row.counted for row in batch]
+            sums[intervention.name] = sum_each_text(expected, logits, counts)
+            del logits
         return sums
 
     divergences = begin_divergences(interventions, references)

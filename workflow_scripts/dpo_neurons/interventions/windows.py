@@ -74,18 +74,17 @@ class _Reader:
         ids = torch.stack([self.windows[number] for number in numbers]).to(self.model.device)
         shared = SharedLayers(self.model, [lowest for _, lowest in self.rows])
         expected, screen = {}, np.empty(0)
-        for name, unchanged in self.references.items():
+        for name in self.references:
             screened = self.screens and name == FIRST_CHECKPOINT
-            if not (self.compares or screened):
-                continue
-            with shared.read_unchanged() if unchanged is self.model else nullcontext():
-                logits = predict(unchanged, ids)
-            if screened:
-                screen = sum_losses(logits, ids)
-                with name_broken_intervention(name, empty_plan(), unchanged):
-                    check_losses(screen, numbers[0])
-            if self.compares:
-                expected[name] = log_probabilities(logits[:, :-1])
+            if self.compares or screened:
+                logits = self._read_reference(name, ids, shared)
+                if screened:
+                    screen = sum_losses(logits, ids)
+                    with name_broken_intervention(name, empty_plan(), self.references[name]):
+                        check_losses(screen, numbers[0])
+                if self.compares:
+                    expected[name] = log_probabilities(logits[:, :-1])
+                del logits  # others follow, and are as large
         losses, divergences = {}, {}
         for row, lowest in self.rows:
             with row.apply_in_text(self.model), shared.read_from(lowest):
@@ -95,7 +94,13 @@ class _Reader:
                 losses[row.name] = sum_losses(logits, ids)
                 check_losses(losses[row.name], numbers[0])
             divergences[row.name] = sum_each_text(expected, logits, [ids.shape[1] - 1] * len(ids))
+            del logits
         return _Readings(losses, screen, divergences)
+
+    def _read_reference(self, name: str, ids: Tensor, shared: SharedLayers) -> Tensor:
+        unchanged = self.references[name]
+        with shared.read_unchanged() if unchanged is self.model else nullcontext():
+            return predict(unchanged, ids)
 
 
 def measure_on_windows(
@@ -113,8 +118,8 @@ def measure_on_windows(
     windows: of one length, but the last may be shorter. At most `batch_size` are read at a time,
     and fewer where they are long. n_compared: windows on which divergences are measured; a window's
     last prediction, of a token beyond it, does not count. n_screening: a row breaks the model if
-    its perplexity on so many windows is more than EXPLODED times the first checkpoint's, and is
-    not read on the others; 0 to read all rows on all windows.
+    its perplexity on so many windows is more than EXPLODED times the first checkpoint's; others
+    then do not count for it. 0 to read all rows on all windows.
     Returns each row's perplexity, and the divergences' COLUMNS, a line a row and compared window.
     Raises InputError, with the row's name, for losses or predictions that are no numbers.
     """
@@ -122,6 +127,7 @@ def measure_on_windows(
     tokens = np.array([len(ids) - 1 for ids in windows])
     losses: dict[str, list[float]] = {row.name: [] for row in interventions}
     screen: list[float] = []
+    broken: set[str] = set()
     divergences = begin_divergences(interventions, references)
     n_compared, n_screening = min(n_compared, len(windows)), min(n_screening, len(windows))
     stops = sorted({0, n_compared, n_screening, count_whole(windows), len(windows)})
@@ -138,11 +144,14 @@ def measure_on_windows(
             add_divergences(divergences, readings.divergences)
         if stop == n_screening:
             most = EXPLODED * measure(screen, tokens).perplexity
-            rows = [
-                (row, lowest)
-                for row, lowest in rows
-                if measure(losses[row.name], tokens).perplexity <= most
-            ]
+            broken = {
+                name for name, of_row in losses.items() if measure(of_row, tokens).perplexity > most
+            }
+        if stop >= n_compared:
+            rows = [(row, lowest) for row, lowest in rows if row.name not in broken]
+    for name in broken:
+        # Windows beyond the screen were read to be compared.
+        losses[name] = losses[name][:n_screening]
     counts = tokens[:n_compared].tolist()
     table = tabulate_divergences("neutral", counts, divergences, model, interventions)
     return [measure(losses[row.name], tokens) for row in interventions], table
