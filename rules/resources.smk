@@ -23,6 +23,9 @@ LARGE_PROGRAM_MB = 750
 """Of one that has loaded more, such as trl, in MB."""
 LONGER = 1.5
 """How many times as many tokens as the mean the longest prompts have."""
+GAPS = 1.25
+"""Memory of keys and values with the gaps that reading leaves between them, which a second model's
+fill."""
 LEAST_MB = 4000
 """What jobs without an estimate ask for under Slurm, in MB."""
 TRAINING_READS = 5
@@ -107,21 +110,20 @@ def prompts_at_once(longest):
     longest: tokens of the longest ones with their continuations.
     """
     asked = config["compute"]["batch_size"]
-    return max(1, min(BATCH_ON_CPU, CONTINUED_ON_CPU // longest)) if asked == "auto" else asked
+    if asked != "auto":
+        return asked
+    return max(1, min(BATCH_ON_CPU, int(CONTINUED_ON_CPU // longest)))
 
 
 def texts_mb(wildcards, input, dtype):
-    """Return the memory of texts that are read at once; the longest text is read alone."""
+    """Return the memory of texts that are read at once, or of the longest alone."""
     settings = config["directions"].get(wildcards.get("direction"), {})
     longest = max(TOKENS_AT_ONCE, settings.get("max_tokens") or 0)
     return activations_mb(loaded_checkpoints(input)[0], longest, dtype)
 
 
 def continuations_mb(wildcards, input, dtype):
-    """Return the memory of a batch of the longest prompts, which are continued.
-
-    A second model's keys and values take the gaps that the first one's reading leaves.
-    """
+    """Return the memory of a batch of the longest prompts, which are continued."""
     path = input.get("prompts") or input.challenge
     n_prompts = max(1, count_rows(path))
     of_prompt = LONGER * count_tokens(path) / n_prompts
@@ -130,7 +132,8 @@ def continuations_mb(wildcards, input, dtype):
     first = loaded_checkpoints(input)[0]
     return (
         activations_mb(first, n_at_once * of_prompt, dtype)
-        + keys_values_mb(first, n_at_once * longest, dtype)
+        + GAPS * keys_values_mb(first, n_at_once * longest, dtype)
+        + logits_mb(first, n_at_once, dtype)
         + captured_mb(first, n_at_once)
     )
 
@@ -138,7 +141,7 @@ def continuations_mb(wildcards, input, dtype):
 def windows_mb(wildcards, input, dtype):
     """Return the memory of windows of text, and of a batch of prompts that were continued before.
 
-    The program keeps most of what it has freed in small parts.
+    Memory that was freed in small parts stays with the program.
     """
     changed, window = loaded_checkpoints(input)[0], config["perplexity"]["window"]
     return window_logits_mb(changed, window, dtype) + continuations_mb(wildcards, input, dtype)

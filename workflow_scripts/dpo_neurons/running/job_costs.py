@@ -71,11 +71,11 @@ def keys_values_mb(checkpoint: str, tokens: float, dtype: str) -> int:
     return int(keys_values_per_token(checkpoint) * tokens * NUMBER_BYTES[dtype]) // 1_000_000
 
 
-def captured_mb(checkpoint: str, n_prompts: float) -> int:
+def captured_mb(checkpoint: str, n_prompts: int) -> int:
     """Return the memory in MB of what a capture sums of so many prompts; 0 until it is made.
 
-    That is in float32 in each layer, about as much as a block takes for a token: neurons, heads and
-    stream, and the newest values of each.
+    In each layer it sums neurons, heads and stream in float32, and may hold their newest values
+    too. Together they take about as much as a block that reads a token.
     """
     numbers = COPIES_OF_STREAM * width_of_stream(checkpoint) * count_layers(checkpoint) * n_prompts
     return int(numbers * NUMBER_BYTES["float32"]) // 1_000_000
