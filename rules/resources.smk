@@ -22,10 +22,10 @@ PROGRAM_MB = 550
 LARGE_PROGRAM_MB = 750
 """Of one that has loaded more, such as trl, in MB."""
 LONGER = 1.5
-"""How many times as many tokens as the mean the longest prompts have."""
+"""Tokens of the longest prompts, as a multiple of the mean."""
 GAPS = 1.25
-"""Memory of keys and values with the gaps that reading leaves between them, which a second model's
-fill."""
+"""Memory of keys and values, as a multiple of their size: reading leaves gaps between them, which a
+second model's keys and values fill."""
 LEAST_MB = 4000
 """What jobs without an estimate ask for under Slurm, in MB."""
 TRAINING_READS = 5
