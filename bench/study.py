@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 NOTEBOOK = "a notebook: load, hook, generate, perplexity for each row"
 OURS = "run_interventions, faithfulness on one answer and one window"
 COMPARED = "run_interventions, faithfulness as configured"
+ENTRIES = ["ablate_top", "patch_all_four", "steer_last"]
 LIMITS = {"÷ notebook": 0.6, "a row": 1.5}
 FIXED_COST = {
     **vars(Shape(layers=2, width=16, heads=2, vocabulary=100)),
@@ -54,7 +55,9 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         "--configfile", type=Path, default=PROJECT / "config/smollm2-135m.yaml",
         help="whose rows run (%(default)s)",
     )  # fmt: skip
-    parser.add_argument("--entries", nargs="+", help="only these (default: all that can be made)")
+    parser.add_argument(
+        "--entries", nargs="+", default=ENTRIES, help=f"or all (default: {' '.join(ENTRIES)})"
+    )
     parser.add_argument("--references", type=int, default=64, help="sentences (%(default)s)")
     parser.add_argument("--windows", type=int, default=14, help="of text (%(default)s)")
     parser.add_argument("--window", type=int, default=512, help="tokens of each (%(default)s)")
@@ -67,6 +70,7 @@ def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     arguments = parser.parse_args(given)
     if arguments.fixed_cost:
+        arguments.entries = ["all"]
         for name, value in FIXED_COST.items():
             setattr(arguments, name, value)
     return arguments

@@ -51,9 +51,11 @@ def read_study(configuration: Path) -> Study:
     return Study(config)
 
 
-def entries_of(study: Study, names: list[str] | None) -> list[str]:
-    """List the entries to run: those named, or all that can be planned here."""
-    return names or [entry for entry, rows in study.rows_by_entry.items() if can_be_made(rows)]
+def entries_of(study: Study, names: list[str]) -> list[str]:
+    """List the entries to run: those named, or for "all" those that can be planned here."""
+    if names != ["all"]:
+        return names
+    return [entry for entry, rows in study.rows_by_entry.items() if can_be_made(rows)]
 
 
 def can_be_made(rows: dict[str, dict[str, Any]]) -> bool:

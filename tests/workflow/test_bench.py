@@ -182,7 +182,7 @@ def test_rows_of_a_configuration_run_as_in_a_notebook(bench, tmp_path):
     module.run_entries(tmp_path, entries[-1:], arguments, 1, 1)
     measured = json.loads((tmp_path / "p.json").read_text())["interventions"]
     assert [row["intervention"] for row in measured] == ["transplant_mlp", "transplant_attention"]
-    left_out = set(study.rows_by_entry) - set(module.entries_of(study, None))
+    left_out = set(study.rows_by_entry) - set(module.entries_of(study, ["all"]))
     assert "shift_heads_270" in left_out
     assert not left_out & set(entries)
 
