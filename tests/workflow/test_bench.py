@@ -68,9 +68,11 @@ def test_capture_is_measured_against_generation_with_time_and_memory(measured, b
     line = measured("capture", *TINY, *WORK, "--rounds=2")
     values = values_of(line)
     assert len(values["plain generate"]) == 2
-    assert all(len(values[f"{name} ÷ plain generate"]) == 2 for name in (module.OURS, module.AGAIN))
+    assert all(
+        len(values[f"{name} ÷ plain generate"]) == 2 for name in (module.SORTED, module.AGAIN)
+    )
     assert values["ours, memory beyond the model"] == [7.0]
-    assert [arguments[-2:] for arguments in asked][1] == ["--memory-of", module.OURS]
+    assert [arguments[-2:] for arguments in asked][1] == ["--memory-of", module.SORTED]
     assert "--layers=2" in asked[0]
     assert {figure["bar"] for figure in line["figures"]} == {None, 1.0, 300.0}
 
@@ -90,7 +92,7 @@ def test_every_way_to_capture_writes_the_same_cache(bench, tmp_path):
     with h5py.File(tmp_path / "ours.h5") as ours:
         assert ours["mlp_post"].shape == (5, 2, 64)
         assert ours["mask"][:].all()
-        for name in ("best", "again"):
+        for name in ("sorted", "best", "again"):
             with h5py.File(tmp_path / f"{name}.h5") as other:
                 assert set(other) == set(ours)
                 for dataset in ours:
@@ -101,7 +103,7 @@ def test_every_way_to_capture_writes_the_same_cache(bench, tmp_path):
 
 def test_memory_is_measured_in_a_process_of_its_own(bench):
     measuring = bench("measuring")
-    arguments = [*TINY, *WORK, "--memory-of", bench("capture").OURS]
+    arguments = [*TINY, *WORK, "--memory-of", bench("capture").SORTED]
     assert 0 < measuring.run_in_fresh_process(str(BENCH / "capture.py"), arguments) < 1000
 
 
